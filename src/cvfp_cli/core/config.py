@@ -1,0 +1,172 @@
+"""What defines an experiment: one frozen dataclass for each table of a recipe. Imports without torch."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+TokenInput = Literal["all_layers", "first_layer"]
+TokenBlockKind = Literal["standard", "early"]
+Activation = Literal["relu", "gelu"]
+Initialisation = Literal["normal", "xavier"]
+HeadWeights = Literal["tied", "untied"]
+HeadTable = Literal["frozen", "trained"]
+HeadBias = Literal["none", "zero", "unigram"]
+Diversity = Literal["spread", "oacd"]
+Phase1Start = Literal["random", "sequential"]
+LossOver = Literal["batch", "stream"]
+TrainContexts = Literal["phase1", "recurrence"]
+Precision = Literal["float32", "tf32", "bf16"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two blocks. ``embed_dim`` and ``vocab_size`` come from the embedding table, not from here."""
+
+    layers: int = field(default=1, metadata={"doc": "layers in each of the two blocks (L)", "min": 1})
+    context_dim: int = field(default=768, metadata={"doc": "width of the context vector (D)", "min": 1})
+    tokens: int = field(
+        default=1,
+        metadata={"doc": "input tokens per step (K): the current one and the K-1 before it", "min": 1},
+    )
+    token_input: TokenInput = field(
+        default="all_layers", metadata={"doc": "which context layers read the token window"}
+    )
+    token_block: TokenBlockKind = field(
+        default="standard", metadata={"doc": "TokenBlock form; 'early' is the one of 2025-11-28-v1"}
+    )
+    activation: Activation = field(default="relu", metadata={"doc": "activation in both blocks"})
+    initialisation: Initialisation = field(
+        default="normal",
+        metadata={
+            "doc": "'normal': weights N(0, 0.1^2), biases N(0, 0.01^2); 'xavier': Xavier-uniform weights, zero biases"
+        },
+    )
+
+    @property
+    def name(self) -> str:
+        """The configuration's name in every table and file, such as ``2L_768d_2tok``."""
+        return f"{self.layers}L_{self.context_dim}d_{self.tokens}tok"
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The output head: logits = logit_scale * (v_L . table^T) + bias."""
+
+    weights: HeadWeights = field(
+        default="tied",
+        metadata={"doc": "'tied' to the raw embedding table, or an 'untied' matrix of its own, trained"},
+    )
+    table: HeadTable = field(
+        default="frozen", metadata={"doc": "whether the head's copy of a tied table learns in phase 2"}
+    )
+    logit_scale: float = field(
+        default=1.0, metadata={"doc": "factor on the logits, or its start value when learned", "above": 0.0}
+    )
+    learn_logit_scale: bool = field(default=False, metadata={"doc": "whether logit_scale is trained"})
+    bias: HeadBias = field(
+        default="none",
+        metadata={
+            "doc": "trained bias of the head: none, from 0, or from the training unigram log-probabilities"
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Phase1Config:
+    """Fixed-point training of the ContextBlock."""
+
+    learning_rate: float = field(default=0.002, metadata={"doc": "Adam learning rate", "above": 0.0})
+    noise: float = field(
+        default=0.1, metadata={"doc": "standard deviation of the noise on input contexts", "min": 0.0}
+    )
+    diversity_weight: float = field(
+        default=0.8, metadata={"doc": "w in (1-w) MSE + w diversity", "min": 0.0, "max": 1.0}
+    )
+    diversity: Diversity = field(default="spread", metadata={"doc": "diversity loss"})
+    start: Phase1Start = field(
+        default="random",
+        metadata={"doc": "iteration 1: random contexts, or the true recurrence of the untrained block"},
+    )
+    loss_over: LossOver = field(
+        default="batch", metadata={"doc": "one loss for each batch, or one for the whole stream"}
+    )
+    batch_tokens: int = field(default=8000, metadata={"doc": "tokens in one batch of the loss", "min": 1})
+    grad_clip: float = field(default=1.0, metadata={"doc": "gradient norm limit", "above": 0.0})
+    min_iterations: int = field(default=5, metadata={"doc": "earliest iteration that may stop", "min": 1})
+    max_iterations: int = field(default=40, metadata={"doc": "last iteration", "min": 1})
+    convergence_mse: float = field(
+        default=0.03, metadata={"doc": "a token has converged below this mean squared change", "above": 0.0}
+    )
+    converged_ratio: float = field(
+        default=0.99,
+        metadata={"doc": "stop when this share of tokens has converged", "above": 0.0, "max": 1.0},
+    )
+    min_improvement: float = field(
+        default=0.0,
+        metadata={"doc": "stop when the rate improves by less than this (0: never)", "min": 0.0, "max": 1.0},
+    )
+    improvement_from: float = field(
+        default=0.5,
+        metadata={
+            "doc": "min_improvement counts only once the rate is at least this",
+            "min": 0.0,
+            "max": 1.0,
+        },
+    )
+    improvement_patience: int = field(
+        default=2, metadata={"doc": "iterations in a row below min_improvement that stop", "min": 1}
+    )
+
+
+@dataclass(frozen=True)
+class Phase2Config:
+    """Next-token training of the TokenBlock."""
+
+    learning_rate: float = field(default=0.001, metadata={"doc": "Adam learning rate", "above": 0.0})
+    epochs: int = field(default=10, metadata={"doc": "most epochs", "min": 1})
+    patience: int = field(
+        default=1, metadata={"doc": "epochs without improvement that stop early (0: never)", "min": 0}
+    )
+    min_improvement: float = field(
+        default=0.0,
+        metadata={"doc": "an epoch is better only if its val PPL is below the best minus this", "min": 0.0},
+    )
+    batch_tokens: int = field(default=4096, metadata={"doc": "targets in one optimiser step", "min": 1})
+    grad_clip: float = field(default=1.0, metadata={"doc": "gradient norm limit", "above": 0.0})
+    train_contexts: TrainContexts = field(
+        default="phase1",
+        metadata={"doc": "training contexts: phase 1's last iteration, or the true recurrence"},
+    )
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """One experiment up to its data: what decides the figures, and nothing that does not.
+
+    Attributes:
+        effective_rank_tokens: measure effective rank on this many random tokens (0: all tokens).
+        seed: initialisation, noise and initial contexts.
+    """
+
+    model: ModelConfig = ModelConfig()
+    head: HeadConfig = HeadConfig()
+    phase1: Phase1Config = Phase1Config()
+    phase2: Phase2Config = Phase2Config()
+    effective_rank_tokens: int = field(
+        default=0, metadata={"doc": "random tokens that effective rank is measured on (0: all)", "min": 0}
+    )
+    seed: int = field(default=42, metadata={"doc": "seed of initialisation and noise", "min": 0})
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How an experiment runs: where, how precisely, and in which pieces. Recorded beside the result.
+
+    Attributes:
+        device: a torch device name, already resolved (``cpu``, ``cuda``, ``mps``).
+        precision: arithmetic of the large matrix products.
+        memory_bytes: bound that pieces are derived from (never the free memory of the moment).
+    """
+
+    device: str = "cpu"
+    precision: Precision = "float32"
+    memory_bytes: int = 2 * 1024**3

@@ -1,0 +1,65 @@
+"""What defines the data of a study: one frozen dataclass for each of a recipe's data tables."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Messages = Literal["all", "first"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the text comes from and how a sample is read."""
+
+    source: str = field(
+        default="HuggingFaceH4/ultrachat_200k",
+        metadata={"doc": "hub data set, local folder or file, or 'pydocs'"},
+    )
+    split: str = field(
+        default="train_sft", metadata={"doc": "split of a hub data set or folder in hub format"}
+    )
+    text_field: str = field(
+        default="", metadata={"doc": "text column (empty: chat messages, or the only text column)"}
+    )
+    messages: Messages = field(
+        default="all", metadata={"doc": "which messages of a dialogue make the sample's text"}
+    )
+    max_tokens: int = field(
+        default=0, metadata={"doc": "cut each sample after this many tokens (0: never)", "min": 0}
+    )
+    samples: tuple[int, ...] = field(
+        default=(50, 100, 200, 500), metadata={"doc": "training sample counts of the study", "min": 1}
+    )
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Which text is validated on."""
+
+    source: str = field(
+        default="train_sft:1000-1019",
+        metadata={"doc": "SPLIT:FIRST-LAST, after-largest:N, tail:10%, last:N, or a file"},
+    )
+    separator: str = field(
+        default="",
+        metadata={"doc": "text between validation samples; with one, they are tokenised as a single text"},
+    )
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """How text becomes token ids."""
+
+    name: str = field(
+        default="gpt2",
+        metadata={"doc": "hub name, local folder, or bpe:VOCAB_SIZE trained on the study's samples"},
+    )
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig:
+    """Where the embedding table comes from."""
+
+    name: str = field(
+        default="gpt2",
+        metadata={"doc": "hub name, local folder, .npy or .safetensors table, ppmi:WIDTH, or random:WIDTH"},
+    )

@@ -1,0 +1,30 @@
+"""The two errors a user sees as one line; every other exception is a bug and is shown as one."""
+
+
+class CvfpError(Exception):
+    """Something the user can act on.
+
+    Attributes:
+        message: what is wrong and where (file, key, line), in one sentence.
+        hint: what to do about it, in one sentence; empty when the message says it.
+        exit_code: the process exit code this error becomes.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message if not hint else f"{message} {hint}")
+        self.message = message
+        self.hint = hint
+
+
+class InputError(CvfpError):
+    """The command line, a recipe, or an input file is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class WorkError(CvfpError):
+    """The input was right but the work failed: full disk, out of memory, divergence (exit code 1)."""
+
+    exit_code = 1

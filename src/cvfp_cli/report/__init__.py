@@ -1,0 +1,1 @@
+"""Numbers first (tables, heatmaps, findings as data), then renderers."""

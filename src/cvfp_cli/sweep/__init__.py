@@ -1,0 +1,1 @@
+"""A grid becomes a list of experiments; an executor runs them and stores each result."""
