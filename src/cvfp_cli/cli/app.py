@@ -1,18 +1,170 @@
-"""The Typer app, and the one place where an error becomes a message and an exit code."""
+"""The Typer app, and the one place where an error becomes a message and an exit code.
 
+Commands are loaded when they are asked for, so that ``cvfp --help``, ``--version`` and shell completion
+answer at once.
+"""
+
+import difflib
+import importlib
+import os
 import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
+from cvfp_cli import __version__
+from cvfp_cli.cli.help import PlainCommand, PlainGroup
 from cvfp_cli.errors import CvfpError
 
-app = typer.Typer(name="cvfp", rich_markup_mode=None, no_args_is_help=True, add_completion=True)
+COMMANDS = {
+    "train": "Train one experiment and show its figures.",
+    "sweep": "Train every experiment of a grid, and sum them up.",
+    "fit": "Fit scaling laws to results, with honest intervals.",
+    "compare": "Compare configurations, pair by pair.",
+    "report": "Write a report on a study, in English or Japanese.",
+}
+"""Each command's module in ``cvfp_cli.cli`` and the first sentence of its help."""
+
+FIRST_GUESSES = {
+    "run": "train",
+    "experiment": "train",
+    "grid": "sweep",
+    "matrix": "sweep",
+    "scale": "fit",
+    "scaling": "fit",
+    "alpha": "fit",
+    "diff": "compare",
+    "summary": "report",
+    "show": "report",
+    "results": "report",
+    "recipes": "sweep --list-recipes",
+}
+"""Words people try first, and ours."""
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Typer's own error for a wrong command line; its home differs between versions of Typer."""
+
+
+class CommandGroup(PlainGroup):
+    """The subcommands, each imported when it is needed."""
+
+    one_liners = COMMANDS
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All subcommands, in the order of daily use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import ``cvfp_cli.cli.<name>`` and make its function of that name a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"cvfp_cli.cli.{cmd_name}")
+        single = typer.Typer(rich_markup_mode=None, add_completion=False)
+        single.command(cmd_name, cls=PlainCommand)(getattr(module, cmd_name))
+        return typer.main.get_command(single)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As Typer does, but answer an unknown word with the nearest command."""
+        word = args[0]
+        if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
+            right = FIRST_GUESSES.get(word.lower()) or (near[0] if near else "")
+            advice = f"Did you mean 'cvfp {right}'?" if right else f"There are {', '.join(COMMANDS)}."
+            raise UsageError(f"no command '{word}'. {advice}")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    name="cvfp",
+    cls=CommandGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cvfp {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def cvfp(
+    ctx: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Train context-vector fixed-point language models, sweep them, fit scaling laws, report.
+
+    \b
+    cvfp sweep --recipe demo --out first     a small study on the text this machine has
+    cvfp fit first                           its scaling laws
+    cvfp report first > report.md            its report
+    """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+def _complain(text: str) -> None:
+    """Print one line on stderr; ``--quiet`` does not reach it."""
+    print(f"cvfp: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _usage_message(error: Any) -> str:
+    """Typer's message in our words, with where to read on."""
+    ctx = getattr(error, "ctx", None)
+    message = error.format_message().strip()
+    if message.startswith("No such option"):
+        option = getattr(error, "option_name", "")
+        near = [name for name in getattr(error, "possibilities", None) or []]
+        message = f"no option {option}." + (f" Did you mean {' or '.join(sorted(near))}?" if near else "")
+    if ctx is not None and "Did you mean" not in message:
+        message = f"{message.rstrip('.')}. See '{ctx.command_path} --help'."
+    return message
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = app(args=arguments, prog_name="cvfp", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        # The reader of our pipe has gone (`cvfp report | head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted")
+        return 130
+    except Exception as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        if isinstance(error, CvfpError):
+            _complain(str(error))
+            return error.exit_code
+        if isinstance(error, UsageError):
+            _complain(_usage_message(error))
+            return 2
+        if isinstance(error, OSError):
+            where = f"{error.filename}: " if error.filename else ""
+            _complain(f"{where}{error.strerror or error}")
+            return 1
+        if isinstance(error, MemoryError):
+            _complain("out of memory.")
+            return 1
+        more = "" if debug else " Run it again with --debug for the traceback."
+        _complain(f"bug in cvfp: {type(error).__name__}: {error}.{more}")
+        return 1
 
 
 def main() -> None:
-    """Run the command line; ``CvfpError`` becomes one line on stderr and its exit code."""
-    try:
-        app()
-    except CvfpError as error:
-        print(f"cvfp: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+    """The console script ``cvfp``."""
+    raise SystemExit(run(sys.argv[1:]))
