@@ -117,10 +117,10 @@ def _complain(text: str) -> None:
 def _usage_message(error: Any) -> str:
     """Typer's message in our words, with where to read on."""
     ctx = getattr(error, "ctx", None)
-    message = error.format_message().strip()
+    message: str = error.format_message().strip()
     if message.startswith("No such option"):
         option = getattr(error, "option_name", "")
-        near = [name for name in getattr(error, "possibilities", None) or []]
+        near = list(getattr(error, "possibilities", None) or [])
         message = f"no option {option}." + (f" Did you mean {' or '.join(sorted(near))}?" if near else "")
     if ctx is not None and "Did you mean" not in message:
         message = f"{message.rstrip('.')}. See '{ctx.command_path} --help'."

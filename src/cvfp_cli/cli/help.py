@@ -5,7 +5,6 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-import typer
 from typer.core import TyperCommand, TyperGroup
 
 WIDEST = 100
@@ -75,12 +74,12 @@ def _option_help(param: Any) -> str:
 class PlainCommand(TyperCommand):
     """A command whose help page shows arguments, then options by their ``rich_help_panel``."""
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole page; the layout does not depend on the version of Typer."""
         width = help_width()
         arguments: list[tuple[str, str]] = []
         panels: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):  # type: ignore[arg-type]
+        for param in self.get_params(ctx):
             if getattr(param, "hidden", False):
                 continue
             row = (_option_names(param), _option_help(param))
@@ -92,7 +91,7 @@ class PlainCommand(TyperCommand):
                 panels.setdefault(getattr(param, "rich_help_panel", None) or COMMON_PANEL, []).append(row)
         common = panels.pop(COMMON_PANEL, [])
         common.insert(-1, ("--debug", "On an error, show the traceback too."))
-        usage = " ".join([ctx.command_path, *self.collect_usage_pieces(ctx)])  # type: ignore[arg-type]
+        usage = " ".join([ctx.command_path, *self.collect_usage_pieces(ctx)])
         parts = [f"Usage: {usage}", description_text(self.help or "", width)]
         if arguments:
             parts.append("Arguments:\n" + rows_text(arguments, width))
@@ -106,12 +105,12 @@ class PlainGroup(TyperGroup):
 
     one_liners: dict[str, str] = {}  # noqa: RUF012  (replaced by the app, never changed)
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole page."""
         width = help_width()
         rows = [
             (_option_names(param), _option_help(param))
-            for param in self.get_params(ctx)  # type: ignore[arg-type]
+            for param in self.get_params(ctx)
             if not getattr(param, "hidden", False) and param.name != "help"
         ]
         rows += [

@@ -1,0 +1,104 @@
+"""What several commands read alike: lists of integers, sizes in bytes, choices, ``table.key=value``."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from cvfp_cli.errors import InputError
+
+MOST_VALUES = 1000
+_PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?", re.ASCII)
+_BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([KMGT]?i?B?)", re.ASCII | re.IGNORECASE)
+_FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_BINARY_FACTORS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
+
+
+def integers(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tuple[int, ...] | None:
+    """Read ``1-3``, ``50,100,200``, a mixture, or the option repeated; ``None`` when it was not given.
+
+    The order is kept and a value given twice counts once.
+
+    Raises:
+        InputError: not a list of integers, a range that runs downwards, a value below ``least``, or more
+            than 1,000 values.
+    """
+    if not texts:
+        return None
+    values: dict[int, None] = {}
+    for part in (piece.strip() for text in texts for piece in text.split(",")):
+        matched = _PART.fullmatch(part)
+        if matched is None:
+            shown = part if part.isprintable() and len(part) <= 40 else ascii(part)[:40]
+            raise InputError(
+                f"{option}: '{shown}' is neither a whole number nor a range.",
+                hint="Write 3, 1-3 or 50,100,200.",
+            )
+        first = int(matched[1])
+        last = first if matched[2] is None else int(matched[2])
+        if last < first:
+            raise InputError(f"{option}: the range {part} runs downwards.", hint=f"Write {last}-{first}.")
+        if first < least:
+            raise InputError(f"{option}: {first} is too small; the least is {least}.")
+        if last - first >= MOST_VALUES or len(values) > MOST_VALUES:
+            raise InputError(f"{option}: more than {MOST_VALUES} values.", hint="Give fewer.")
+        values.update(dict.fromkeys(range(first, last + 1)))
+    return tuple(values)
+
+
+def byte_count(text: str, option: str) -> int:
+    """Read ``2GB``, ``512MiB`` or ``1.5G``: GB is 1000³ bytes, GiB is 1024³.
+
+    Raises:
+        InputError: not a size, or less than 1 MB.
+    """
+    matched = _BYTES.fullmatch(text.strip())
+    if matched is None:
+        raise InputError(f"{option}: '{ascii(text)[1:-1][:40]}' is not a size.", hint="Write 2GB or 512MiB.")
+    unit = matched[2].lower().removesuffix("b")
+    size = int(float(matched[1]) * (_BINARY_FACTORS.get(unit) or _FACTORS[unit]))
+    if size < 1_000_000:
+        raise InputError(f"{option}: {text} is less than 1 MB.", hint="Write 2GB or 512MiB.")
+    return size
+
+
+def one_of(value: str, choices: Sequence[str], option: str) -> str:
+    """``value`` if it is one of ``choices``; otherwise an error that names the nearest.
+
+    Raises:
+        InputError: it is not.
+    """
+    if value in choices:
+        return value
+    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
+    advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(choices)}."
+    raise InputError(f"{option}: no '{ascii(value)[1:-1][:40]}'.", hint=advice)
+
+
+def assignments(texts: Sequence[str] | None) -> dict[str, str]:
+    """Read ``--set table.key=value``; a key set twice takes the last value. Values stay text here.
+
+    Raises:
+        InputError: no ``=``, or no ``table.key`` before it.
+    """
+    values: dict[str, str] = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z0-9_.-]+", key.strip()):
+            raise InputError(
+                f"--set: '{ascii(text)[1:-1][:60]}' is not table.key=value.",
+                hint="Write --set phase2.epochs=5.",
+            )
+        values[key.strip()] = value.strip()
+    return values
+
+
+def folder(path: Path, option: str) -> Path:
+    """A folder for output: absent or a folder.
+
+    Raises:
+        InputError: a file is there.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{option}: {path} is a file, not a folder.", hint="Name another folder.")
+    return path
