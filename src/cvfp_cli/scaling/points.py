@@ -1,0 +1,101 @@
+"""Points to fit: one configuration's perplexities over training sizes."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Points:
+    """The measurements of one group, in any order; fits do not depend on it.
+
+    Attributes:
+        x: training sizes (tokens or samples), shape (m,), all above 0.
+        y: perplexities (or losses), shape (m,), all above 0.
+        label: the group's name, such as ``2L_768d_2tok``.
+        sizes: what makes two points replicates of one another (the nominal size: sample count), shape (m,);
+            ``x`` itself where not given. Replicates may differ a little in x: another data seed, other tokens.
+        parameters: model parameters (context_block + token_block) of each point for the ``joint`` law, shape
+            (m,), or None.
+        x_name, y_name: the names of the columns.
+        notes: remarks on how the points were gathered; they travel into ``Fit.warnings``.
+
+    Raises:
+        InputError: a value that is not finite and above 0; shapes that differ.
+    """
+
+    x: Vector
+    y: Vector
+    label: str = ""
+    sizes: Vector | None = None
+    parameters: Vector | None = None
+    x_name: str = "train_tokens"
+    y_name: str = "val_ppl"
+    notes: tuple[Note, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        x = np.asarray(self.x, dtype=float).reshape(-1)
+        y = np.asarray(self.y, dtype=float).reshape(-1)
+        sizes = x if self.sizes is None else np.asarray(self.sizes, dtype=float).reshape(-1)
+        where = f" in {self.label}" if self.label else ""
+        if not len(x) == len(y) == len(sizes):
+            raise InputError(
+                f"{self.x_name} and {self.y_name}{where} differ in length: {len(x)} and {len(y)}."
+            )
+        for name, values in ((self.x_name, x), (self.y_name, y)):
+            bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+            if bad.size:
+                raise InputError(
+                    f"{name}{where} is {values[bad[0]]:g} at point {bad[0] + 1}: it must be finite and above 0.",
+                    hint="Remove that run or correct it.",
+                )
+        # Sorted once here, so that no result downstream can depend on the order of rows.
+        order = np.lexsort((y, x))
+        object.__setattr__(self, "x", x[order])
+        object.__setattr__(self, "y", y[order])
+        object.__setattr__(self, "sizes", sizes[order])
+        if self.parameters is not None:
+            parameters = np.asarray(self.parameters, dtype=float).reshape(-1)
+            if len(parameters) != len(x) or not np.all(np.isfinite(parameters) & (parameters > 0)):
+                raise InputError(f"Model parameters{where} must be finite and above 0, one for each point.")
+            object.__setattr__(self, "parameters", parameters[order])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def size_index(self) -> NDArray[np.int64]:
+        """Which distinct size each point has, 0 for the smallest, shape (m,)."""
+        assert self.sizes is not None  # set in __post_init__
+        return np.unique(self.sizes, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def distinct_sizes(self) -> int:
+        """How many different sizes there are; replicates count once."""
+        assert self.sizes is not None
+        return len(np.unique(self.sizes))
+
+    def require_fittable(self) -> None:
+        """Check that a law can be drawn at all.
+
+        Raises:
+            InputError: fewer than two points, or all at one x.
+        """
+        name = self.label or "these data"
+        if len(self) < 2:
+            raise InputError(
+                f"{name} has {len(self)} point{'' if len(self) == 1 else 's'} with {self.x_name} and {self.y_name}; "
+                "a law needs at least two.",
+                hint="Train at more sizes.",
+            )
+        if np.ptp(self.x) == 0.0:
+            raise InputError(
+                f"All {len(self)} points of {name} have {self.x_name} = {self.x[0]:g}; a law needs two different sizes.",
+                hint="Train at more sizes, or choose another --x.",
+            )

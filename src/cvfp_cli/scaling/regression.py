@@ -1,0 +1,193 @@
+"""Ordinary least squares with exact normal-theory intervals. NumPy and ``scipy.special`` alone.
+
+Every formula here is in any textbook of linear models (Seber and Lee, *Linear Regression Analysis*, chapters 3-5).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from cvfp_cli.errors import InputError
+
+Vector = NDArray[np.float64]
+
+
+def t_quantile(level: float, df: float) -> float:
+    """Half-width factor of a two-sided t interval: the (1 + level) / 2 quantile of Student's t."""
+    return float(special.stdtrit(df, 0.5 + level / 2.0))
+
+
+def f_quantile(level: float, df1: float, df2: float) -> float:
+    """The ``level`` quantile of the F distribution."""
+    return float(special.fdtri(df1, df2, level))
+
+
+def f_p_value(statistic: float, df1: float, df2: float) -> float:
+    """Probability of an F value above ``statistic``."""
+    return float(special.fdtrc(df1, df2, statistic))
+
+
+def t_p_value(statistic: float, df: float) -> float:
+    """Two-sided p value of a t statistic."""
+    return float(2.0 * special.stdtr(df, -abs(statistic)))
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One coefficient of a linear model.
+
+    Attributes:
+        value: the least-squares estimate.
+        se, low, high, p_value: standard error, t interval and two-sided test against 0; None where no residual
+            degree of freedom is left.
+    """
+
+    name: str
+    value: float
+    se: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A least-squares fit of ``y = X b``.
+
+    Attributes:
+        coefficients: in the order of the columns of ``X``.
+        rss: residual sum of squares.
+        df: residual degrees of freedom, rows minus rank.
+        variance: rss / df; None where df is 0.
+        r_squared: share of the variation about the mean; None where y does not vary.
+        residuals: y minus fitted, shape (rows,).
+        inverse_gram: inverse of X'X, shape (columns, columns).
+        level: confidence level of the intervals.
+    """
+
+    coefficients: tuple[Coefficient, ...]
+    rss: float
+    df: int
+    variance: float | None
+    r_squared: float | None
+    residuals: Vector
+    inverse_gram: Vector
+    level: float
+
+    @property
+    def values(self) -> Vector:
+        """The coefficients as an array, shape (columns,)."""
+        return np.array([coefficient.value for coefficient in self.coefficients])
+
+    @property
+    def covariance(self) -> Vector | None:
+        """Covariance of the coefficients, shape (columns, columns); None where df is 0."""
+        return None if self.variance is None else self.variance * self.inverse_gram
+
+    def __getitem__(self, name: str) -> Coefficient:
+        for coefficient in self.coefficients:
+            if coefficient.name == name:
+                return coefficient
+        raise KeyError(name)
+
+    def contrast(self, weights: ArrayLike, *, new_observation: bool = False) -> Coefficient:
+        """Estimate a weighted sum of coefficients, or a new observation at that row of ``X``.
+
+        Args:
+            weights: one weight a column, shape (columns,).
+            new_observation: widen the interval by the variance of one observation (a prediction interval).
+        """
+        row = np.asarray(weights, dtype=float)
+        value = float(row @ self.values)
+        if self.variance is None:
+            return Coefficient("contrast", value, None, None, None, None)
+        spread = float(row @ self.inverse_gram @ row) + (1.0 if new_observation else 0.0)
+        return _coefficient("contrast", value, np.sqrt(self.variance * spread), self.df, self.level)
+
+
+@dataclass(frozen=True)
+class FTest:
+    """A test of a smaller model inside a larger one: F(df1, df2) and its p value."""
+
+    statistic: float
+    df1: int
+    df2: int
+    p_value: float
+
+
+def _coefficient(name: str, value: float, se: float, df: int, level: float) -> Coefficient:
+    half = t_quantile(level, df) * se
+    p_value = t_p_value(value / se, df) if se > 0 else (1.0 if value == 0 else 0.0)
+    return Coefficient(name, value, float(se), value - half, value + half, p_value)
+
+
+def least_squares(
+    columns: ArrayLike, y: ArrayLike, *, names: Sequence[str] = (), level: float = 0.95
+) -> Regression:
+    """Fit ``y = X b`` by ordinary least squares.
+
+    Args:
+        columns: the matrix X, shape (rows, columns); add a column of ones for an intercept.
+        y: responses, shape (rows,).
+        names: a name a column (default ``b0``, ``b1`` ...).
+        level: confidence level of the intervals, between 0 and 1.
+
+    Raises:
+        InputError: fewer rows than columns, or columns that determine one another.
+    """
+    x = np.asarray(columns, dtype=float)
+    target = np.asarray(y, dtype=float)
+    rows, width = x.shape
+    labels = tuple(names) or tuple(f"b{index}" for index in range(width))
+    # Columns are scaled to norm 1 so that the rank does not depend on their units.
+    norms = np.linalg.norm(x, axis=0)
+    if rows < width or np.any(norms == 0.0):
+        raise InputError(f"{rows} rows cannot determine {width} coefficients ({', '.join(labels)}).")
+    q, r = np.linalg.qr(x / norms)
+    if np.min(np.abs(np.diag(r))) < 1e-10:
+        raise InputError(f"These data cannot tell the coefficients apart: {', '.join(labels)}.")
+    r_inverse = np.linalg.inv(r) / norms[:, None]
+    values = r_inverse @ (q.T @ target)
+    inverse_gram = r_inverse @ r_inverse.T
+    residuals = target - x @ values
+    rss = float(residuals @ residuals)
+    df = rows - width
+    variance = rss / df if df > 0 else None
+    total = float(np.sum((target - target.mean()) ** 2))
+    coefficients = tuple(
+        _coefficient(name, float(value), float(np.sqrt(variance * inverse_gram[i, i])), df, level)
+        if variance is not None
+        else Coefficient(name, float(value), None, None, None, None)
+        for i, (name, value) in enumerate(zip(labels, values, strict=True))
+    )
+    return Regression(
+        coefficients=coefficients,
+        rss=rss,
+        df=df,
+        variance=variance,
+        r_squared=1.0 - rss / total if total > 0 else None,
+        residuals=residuals,
+        inverse_gram=inverse_gram,
+        level=level,
+    )
+
+
+def compare_nested(small: Regression, large: Regression) -> FTest:
+    """Test whether ``large`` explains more than ``small``, a model nested in it, on the same responses.
+
+    Raises:
+        InputError: the larger model leaves no residual degree of freedom, or is not larger.
+    """
+    df1 = small.df - large.df
+    if df1 <= 0 or large.variance is None:
+        raise InputError(
+            "An F test needs a larger model that leaves at least one residual degree of freedom."
+        )
+    if large.rss <= 0.0:
+        statistic = float("inf") if small.rss > 0.0 else 0.0
+    else:
+        statistic = max(0.0, (small.rss - large.rss) / df1) / large.variance
+    return FTest(statistic, df1, large.df, f_p_value(statistic, df1, large.df))

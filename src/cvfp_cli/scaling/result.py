@@ -1,0 +1,262 @@
+"""A fit as data: what ``cvfp fit --format json`` prints and what every table is made from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cvfp_cli.notes import Note
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval.
+
+    Attributes:
+        value: the least-squares estimate; None where the fit ran into a limit that has no finite value.
+        low, high: ends of the interval; None is an open end (nothing in the data bounds that side), or, where both
+            are None, no interval: the fit's warnings say why.
+        shared: estimated from several configurations together.
+        at_bound: the estimate lies at the edge of what the law allows.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    shared: bool = False
+    at_bound: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The five keys of a parameter."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "shared": self.shared,
+            "at_bound": self.at_bound,
+        }
+
+    def range_json(self) -> dict[str, Any]:
+        """Value and ends alone, for derived figures."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True)
+class FittedPoint:
+    """One measured point: ``error`` is 100 * (predicted / y - 1), in percent."""
+
+    x: float
+    y: float
+    predicted: float
+    error: float
+
+    def to_json(self) -> dict[str, float]:
+        """The four keys of a fitted point."""
+        return {"x": self.x, "y": self.y, "predicted": self.predicted, "error": self.error}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The law at a size that need not have been measured.
+
+    Attributes:
+        x: the size; ``inf`` for the asymptote.
+        value: the law there.
+        low, high: prediction interval: where one new run would land. None is an open end.
+        extrapolated: beyond the smallest or largest measured size.
+        mean_low, mean_high: confidence interval of the law itself there.
+    """
+
+    x: float
+    value: float
+    low: float | None
+    high: float | None
+    extrapolated: bool
+    mean_low: float | None = None
+    mean_high: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON has no infinity: x is the text ``"inf"`` there."""
+        return {
+            "x": "inf" if self.x == float("inf") else self.x,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "extrapolated": self.extrapolated,
+            "mean_low": self.mean_low,
+            "mean_high": self.mean_high,
+        }
+
+
+@dataclass(frozen=True)
+class Target:
+    """The size that reaches a perplexity.
+
+    Attributes:
+        ppl: the target.
+        x: the size at which the fitted law reaches it; None where it never does.
+        low, high: interval of that size; None is an open end (for ``high``: it may never be reached).
+        extrapolated: x lies beyond the measured sizes.
+        reason: why x is None; empty otherwise.
+    """
+
+    ppl: float
+    x: float | None
+    low: float | None
+    high: float | None
+    extrapolated: bool
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class LocalExponent:
+    """The slope of ln y over ln x within a window of neighbouring sizes, with its t interval."""
+
+    x_low: float
+    x_high: float
+    points: int
+    estimate: Estimate
+
+    def to_json(self) -> dict[str, Any]:
+        """Window, number of points, slope and ends."""
+        return {
+            "x_low": self.x_low,
+            "x_high": self.x_high,
+            "points": self.points,
+            **self.estimate.range_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """What repeated seeds say: the pure error and the test of lack of fit, on the objective's scale.
+
+    Attributes:
+        sizes: distinct sizes; pure_df: points minus sizes.
+        pure_sd: standard deviation between replicates (ln y for ``log``, y for ``ppl``).
+        lack_of_fit_f, lack_of_fit_p: F test of the law against free size means; None without spare sizes.
+        variance_from: ``replicates`` or ``lack-of-fit``: the larger one, which the intervals use.
+    """
+
+    sizes: int
+    pure_df: int
+    pure_sd: float
+    lack_of_fit_f: float | None
+    lack_of_fit_p: float | None
+    variance_from: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Starts:
+    """How the optimum was found: starting points tried and the share that ended at the same optimum."""
+
+    tried: int
+    agree: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Both fields by name."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One law fitted to one group.
+
+    Attributes:
+        config: the group's label. law: ``power``, ``saturating``, ``exp-decay``, ``bnsl`` or ``joint``.
+        x, y: names of the columns. objective: ``log`` or ``ppl``: what was squared (``huber`` for ``joint``).
+        points: how many. k: parameters fitted. level: of every interval.
+        limit: the simpler law that the fit ran into, or empty.
+        parameters: by name, in the law's order.
+        r_squared: on the objective's scale; None where y does not vary.
+        rss_ppl, rss_log: residual sums of squares of y and of ln y.
+        aic: m ln(rss_ppl / m) + 2k, as the studies print it; None where rss_ppl is 0.
+        aicc, bic: from the objective's own RSS; aicc counts the error variance as a parameter and is None where
+            m - k - 2 <= 0.
+        loo_error: mean |ln(predicted / y)| over points left out one at a time; None where m - 1 < k.
+        forward_error: the same over the largest sizes, fitted without them; None where too few are left.
+        held_out: those largest sizes, each predicted from the smaller ones.
+        per_doubling, per_tenfold: fall of y in percent when x doubles (grows tenfold) from the largest size.
+        asymptote: y at infinite x; None for laws that fall to 0. distance: last measured y minus the asymptote.
+        interval_method: ``t``, ``profile``, ``bootstrap``, or why there is none.
+    """
+
+    config: str
+    law: str
+    x: str
+    y: str
+    objective: str
+    points: int
+    k: int
+    level: float
+    parameters: dict[str, Estimate]
+    r_squared: float | None
+    rss_ppl: float
+    rss_log: float
+    aic: float | None
+    aicc: float | None
+    bic: float | None
+    fitted: tuple[FittedPoint, ...]
+    interval_method: str
+    limit: str = ""
+    loo_error: float | None = None
+    forward_error: float | None = None
+    held_out: tuple[FittedPoint, ...] = ()
+    per_doubling: Estimate | None = None
+    per_tenfold: Estimate | None = None
+    asymptote: Estimate | None = None
+    distance: Estimate | None = None
+    predictions: tuple[Prediction, ...] = ()
+    targets: tuple[Target, ...] = ()
+    local_exponents: tuple[LocalExponent, ...] = ()
+    replicates: Replicates | None = None
+    starts: Starts | None = None
+    warnings: tuple[Note, ...] = field(default=())
+
+    @property
+    def largest_error(self) -> float:
+        """The largest |error| over the fitted points, in percent."""
+        return max((abs(point.error) for point in self.fitted), default=0.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape that ``cvfp fit --format json`` prints and ``summary.json`` keeps."""
+        shape: dict[str, Any] = {
+            "config": self.config,
+            "law": self.law,
+            "limit": self.limit or None,
+            "x": self.x,
+            "y": self.y,
+            "objective": self.objective,
+            "points": self.points,
+            "k": self.k,
+            "level": self.level,
+            "interval_method": self.interval_method,
+            "parameters": {name: estimate.to_json() for name, estimate in self.parameters.items()},
+            "r_squared": self.r_squared,
+            "rss": {"ppl": self.rss_ppl, "log": self.rss_log},
+            "aic": self.aic,
+            "aicc": self.aicc,
+            "bic": self.bic,
+            "loo_error": self.loo_error,
+            "forward_error": self.forward_error,
+            "held_out": [point.to_json() for point in self.held_out],
+            "per_doubling": self.per_doubling.range_json() if self.per_doubling else None,
+            "per_tenfold": self.per_tenfold.range_json() if self.per_tenfold else None,
+            "asymptote": self.asymptote.range_json() if self.asymptote else None,
+            "distance": self.distance.range_json() if self.distance else None,
+            "fitted": [point.to_json() for point in self.fitted],
+            "largest_error": self.largest_error,
+            "predictions": [prediction.to_json() for prediction in self.predictions],
+            "targets": [target.to_json() for target in self.targets],
+            "local_exponents": [window.to_json() for window in self.local_exponents],
+            "replicates": self.replicates.to_json() if self.replicates else None,
+            "starts": self.starts.to_json() if self.starts else None,
+            "warnings": [{"code": note.code, "message": note.message} for note in self.warnings],
+        }
+        return shape
