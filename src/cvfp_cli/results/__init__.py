@@ -1,1 +1,6 @@
-"""summary.json: its schema, the store that writes it, the reader of it and of older files."""
+"""What runs leave behind: the schema of ``summary.json``, the reader of old and new files, the store."""
+
+from cvfp_cli.results.reader import Results, parse_results, read_results
+from cvfp_cli.results.schema import SCHEMA, Parameters, Run, Seconds, Summary
+
+__all__ = ["SCHEMA", "Parameters", "Results", "Run", "Seconds", "Summary", "parse_results", "read_results"]

@@ -1,29 +1,41 @@
-"""The schema of ``summary.json`` ("cvfp-results/1") as dataclasses: one field a key, the same words."""
+"""The schema of ``summary.json`` ("cvfp-results/1") as dataclasses: one field a key, the same words.
+
+A field's metadata holds what a reader checks beyond its type: ``min``, ``max``, ``above`` (an open lower
+bound) and ``line`` (a non-empty line of printable text).
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SCHEMA = "cvfp-results/1"
+RUN_SCHEMA = "cvfp-run/1"
 
 Status = Literal["done", "failed", "diverged"]
+
+_COUNT = {"min": 0}
+_AT_LEAST_ONE = {"min": 1}
+_SHARE = {"min": 0.0, "max": 1.0}
+_POSITIVE = {"above": 0.0}
+_NOT_NEGATIVE = {"min": 0.0}
+_LINE = {"line": True}
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Parameter counts; None where an older file does not give them."""
 
-    context_block: int | None = None
-    token_block: int | None = None
-    total: int | None = None
+    context_block: int | None = field(default=None, metadata=_COUNT)
+    token_block: int | None = field(default=None, metadata=_COUNT)
+    total: int | None = field(default=None, metadata=_COUNT)
 
 
 @dataclass(frozen=True)
 class Seconds:
     """Wall time of each part of a run in seconds; None where unknown."""
 
-    phase1: float | None = None
-    contexts: float | None = None
-    phase2: float | None = None
+    phase1: float | None = field(default=None, metadata=_NOT_NEGATIVE)
+    contexts: float | None = field(default=None, metadata=_NOT_NEGATIVE)
+    phase2: float | None = field(default=None, metadata=_NOT_NEGATIVE)
 
 
 @dataclass(frozen=True)
@@ -31,60 +43,70 @@ class Run:
     """One run of a study, or one row of an older file. What is missing is None.
 
     Attributes:
+        config: such as ``2L_768d_2tok``.
+        label: the recipe's own name for the configuration, such as ``baseline``, where it has one.
         run_id: hash of resolved configuration, data fingerprint and seeds.
         status: ``done``; ``failed`` or ``diverged`` with ``reason``.
-        config: such as ``2L_768d_2tok``.
         study: where the run comes from: the recipe's name, or the file's for older results.
         train_tokens, val_tokens: lengths of the streams; val_bytes: UTF-8 bytes of the validation text.
+        seed: initialisation and noise; data_seed: which samples train (None: the first ones).
+        phase1_iterations: last iteration, the untrained one counted ("P1 iter").
         phase1_converged: None where unknown.
         train_effective_rank, val_effective_rank, val_accuracy, phase1_rate: shares, 0 to 1.
         val_loss: nats per token; val_loss_se its standard error over validation samples.
+        val_accuracy_se: standard error of val_accuracy over validation samples.
         sample_losses, sample_targets: mean loss and targets of each validation sample (for paired tests).
-        data_fingerprint: identifies source, tokenizer and validation text; runs of different ones do not compare.
+        unigram_ppl: validation perplexity of the smoothed training unigram.
+        best_epoch, epochs: 1-based; the figures are those of the best epoch.
+        stopped_by: ``epochs``, ``patience`` or ``diverged``.
+        execution_path: how the arithmetic was done (pieces, kernels, recurrence trace).
+        data_fingerprint: identifies source, tokenizer and validation text; runs of different ones do not
+            compare.
         environment: index into the file's ``environments``.
     """
 
-    config: str
-    layers: int | None
-    context_dim: int | None
-    tokens: int | None
-    samples: int | None
-    train_tokens: int | None
+    config: str = field(metadata=_LINE)
+    layers: int | None = field(metadata=_AT_LEAST_ONE)
+    context_dim: int | None = field(metadata=_AT_LEAST_ONE)
+    tokens: int | None = field(metadata=_AT_LEAST_ONE)
+    samples: int | None = field(metadata=_AT_LEAST_ONE)
+    train_tokens: int | None = field(metadata=_COUNT)
+    label: str | None = field(default=None, metadata=_LINE)
     run_id: str = ""
     status: Status = "done"
     reason: str | None = None
     study: str = ""
-    embed_dim: int | None = None
-    token_input: str | None = None
-    val_tokens: int | None = None
-    val_bytes: int | None = None
+    embed_dim: int | None = field(default=None, metadata=_AT_LEAST_ONE)
+    token_input: str | None = field(default=None, metadata=_LINE)
+    val_tokens: int | None = field(default=None, metadata=_COUNT)
+    val_bytes: int | None = field(default=None, metadata=_COUNT)
     seed: int | None = None
     data_seed: int | None = None
-    phase1_iterations: int | None = None
-    phase1_rate: float | None = None
+    phase1_iterations: int | None = field(default=None, metadata=_COUNT)
+    phase1_rate: float | None = field(default=None, metadata=_SHARE)
     phase1_converged: bool | None = None
-    train_effective_rank: float | None = None
-    val_effective_rank: float | None = None
-    train_ppl: float | None = None
-    val_ppl: float | None = None
+    train_effective_rank: float | None = field(default=None, metadata=_SHARE)
+    val_effective_rank: float | None = field(default=None, metadata=_SHARE)
+    train_ppl: float | None = field(default=None, metadata=_POSITIVE)
+    val_ppl: float | None = field(default=None, metadata=_POSITIVE)
     val_loss: float | None = None
-    val_loss_se: float | None = None
-    val_accuracy: float | None = None
-    val_accuracy_se: float | None = None
+    val_loss_se: float | None = field(default=None, metadata=_NOT_NEGATIVE)
+    val_accuracy: float | None = field(default=None, metadata=_SHARE)
+    val_accuracy_se: float | None = field(default=None, metadata=_NOT_NEGATIVE)
     sample_losses: tuple[float, ...] | None = None
-    sample_targets: tuple[int, ...] | None = None
-    unigram_ppl: float | None = None
-    best_epoch: int | None = None
-    epochs: int | None = None
-    stopped_by: str | None = None
-    train_ppl_by_epoch: tuple[float | None, ...] | None = None
-    val_ppl_by_epoch: tuple[float | None, ...] | None = None
+    sample_targets: tuple[int, ...] | None = field(default=None, metadata=_COUNT)
+    unigram_ppl: float | None = field(default=None, metadata=_POSITIVE)
+    best_epoch: int | None = field(default=None, metadata=_AT_LEAST_ONE)
+    epochs: int | None = field(default=None, metadata=_COUNT)
+    stopped_by: str | None = field(default=None, metadata=_LINE)
+    train_ppl_by_epoch: tuple[float | None, ...] | None = field(default=None, metadata=_POSITIVE)
+    val_ppl_by_epoch: tuple[float | None, ...] | None = field(default=None, metadata=_POSITIVE)
     parameters: Parameters = Parameters()
     seconds: Seconds = Seconds()
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: int | None = field(default=None, metadata=_COUNT)
     execution_path: dict[str, Any] | None = None
     data_fingerprint: str | None = None
-    environment: int | None = None
+    environment: int | None = field(default=None, metadata=_COUNT)
 
 
 @dataclass(frozen=True)
@@ -92,6 +114,9 @@ class Summary:
     """The whole of ``summary.json``.
 
     Attributes:
+        created: when the file was written, ISO 8601 with offset.
+        command: the command line that made it.
+        complete: whether every run of the command's grid is in it.
         recipe: ``name``, ``overrides``, ``resolved``.
         environments: versions, device and its memory, dtype, threads; runs point into it.
         data: source, fingerprint, tokenizer, embedding, validation, overlap.

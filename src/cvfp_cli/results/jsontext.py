@@ -1,0 +1,234 @@
+"""JSON and text from anywhere, read safely: bounded in size, positions in every message, cut files salvaged."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cvfp_cli.errors import InputError
+
+SIZE_LIMIT = 256 * 1024**2
+_RESYNC_LIMIT = 1000  # damaged places that salvage looks past before it gives up
+_RUN_START = re.compile(r'\{\s*"(?:run_id|config|config_name|study|label)"\s*:')
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_SPACE = re.compile(r"[ \t\r\n]*")
+RECOVER_HINT = "What can be read of it is recovered with --recover."
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, refused above ``SIZE_LIMIT``.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder, not a file.") from None
+    except (OSError, ValueError) as problem:  # ValueError: a null byte in the name
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise InputError(f"{ascii(str(path))[1:-1]} cannot be read: {reason}.") from None
+    if len(data) > SIZE_LIMIT:
+        raise InputError(
+            f"{path} is larger than {SIZE_LIMIT // 1024**2} MiB, the most a results file can be."
+        )
+    return data
+
+
+def decode(data: bytes, where: str) -> str:
+    """UTF-8 text, without a byte order mark.
+
+    Raises:
+        InputError: the bytes are not UTF-8, with the first bad byte's position.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{where} is UTF-16; results files are UTF-8.", hint="Save it as UTF-8.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise InputError(
+            f"{where}: byte {problem.start} (line {line}) is not UTF-8 text.", hint=RECOVER_HINT
+        ) from None
+
+
+def parse(text: str, where: str) -> Any:
+    """The JSON value of a whole text. NaN and Infinity come back as floats for the schema to judge.
+
+    Raises:
+        InputError: not JSON, cut off, nested too deeply, or a key given twice; with byte, line and column.
+    """
+    repeated: list[str] = []
+
+    def as_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            keys = [key for key, _ in pairs]
+            repeated.append(next(key for key in keys if keys.count(key) > 1))
+        return result
+
+    try:
+        value = json.loads(text, object_pairs_hook=as_dict)
+    except json.JSONDecodeError as problem:
+        _refuse(problem, text, where)
+    except RecursionError:
+        raise InputError(f"{where} is nested too deeply to be a results file.") from None
+    except ValueError:  # the interpreter's bound on the digits of an integer
+        raise InputError(f"{where} holds a number of more than 4,300 digits.") from None
+    if repeated:
+        raise InputError(f"{where} gives the key {json.dumps(repeated[0])} twice in one object.")
+    if _ESCAPED_SURROGATE.search(text):
+        _refuse_half_characters(value, where)
+    return value
+
+
+def _refuse(problem: json.JSONDecodeError, text: str, where: str) -> NoReturn:
+    byte = len(text[: problem.pos].encode("utf-8", "surrogatepass"))
+    position = f"byte {byte} (line {problem.lineno}, column {problem.colno})"
+    if not text.strip():
+        raise InputError(f"{where} is empty: there is no JSON at {position}.")
+    if problem.pos >= len(text.rstrip()) or problem.msg.startswith("Unterminated string"):
+        raise InputError(f"{where} is cut off at {position}.", hint=RECOVER_HINT)
+    raise InputError(f"{where} is not JSON at {position}: {problem.msg}.", hint=RECOVER_HINT)
+
+
+def _refuse_half_characters(value: Any, where: str) -> None:
+    """Lone surrogates cannot be printed or written; complete pairs were joined by the parser."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending.extend(item)
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, str):
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                raise InputError(f"{where} holds half a surrogate pair (\\ud800 to \\udfff).") from None
+
+
+@dataclass(frozen=True)
+class Salvage:
+    """What could be read of a damaged file.
+
+    Attributes:
+        top: complete top-level keys other than ``runs``; empty for a bare list.
+        rows: complete run objects, in the order of the file.
+        position: character at which reading first failed.
+    """
+
+    top: dict[str, Any]
+    rows: list[dict[str, Any]]
+    position: int
+
+
+def salvage(data: bytes) -> Salvage:
+    """Read every complete run object of a damaged ``summary.json`` or list of runs. Never raises."""
+    text = data.decode("utf-8-sig", errors="replace")
+    scan = _Scanner(text)
+    top: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    if scan.take("{"):
+        for key in scan.top_keys():
+            if key == "runs" and scan.take("["):
+                rows.extend(scan.elements())
+            else:
+                value = scan.value()
+                if value is not None:
+                    top[key] = value
+    elif scan.take("["):
+        rows.extend(scan.elements())
+    failed_at = scan.position
+    if scan.failed:
+        rows.extend(_later_runs(text, failed_at))
+    return Salvage(top, rows, failed_at)
+
+
+def _later_runs(text: str, start: int) -> Iterator[dict[str, Any]]:
+    """Complete run objects after a damaged place: decoding starts again wherever one seems to begin."""
+    misses = 0
+    position = start
+    while misses < _RESYNC_LIMIT and (found := _RUN_START.search(text, position)):
+        value, end = _decode_at(text, found.start())
+        if isinstance(value, dict) and ("samples" in value or "num_samples" in value):  # a fit has neither
+            yield value
+            position = end
+        else:
+            misses += 1
+            position = found.start() + 1
+
+
+def _decode_at(text: str, position: int) -> tuple[Any, int]:
+    """The JSON value that starts here and its end; (None, position) where there is none."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text, position)
+    except (ValueError, RecursionError):
+        return None, position
+    return value, end
+
+
+class _Scanner:
+    """Walks the top level of a JSON text one value at a time, until the first damage."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.position = 0
+        self.failed = False
+
+    def take(self, character: str) -> bool:
+        """Step over this character (and white space before it) if it comes next."""
+        self._skip_space()
+        if self.text[self.position : self.position + 1] != character:
+            return False
+        self.position += 1
+        return True
+
+    def value(self) -> Any:
+        """The next value; None (and ``failed``) where there is no complete one."""
+        self._skip_space()
+        value, end = _decode_at(self.text, self.position)
+        # A number that touches the end of the text may have lost digits.
+        cut_number = isinstance(value, int | float) and end >= len(self.text)
+        self.failed = end == self.position or cut_number
+        if self.failed:
+            return None
+        self.position = end
+        return value
+
+    def top_keys(self) -> Iterator[str]:
+        """Keys of the object the scanner stands in; the caller consumes each value in between."""
+        while not self.failed and not self.take("}"):
+            key = self.value()
+            if not isinstance(key, str) or not self.take(":"):
+                self.failed = True
+                return
+            yield key
+            self._separator("}")
+
+    def elements(self) -> Iterator[dict[str, Any]]:
+        """Complete objects of the list the scanner stands in."""
+        while not self.failed and not self.take("]"):
+            value = self.value()
+            if self.failed:
+                return
+            if isinstance(value, dict):
+                yield value
+            self._separator("]")
+
+    def _separator(self, closing: str) -> None:
+        if self.failed or self.take(","):
+            return
+        self._skip_space()
+        self.failed = self.text[self.position : self.position + 1] != closing
+
+    def _skip_space(self) -> None:
+        found = _SPACE.match(self.text, self.position)
+        if found:
+            self.position = found.end()
