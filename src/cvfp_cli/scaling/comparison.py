@@ -1,69 +1,106 @@
-"""Are two scaling curves different? Paired tests on common sizes, Holm's correction, crossing points.
+"""Are scaling curves different? Paired tests on common sizes, all curves at once and two by two.
 
 Configurations trained on the same samples and judged on the same text share what is hard or easy in them, so
-their residuals go up and down together. Comparing two fits as if they were independent throws that away. Here
+their residuals rise and fall together. Comparing two fits as if they were independent throws that away. Here
 a size is a factor of its own:
 
     ln PPL = size + configuration + slope(configuration) * ln n + residual
 
-The tests compare this model with the one that has a common slope (equal slopes?) and with the one that has no
-configuration at all (equal lines?), by F on the residual sums of squares. Curves whose sizes or data differ
-share nothing; their lines are compared as independent ones, and the result says so.
+This model is tested against the one with a common slope (equal slopes?) and against the one without any
+configuration (equal lines?), by F on the residual sums of squares. Curves whose sizes or data differ share
+nothing; their lines are compared as independent ones, and the result says so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.regression import FTest, f_p_value, least_squares, t_p_value, t_quantile
 
 Vector = NDArray[np.float64]
 
-SAME_SIZE = 0.02  # largest difference in ln n at which two cells of one size count as the same size
+SAME_SIZE = 0.02  # cells of one nominal size are the same size if their ln n differ by at most this
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of one configuration.
+    """The points of one configuration, replicates averaged.
 
     Attributes:
         label: its name in every table.
-        sizes: keys of its sizes, such as sample counts; cells of one key are the same size.
-        x: ln n of each size (n training tokens or samples).
-        y: mean of ln PPL over the replicates of each size.
+        sizes: nominal sizes, ascending, such as sample counts; cells of one nominal size are compared.
+        x, y: mean ln n and mean ln PPL of each size.
         replicates: runs behind each mean.
         pure_ss, pure_df: sum of squares of ln PPL within replicates, and its degrees of freedom.
     """
 
     label: str
-    sizes: tuple[int, ...]
+    sizes: tuple[float, ...]
     x: tuple[float, ...]
     y: tuple[float, ...]
     replicates: tuple[int, ...]
     pure_ss: float = 0.0
     pure_df: int = 0
 
+    @classmethod
+    def from_points(cls, points: Points) -> "Curve":
+        """Average the replicates of each size on the log scale."""
+        sizes, index, counts = np.unique(np.asarray(points.sizes), return_inverse=True, return_counts=True)
+        log_y = np.log(points.y)
+        x = np.bincount(index, np.log(points.x)) / counts
+        y = np.bincount(index, log_y) / counts
+        within = log_y - y[index]
+        return cls(
+            points.label,
+            tuple(float(size) for size in sizes),
+            tuple(float(value) for value in x),
+            tuple(float(value) for value in y),
+            tuple(int(count) for count in counts),
+            float(within @ within),
+            len(log_y) - len(sizes),
+        )
+
+    def at(self, sizes: Sequence[float]) -> "Curve":
+        """The same curve at these sizes only."""
+        keep = [i for i, size in enumerate(self.sizes) if size in set(sizes)]
+        return replace(
+            self,
+            sizes=tuple(self.sizes[i] for i in keep),
+            x=tuple(self.x[i] for i in keep),
+            y=tuple(self.y[i] for i in keep),
+            replicates=tuple(self.replicates[i] for i in keep),
+        )
+
 
 @dataclass(frozen=True)
-class FTest:
-    """An F test: statistic, degrees of freedom, probability of a larger one under the hypothesis."""
-
-    f: float
-    df1: int
-    df2: int
-    p: float
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its interval (None: open or unknown) and the probability of 0 (or of a ratio of 1)."""
+class Contrast:
+    """A difference or ratio, its interval and the p value of no difference; None where no freedom is left."""
 
     value: float
     low: float | None = None
     high: float | None = None
-    p: float | None = None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where two lines meet.
+
+    Attributes:
+        x: the size (tokens or samples) at which both predict the same; None where they are parallel, or so
+            nearly that no number can hold it.
+        low, high: Fieller's interval of it; None is an open end. ``outside`` marks an interval that is
+            everything except (low, high); it arises where the slopes cannot be told apart but the levels can.
+    """
+
+    x: float | None
+    low: float | None
+    high: float | None
+    outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,11 +108,11 @@ class JointTest:
     """All curves at once.
 
     Attributes:
-        curves, sizes, points: what the test rests on.
-        slopes, levels, lines: equal slopes; equal levels given equal slopes; neither. None: no freedom left.
-        variance, df: residual variance of a cell in the model with slopes.
+        curves, sizes, points: what the tests rest on.
+        slopes: equal slopes? levels: equal levels, given equal slopes? lines: both? None: no freedom left.
+        variance, df: residual variance of one cell in the model with slopes.
         two_way_variance, two_way_df: the same in the model size + configuration.
-        from_replicates: whether the pure error of the replicates was the larger variance and is used.
+        from_replicates: the pure error of the replicates was the larger variance and is used.
     """
 
     curves: int
@@ -92,77 +129,105 @@ class JointTest:
 
 
 @dataclass(frozen=True)
+class LogLine:
+    """The difference of two log-log lines, second minus first: ``at_centre + slope * (ln n - centre)``.
+
+    ``v_centre``, ``v_slope`` and ``covariance`` belong to ``at_centre`` and ``slope``; df 0: they are unknown.
+    """
+
+    at_centre: float
+    slope: float
+    centre: float
+    v_centre: float
+    v_slope: float
+    covariance: float
+    df: int
+
+    def ratio(self, n: float, level: float = 0.95) -> Contrast:
+        """PPL of the second curve over that of the first at ``n``, by their lines."""
+        step = float(np.log(n)) - self.centre
+        variance = self.v_centre + 2 * step * self.covariance + step * step * self.v_slope
+        return ratio_of(self.at_centre + self.slope * step, variance, self.df, level)
+
+    def crossing(self, level: float = 0.95) -> Crossing:
+        """The size at which both lines meet, with the interval of Fieller (1954)."""
+        if self.slope == 0.0:
+            return Crossing(None, None, None)
+        x = _size(self.centre - self.at_centre / self.slope)
+        if self.df <= 0:
+            return Crossing(x, None, None)
+        t2 = t_quantile(level, self.df) ** 2
+        # |difference(step)| <= t * error(step) is a quadratic inequality a step^2 + b step + c <= 0.
+        a = self.slope**2 - t2 * self.v_slope
+        b = 2 * (self.at_centre * self.slope - t2 * self.covariance)
+        c = self.at_centre**2 - t2 * self.v_centre
+        discriminant = b * b - 4 * a * c
+        if a == 0.0 or (a < 0 and discriminant <= 0):
+            return Crossing(x, None, None)
+        root = float(np.sqrt(max(0.0, discriminant)))
+        ends = sorted(((-b - root) / (2 * a), (-b + root) / (2 * a)))
+        return Crossing(x, _size(self.centre + ends[0]), _size(self.centre + ends[1]), outside=a < 0)
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two curves compared; every difference and ratio is the second against the first.
 
     Attributes:
         paired: on common sizes; False: as independent lines.
-        sizes: number of common sizes (paired) or of points in both (independent).
-        df: degrees of freedom of the residual variance; 0 where there is no interval.
-        slope: difference of the slopes.
-        ratio: mean PPL ratio over the common sizes (paired) or at the middle of both (independent).
+        sizes: the common nominal sizes (empty where independent).
+        df: degrees of freedom of the residual variance; 0: no interval, no test.
+        slope: difference of the slopes; None where a curve has fewer than two sizes.
+        ratio: mean PPL ratio over the common sizes, or at the middle of both curves where independent.
         lines: equal lines?
-        slope_holm, lines_holm: the p values after Holm's correction over all pairs.
-        crossing: n at which the two lines meet; ``crossing_excluded`` marks an interval that is the outside
-            of (low, high). None where they are parallel.
+        slope_holm, lines_holm: p values after Holm's correction over all pairs compared.
+        line: the difference of the two lines, for ratios elsewhere and the crossing point.
     """
 
     first: str
     second: str
     paired: bool
-    sizes: int
+    sizes: tuple[float, ...]
     df: int
-    slope: Estimate | None
-    ratio: Estimate
+    slope: Contrast | None
+    ratio: Contrast
     lines: FTest | None
-    crossing: Estimate | None
-    crossing_excluded: bool
+    line: LogLine | None
     slope_holm: float | None = None
     lines_holm: float | None = None
-    _model: tuple[float, float, float, float, float, float] | None = None
-
-    def ratio_at(self, n: float, level: float = 0.95) -> Estimate | None:
-        """PPL ratio of the two lines at ``n``, with its interval; None where there are no two lines."""
-        if self._model is None:
-            return None
-        intercept, slope, v_intercept, v_slope, centre, _ = self._model
-        x = float(np.log(n)) - centre
-        value = intercept + slope * x
-        error = float(np.sqrt(v_intercept + v_slope * x * x))
-        return _ratio(value, error, self.df, level)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment (Holm 1979); None entries stay None and do not count."""
-    known = [(p, i) for i, p in enumerate(p_values) if p is not None]
+    """Holm's step-down adjustment (Holm 1979); entries that are None stay None and do not count."""
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     highest = 0.0
-    for rank, (p, i) in enumerate(sorted(known)):
+    for rank, (p, i) in enumerate(known):
         highest = max(highest, min(1.0, p * (len(known) - rank)))
         adjusted[i] = highest
     return adjusted
 
 
-def t_quantile(level: float, df: float) -> float:
-    """Two-sided t quantile: 2.776 for level 0.95 and 4 degrees of freedom."""
-    return float(special.stdtrit(df, 0.5 + level / 2))
+def ratio_of(difference: float, variance: float, df: int, level: float) -> Contrast:
+    """exp of a difference of logarithms, with its t interval."""
+    shift = contrast_of(difference, variance, df, level)
+    if shift.low is None or shift.high is None:
+        return Contrast(_exp(difference))
+    return Contrast(_exp(difference), _exp(shift.low), _exp(shift.high), shift.p_value)
 
 
-def t_probability(t: float, df: float) -> float:
-    """Two-sided probability of a larger |t|."""
-    return float(2 * special.stdtr(df, -abs(t)))
+def contrast_of(value: float, variance: float, df: int, level: float) -> Contrast:
+    """A value with its t interval; without one where ``df`` is 0."""
+    if df <= 0:
+        return Contrast(value)
+    error = float(np.sqrt(max(0.0, variance)))
+    half = t_quantile(level, df) * error
+    p_value = t_p_value(value / error, df) if error > 0 else float(value == 0.0)
+    return Contrast(value, value - half, value + half, p_value)
 
 
-def f_test(rss_small: float, rss_large: float, df1: int, variance: float, df2: int) -> FTest | None:
-    """F of the drop in the residual sum of squares against ``variance`` with ``df2`` degrees of freedom."""
-    if df1 <= 0 or df2 <= 0 or variance <= 0:
-        return None
-    f = max(0.0, rss_small - rss_large) / df1 / variance
-    return FTest(f, df1, df2, float(special.fdtrc(df1, df2, f)))
-
-
-def common_sizes(first: Curve, second: Curve) -> tuple[int, ...]:
-    """Sizes that both curves have, at the same number of tokens."""
+def common_sizes(first: Curve, second: Curve) -> tuple[float, ...]:
+    """Nominal sizes that both curves have at the same number of tokens."""
     there = dict(zip(second.sizes, second.x, strict=True))
     return tuple(
         size
@@ -172,48 +237,44 @@ def common_sizes(first: Curve, second: Curve) -> tuple[int, ...]:
 
 
 def joint_test(curves: Sequence[Curve]) -> JointTest | None:
-    """Test all curves of one family (same data) together; None where fewer than two share a size.
+    """Test all curves of one family (the same data) together; None where fewer than two share a size.
 
-    Any pattern of missing cells is allowed: the configurations' own terms are projected out curve by curve
-    (Frisch and Waugh), and the size effects are estimated from what is left, so the cost grows with the
-    number of points and not with its cube.
+    Cells may be missing in any pattern. Each configuration's own terms are projected out first (Frisch and
+    Waugh), which leaves one column a size to estimate: thousands of configurations cost no more than reading
+    them.
     """
-    seen: dict[int, int] = {}
+    counts: dict[float, int] = {}
     for curve in curves:
         for size in curve.sizes:
-            seen[size] = seen.get(size, 0) + 1
-    shared = sorted(size for size, count in seen.items() if count > 1)
-    kept = [pick(curve, shared) for curve in curves]
-    kept = [curve for curve in kept if curve.sizes]
+            counts[size] = counts.get(size, 0) + 1
+    shared = sorted(size for size, count in counts.items() if count > 1)
+    kept = [curve for curve in (curve.at(shared) for curve in curves) if curve.sizes]
     if len(kept) < 2:
         return None
     column = {size: i for i, size in enumerate(shared)}
-    points = sum(len(curve.sizes) for curve in kept)
-    rss, df = {}, {}
-    for model, terms in (("sizes", 0), ("levels", 1), ("slopes", 2)):
-        rss[model], df[model] = _residual(kept, column, terms)
-
+    fits = {terms: _residual(kept, column, terms) for terms in (0, 1, 2)}
     pure_df = sum(curve.pure_df for curve in kept)
     pure = 0.0
     if pure_df:
-        runs = [n for curve in kept for n in curve.replicates]
-        pure = sum(c.pure_ss for c in kept) / pure_df * float(np.mean([1 / n for n in runs]))
+        shares = [1.0 / n for curve in kept for n in curve.replicates]
+        pure = sum(curve.pure_ss for curve in kept) / pure_df * float(np.mean(shares))
 
-    def variance(model: str) -> tuple[float | None, int, bool]:
-        own = rss[model] / df[model] if df[model] > 0 else None
+    def variance(terms: int) -> tuple[float | None, int, bool]:
+        rss, df = fits[terms]
+        own = rss / df if df > 0 else None
         if pure_df and (own is None or pure > own):
             return pure, pure_df, True
-        return own, max(df[model], 0), False
+        return own, df, False
 
-    with_slopes, slopes_df, replicated = variance("slopes")
-    two_way, two_way_df, _ = variance("levels")
+    with_slopes, slopes_df, replicated = variance(2)
+    two_way, two_way_df, _ = variance(1)
     return JointTest(
         curves=len(kept),
         sizes=len(shared),
-        points=points,
-        slopes=f_test(rss["levels"], rss["slopes"], df["levels"] - df["slopes"], with_slopes or 0, slopes_df),
-        levels=f_test(rss["sizes"], rss["levels"], df["sizes"] - df["levels"], two_way or 0, two_way_df),
-        lines=f_test(rss["sizes"], rss["slopes"], df["sizes"] - df["slopes"], with_slopes or 0, slopes_df),
+        points=sum(len(curve.sizes) for curve in kept),
+        slopes=_f_test(fits[1], fits[2], with_slopes, slopes_df),
+        levels=_f_test(fits[0], fits[1], two_way, two_way_df),
+        lines=_f_test(fits[0], fits[2], with_slopes, slopes_df),
         variance=with_slopes,
         df=slopes_df,
         two_way_variance=two_way,
@@ -230,40 +291,130 @@ def compare_pairs(
     independent: bool = False,
     pairs: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[Pair, ...]:
-    """Compare curves two by two, with Holm's correction over all pairs given.
+    """Compare curves two by two, with Holm's correction over all pairs compared.
 
     Args:
         joint: the joint test of these curves, whose residual variance then serves every pair; without it a
             pair rests on its own residuals.
-        independent: the data differ, so compare all pairs as independent lines.
-        pairs: indices to compare; all by default.
+        independent: the data differ, so compare every pair as independent lines.
+        pairs: which ones, as indices; all by default.
     """
-    chosen = list(combinations(range(len(curves)), 2)) if pairs is None else list(pairs)
+    chosen = combinations(range(len(curves)), 2) if pairs is None else pairs
     results = []
     for i, j in chosen:
-        first, second = curves[i], curves[j]
-        sizes = () if independent else common_sizes(first, second)
-        if len(sizes) >= 2 or (sizes and not _has_line(first, second)):
-            results.append(_paired(pick(first, sizes), pick(second, sizes), joint, level))
+        sizes = () if independent else common_sizes(curves[i], curves[j])
+        enough = len(sizes) >= 2 or (sizes and min(len(curves[i].sizes), len(curves[j].sizes)) < 2)
+        if enough:
+            results.append(_paired(curves[i].at(sizes), curves[j].at(sizes), joint, level))
         else:
-            results.append(_independent(first, second, level))
-    slopes = holm([pair.slope.p if pair.slope else None for pair in results])
-    lines = holm([pair.lines.p if pair.lines else None for pair in results])
+            results.append(_independent(curves[i], curves[j], level))
+    slopes = holm([pair.slope.p_value if pair.slope else None for pair in results])
+    lines = holm([pair.lines.p_value if pair.lines else None for pair in results])
     return tuple(
-        _with_holm(pair, slope, line) for pair, slope, line in zip(results, slopes, lines, strict=True)
+        replace(pair, slope_holm=slope, lines_holm=line)
+        for pair, slope, line in zip(results, slopes, lines, strict=True)
     )
 
 
-def pick(curve: Curve, sizes: Sequence[int]) -> Curve:
-    """The curve at these sizes only."""
-    wanted = set(sizes)
-    keep = [i for i, size in enumerate(curve.sizes) if size in wanted]
-    return Curve(
-        curve.label,
-        tuple(curve.sizes[i] for i in keep),
-        tuple(curve.x[i] for i in keep),
-        tuple(curve.y[i] for i in keep),
-        tuple(curve.replicates[i] for i in keep),
-        curve.pure_ss,
-        curve.pure_df,
+def _residual(curves: Sequence[Curve], column: dict[float, int], terms: int) -> tuple[float, int]:
+    """Residual sum of squares and degrees of freedom with ``terms`` own terms (0, 1: level, 2: and slope)."""
+    responses, dummies, used = [], [], 0
+    for curve in curves:
+        rows = np.zeros((len(curve.sizes), len(column)))
+        rows[np.arange(len(curve.sizes)), [column[size] for size in curve.sizes]] = 1.0
+        y = np.array(curve.y)
+        if terms >= 1:
+            y, rows, used = y - y.mean(), rows - rows.mean(axis=0), used + 1
+        if terms == 2 and len(curve.x) > 1:
+            x = np.array(curve.x) - np.mean(curve.x)
+            y, rows, used = y - x * (x @ y) / (x @ x), rows - np.outer(x, x @ rows) / (x @ x), used + 1
+        responses.append(y)
+        dummies.append(rows)
+    y, rows = np.concatenate(responses), np.vstack(dummies)
+    # What the configurations' own terms can express of the size effects is gone, so the rank falls short of
+    # the columns by design: lstsq gives the residual whatever the rank, which regression.py refuses.
+    solution, _, rank, _ = np.linalg.lstsq(rows, y, rcond=1e-10)
+    left = y - rows @ solution
+    return float(left @ left), len(y) - used - int(rank)
+
+
+def _f_test(
+    small: tuple[float, int], large: tuple[float, int], variance: float | None, df: int
+) -> FTest | None:
+    """F of the fall in the residual sum of squares against ``variance``; None without freedom."""
+    df1 = small[1] - large[1]
+    if df1 <= 0 or df <= 0 or not variance:
+        return None
+    statistic = max(0.0, small[0] - large[0]) / df1 / variance
+    return FTest(statistic, df1, df, f_p_value(statistic, df1, df))
+
+
+def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float) -> Pair:
+    """Compare on common sizes: the differences of ln PPL, regressed on ln n."""
+    x = np.array(first.x)
+    y = np.array(second.y) - np.array(first.y)
+    centre, mean, sizes = float(x.mean()), float(y.mean()), len(x)
+    step = x - centre
+    spread = float(step @ step)
+    slope = float(step @ y) / spread if sizes > 1 and spread > 0 else None
+    left = y - mean - (slope or 0.0) * step
+    df = sizes - 2
+    # The difference of two cells has twice the variance of one.
+    variance = float(left @ left) / df if df > 0 else 0.0
+    if joint is not None and joint.variance is not None:
+        variance, df = 2 * joint.variance, joint.df
+    df = max(df, 0)
+    ratio = ratio_of(mean, variance / sizes, df, level)
+    if slope is None:
+        return Pair(first.label, second.label, True, first.sizes, df, None, ratio, None, None)
+    lines = _f_test((float(y @ y), sizes), (float(left @ left), sizes - 2), variance, df)
+    return Pair(
+        first.label,
+        second.label,
+        True,
+        first.sizes,
+        df,
+        contrast_of(slope, variance / spread, df, level),
+        ratio,
+        lines,
+        LogLine(mean, slope, centre, variance / sizes, variance / spread, 0.0, df),
     )
+
+
+def _independent(first: Curve, second: Curve, level: float) -> Pair:
+    """Compare two lines that share nothing but, by assumption, the variance of a point about its line."""
+    if min(len(first.x), len(second.x)) < 2:
+        gap = float(np.mean(second.y) - np.mean(first.y))
+        return Pair(first.label, second.label, False, (), 0, None, Contrast(_exp(gap)), None, None)
+    centre = float(np.mean([*first.x, *second.x]))
+    x = np.concatenate([first.x, second.x]) - centre
+    y = np.concatenate([first.y, second.y])
+    is_second = np.repeat([0.0, 1.0], [len(first.x), len(second.x)])
+    names = ("level", "slope", "level difference", "slope difference")
+    one = np.ones_like(x)
+    full = least_squares(np.column_stack([one, x, is_second, is_second * x]), y, names=names, level=level)
+    common = least_squares(np.column_stack([one, x]), y, names=names[:2], level=level)
+    gap, slope = full["level difference"].value, full["slope difference"].value
+    covariance = np.zeros((4, 4)) if full.covariance is None else full.covariance
+    line = LogLine(gap, slope, centre, covariance[2, 2], covariance[3, 3], covariance[2, 3], full.df)
+    return Pair(
+        first.label,
+        second.label,
+        False,
+        (),
+        full.df,
+        contrast_of(slope, covariance[3, 3], full.df, level),
+        ratio_of(gap, covariance[2, 2], full.df, level),
+        _f_test((common.rss, common.df), (full.rss, full.df), full.variance, full.df),
+        line,
+    )
+
+
+def _exp(value: float) -> float:
+    """exp without overflow: beyond the largest double it is infinity."""
+    return float(np.exp(value)) if value < 709.0 else float("inf")
+
+
+def _size(log_size: float) -> float | None:
+    """A size from its logarithm; None where it lies beyond what a number can hold."""
+    return _exp(log_size) if abs(log_size) < 690.0 else None
