@@ -9,7 +9,7 @@ from cvfp_cli.errors import InputError
 
 MOST_VALUES = 1000
 _PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?", re.ASCII)
-_BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([KMGT]?i?B?)", re.ASCII | re.IGNORECASE)
+_BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*((?:[KMGT]i?)?B?)", re.ASCII | re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_FACTORS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
 

@@ -1,1 +1,4 @@
-"""A grid becomes a list of experiments; an executor runs them and stores each result."""
+"""A grid becomes a list of experiments; an executor runs them and stores each result.
+
+Nothing here imports torch before an experiment is run.
+"""
