@@ -1,1 +1,14 @@
-"""One TOML file for each published study, the demo, and the loader that checks them."""
+"""Recipes: one TOML file a study, and the loader that checks it."""
+
+from cvfp_cli.recipes.loader import DEFAULT_RECIPE, list_recipes, load_recipe
+from cvfp_cli.recipes.recipe import Configuration, GridConfig, Recipe, RunsConfig
+
+__all__ = [
+    "DEFAULT_RECIPE",
+    "Configuration",
+    "GridConfig",
+    "Recipe",
+    "RunsConfig",
+    "list_recipes",
+    "load_recipe",
+]

@@ -1,0 +1,211 @@
+"""Check a recipe's tables against the dataclasses they fill: types, ranges, choices, and the nearest right name."""
+
+import difflib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from cvfp_cli.core.config import HeadConfig, ModelConfig, Phase1Config, Phase2Config
+from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
+from cvfp_cli.recipes.old_names import OLD_NAMES
+from cvfp_cli.recipes.recipe import EvaluationConfig, GridConfig, RunsConfig
+
+TABLES: dict[str, type[Any]] = {
+    "data": DataConfig,
+    "validation": ValidationConfig,
+    "tokenizer": TokenizerConfig,
+    "embedding": EmbeddingConfig,
+    "model": ModelConfig,
+    "head": HeadConfig,
+    "phase1": Phase1Config,
+    "phase2": Phase2Config,
+    "evaluation": EvaluationConfig,
+    "runs": RunsConfig,
+    "grid": GridConfig,
+}
+MOST_VALUES = 1000  # in one list
+_LARGEST = 2**63 - 1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Key:
+    """What one key of a table may hold, from its dataclass field.
+
+    Attributes:
+        kind: ``int``, ``float``, ``bool`` or ``str``.
+        many: whether it is a list of them.
+        choices: the words allowed; empty for any.
+        low, high, above: bounds; ``above`` is open.
+        default: the value where a recipe says nothing.
+        doc: one clause for people.
+    """
+
+    kind: type[Any]
+    many: bool
+    choices: tuple[str, ...]
+    low: float | None
+    high: float | None
+    above: float | None
+    default: Any
+    doc: str
+
+    @property
+    def wanted(self) -> str:
+        """What the key takes, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[self.kind]
+        bounds = [
+            f"at least {self.low:g}" if self.low is not None else "",
+            f"above {self.above:g}" if self.above is not None else "",
+            f"at most {self.high:g}" if self.high is not None else "",
+        ]
+        words = " ".join([words, " and ".join(bound for bound in bounds if bound)]).strip()
+        return f"a list, each {words}" if self.many else words
+
+
+@cache
+def table_keys(kind: Any) -> Mapping[str, Key]:
+    """The keys of a table, in order, by its dataclass."""
+    hints = get_type_hints(kind)
+    return {item.name: _key(hints[item.name], item.default, item.metadata) for item in fields(kind)}
+
+
+def _key(hint: Any, default: Any, metadata: Mapping[str, Any]) -> Key:
+    many = get_origin(hint) is tuple
+    inner = get_args(hint)[0] if many else hint
+    choices = get_args(inner) if get_origin(inner) is Literal else ()
+    return Key(
+        kind=str if choices else inner,
+        many=many,
+        choices=choices,
+        low=metadata.get("min"),
+        high=metadata.get("max"),
+        above=metadata.get("above"),
+        default=default,
+        doc=metadata["doc"],
+    )
+
+
+def check_table(name: str, kind: type[T], raw: Any, problems: list[str]) -> T:
+    """The dataclass of a table; every problem is added to ``problems``, and its key keeps the default."""
+    if not isinstance(raw, dict):
+        problems.append(f"{name} must be a table, not {_quoted(raw)}")
+        return kind()
+    known = table_keys(kind)
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in known:
+            problems.append(unknown_key(name, key, known))
+            continue
+        checked = check_value(f"{name}.{key}", known[key], value, problems)
+        if checked is not None:
+            values[key] = checked
+    return kind(**values)
+
+
+def check_value(path: str, key: Key, value: Any, problems: list[str]) -> Any:
+    """The value in its field's type, or None after adding to ``problems``."""
+    if not key.many:
+        return _check_one(path, key, value, problems)
+    if not isinstance(value, list | tuple):
+        value = [value]  # one number where a list is wanted is a list of one
+    if len(value) > MOST_VALUES:
+        problems.append(f"{path} has {len(value)} values; the most is {MOST_VALUES}")
+        return None
+    items = [_check_one(path, key, item, problems) for item in value]
+    if any(item is None for item in items):
+        return None
+    if len(set(items)) < len(items):
+        problems.append(f"{path} has a value twice: {_quoted(list(value))}")
+        return None
+    if not items and key.default != ():
+        problems.append(f"{path} must not be empty")
+        return None
+    return tuple(items)
+
+
+def _check_one(path: str, key: Key, value: Any, problems: list[str]) -> Any:
+    right_type = {
+        int: isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST,
+        float: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+        bool: isinstance(value, bool),
+        str: isinstance(value, str) and (value.isprintable() or not key.choices),
+    }[key.kind]
+    in_range = (
+        right_type
+        and (key.low is None or value >= key.low)
+        and (key.high is None or value <= key.high)
+        and (key.above is None or value > key.above)
+    )
+    if in_range and (not key.choices or value in key.choices):
+        return key.kind(value)
+    near = nearest(value, key.choices) if key.choices and isinstance(value, str) else ""
+    problems.append(
+        f"{path} must be {key.wanted}, not {_quoted(value)}" + (f" (did you mean {near}?)" if near else "")
+    )
+    return None
+
+
+def unknown_key(table: str, key: str, known: Iterable[str] = ()) -> str:
+    """What is wrong with a key that its table does not have, and which one was probably meant.
+
+    Args:
+        known: the keys that the table has; empty for a key outside any table.
+    """
+    path = f"{table}.{key}" if table else key
+    if key in OLD_NAMES:
+        return f"{_named(path)} is an old script's name: here it is {OLD_NAMES[key]}"
+    elsewhere = [f"{name}.{key}" for name, kind in TABLES.items() if key in table_keys(kind)]
+    if elsewhere:
+        return f"unknown key {_named(path)} (did you mean {' or '.join(elsewhere)}?)"
+    if own := nearest(key, known):
+        return f"unknown key {_named(path)} (did you mean {table}.{own}?)"
+    everywhere = {name: f"{where}.{name}" for where, kind in TABLES.items() for name in table_keys(kind)}
+    other = nearest(key, everywhere)
+    return f"unknown key {_named(path)}" + (f" (did you mean {everywhere[other]}?)" if other else "")
+
+
+def unknown_table(name: str) -> str:
+    """What is wrong with a table that no recipe has, and which one was probably meant."""
+    if name in OLD_NAMES or any(name in table_keys(kind) for kind in TABLES.values()):
+        return unknown_key("", name)
+    near = nearest(name, [*TABLES, "configurations"])
+    return f"unknown table [{_named(name)}]" + (f" (did you mean [{near}]?)" if near else "")
+
+
+def value_from_text(text: str, key: Key) -> Any:
+    """The value of ``--set table.key=TEXT``: TOML, with bare words as text and ``1,2,3`` as a list."""
+    text = text.strip()
+    if key.kind is str and not key.many and text[:1] not in ("'", '"'):
+        return text
+    for candidate in (text, f"[{text}]") if key.many else (text,):
+        try:
+            return tomllib.loads(f"value = {candidate}")["value"]
+        except (ValueError, RecursionError):
+            continue
+    return text
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The closest of ``words``, or nothing."""
+    found = difflib.get_close_matches(word[:100], list(words), n=1, cutoff=0.6)
+    return found[0] if found else ""
+
+
+def _named(text: str) -> str:
+    return text if text.isprintable() and len(text) <= 80 else ascii(text)[1:-1][:80]
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "a number beyond 2^63"
+    text = ascii(value)
+    return text if len(text) <= 60 else text[:57] + "..."
