@@ -1,0 +1,264 @@
+"""Progress on stderr: bars with rate and time left on a terminal, plain lines anywhere else."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from cvfp_cli.cli.figures import duration, four_digits, percent
+from cvfp_cli.core.result import Advance, Epoch, Event, Iteration
+from cvfp_cli.results.schema import Run
+from cvfp_cli.sweep.plan import Job
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class TimeLeft(Protocol):
+    """Seconds until all remaining runs are done, None while nothing is known."""
+
+    def __call__(self) -> float | None: ...
+
+
+def describe(job: Job) -> str:
+    """A run as people name it."""
+    experiment = job.experiment
+    drawn = "" if experiment.data_seed is None else f", data seed {experiment.data_seed}"
+    return (
+        f"{experiment.config.model.name}, {experiment.samples} samples, seed {experiment.config.seed}{drawn}"
+    )
+
+
+def outcome(run: Run) -> str:
+    """A finished run's figures in a few words."""
+    if run.status != "done":
+        return f"{run.status}: {run.reason}"
+    star = "*" if run.phase1_converged is False else ""
+    known = [
+        part for part in (run.seconds.phase1, run.seconds.contexts, run.seconds.phase2) if part is not None
+    ]
+    return (
+        f"P1 iter {run.phase1_iterations}{star}, val PPL {four_digits(run.val_ppl)}, "
+        f"accuracy {percent(run.val_accuracy)}, {duration(sum(known))}"
+    )
+
+
+class Quiet:
+    """No progress at all (``--quiet``)."""
+
+    def __enter__(self) -> "Quiet":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to put away."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def started(self, job: Job, number: int, total: int) -> None:
+        """Say nothing."""
+
+    def advanced(self, job: Job, event: Event) -> None:
+        """Say nothing."""
+
+    def finished(self, job: Job, run: Run) -> None:
+        """Say nothing."""
+
+
+class PlainLines:
+    """One line when a run begins and ends, and for its iterations and epochs.
+
+    In a sweep those within a run come at most every ten seconds; ``sweep.log`` has them all.
+    """
+
+    def __init__(self, time_left: TimeLeft, *, every_event: bool) -> None:
+        self._time_left = time_left
+        self._pause = 0.0 if every_event else SECONDS_BETWEEN_LINES
+        self._last = time.monotonic()
+
+    def __enter__(self) -> "PlainLines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to put away."""
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=sys.stderr, flush=True)
+
+    def started(self, job: Job, number: int, total: int) -> None:
+        """Name the run and how long all are expected to take."""
+        left = self._time_left()
+        expected = "" if left is None else f", about {duration(left)} left"
+        self.note(f"[{number}/{total}] {describe(job)}: {job.train_tokens:,} tokens{expected}")
+        self._last = time.monotonic()
+
+    def advanced(self, job: Job, event: Event) -> None:
+        """Print iterations and epochs."""
+        if isinstance(event, Advance) or time.monotonic() - self._last < self._pause:
+            return
+        self._last = time.monotonic()
+        config = job.experiment.config
+        if isinstance(event, Iteration):
+            self.note(f"  phase 1 {event.iteration}/{config.phase1.max_iterations} {iteration_words(event)}")
+        else:
+            self.note(f"  phase 2 {event.epoch}/{config.phase2.epochs} {epoch_words(event)}")
+
+    def finished(self, job: Job, run: Run) -> None:
+        """Print the outcome."""
+        self.note(f"  {outcome(run)}")
+
+
+def iteration_words(event: Iteration) -> str:
+    """Loss and convergence rate of an iteration."""
+    if event.loss is None or event.rate is None:
+        return "untrained start"
+    return f"loss {event.loss:.4f} converged {event.rate:.1%}"
+
+
+def epoch_words(event: Epoch) -> str:
+    """Perplexities and accuracy of an epoch."""
+    return (
+        f"train PPL {four_digits(event.train_ppl)} val PPL {four_digits(event.val_ppl)} "
+        f"accuracy {event.val_accuracy:.1%}"
+    )
+
+
+class Bars:
+    """Bars on a terminal: one for all runs, one for each phase of the run under way."""
+
+    def __init__(self, time_left: TimeLeft, *, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._time_left = time_left
+        self._total = total
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[count]}", justify="right"),
+            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[left]}", style="cyan"),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+            refresh_per_second=5,
+        )
+        self._all: TaskID | None = None
+        if total > 1:
+            self._all = self._progress.add_task("runs", total=total, count=f"0/{total}", words="", left="")
+        self._phase: _PhaseBar | None = None
+        self._name = ""
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """Print a line above the bars."""
+        from rich.text import Text
+
+        self._progress.console.print(Text(text))
+
+    def started(self, job: Job, number: int, total: int) -> None:
+        """Name the run; its phases get their bars as they begin."""
+        self._name = f"{describe(job)}, {job.train_tokens:,} tokens"
+        if self._all is not None:
+            left = self._time_left()
+            self._progress.update(
+                self._all,
+                completed=number - 1,
+                count=f"{number}/{total}",
+                words=self._name,
+                left="" if left is None else f"{duration(left)} left",
+            )
+        else:
+            self.note(self._name)
+
+    def advanced(self, job: Job, event: Event) -> None:
+        """Move the bar of the phase that the event belongs to."""
+        config = job.experiment.config
+        match event:
+            case Advance():
+                phase, steps = event.phase, event.steps
+            case Iteration():
+                phase, steps = "phase1", config.phase1.max_iterations
+            case Epoch():
+                phase, steps = "phase2", config.phase2.epochs
+        if self._phase is None or self._phase.phase != phase:
+            if self._phase is not None:
+                self._phase.close()
+            self._phase = _PhaseBar(self._progress, phase, steps)
+        self._phase.move(event)
+
+    def finished(self, job: Job, run: Run) -> None:
+        """Put the phases' bars away and print the outcome."""
+        if self._phase is not None:
+            self._phase.close()
+            self._phase = None
+        if self._all is not None:
+            self._progress.advance(self._all)
+        self.note(f"{describe(job)}: {outcome(run)}")
+
+
+class _PhaseBar:
+    """The bar of one phase; it counts iterations or epochs, and moves within them by tokens."""
+
+    titles = {"phase1": "phase 1", "contexts": "contexts", "phase2": "phase 2"}  # noqa: RUF012
+
+    def __init__(self, progress: "Progress", phase: str, steps: int) -> None:
+        self.phase = phase
+        self._progress = progress
+        self._steps = max(steps, 1)
+        self._done = 0
+        self._within = 0
+        self._tokens = 0
+        self._words = ""
+        self._began = time.monotonic()
+        self._task = progress.add_task(
+            self.titles.get(phase, phase), total=self._steps, count="", words="", left=""
+        )
+
+    def move(self, event: Event) -> None:
+        """Advance by an event and show loss or perplexity, speed, and time left."""
+        position: float
+        if isinstance(event, Advance):
+            if event.step - 1 > self._done:
+                self._done, self._within = event.step - 1, 0
+            self._within += event.tokens
+            self._tokens += event.tokens
+            position = self._done + min(self._within / max(event.total, 1), 1.0)
+        else:
+            self._done = event.iteration if isinstance(event, Iteration) else event.epoch
+            self._within = 0
+            position = float(self._done)
+            self._words = iteration_words(event) if isinstance(event, Iteration) else epoch_words(event)
+        elapsed = time.monotonic() - self._began
+        rate = self._tokens / elapsed if elapsed > 0.5 else 0.0
+        left = elapsed / position * (self._steps - position) if position > 0 and elapsed > 0.5 else None
+        self._progress.update(
+            self._task,
+            completed=position,
+            count=f"{min(int(position) + 1, self._steps)}/{self._steps}",
+            words=self._words + (f" {rate:,.0f} tok/s" if rate else ""),
+            left="" if left is None else f"at most {duration(left)}",
+        )
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.remove_task(self._task)
+
+
+def progress_for(time_left: TimeLeft, *, quiet: bool, total: int) -> "Quiet | PlainLines | Bars":
+    """Bars on a terminal, lines elsewhere, nothing with ``--quiet``."""
+    if quiet:
+        return Quiet()
+    if sys.stderr.isatty():
+        return Bars(time_left, total=total)
+    return PlainLines(time_left, every_event=total == 1)

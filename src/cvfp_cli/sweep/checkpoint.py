@@ -1,0 +1,98 @@
+"""A run's checkpoint on disk, so that a long run goes on from its last iteration or epoch.
+
+The file holds a plain dict of tensors, numbers and text; it is read with ``weights_only``, so a foreign file can
+do nothing but be refused.
+"""
+
+import os
+import pickle
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "checkpoint.pt"
+SECONDS_BETWEEN = 30.0
+
+
+class CheckpointFile:
+    """Saves at most every half minute, and loads only what belongs to the same run on the same footing.
+
+    Args:
+        path: the file; its folder exists.
+        stamp: what must agree for the figures to be the same: run, device, precision, versions.
+        warn: called with one line where a checkpoint cannot be used or written. The run itself goes on: without
+            a checkpoint only time can be lost.
+        resume: whether an existing checkpoint is used at all.
+        seconds_between: least time between two saves.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        stamp: dict[str, str],
+        *,
+        warn: Callable[[str], None],
+        resume: bool = True,
+        seconds_between: float = SECONDS_BETWEEN,
+    ) -> None:
+        self._path = path
+        self._stamp = stamp
+        self._warn = warn
+        self._resume = resume
+        self._between = seconds_between
+        self._last = time.monotonic()
+        self._writable = True
+
+    def load(self) -> dict[str, Any] | None:
+        """The state to go on from, or None to start at the beginning."""
+        if not self._resume or not self._path.exists():
+            return None
+        import torch
+
+        try:
+            kept = torch.load(self._path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError) as problem:
+            self._warn(
+                f"{self._path} cannot be read ({type(problem).__name__}); the run starts from its beginning."
+            )
+            return None
+        stamp = kept.get("stamp") if isinstance(kept, dict) else None
+        if not isinstance(stamp, dict) or "state" not in kept:
+            self._warn(f"{self._path} is not a checkpoint of cvfp; the run starts from its beginning.")
+            return None
+        changed = [key for key in self._stamp if stamp.get(key) != self._stamp[key]]
+        if changed:
+            self._warn(
+                f"{self._path} was made with another {' and '.join(changed)}; the run starts from its beginning."
+            )
+            return None
+        state: dict[str, Any] = kept["state"]
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state to a temporary file, flush it, rename it; skip it when the last one is recent."""
+        now = time.monotonic()
+        if not self._writable or now - self._last < self._between:
+            return
+        import torch
+
+        temporary = self._path.with_suffix(".pt.tmp")
+        try:
+            with temporary.open("wb") as file:
+                torch.save({"stamp": self._stamp, "state": state}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+        except (OSError, RuntimeError) as problem:
+            self._writable = False
+            temporary.unlink(missing_ok=True)
+            self._warn(
+                f"no checkpoint could be written to {self._path} ({problem}); the run goes on without."
+            )
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the file once the run's result is on disk."""
+        self._path.unlink(missing_ok=True)
+        self._path.with_suffix(".pt.tmp").unlink(missing_ok=True)

@@ -1,0 +1,62 @@
+"""Curves for TensorBoard (optional extra ``tensorboard``): one folder a run."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cvfp_cli.core.result import Advance, Event, Iteration
+from cvfp_cli.errors import InputError
+from cvfp_cli.results.schema import Run
+from cvfp_cli.sweep.plan import Job
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+def check_installed() -> None:
+    """Refuse ``--tensorboard`` where its extra is missing.
+
+    Raises:
+        InputError: with the command that installs it.
+    """
+    if find_spec("tensorboard") is None:
+        raise InputError(
+            "--tensorboard needs the extra 'tensorboard', which is not installed.",
+            hint="Install it with: pip install 'cvfp-cli[tensorboard]'.",
+        )
+
+
+class TensorBoard:
+    """Writes every iteration and epoch as scalars; the step is the iteration or epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: SummaryWriter | None = None
+
+    def started(self, job: Job, number: int, total: int) -> None:
+        """Open the run's own folder."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(self._folder / job.name))
+
+    def advanced(self, job: Job, event: Event) -> None:
+        """Write the figures of an iteration or epoch."""
+        if self._writer is None or isinstance(event, Advance):
+            return
+        if isinstance(event, Iteration):
+            phase, step = "phase1", event.iteration
+            names = ("loss", "mse", "diversity", "rate")
+        else:
+            phase, step = "phase2", event.epoch
+            names = ("train_loss", "val_loss", "train_ppl", "val_ppl", "val_accuracy")
+        for name in names:
+            value = getattr(event, name)
+            if value is not None:
+                self._writer.add_scalar(f"{phase}/{name}", value, step)
+        self._writer.flush()
+
+    def finished(self, job: Job, run: Run) -> None:
+        """Close the run's folder."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
