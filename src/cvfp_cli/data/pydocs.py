@@ -1,0 +1,186 @@
+"""The ``pydocs`` source: docstrings of the installed scientific packages, read from source without importing it.
+
+Real technical English that every installation has, so that a first study needs no network. One public module, class,
+function or method gives one sample. The order is that of a hash of the text, so it depends on content alone: another
+version of a package moves nothing but the samples it changed.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+import platform
+import re
+import sys
+import sysconfig
+import warnings
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cvfp_cli.errors import InputError
+
+PACKAGES = ("numpy", "scipy", "pandas", "torch")
+MIN_CHARACTERS = 400
+MIN_SAMPLES = 2000
+
+_SKIPPED_FOLDERS = frozenset({"__pycache__", "test", "tests", "idle_test", "site-packages", "dist-packages"})
+_PRIVATE_BY_FOLDER = frozenset({"torch"})  # numpy and scipy keep public functions in private folders
+_SHINGLE_WORDS = 5
+_SHINGLE_SHARE = 4  # one shingle in this many is looked at
+_NEAR_DUPLICATE = 0.5  # share of a text's shingles found in one earlier text
+_WORD = re.compile(r"\w+")
+_WAY_OUT = "Use --data with a local file or folder, or an installation that has its .py files with docstrings."
+
+_Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class PackageSources:
+    """The Python files of one package.
+
+    Attributes:
+        name: ``python`` for the standard library, otherwise the package's name.
+        version: installed version.
+        files: path below the package and content of each ``.py`` file, in the order of the paths, tests left out.
+    """
+
+    name: str
+    version: str
+    files: tuple[tuple[str, bytes], ...]
+
+
+def read_sources() -> tuple[PackageSources, ...]:
+    """Read the source files of the standard library and of whichever of ``PACKAGES`` is installed.
+
+    Raises:
+        InputError: there are none (an installation of compiled files only).
+    """
+    roots = [("python", platform.python_version(), Path(sysconfig.get_paths()["stdlib"]))]
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            roots.append((name, importlib.metadata.version(name), Path(spec.origin).parent))
+    sources = tuple(
+        PackageSources(name, version, _python_files(root, private=name not in _PRIVATE_BY_FOLDER))
+        for name, version, root in roots
+    )
+    if not any(package.files for package in sources):
+        raise InputError(f"pydocs finds no .py files below {roots[0][2]}.", hint=_WAY_OUT)
+    return sources
+
+
+def fingerprint(sources: Iterable[PackageSources]) -> str:
+    """Hash of every byte that :func:`extract` reads, and of the Python version that parses them."""
+    digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
+    for package in sources:
+        for path, content in package.files:
+            digest.update(f"{package.name}/{path}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.hexdigest()
+
+
+def extract(sources: Iterable[PackageSources]) -> list[str]:
+    """Public docstrings of more than 400 characters, near-duplicates dropped, in the order of their hashes.
+
+    Raises:
+        InputError: fewer than 2,000 remain, as when docstrings were stripped.
+    """
+    found = {
+        text for package in sources for path, content in package.files for text in docstrings(path, content)
+    }
+    texts = drop_near_duplicates(sorted(found, key=lambda text: hashlib.sha256(text.encode()).digest()))
+    if len(texts) < MIN_SAMPLES:
+        raise InputError(
+            f"pydocs finds {len(texts)} docstrings of more than {MIN_CHARACTERS} characters, "
+            f"and needs {MIN_SAMPLES}.",
+            hint=_WAY_OUT,
+        )
+    return texts
+
+
+def docstrings(path: str, content: bytes) -> Iterator[str]:
+    """Cleaned long docstrings of one file: of its module, if public, and its public classes, functions, methods.
+
+    A private module's functions count, since packages define public functions there and re-export them.
+    """
+    if content.count(b'"""') < 2 and content.count(b"'''") < 2:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes in other people's strings
+            module = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return  # templates, and files for other Python versions
+    pending: list[ast.Module | _Definition] = [module]
+    while pending:
+        node = pending.pop()
+        if not isinstance(node, ast.Module) or _is_public_module(path):
+            text = inspect.cleandoc(ast.get_docstring(node, clean=False) or "").strip()
+            if len(text) > MIN_CHARACTERS:
+                yield text
+        if isinstance(node, ast.Module | ast.ClassDef):
+            pending.extend(_public_definitions(node))
+
+
+def drop_near_duplicates(texts: Iterable[str]) -> list[str]:
+    """Keep each text unless half of its five-word shingles stand in one text kept before it.
+
+    A quarter of the shingles, chosen by their hash, is looked at: enough for texts of this length.
+    """
+    kept: list[str] = []
+    holders: defaultdict[int, list[int]] = defaultdict(list)  # shingle -> kept texts that have it
+    for text in texts:
+        shingles = _sampled_shingles(text)
+        shared = Counter(index for shingle in shingles for index in holders[shingle])
+        if shared and max(shared.values()) >= _NEAR_DUPLICATE * len(shingles):
+            continue
+        for shingle in shingles:
+            holders[shingle].append(len(kept))
+        kept.append(text)
+    return kept
+
+
+def _sampled_shingles(text: str) -> list[int]:
+    words = np.array([zlib.crc32(word.encode()) for word in _WORD.findall(text.lower())], dtype=np.uint64)
+    count = len(words) - _SHINGLE_WORDS + 1
+    if count < 1:
+        return []
+    hashes = np.zeros(count, dtype=np.uint64)
+    for start in range(_SHINGLE_WORDS):  # polynomial hash modulo 2^64
+        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + words[start : start + count]
+    hashes ^= hashes >> np.uint64(29)
+    return [int(shingle) for shingle in np.unique(hashes[hashes % np.uint64(_SHINGLE_SHARE) == 0])]
+
+
+def _python_files(root: Path, *, private: bool) -> tuple[tuple[str, bytes], ...]:
+    files = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(
+            name for name in set(subfolders) - _SKIPPED_FOLDERS if private or not name.startswith("_")
+        )
+        for name in sorted(names):
+            if name.endswith(".py") and not name.startswith("test_") and name != "conftest.py":
+                path = Path(folder, name)
+                files.append((path.relative_to(root).as_posix(), path.read_bytes()))
+    return tuple(files)
+
+
+def _is_public_module(path: str) -> bool:
+    return not any(part.startswith("_") and part != "__init__.py" for part in path.split("/"))
+
+
+def _public_definitions(node: ast.AST) -> Iterator[_Definition]:
+    """Public classes and functions directly in a module or class, or inside its if, try and with statements."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _Definition):
+            if not child.name.startswith("_"):
+                yield child
+        elif isinstance(child, ast.If | ast.Try | ast.With | ast.ExceptHandler):
+            yield from _public_definitions(child)
