@@ -2,5 +2,17 @@
 
 from cvfp_cli.results.reader import Results, parse_results, read_results
 from cvfp_cli.results.schema import SCHEMA, Parameters, Run, Seconds, Summary
+from cvfp_cli.results.store import ResultsStore, run_id
 
-__all__ = ["SCHEMA", "Parameters", "Results", "Run", "Seconds", "Summary", "parse_results", "read_results"]
+__all__ = [
+    "SCHEMA",
+    "Parameters",
+    "Results",
+    "ResultsStore",
+    "Run",
+    "Seconds",
+    "Summary",
+    "parse_results",
+    "read_results",
+    "run_id",
+]
