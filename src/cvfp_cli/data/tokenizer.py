@@ -1,0 +1,158 @@
+"""Tokenizers: one of the hub or a folder, or a byte-level BPE trained on the study's own samples."""
+
+import importlib.metadata
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvfp_cli.data import files, hub
+from cvfp_cli.data.cache import Arrays, Cache, content_hash, pack_texts, unpack_texts
+from cvfp_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
+
+MIN_BPE_VOCABULARY = 257  # the 256 bytes and one merge
+
+_BPE = re.compile(r"bpe:(\d+)")
+_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "config.json", "*.model")
+
+
+class Tokenizer:
+    """A tokenizer that is loaded only when it is first needed.
+
+    Attributes:
+        name: as the user wrote it.
+        fingerprint: hash of what defines it.
+    """
+
+    def __init__(self, name: str, fingerprint: str, cache: Cache, load: Callable[[], "Backend"]) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self._cache = cache
+        self._load = load
+
+    @cached_property
+    def backend(self) -> "Backend":
+        """The ``tokenizers`` object."""
+        return self._load()
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Number of tokens, added ones included (V)."""
+        found = self._cache.fetch(
+            "vocabulary",
+            {"tokenizer": self.fingerprint},
+            lambda: {"size": np.array(self.backend.get_vocab_size(with_added_tokens=True))},
+        )
+        return int(found["size"])
+
+    def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """Token ids of each text by itself, without special tokens."""
+        encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+    def encode_with_offsets(
+        self, text: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Token ids of a text, and where each token starts and ends in it, in characters."""
+        encoding = self.backend.encode(text, add_special_tokens=False)
+        spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        return np.array(encoding.ids, dtype=np.int64), spans[:, 0], spans[:, 1]
+
+
+def bpe_size(name: str) -> int | None:
+    """The N of ``bpe:N``; None for other names.
+
+    Raises:
+        InputError: N is missing or too small.
+    """
+    if not name.startswith("bpe:"):
+        return None
+    match = _BPE.fullmatch(name)
+    if match is None or int(match[1]) < MIN_BPE_VOCABULARY:
+        raise InputError(
+            f"--tokenizer {name}: a vocabulary of at least {MIN_BPE_VOCABULARY} is needed.",
+            hint="Write bpe:4096.",
+        )
+    return int(match[1])
+
+
+def train_bpe(name: str, size: int, texts: Sequence[str], cache: Cache) -> Tokenizer:
+    """A byte-level BPE trained on texts; the same texts give the same tokenizer.
+
+    Args:
+        name: as the user wrote it, ``bpe:SIZE``.
+        size: vocabulary to reach; texts with too few different words give a smaller one.
+        texts: the study's training samples of its largest size.
+        cache: where the trained tokenizer is kept.
+    """
+    packed = pack_texts(texts)
+    key = {
+        "texts": content_hash(packed["utf8"], packed["ends"]),
+        "size": size,
+        "tokenizers": importlib.metadata.version("tokenizers"),
+    }
+
+    def make() -> Arrays:
+        from tokenizers import Tokenizer as Backend
+        from tokenizers import decoders, models, pre_tokenizers, trainers
+
+        backend = Backend(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        )
+        backend.train_from_iterator(texts, trainer)
+        return pack_texts([backend.to_str()])
+
+    [definition] = unpack_texts(cache.fetch("bpe", key, make))
+
+    def load() -> "Backend":
+        from tokenizers import Tokenizer as Backend
+
+        return Backend.from_str(definition)
+
+    return Tokenizer(name, content_hash(definition), cache, load)
+
+
+def open_tokenizer(name: str, cache: Cache, connection: hub.Hub) -> Tokenizer:
+    """The tokenizer of a local folder, or of the hub (downloaded once).
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        if folder.exists() or not hub.is_hub_name(name):
+            raise InputError(
+                f"--tokenizer {name}: no such folder.", hint="A hub name, a folder, or bpe:4096 works."
+            )
+        folder = connection.model_files(name, _FILES, "tokenizer")
+    found = sorted({file for pattern in _FILES for file in folder.glob(pattern) if file.is_file()})
+    if not found:
+        raise InputError(f"--tokenizer {name}: the folder holds no tokenizer files.")
+    version = importlib.metadata.version("transformers")
+    identity = content_hash([files.fingerprint(found, folder), version])
+    return Tokenizer(name, identity, cache, lambda: _pretrained(name, folder))
+
+
+def _pretrained(name: str, folder: Path) -> "Backend":
+    from transformers import AutoTokenizer
+
+    try:
+        loaded: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"--tokenizer {name}: not loadable ({first_line}).") from error
+    if not loaded.is_fast:
+        raise InputError(f"--tokenizer {name}: it has no tokenizer.json, which is needed.")
+    return loaded.backend_tokenizer
