@@ -106,7 +106,7 @@ class RunResult:
     val_tokens: int
     val_bytes: int
     phase1_iterations: int
-    phase1_rate: float
+    phase1_rate: float | None
     phase1_converged: bool
     train_effective_rank: float | None
     val_effective_rank: float | None
@@ -130,5 +130,5 @@ class RunResult:
     seconds_phase1: float
     seconds_contexts: float
     seconds_phase2: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
     execution_path: dict[str, object]

@@ -1,0 +1,97 @@
+"""Which device runs an experiment, and what is recorded about it."""
+
+import os
+import platform
+import sys
+
+import torch
+
+from cvfp_cli.core.config import Execution, Precision
+from cvfp_cli.errors import InputError
+
+DEFAULT_PRECISION: dict[str, Precision] = {"cpu": "float32", "cuda": "tf32", "mps": "float32"}
+
+
+def resolve_device(name: str) -> str:
+    """Turn ``auto`` into the best device there is; check that a named one exists.
+
+    Raises:
+        InputError: the named device is not on this machine. Nothing falls back to another.
+    """
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if present[device])
+    kind = name.split(":")[0]
+    if kind not in present:
+        raise InputError(f"--device {name}: unknown device.", hint="Choose auto, cpu, cuda or mps.")
+    if not present[kind]:
+        raise InputError(
+            f"--device {name}: torch {torch.__version__} finds no {kind} device on this machine.",
+            hint="Use --device auto or --device cpu, or install a torch build for this device.",
+        )
+    return name
+
+
+def resolve_precision(device: str, asked: Precision | None) -> Precision:
+    """The asked-for precision, or the device's default.
+
+    Raises:
+        InputError: TF32 products exist on NVIDIA devices alone.
+    """
+    kind = device.split(":")[0]
+    if asked is None:
+        return DEFAULT_PRECISION[kind]
+    if asked == "tf32" and kind != "cuda":
+        raise InputError(
+            f"--precision tf32 needs an NVIDIA GPU; the device is {kind}.", hint="Use float32 or bf16."
+        )
+    return asked
+
+
+def describe_environment(execution: Execution) -> dict[str, object]:
+    """Versions, device and its memory, dtype and threads, for ``environments`` in the results."""
+    kind = execution.device.split(":")[0]
+    if kind == "cuda":
+        properties = torch.cuda.get_device_properties(execution.device)
+        name, memory = properties.name, properties.total_memory
+    else:
+        name, memory = platform.processor() or platform.machine(), _physical_memory()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": _version("numpy"),
+        "platform": platform.platform(),
+        "device": execution.device,
+        "device_name": name,
+        "device_memory_bytes": memory,
+        "dtype": "float32",
+        "precision": execution.precision,
+        "memory_budget_bytes": execution.memory_bytes,
+        "threads": torch.get_num_threads(),
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def peak_memory(device: str) -> int | None:
+    """Most bytes held so far: allocated by torch on a GPU, resident in the process on a CPU."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return resident if sys.platform == "darwin" else resident * 1024
+
+
+def _physical_memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)

@@ -1,0 +1,311 @@
+"""One experiment from arrays to figures: phase 1, contexts, phase 2."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cvfp_cli.core.config import Execution, ExperimentConfig
+from cvfp_cli.core.device import peak_memory
+from cvfp_cli.core.draws import seeded
+from cvfp_cli.core.fixed_point import FixedPoint, FixedPointTrainer
+from cvfp_cli.core.head import Head
+from cvfp_cli.core.memory import Plan, plan
+from cvfp_cli.core.metrics import (
+    clustered_standard_error,
+    effective_rank,
+    perplexity,
+    sample_sums,
+    unigram_log_probabilities,
+)
+from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock, initialise
+from cvfp_cli.core.precision import Arithmetic
+from cvfp_cli.core.prediction import FrozenContexts, Pieces, Prediction, PredictionTrainer
+from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
+from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult
+from cvfp_cli.core.shapes import parameter_counts
+from cvfp_cli.errors import InputError, WorkError
+
+SMALLEST_BUDGET = 16 * 2**20
+
+
+class Checkpoint(Protocol):
+    """Where a run under way is kept, so that it can go on after a break."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The last saved state, or None."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Offered after every iteration and epoch: a tree of dicts and lists over tensors, numbers and strings.
+
+        Its tensors are the live ones, so keep it by writing it at once, or leave it for a later offer.
+        """
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished experiment: its figures and the trained weights of its best epoch, on the CPU.
+
+    ``weights`` holds ``context.*``, ``token.*`` and ``head.*``; a frozen table is not among them.
+    """
+
+    result: RunResult
+    weights: dict[str, Tensor]
+
+
+def run_experiment(
+    config: ExperimentConfig,
+    data: ExperimentData,
+    execution: Execution,
+    progress: Progress = lambda event: None,
+    checkpoint: Checkpoint | None = None,
+    notify: Callable[[str], None] = lambda message: None,
+) -> Outcome:
+    """Run one experiment. The same arguments on the same machine give the same figures.
+
+    Where the device runs out of memory the run starts again with half the budget for its pieces; that changes no
+    figure beyond rounding, and the budget in force is recorded in ``execution_path``.
+
+    Args:
+        notify: told in one sentence about such a new start.
+
+    Raises:
+        InputError: the arrays do not fit together.
+        WorkError: the device cannot hold even what no smaller piece can shrink.
+    """
+    _check(data)
+    while True:
+        try:
+            return _Run(config, data, execution, progress, checkpoint).outcome()
+        except torch.OutOfMemoryError:
+            smaller = replace(execution, memory_bytes=execution.memory_bytes // 2)
+        held = _Run.plan_for(config, data, execution).held_bytes
+        if smaller.memory_bytes < SMALLEST_BUDGET:
+            raise WorkError(
+                f"{config.model.name}: {execution.device} ran out of memory; contexts, tables and weights alone "
+                f"take {held / 2**30:.1f} GiB.",
+                hint="Use fewer samples, a smaller --context-dim, or --device cpu.",
+            )
+        notify(f"out of memory: starting again in pieces of {smaller.memory_bytes / 2**30:.2g} GiB")
+        execution = smaller
+        if execution.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def _check(data: ExperimentData) -> None:
+    vocab_size = len(data.table)
+    for name, ids in (("training", data.train_ids), ("validation", data.val_ids)):
+        if len(ids) < 2:
+            raise InputError(f"the {name} stream has {len(ids)} tokens; at least 2 are needed.")
+        if ids.min() < 0 or ids.max() >= vocab_size:
+            raise InputError(
+                f"the {name} stream holds token {ids.max()}, the embedding table {vocab_size} rows."
+            )
+
+
+class _Run:
+    """The parts of one experiment on its device."""
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        data: ExperimentData,
+        execution: Execution,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.execution = execution
+        self.progress = progress
+        self.checkpoint = checkpoint
+        self.plan = self.plan_for(config, data, execution)
+        self.arithmetic = Arithmetic(execution.device.split(":")[0], execution.precision)
+        device = torch.device(execution.device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        self.table = torch.from_numpy(data.table).to(device)
+        model = config.model
+        self.train = Stream(torch.from_numpy(data.train_ids).to(device), self.table, model.tokens)
+        self.validation = Stream(torch.from_numpy(data.val_ids).to(device), self.table, model.tokens)
+        self.context_block = ContextBlock(model, data.table.shape[1])
+        self.token_block = TokenBlock(model, data.table.shape[1])
+        cpu = torch.device("cpu")
+        initialise(self.context_block, model, seeded(cpu, config.seed, "context-block"))
+        initialise(self.token_block, model, seeded(cpu, config.seed, "token-block"))
+        self.context_block.to(device)
+        self.token_block.to(device)
+        self.unigram = unigram_log_probabilities(data.train_ids, len(data.table))
+        unigram = torch.from_numpy(self.unigram).float()
+        self.head = Head(config.head, self.table, unigram, seeded(cpu, config.seed, "head"))
+
+    @staticmethod
+    def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> Plan:
+        return plan(
+            config,
+            execution,
+            train_tokens=len(data.train_ids),
+            val_tokens=len(data.val_ids),
+            vocab_size=data.table.shape[0],
+            embed_dim=data.table.shape[1],
+        )
+
+    def outcome(self) -> Outcome:
+        saved = self.checkpoint.load() if self.checkpoint else None
+        fixed, kept = self._phase1(saved)
+        began = time.perf_counter()
+        sample, seed = self.config.effective_rank_tokens, self.config.seed
+        train_rank = effective_rank(fixed.contexts[1:], sample=sample, seed=seed)
+        val_contexts, val_trace = self._true_contexts(self.validation)
+        val_rank = effective_rank(val_contexts[1:], sample=sample, seed=seed)
+        traces = {"validation": val_trace}
+        train_contexts = fixed.contexts
+        train_contexts[0] = 0.0  # before token 0 there is nothing; phase 1 kept its wrapped context there
+        if self.config.phase2.train_contexts == "recurrence":
+            train_contexts, traces["training"] = self._true_contexts(self.train)
+        frozen_train = FrozenContexts(self.context_block, self.train, train_contexts, self.arithmetic)
+        frozen_val = FrozenContexts(self.context_block, self.validation, val_contexts, self.arithmetic)
+        seconds_contexts = self._clock() - began
+        predicted, seconds2 = self._phase2(saved, kept, frozen_train, frozen_val)
+        result = self._result(
+            fixed,
+            predicted,
+            traces,
+            train_rank,
+            val_rank,
+            (kept["phase1_seconds"], seconds_contexts, seconds2),
+        )
+        weights = {f"context.{key}": value for key, value in self.context_block.state_dict().items()}
+        weights |= predicted.best_weights
+        return Outcome(result, {key: value.cpu().contiguous() for key, value in weights.items()})
+
+    def _phase1(self, saved: dict[str, Any] | None) -> tuple[FixedPoint, dict[str, Any]]:
+        """Phase 1 to its end; its state, and what a checkpoint keeps of it."""
+        began = time.perf_counter()
+        earlier = saved["phase1_seconds"] if saved else 0.0
+        trainer = FixedPointTrainer(
+            self.context_block,
+            self.train,
+            self.config.phase1,
+            self.config.seed,
+            piece_tokens=self.plan.phase1_tokens,
+            arithmetic=self.arithmetic,
+        )
+        state = trainer.restore(saved["phase1"]) if saved else trainer.start()
+        if not saved:
+            self.progress(state.log[0])
+        while not state.finished:
+            trainer.iterate(state, self.progress)
+            loss = state.log[-1].loss
+            if loss is None or not np.isfinite(loss):
+                break
+            self._offer(
+                {"phase1": trainer.snapshot(state), "phase1_seconds": earlier + self._clock() - began}
+            )
+        return state, {"phase1": trainer.snapshot(state), "phase1_seconds": earlier + self._clock() - began}
+
+    def _phase2(
+        self,
+        saved: dict[str, Any] | None,
+        phase1: dict[str, Any],
+        train: FrozenContexts,
+        validation: FrozenContexts,
+    ) -> tuple[Prediction, float]:
+        """Phase 2 to its end; its state and its seconds."""
+        began = time.perf_counter()
+        earlier = saved["phase2_seconds"] if saved and "phase2" in saved else 0.0
+        trainer = PredictionTrainer(
+            self.token_block,
+            self.head,
+            train,
+            validation,
+            self.config.phase2,
+            pieces=Pieces(self.plan.phase2_tokens, self.plan.logit_tokens),
+            arithmetic=self.arithmetic,
+        )
+        state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else Prediction()
+        loss = phase1["phase1"]["log"][-1]["loss"]
+        if loss is not None and not np.isfinite(loss):
+            state.stopped_by = "diverged"
+        while not state.stopped_by:
+            trainer.epoch(state, self.progress)
+            seconds = earlier + self._clock() - began
+            self._offer({**phase1, "phase2": trainer.snapshot(state), "phase2_seconds": seconds})
+        return state, earlier + self._clock() - began
+
+    def _offer(self, state: dict[str, Any]) -> None:
+        if self.checkpoint:
+            self.checkpoint.save(state)
+
+    def _true_contexts(self, stream: Stream) -> tuple[Tensor, RecurrenceTrace]:
+        """c_{t−1} in row t, (N + 1, D)."""
+        contexts, trace = true_contexts(self.context_block, stream)
+        self.progress(Advance("contexts", 0, 0, len(stream), len(stream)))
+        return torch.cat([contexts.new_zeros(1, contexts.shape[1]), contexts]), trace
+
+    def _clock(self) -> float:
+        if self.execution.device.startswith("cuda"):
+            torch.cuda.synchronize(self.execution.device)
+        return time.perf_counter()
+
+    def _result(
+        self,
+        fixed: FixedPoint,
+        predicted: Prediction,
+        traces: dict[str, RecurrenceTrace],
+        train_rank: float | None,
+        val_rank: float | None,
+        seconds: tuple[float, float, float],
+    ) -> RunResult:
+        data = self.data
+        best = predicted.log[predicted.best_epoch - 1] if predicted.best_epoch else None
+        targets = len(data.val_ids) - 1
+        counts = sample_sums(np.ones(targets), data.val_boundaries)
+        losses = hits = None
+        if predicted.best_losses is not None and predicted.best_correct is not None:
+            losses = sample_sums(predicted.best_losses, data.val_boundaries)
+            hits = sample_sums(predicted.best_correct.astype(np.float64), data.val_boundaries)
+        parameters = parameter_counts(
+            self.config.model, self.config.head, data.table.shape[1], data.table.shape[0]
+        )
+        unigram_loss = -float(self.unigram[data.val_ids[1:]].mean())
+        return RunResult(
+            train_tokens=len(data.train_ids),
+            val_tokens=len(data.val_ids),
+            val_bytes=data.val_bytes,
+            phase1_iterations=fixed.iterations,
+            phase1_rate=fixed.rate,
+            phase1_converged=fixed.converged,
+            train_effective_rank=train_rank,
+            val_effective_rank=val_rank,
+            train_ppl=perplexity(best.train_loss) if best else None,
+            val_ppl=perplexity(best.val_loss) if best else None,
+            val_loss=best.val_loss if best else None,
+            val_loss_se=clustered_standard_error(losses, counts) if losses is not None else None,
+            val_accuracy=best.val_accuracy if best else None,
+            val_accuracy_se=clustered_standard_error(hits, counts) if hits is not None else None,
+            sample_losses=tuple((losses / np.maximum(counts, 1)).tolist()) if losses is not None else (),
+            sample_targets=tuple(counts.astype(int).tolist()),
+            unigram_ppl=float(np.exp(unigram_loss)),
+            best_epoch=predicted.best_epoch,
+            epochs=len(predicted.log),
+            stopped_by=predicted.stopped_by,
+            train_ppl_by_epoch=tuple(perplexity(entry.train_loss) for entry in predicted.log),
+            val_ppl_by_epoch=tuple(perplexity(entry.val_loss) for entry in predicted.log),
+            context_block=parameters.context_block,
+            token_block=parameters.token_block,
+            total=parameters.total,
+            seconds_phase1=seconds[0],
+            seconds_contexts=seconds[1],
+            seconds_phase2=seconds[2],
+            peak_memory_bytes=peak_memory(self.execution.device),
+            execution_path={
+                "precision": self.execution.precision,
+                "pieces": self.plan.as_dict(),
+                "recurrence": {name: asdict(trace) for name, trace in traces.items()},
+            },
+        )

@@ -1,0 +1,89 @@
+"""Effective rank, unigram perplexity and clustered standard errors."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cvfp_cli.core.draws import seeded
+
+UNIGRAM_COUNT = 0.1
+GRAM_TOKENS = 65536
+
+
+@torch.no_grad()
+def effective_rank(contexts: Tensor, *, sample: int = 0, seed: int = 0) -> float | None:
+    """exp(entropy of the normalised singular values) / D of the uncentred matrix (method.md, "Effective rank").
+
+    The singular values are the roots of the eigenvalues of the D × D Gram matrix, summed in float64, on the CPU
+    where the device has none.
+
+    Args:
+        contexts: (N, D).
+        sample: measure on this many random tokens where there are more (the studies took 10,000); 0 for all.
+        seed: which tokens ``sample`` picks.
+
+    Returns:
+        A share, 0 to 1; None where the contexts are not finite or all zero.
+    """
+    if sample and len(contexts) > sample:
+        picked = torch.randperm(len(contexts), generator=seeded(torch.device("cpu"), seed, "effective-rank"))
+        contexts = contexts[picked[:sample].to(contexts.device)]
+    width = contexts.shape[1]
+    device = torch.device("cpu") if contexts.device.type == "mps" else contexts.device
+    gram = torch.zeros(width, width, dtype=torch.float64, device=device)
+    for piece in contexts.split(GRAM_TOKENS):
+        exact = piece.to(device=device, dtype=torch.float64)
+        gram.addmm_(exact.t(), exact)
+    if not bool(torch.isfinite(gram).all()):
+        return None
+    singular = torch.linalg.eigvalsh(gram.cpu()).clamp_min(0.0).sqrt()
+    if float(singular.sum()) == 0.0:
+        return None
+    share = singular / singular.sum()
+    return math.exp(float(-torch.xlogy(share, share).sum())) / width
+
+
+def unigram_log_probabilities(train_ids: NDArray[np.int64], vocab_size: int) -> NDArray[np.float64]:
+    """ln((count + 0.1) / (N + 0.1·V)) for each token of the vocabulary, (V,)."""
+    counts = np.bincount(train_ids, minlength=vocab_size) + UNIGRAM_COUNT
+    logs: NDArray[np.float64] = np.log(counts / counts.sum())
+    return logs
+
+
+def perplexity(loss: float) -> float | None:
+    """exp(loss in nats); None where it is not finite."""
+    try:
+        value = math.exp(loss)
+    except OverflowError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def sample_sums(values: NDArray[np.float64], boundaries: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum per-target values (M − 1,) over the samples that hold the targets: (samples,).
+
+    Target i is token i + 1 of the stream, so the first sample lacks its first token.
+    """
+    running = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.clip(boundaries - 1, 0, len(values))
+    sums: NDArray[np.float64] = np.diff(running[ends])
+    return sums
+
+
+def clustered_standard_error(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float | None:
+    """Standard error of Σ sums / Σ counts where the clusters, not the tokens, are independent.
+
+    The ratio estimator's linearised variance with the factor S / (S − 1) (Cochran, Sampling Techniques,
+    section 9A). None with fewer than two clusters.
+    """
+    kept = counts > 0
+    sums, counts = sums[kept], counts[kept]
+    if len(counts) < 2:
+        return None
+    residuals = sums - counts * (sums.sum() / counts.sum())
+    variance = len(counts) / (len(counts) - 1) * float(np.square(residuals).sum())
+    error = math.sqrt(variance) / float(counts.sum())
+    return error if math.isfinite(error) else None

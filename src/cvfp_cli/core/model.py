@@ -1,0 +1,195 @@
+"""The CVFP model on one page: ContextBlock, TokenBlock and the stream they read (method.md, "The model").
+
+Shapes in comments: N tokens of a stream, n tokens of a piece, K tokens a window, E embedding width,
+D context width, d the width of one layer, U token types that a stream uses.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cvfp_cli.core.config import ModelConfig
+from cvfp_cli.core.shapes import context_widths, reads_tokens, token_widths
+
+EPS = 1e-5
+
+
+def normalise(table: Tensor) -> Tensor:
+    """``embed_norm``: LayerNorm with weight 1 and bias 0, never trained. (V, E) -> (V, E)."""
+    return F.layer_norm(table, table.shape[-1:], eps=EPS)
+
+
+class Stream:
+    """A token stream as the model reads it: windows of normalised embeddings, never stored whole.
+
+    Attributes:
+        ids: token ids, shape (N,).
+        types: normalised embeddings of the U token types that occur and, last, a zero row that stands
+            for everything before the stream's start; shape (U + 1, E).
+    """
+
+    def __init__(self, ids: Tensor, table: Tensor, tokens: int) -> None:
+        used, compact = torch.unique(ids, return_inverse=True)
+        zero = table.new_zeros(1, table.shape[1])
+        self.ids = ids
+        self.types = torch.cat([normalise(table[used]), zero])
+        before = compact.new_full((tokens - 1,), len(used))
+        self._windows = torch.cat([before, compact]).unfold(0, tokens, 1)  # (N, K), a view
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def window_types(self, at: slice | Tensor) -> Tensor:
+        """Rows of ``types`` that make up the windows at these positions, oldest first: (n, K)."""
+        return self._windows[at]
+
+    def windows(self, at: slice | Tensor) -> Tensor:
+        """x_t at these positions: (n, K·E), by one gather."""
+        return F.embedding(self._windows[at], self.types).flatten(1)
+
+
+class ContextLayer(nn.Module):
+    """u_i = LayerNorm(residual(u_{i-1}) + act(W·[u_{i-1}, x_t] + b))."""
+
+    def __init__(self, width_in: int, width_out: int, window: int, activation: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width_in + window, width_out)
+        self.norm = nn.LayerNorm(width_out, eps=EPS)
+        self.residual = nn.Linear(width_in, width_out) if width_in != width_out else None
+        self.width_in = width_in
+        self.act = F.relu if activation == "relu" else F.gelu
+
+    def token_table(self, types: Tensor, tokens: int) -> Tensor:
+        """What each token type adds to the linear map at each place of the window: (K, U + 1, d).
+
+        The map is linear in the window, so W·x_t is a sum of K rows of this table: a product with every
+        token of a stream becomes one with every token *type*. The bias rides on the newest place, which is
+        never before the stream's start.
+        """
+        weight = self.linear.weight[:, self.width_in :]  # (d, K·E)
+        by_place = weight.unflatten(1, (tokens, -1)).permute(1, 2, 0)  # (K, E, d)
+        table = types @ by_place
+        bias = F.pad(self.linear.bias.expand(1, 1, -1), (0, 0, 0, 0, tokens - 1, 0))
+        return table + bias
+
+    def forward(self, u: Tensor, token_part: Tensor | None) -> Tensor:
+        """(n, width_in) and the token part (n, d), if this layer reads tokens -> (n, d)."""
+        weight = self.linear.weight
+        if token_part is None:
+            z = F.linear(u, weight, self.linear.bias)
+        else:
+            z = torch.addmm(token_part, u, weight[:, : self.width_in].t())
+        kept = u if self.residual is None else self.residual(u)
+        return self.norm(kept + self.act(z))
+
+
+class ContextBlock(nn.Module):
+    """L context layers; c_t = u_L."""
+
+    def __init__(self, config: ModelConfig, embed_dim: int) -> None:
+        super().__init__()
+        widths = context_widths(config, embed_dim)
+        window = config.tokens * embed_dim
+        self.tokens = config.tokens
+        self.width = config.context_dim
+        self.layers = nn.ModuleList(
+            ContextLayer(
+                widths[i], widths[i + 1], window if reads_tokens(config, i) else 0, config.activation
+            )
+            for i in range(config.layers)
+        )
+
+    def token_tables(self, types: Tensor) -> list[Tensor]:
+        """One ``ContextLayer.token_table`` for each layer that reads tokens (a prefix of the layers)."""
+        reading = [layer for layer in self.layers if layer.linear.in_features > layer.width_in]
+        return [layer.token_table(types, self.tokens) for layer in reading]
+
+    @staticmethod
+    def token_parts(tables: list[Tensor], window_types: Tensor) -> list[Tensor]:
+        """Sum the K table rows of each window: window_types (n, K) -> (n, d) a reading layer."""
+        parts = []
+        for table in tables:
+            part = F.embedding(window_types[:, 0], table[0])
+            for place in range(1, table.shape[0]):
+                part = part + F.embedding(window_types[:, place], table[place])
+            parts.append(part)
+        return parts
+
+    def forward(self, context: Tensor, token_parts: list[Tensor]) -> list[Tensor]:
+        """c_{t-1} (n, D) and the token parts -> [u_1, …, u_L]; the last is c_t (n, D)."""
+        outputs = []
+        u = context
+        for i, layer in enumerate(self.layers):
+            u = layer(u, token_parts[i] if i < len(token_parts) else None)
+            outputs.append(u)
+        return outputs
+
+
+class TokenLayer(nn.Module):
+    """v_i = LayerNorm(residual(v_{i-1}) + act(W·[u_i, v_{i-1}] + b)).
+
+    With ``last_token`` the residual is the newest token's embedding instead (layer 1 of 2025-11-28-v1).
+    """
+
+    def __init__(
+        self, context: int, width_in: int, width_out: int, activation: str, last_token: bool
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(context + width_in, width_out)
+        self.norm = nn.LayerNorm(width_out, eps=EPS)
+        learned = width_in != width_out and not last_token
+        self.residual = nn.Linear(width_in, width_out) if learned else None
+        self.act = F.relu if activation == "relu" else F.gelu
+        self.last_token = last_token
+
+    def forward(self, u: Tensor, v: Tensor) -> Tensor:
+        """(n, context) and (n, width_in) -> (n, width_out)."""
+        z = self.linear(torch.cat([u.to(v.dtype), v], dim=1))
+        kept = v
+        if self.last_token:
+            kept = v[:, -z.shape[1] :]
+        elif self.residual is not None:
+            kept = self.residual(v)
+        return self.norm(kept + self.act(z))
+
+
+class TokenBlock(nn.Module):
+    """L token layers; v_L, of width E, goes to the head."""
+
+    def __init__(self, config: ModelConfig, embed_dim: int) -> None:
+        super().__init__()
+        u = context_widths(config, embed_dim)
+        v = token_widths(config, embed_dim)
+        early = config.token_block == "early"
+        self.layers = nn.ModuleList(
+            TokenLayer(u[i + 1], v[i], v[i + 1], config.activation, last_token=early and i == 0)
+            for i in range(config.layers)
+        )
+
+    def forward(self, contexts: list[Tensor], window: Tensor) -> Tensor:
+        """[u_1, …, u_L] and x_t (n, K·E) -> v_L (n, E)."""
+        v = window
+        for layer, u in zip(self.layers, contexts, strict=True):
+            v = layer(u, v)
+        return v
+
+
+def initialise(block: nn.Module, config: ModelConfig, generator: torch.Generator) -> None:
+    """Draw every linear map of a block, residual maps included, in the order they stand in.
+
+    ``normal``: weights N(0, 0.1²), biases N(0, 0.01²). ``xavier``: Xavier-uniform weights, zero biases
+    (2025-12-03). LayerNorms keep weight 1 and bias 0. Drawn on the CPU, so that every device starts alike.
+    """
+    for module in block.modules():
+        if not isinstance(module, nn.Linear):
+            continue
+        weight = torch.empty(module.weight.shape)
+        bias = torch.zeros(module.bias.shape)
+        if config.initialisation == "normal":
+            weight.normal_(0.0, 0.1, generator=generator)
+            bias.normal_(0.0, 0.01, generator=generator)
+        else:
+            nn.init.xavier_uniform_(weight, generator=generator)
+        with torch.no_grad():
+            module.weight.copy_(weight)
+            module.bias.copy_(bias)

@@ -1,0 +1,225 @@
+"""Phase 2: next-token training of the TokenBlock over a frozen ContextBlock (method.md, "Phase 2").
+
+One context vector a token is kept, not L of them: the frozen layers are applied again, batch by batch. A batch
+larger than memory allows is met by accumulating the gradients of its pieces.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cvfp_cli.core.config import Phase2Config
+from cvfp_cli.core.head import Head
+from cvfp_cli.core.metrics import perplexity
+from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
+from cvfp_cli.core.precision import Arithmetic
+from cvfp_cli.core.result import Advance, Epoch, Progress
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Tokens at a time: through the blocks, and (of those) through the head's logits."""
+
+    block: int
+    logits: int
+
+
+@dataclass
+class Prediction:
+    """Phase 2 under way or done.
+
+    Attributes:
+        log: one entry an epoch.
+        best_epoch: 1-based epoch whose figures are reported; None before any epoch was finite.
+        best_weights: TokenBlock's and head's trained weights after it.
+        best_losses, best_correct: cross-entropy and correctness of each validation target in it, (M − 1,).
+        waited: epochs in a row that were not better.
+        stopped_by: ``epochs``, ``patience`` or ``diverged``; empty while under way.
+    """
+
+    log: list[Epoch] = field(default_factory=list)
+    best_epoch: int | None = None
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_losses: NDArray[np.float64] | None = None
+    best_correct: NDArray[np.bool_] | None = None
+    waited: int = 0
+    stopped_by: str = ""
+
+
+class FrozenContexts:
+    """u_1 … u_L of a stream, computed on demand from one context a token.
+
+    Args:
+        contexts: shape (N + 1, D) or longer; row t is c_{t−1}, the input context of token t.
+    """
+
+    def __init__(self, block: ContextBlock, stream: Stream, contexts: Tensor, arithmetic: Arithmetic) -> None:
+        self.block = block
+        self.stream = stream
+        self.contexts = contexts
+        self.arithmetic = arithmetic
+        with torch.no_grad(), arithmetic.products():
+            self.tables = block.token_tables(stream.types)
+
+    @torch.no_grad()
+    def layers(self, start: int, stop: int) -> list[Tensor]:
+        """[u_1, …, u_L] of tokens ``start`` … ``stop`` − 1, each (n, d_i)."""
+        parts = self.block.token_parts(self.tables, self.stream.window_types(slice(start, stop)))
+        return self.block(self.contexts[start:stop].to(self.stream.types.dtype), parts)
+
+
+class PredictionTrainer:
+    """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order."""
+
+    def __init__(
+        self,
+        token_block: TokenBlock,
+        head: Head,
+        train: FrozenContexts,
+        validation: FrozenContexts,
+        config: Phase2Config,
+        *,
+        pieces: Pieces,
+        arithmetic: Arithmetic,
+        fused: bool = True,
+    ) -> None:
+        self.token_block = token_block
+        self.head = head
+        self.train = train
+        self.validation = validation
+        self.config = config
+        self.pieces = pieces
+        self.arithmetic = arithmetic
+        self.parameters = [*token_block.parameters(), *head.parameters()]
+        self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=fused)
+
+    def epoch(self, state: Prediction, progress: Progress) -> None:
+        """One pass over the training stream, one validation, and the verdict on stopping."""
+        began = time.perf_counter()
+        number = len(state.log) + 1
+        train_loss = self._train(number, progress)
+        losses, correct = self._validate(number, progress)
+        val_loss = float(losses.mean())
+        entry = Epoch(
+            epoch=number,
+            train_loss=train_loss,
+            train_ppl=perplexity(train_loss) or math.inf,
+            val_loss=val_loss,
+            val_ppl=perplexity(val_loss) or math.inf,
+            val_accuracy=float(correct.mean()),
+            seconds=time.perf_counter() - began,
+        )
+        self._judge(state, entry, losses, correct)
+        state.log.append(entry)
+        progress(entry)
+
+    def snapshot(self, state: Prediction) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        return {
+            "token_block": self.token_block.state_dict(),
+            "head": self.head.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "log": [vars(entry) for entry in state.log],
+            "best_epoch": state.best_epoch,
+            "best_weights": state.best_weights,
+            "best_losses": None if state.best_losses is None else torch.from_numpy(state.best_losses),
+            "best_correct": None if state.best_correct is None else torch.from_numpy(state.best_correct),
+            "waited": state.waited,
+            "stopped_by": state.stopped_by,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> Prediction:
+        """The inverse of ``snapshot``."""
+        self.token_block.load_state_dict(saved["token_block"])
+        self.head.load_state_dict(saved["head"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        return Prediction(
+            log=[Epoch(**entry) for entry in saved["log"]],
+            best_epoch=saved["best_epoch"],
+            best_weights=saved["best_weights"],
+            best_losses=None if saved["best_losses"] is None else saved["best_losses"].numpy(),
+            best_correct=None if saved["best_correct"] is None else saved["best_correct"].numpy(),
+            waited=saved["waited"],
+            stopped_by=saved["stopped_by"],
+        )
+
+    def _train(self, number: int, progress: Progress) -> float:
+        """Train one epoch; mean loss over all targets, each batch's taken before its step."""
+        targets = self.train.stream.ids[1:]
+        total = torch.zeros(
+            (), dtype=torch.float64 if targets.device.type != "mps" else torch.float32, device=targets.device
+        )
+        for low in range(0, len(targets), self.config.batch_tokens):
+            high = min(low + self.config.batch_tokens, len(targets))
+            self.optimiser.zero_grad(set_to_none=True)
+            for start in range(low, high, self.pieces.block):
+                stop = min(start + self.pieces.block, high)
+                v = self._token_outputs(self.train, start, stop)
+                with self.arithmetic.products():
+                    loss = self.head.loss(v, targets[start:stop], high - low, self.pieces.logits)
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach().to(total.dtype) * (high - low)
+                progress(Advance("phase2", number, self.config.epochs, stop - start, len(targets)))
+            nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip)
+            self.optimiser.step()
+        return float(total) / len(targets)
+
+    @torch.no_grad()
+    def _validate(self, number: int, progress: Progress) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Cross-entropy in nats and correctness of every validation target, (M − 1,) each."""
+        targets = self.validation.stream.ids[1:]
+        losses, correct = [], []
+        for start in range(0, len(targets), self.pieces.block):
+            stop = min(start + self.pieces.block, len(targets))
+            v = self._token_outputs(self.validation, start, stop)
+            with self.arithmetic.products():
+                loss, right = self.head.score(v, targets[start:stop], self.pieces.logits)
+            losses.append(loss)
+            correct.append(right)
+        return torch.cat(losses).double().cpu().numpy() if losses[0].device.type != "mps" else torch.cat(
+            losses
+        ).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
+
+    def _token_outputs(self, contexts: FrozenContexts, start: int, stop: int) -> Tensor:
+        with self.arithmetic.products():
+            v: Tensor = self.token_block(
+                contexts.layers(start, stop), contexts.stream.windows(slice(start, stop))
+            )
+        return v
+
+    def _judge(
+        self, state: Prediction, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
+    ) -> None:
+        """Keep the best epoch; stop after ``patience`` epochs that were not better, or on a loss that is not finite."""
+        if not (math.isfinite(entry.train_loss) and math.isfinite(entry.val_loss)):
+            state.stopped_by = "diverged"
+            return
+        best = math.inf if state.best_epoch is None else state.log[state.best_epoch - 1].val_loss
+        margin = self.config.min_improvement
+        better = (
+            entry.val_loss < best
+            if margin == 0 or best == math.inf
+            else entry.val_ppl < math.exp(best) - margin
+        )
+        if better:
+            state.best_epoch = entry.epoch
+            state.best_losses, state.best_correct = losses, correct
+            state.waited = 0
+            modules = {"token": self.token_block, "head": self.head}
+            state.best_weights = {
+                f"{name}.{key}": value.detach().clone()
+                for name, module in modules.items()
+                for key, value in module.state_dict().items()
+            }
+        else:
+            state.waited += 1
+        if self.config.patience and state.waited >= self.config.patience:
+            state.stopped_by = "patience"
+        elif entry.epoch >= self.config.epochs:
+            state.stopped_by = "epochs"

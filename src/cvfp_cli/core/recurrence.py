@@ -1,0 +1,225 @@
+"""The true contexts of a whole stream, exact and in parallel.
+
+The recurrence c_t = ContextBlock(c_{t-1}, x_t) looks sequential, but a trained block forgets: two runs from
+different contexts draw together by a constant factor a step (method.md, "Contexts for phase 2"). So the stream
+is cut into chunks that advance side by side, each started a little early from zeros. Every border is then
+verified: the context a chunk started from against the context its predecessor ended in. Chunks whose border
+fails run again, side by side, from the right context, until they meet what was recorded. Where differences do
+not shrink nothing can be verified in parallel, and the rest runs token by token.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cvfp_cli.core.model import ContextBlock, Stream
+
+WARM_UP = 32
+# How many rows' arithmetic costs as much as the overhead of one step; fixed per kind of device, so that the
+# cut (and with it the last bits of a figure) never depends on how fast the machine happened to be.
+STEP_OVERHEAD_ROWS = {"cpu": 10, "cuda": 1024, "mps": 256}
+# Differences are looked at every so many steps: each look is a synchronisation on a GPU.
+LOOK_EVERY = 8
+# Token parts are gathered for this many tokens at a time.
+GATHER_TOKENS = 16384
+
+
+@dataclass(frozen=True)
+class RecurrenceTrace:
+    """How the contexts of a stream were computed and how exactly they were verified.
+
+    Attributes:
+        tokens: length of the stream.
+        chunks: chunks run side by side; 1 means token by token from the start.
+        warm_up: tokens that each chunk was started early.
+        steps: batched steps, warm-up and re-runs included.
+        rows: block applications counted over all rows of all steps, single steps included.
+        single_steps: tokens computed one by one because nothing could be verified in parallel.
+        rounds: rounds of re-runs.
+        borders_rerun: borders that failed and were run again, over all rounds.
+        largest_border_difference: largest component by which a verified border, or the place where a re-run met
+            what was recorded, still differs (relative where a component is larger than 1); 0 where everything
+            ran token by token.
+        growth: factor by which a difference changes in one step, measured over the warm-up; None with one chunk.
+    """
+
+    tokens: int
+    chunks: int
+    warm_up: int
+    steps: int
+    rows: int
+    single_steps: int
+    rounds: int
+    borders_rerun: int
+    largest_border_difference: float
+    growth: float | None
+
+
+def border_tolerance(dtype: torch.dtype) -> float:
+    """Largest component difference at which two contexts count as the same: 1e-6 in float32, 1e-12 in float64."""
+    return 1e-12 if dtype == torch.float64 else 1e-6
+
+
+def chunk_count(tokens: int, device: str) -> int:
+    """Chunks that make (steps) × (overhead + rows) smallest for a warm-up and a re-run of that order."""
+    rows = math.isqrt(tokens * STEP_OVERHEAD_ROWS.get(device, 10) // (2 * WARM_UP))
+    return max(1, min(rows, tokens // (2 * WARM_UP)))
+
+
+class _Cut:
+    """A stream cut into chunks, the block that runs over it, and the contexts recorded so far."""
+
+    def __init__(self, block: ContextBlock, stream: Stream, chunks: int) -> None:
+        self.block = block
+        self.stream = stream
+        self.tables = block.token_tables(stream.types)
+        self.tokens = len(stream)
+        self.length = -(-self.tokens // chunks)
+        self.chunks = -(-self.tokens // self.length)
+        self.width = block.width
+        like = self.tables[0]
+        self.contexts = like.new_zeros(self.chunks * self.length, self.width)
+        self.by_chunk = self.contexts.view(self.chunks, self.length, self.width)
+        self.first = torch.arange(self.chunks, device=like.device) * self.length
+        self.steps = 0
+        self.rows = 0
+
+    def advance(self, state: Tensor, at: Tensor, count: int):  # type: ignore[no-untyped-def]
+        """Yield (offset, state) for ``count`` steps of rows that stand before tokens ``at``, (C,)."""
+        at_once = max(1, GATHER_TOKENS // len(at))
+        for start in range(0, count, at_once):
+            offsets = torch.arange(start, min(count, start + at_once), device=at.device)
+            positions = (at + offsets[:, None]).clamp_(0, self.tokens - 1)  # (steps, C)
+            parts = self.block.token_parts(self.tables, self.stream.window_types(positions.flatten()))
+            parts = [part.view(len(offsets), len(at), -1) for part in parts]
+            for i in range(len(offsets)):
+                state = self.block(state, [part[i] for part in parts])[-1]
+                self.steps += 1
+                self.rows += len(at)
+                yield start + i, state
+
+
+@torch.no_grad()
+def true_contexts(
+    block: ContextBlock, stream: Stream, *, chunks: int | None = None, tolerance: float | None = None
+) -> tuple[Tensor, RecurrenceTrace]:
+    """c_0 … c_{N−1} from c_{−1} = 0, shape (N, D), and the trace of how they were verified.
+
+    Args:
+        chunks: how many chunks to cut the stream into; by default a fixed function of its length and device.
+        tolerance: largest component difference at a verified border; ``border_tolerance`` by default.
+    """
+    device = stream.types.device.type
+    cut = _Cut(block, stream, chunks if chunks is not None else chunk_count(len(stream), device))
+    tolerance = border_tolerance(cut.contexts.dtype) if tolerance is None else tolerance
+    if cut.chunks == 1:
+        _one_by_one(cut, 0)
+        return cut.contexts[: cut.tokens], _trace(cut, 0, cut.tokens, 0, 0, 0.0, None)
+
+    warm_up = min(WARM_UP, cut.length)
+    started = _first_pass(cut, warm_up)
+    growth = _growth_over_warm_up(cut, started, warm_up)
+    overhead = STEP_OVERHEAD_ROWS.get(device, 10)
+    spent = cut.steps * (overhead + cut.chunks)
+    loop = cut.tokens * (overhead + 1)
+    rounds = rerun = single = 0
+    met = 0.0
+    unmended = 2 * cut.chunks
+    while True:
+        difference = _difference(started[1:], cut.by_chunk[:-1, -1]).amax(1)
+        failed = (difference > tolerance).nonzero().flatten() + 1
+        if len(failed) == 0:
+            met = max(met, float(difference.max()))
+            break
+        verified = int(failed[0]) * cut.length
+        worst = cut.length * (overhead + len(failed))
+        # What is spent in vain may never exceed one plain loop, whose cost the rest may still need; and a round
+        # that mends less than half of its borders says that differences do not shrink.
+        affordable = spent + worst <= loop + verified * (overhead + 1)
+        if not affordable or 2 * len(failed) > unmended:
+            single = _one_by_one(cut, verified)
+            break
+        unmended = len(failed)
+        rounds += 1
+        rerun += unmended
+        before = cut.steps
+        met = max(met, _rerun(cut, started, failed, tolerance))
+        spent += (cut.steps - before) * (overhead + len(failed))
+    return cut.contexts[: cut.tokens], _trace(cut, warm_up, single, rounds, rerun, met, growth)
+
+
+def _first_pass(cut: _Cut, warm_up: int) -> Tensor:
+    """Run all chunks side by side from zeros, ``warm_up`` tokens early; return what each started from (C, D)."""
+    state = cut.contexts.new_zeros(cut.chunks, cut.width)
+    started = state
+    at = cut.first - warm_up
+    for offset, advanced in cut.advance(state, at, warm_up + cut.length):
+        if offset < warm_up:
+            advanced[0] = 0.0  # before the stream's start there is nothing but c_{-1} = 0
+            started = advanced
+        else:
+            cut.by_chunk[:, offset - warm_up] = advanced
+    return started
+
+
+def _difference(context: Tensor, reference: Tensor) -> Tensor:
+    """|difference| of each component, relative where the reference is larger than 1."""
+    return (context - reference).abs() / reference.abs().clamp_min(1.0)
+
+
+def _growth_over_warm_up(cut: _Cut, started: Tensor, warm_up: int) -> float:
+    """Factor a step by which a difference changed over the warm-up: the median over the chunks.
+
+    A chunk set out from zeros where its predecessor recorded some context: that was the difference then, and the
+    border shows the difference now. Rounding bounds what can be seen from below.
+    """
+    then = cut.contexts[cut.first[1:] - warm_up - 1] if warm_up < cut.length else started[1:]
+    now = (started[1:] - cut.by_chunk[:-1, -1]).norm(dim=1)
+    seen = now.clamp_min(torch.finfo(now.dtype).eps) / then.norm(dim=1).clamp_min(1e-30)
+    return float(seen.median()) ** (1.0 / warm_up)
+
+
+def _rerun(cut: _Cut, started: Tensor, failed: Tensor, tolerance: float) -> float:
+    """Run chunks again from where their predecessors ended, until all meet what is recorded.
+
+    Updates the recorded contexts and ``started`` in place. Returns the largest difference left where they met;
+    0 where they ran to their ends.
+    """
+    state = cut.by_chunk[failed - 1, -1]
+    started[failed] = state
+    for offset, advanced in cut.advance(state, cut.first[failed], cut.length):
+        recorded = cut.by_chunk[failed, offset]
+        cut.by_chunk[failed, offset] = advanced
+        if offset % LOOK_EVERY == LOOK_EVERY - 1:
+            left = float(_difference(advanced, recorded).max())
+            if left <= tolerance:
+                return left
+    return 0.0
+
+
+def _one_by_one(cut: _Cut, start: int) -> int:
+    """Run from token ``start`` to the end, one token a step; return how many that were."""
+    state = cut.contexts[start - 1 : start] if start else cut.contexts.new_zeros(1, cut.width)
+    before = cut.contexts.new_full((1,), start, dtype=torch.long)
+    for offset, advanced in cut.advance(state, before, cut.tokens - start):
+        cut.contexts[start + offset] = advanced[0]
+    return cut.tokens - start
+
+
+def _trace(
+    cut: _Cut, warm_up: int, single: int, rounds: int, rerun: int, met: float, growth: float | None
+) -> RecurrenceTrace:
+    return RecurrenceTrace(
+        tokens=cut.tokens,
+        chunks=cut.chunks,
+        warm_up=warm_up,
+        steps=cut.steps - single,
+        rows=cut.rows,
+        single_steps=single,
+        rounds=rounds,
+        borders_rerun=rerun,
+        largest_border_difference=met,
+        growth=growth,
+    )
