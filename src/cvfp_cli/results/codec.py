@@ -62,8 +62,10 @@ def listed(items: list[str]) -> str:
 
 def to_json(value: Any) -> Any:
     """A JSON value of a dataclass, tuple, dict or scalar: every key, full precision, non-finite as None."""
-    if value is None or isinstance(value, str | bool | int):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, str):  # half a surrogate pair, as in a file name that is not UTF-8, has no JSON
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

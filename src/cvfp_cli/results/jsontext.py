@@ -121,12 +121,10 @@ class Salvage:
     Attributes:
         top: complete top-level keys other than ``runs``; empty for a bare list.
         rows: complete run objects, in the order of the file.
-        position: character at which reading first failed.
     """
 
     top: dict[str, Any]
     rows: list[dict[str, Any]]
-    position: int
 
 
 def salvage(data: bytes) -> Salvage:
@@ -145,10 +143,11 @@ def salvage(data: bytes) -> Salvage:
                     top[key] = value
     elif scan.take("["):
         rows.extend(scan.elements())
-    failed_at = scan.position
-    if scan.failed:
-        rows.extend(_later_runs(text, failed_at))
-    return Salvage(top, rows, failed_at)
+    else:
+        scan.failed = True
+    if scan.failed or not rows:  # without rows, what stands before them or their own key is damaged
+        rows.extend(_later_runs(text, scan.position if rows else 0))
+    return Salvage(top, rows)
 
 
 def _later_runs(text: str, start: int) -> Iterator[dict[str, Any]]:

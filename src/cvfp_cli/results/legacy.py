@@ -78,6 +78,7 @@ def legacy_runs(rows: list[dict[str, Any]], path: Path, findings: Findings) -> t
         run = from_json(Run, {"study": study if study.isprintable() else "", **ours}, f"[{index}]", findings)
         if run is not None:
             runs.append(run)
+    _name_as_in_the_file(findings)
     notes = []
     if any(run.phase1_iterations is not None for run in runs):
         at_limit = sum(run.phase1_converged is False for run in runs)
@@ -90,6 +91,12 @@ def legacy_runs(rows: list[dict[str, Any]], path: Path, findings: Findings) -> t
         )
     notes.extend(_metadata_notes(runs, path.with_name(METADATA_FILE)))
     return runs, notes
+
+
+def _name_as_in_the_file(findings: Findings) -> None:
+    for names in (findings.problems, findings.unknown, findings.not_finite):
+        for theirs, ours in KEYS.items():
+            names[:] = [name.replace(f"].{ours}", f"].{theirs}") for name in names]
 
 
 def _metadata_notes(runs: list[Run], path: Path) -> list[Note]:

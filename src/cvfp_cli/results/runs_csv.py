@@ -36,9 +36,7 @@ def columns() -> dict[str, Any]:
 def write_csv(runs: Iterable[Run]) -> bytes:
     """The whole ``runs.csv`` as UTF-8, floats in full precision."""
     names = list(columns())
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
+    lines = [",".join(names)]
     for run in runs:
         flat: dict[str, Any] = {}
         for key, value in to_json(run).items():
@@ -46,8 +44,8 @@ def write_csv(runs: Iterable[Run]) -> bytes:
                 flat.update({f"{key}.{part}": item for part, item in value.items()})
             else:
                 flat[key] = value
-        writer.writerow([_cell(flat[name]) for name in names])
-    return out.getvalue().encode("utf-8", "surrogatepass")
+        lines.append(",".join(_cell(flat[name]) for name in names))
+    return ("\n".join(lines) + "\n").encode()
 
 
 def read_csv(text: str, where: str, findings: Findings) -> list[Run]:
@@ -108,9 +106,9 @@ def _cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return repr(value)
-    if isinstance(value, dict | list):
-        return json.dumps(value, allow_nan=False)
-    return str(value)
+    text = json.dumps(value, allow_nan=False) if isinstance(value, dict | list) else str(value)
+    # The csv module leaves a lone carriage return bare, which no reader takes back.
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text
 
 
 def _value(cell: str, hint: Any) -> Any:
