@@ -1,0 +1,115 @@
+"""Runs into labelled groups of points: everything but samples and seeds makes a group."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
+from cvfp_cli.results.schema import Run
+from cvfp_cli.scaling.points import Points
+
+
+@dataclass(frozen=True)
+class Source:
+    """The runs of one file; ``name`` tells files of one study apart."""
+
+    name: str
+    runs: Sequence[Run]
+
+
+def run_label(run: Run, *, study: str = "") -> str:
+    """``config``, plus ``_first`` for ``first_layer``, plus the study in brackets where it is given."""
+    label = run.config + ("_first" if run.token_input == "first_layer" else "")
+    return f"{label} ({study})" if study else label
+
+
+def group_runs(
+    sources: Sequence[Source], *, x: str = "train_tokens", y: str = "val_ppl"
+) -> tuple[tuple[Points, ...], tuple[Note, ...]]:
+    """Gather finished runs into one ``Points`` a configuration, in the order of their first run.
+
+    Runs without x or y are left out with a note; a run that stands in two files (the same ``run_id``) counts once.
+
+    Returns:
+        the groups, each with the notes that concern it, and the notes that concern all.
+
+    Raises:
+        InputError: x or y is not a number that runs have, or no run has both.
+    """
+    names = numeric_columns()
+    for option, column in (("--x", x), ("--y", y)):
+        if column not in names:
+            raise InputError(f"{option}: runs have no column {column!r}.", hint=f"There are {', '.join(names)}.")
+    studies = {run.study for source in sources for run in source.runs}
+    where: dict[tuple[str, str], set[str]] = {}
+    for source in sources:
+        for run in source.runs:
+            where.setdefault((run_label(run), run.study), set()).add(source.name)
+    gathered: dict[tuple[object, ...], list[Run]] = {}
+    labels: dict[tuple[object, ...], str] = {}
+    seen: set[str] = set()
+    left_out = 0
+    for source in sources:
+        for run in source.runs:
+            if run.run_id and run.run_id in seen:
+                continue
+            seen.add(run.run_id)
+            if run.status != "done" or getattr(run, y) is None or getattr(run, x) is None:
+                left_out += 1
+                continue
+            # The same study in two files may have been run with different settings.
+            twice = len(where[run_label(run), run.study]) > 1
+            study = " ".join(part for part in (run.study, source.name if twice else "") if part)
+            key = (run_label(run), run.layers, run.context_dim, run.tokens, run.embed_dim, study)
+            gathered.setdefault(key, []).append(run)
+            labels[key] = run_label(run, study=study if len(studies) > 1 or twice else "")
+    notes = []
+    if left_out:
+        notes.append(
+            Note("runs-left-out", f"{left_out} runs without {x} or {y} (or not finished) are left out.")
+        )
+    if not gathered:
+        raise InputError(f"No finished run has both {x} and {y}.", hint="Choose other columns with --x and --y.")
+    return tuple(_points(labels[key], runs, x, y) for key, runs in gathered.items()), tuple(notes)
+
+
+def numeric_columns() -> tuple[str, ...]:
+    """The names of a run's fields that hold one number each."""
+    return tuple(
+        field.name for field in fields(Run) if str(field.type) in ("int", "float", "int | None", "float | None")
+    )
+
+
+def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
+    notes = []
+    prints = {run.data_fingerprint for run in runs if run.data_fingerprint}
+    if len(prints) > 1:
+        notes.append(
+            Note(
+                "mixed-data",
+                f"{label}: its runs were validated on {len(prints)} different data sets (data_fingerprint differs); "
+                "one law through them mixes different measurements.",
+                "warning",
+            )
+        )
+    sizes = [run.samples if run.samples is not None else getattr(run, x) for run in runs]
+    counts = [_block_parameters(run) for run in runs]
+    return Points(
+        x=np.array([getattr(run, x) for run in runs], dtype=float),
+        y=np.array([getattr(run, y) for run in runs], dtype=float),
+        label=label,
+        sizes=np.array(sizes, dtype=float),
+        parameters=np.array(counts, dtype=float) if all(count is not None for count in counts) else None,
+        x_name=x,
+        y_name=y,
+        notes=tuple(notes),
+    )
+
+
+def _block_parameters(run: Run) -> int | None:
+    """Parameters of both blocks: what the ``joint`` law counts."""
+    if run.parameters.context_block is None or run.parameters.token_block is None:
+        return None
+    return run.parameters.context_block + run.parameters.token_block
