@@ -110,8 +110,9 @@ def cvfp(
 
 
 def _complain(text: str) -> None:
-    """Print one line on stderr; ``--quiet`` does not reach it."""
-    print(f"cvfp: {' '.join(text.split())}", file=sys.stderr)
+    """Print one line a problem on stderr; ``--quiet`` does not reach it."""
+    for line in text.splitlines():
+        print(f"cvfp: {' '.join(line.split())}", file=sys.stderr)
 
 
 def _usage_message(error: Any) -> str:

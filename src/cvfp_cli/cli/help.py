@@ -91,12 +91,13 @@ class PlainCommand(TyperCommand):
                 panels.setdefault(getattr(param, "rich_help_panel", None) or COMMON_PANEL, []).append(row)
         common = panels.pop(COMMON_PANEL, [])
         common.insert(-1, ("--debug", "On an error, show the traceback too."))
+        # The last group takes them in, so that the page stays within one screen.
+        panels.setdefault(list(panels)[-1] if panels else "Options", []).extend(common)
         usage = " ".join([ctx.command_path, *self.collect_usage_pieces(ctx)])
         parts = [f"Usage: {usage}", description_text(self.help or "", width)]
         if arguments:
             parts.append("Arguments:\n" + rows_text(arguments, width))
         parts += [f"{panel}:\n{rows_text(rows, width)}" for panel, rows in panels.items()]
-        parts.append(f"{COMMON_PANEL}:\n{rows_text(common, width)}")
         formatter.write("\n\n".join(part for part in parts if part) + "\n")
 
 

@@ -1,11 +1,138 @@
-"""What several commands read alike: lists of integers, sizes in bytes, choices, ``table.key=value``."""
+"""What several commands read alike: lists of integers, sizes in bytes, choices, ``table.key=value``.
+
+Options without a value leave the decision to the recipe, so that no default stands in two places.
+"""
 
 import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from cvfp_cli.errors import InputError
+
+STUDY, TEXT, MACHINE, OUTPUT = "Study", "Text", "Machine", "Output"
+
+
+def option(*names: str, panel: str, metavar: str | None = None, help: str) -> Any:
+    """A Typer option in a group of the help page."""
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, show_default=False)
+
+
+RecipeOption = Annotated[
+    str | None,
+    option("--recipe", panel=STUDY, metavar="NAME|FILE", help="Study to run. [default: 2025-11-30-matrix]"),
+]
+SetOption = Annotated[
+    list[str] | None,
+    option(
+        "--set", panel=STUDY, metavar="TABLE.KEY=VALUE", help="Change any field of the recipe (repeatable)."
+    ),
+]
+ListRecipesOption = Annotated[
+    bool, option("--list-recipes", panel=STUDY, help="List the recipes that come with cvfp and exit.")
+]
+DataOption = Annotated[
+    str | None,
+    option("--data", panel=TEXT, metavar="SOURCE", help="Hub data set, local file or folder, or pydocs."),
+]
+SplitOption = Annotated[
+    str | None, option("--split", panel=TEXT, metavar="NAME", help="Split of the data set to train on.")
+]
+TextFieldOption = Annotated[
+    str | None, option("--text-field", panel=TEXT, metavar="COLUMN", help="Column that holds the text.")
+]
+TokenizerOption = Annotated[
+    str | None,
+    option(
+        "--tokenizer", panel=TEXT, metavar="NAME", help="Hub name, local folder, or bpe:4096 (trained here)."
+    ),
+]
+EmbeddingOption = Annotated[
+    str | None,
+    option(
+        "--embedding",
+        panel=TEXT,
+        metavar="NAME",
+        help="Hub name, folder, .npy or .safetensors table, ppmi:256 or random:256.",
+    ),
+]
+ValidationOption = Annotated[
+    str | None,
+    option(
+        "--validation",
+        panel=TEXT,
+        metavar="WHICH",
+        help="SPLIT:FIRST-LAST, after-largest:N, tail:10%, last:N, or a file.",
+    ),
+]
+CacheDirOption = Annotated[
+    Path | None,
+    option(
+        "--cache-dir",
+        panel=TEXT,
+        metavar="FOLDER",
+        help="Where token streams are cached. [env: CVFP_CACHE_DIR]",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=MACHINE, show_default=True
+    ),
+]
+PrecisionOption = Annotated[
+    str | None,
+    option(
+        "--precision",
+        panel=MACHINE,
+        metavar="NAME",
+        help="float32, tf32 or bf16. [default: tf32 on cuda, else float32]",
+    ),
+]
+MemoryOption = Annotated[
+    str | None,
+    option(
+        "--memory", panel=MACHINE, metavar="SIZE", help="Bound for the pieces of a batch. [default: 2GiB]"
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    option("--threads", panel=MACHINE, metavar="N", help="CPU threads. [default: torch's own choice]"),
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="FOLDER",
+        help="Results folder; it holds one study.",
+        rich_help_panel=OUTPUT,
+        show_default=True,
+    ),
+]
+FreshOption = Annotated[
+    bool, option("--fresh", panel=OUTPUT, help="Delete what the folder holds of this study and start over.")
+]
+DryRunOption = Annotated[
+    bool, option("--dry-run", panel=OUTPUT, help="Show size, memory, time and what is done; train nothing.")
+]
+RecoverOption = Annotated[
+    bool, option("--recover", panel=OUTPUT, help="Keep what a damaged results file still tells.")
+]
+TensorboardOption = Annotated[
+    Path | None,
+    option(
+        "--tensorboard",
+        panel=OUTPUT,
+        metavar="DIR",
+        help="Also write curves for TensorBoard (extra 'tensorboard').",
+    ),
+]
+QuietOption = Annotated[
+    bool, option("--quiet", "-q", panel=OUTPUT, help="No progress; errors are still shown.")
+]
 
 MOST_VALUES = 1000
 _PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?", re.ASCII)
@@ -91,14 +218,3 @@ def assignments(texts: Sequence[str] | None) -> dict[str, str]:
             )
         values[key.strip()] = value.strip()
     return values
-
-
-def folder(path: Path, option: str) -> Path:
-    """A folder for output: absent or a folder.
-
-    Raises:
-        InputError: a file is there.
-    """
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{option}: {path} is a file, not a folder.", hint="Name another folder.")
-    return path

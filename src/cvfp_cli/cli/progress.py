@@ -3,23 +3,18 @@
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.figures import duration, four_digits, percent
 from cvfp_cli.core.result import Advance, Epoch, Event, Iteration
 from cvfp_cli.results.schema import Run
+from cvfp_cli.sweep.estimate import TimeEstimate
 from cvfp_cli.sweep.plan import Job
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 SECONDS_BETWEEN_LINES = 10.0
-
-
-class TimeLeft(Protocol):
-    """Seconds until all remaining runs are done, None while nothing is known."""
-
-    def __call__(self) -> float | None: ...
 
 
 def describe(job: Job) -> str:
@@ -73,8 +68,8 @@ class PlainLines:
     In a sweep those within a run come at most every ten seconds; ``sweep.log`` has them all.
     """
 
-    def __init__(self, time_left: TimeLeft, *, every_event: bool) -> None:
-        self._time_left = time_left
+    def __init__(self, times: TimeEstimate, *, every_event: bool) -> None:
+        self._times = times
         self._pause = 0.0 if every_event else SECONDS_BETWEEN_LINES
         self._last = time.monotonic()
 
@@ -90,7 +85,7 @@ class PlainLines:
 
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run and how long all are expected to take."""
-        left = self._time_left()
+        left = self._times.left()
         expected = "" if left is None else f", about {duration(left)} left"
         self.note(f"[{number}/{total}] {describe(job)}: {job.train_tokens:,} tokens{expected}")
         self._last = time.monotonic()
@@ -129,11 +124,11 @@ def epoch_words(event: Epoch) -> str:
 class Bars:
     """Bars on a terminal: one for all runs, one for each phase of the run under way."""
 
-    def __init__(self, time_left: TimeLeft, *, total: int) -> None:
+    def __init__(self, times: TimeEstimate, *, total: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._time_left = time_left
+        self._times = times
         self._total = total
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -170,13 +165,12 @@ class Bars:
         """Name the run; its phases get their bars as they begin."""
         self._name = f"{describe(job)}, {job.train_tokens:,} tokens"
         if self._all is not None:
-            left = self._time_left()
             self._progress.update(
                 self._all,
                 completed=number - 1,
                 count=f"{number}/{total}",
                 words=self._name,
-                left="" if left is None else f"{duration(left)} left",
+                left=self._left(),
             )
         else:
             self.note(self._name)
@@ -196,6 +190,12 @@ class Bars:
                 self._phase.close()
             self._phase = _PhaseBar(self._progress, phase, steps)
         self._phase.move(event)
+        if self._all is not None:
+            self._progress.update(self._all, left=self._left())
+
+    def _left(self) -> str:
+        left = self._times.left()
+        return "" if left is None else f"about {duration(left)} left"
 
     def finished(self, job: Job, run: Run) -> None:
         """Put the phases' bars away and print the outcome."""
@@ -255,10 +255,10 @@ class _PhaseBar:
         self._progress.remove_task(self._task)
 
 
-def progress_for(time_left: TimeLeft, *, quiet: bool, total: int) -> "Quiet | PlainLines | Bars":
+def progress_for(times: TimeEstimate, *, total: int, quiet: bool) -> "Quiet | PlainLines | Bars":
     """Bars on a terminal, lines elsewhere, nothing with ``--quiet``."""
     if quiet:
         return Quiet()
     if sys.stderr.isatty():
-        return Bars(time_left, total=total)
-    return PlainLines(time_left, every_event=total == 1)
+        return Bars(times, total=total)
+    return PlainLines(times, every_event=total == 1)

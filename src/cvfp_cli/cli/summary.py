@@ -1,11 +1,12 @@
 """The end of a sweep on the screen: one row a configuration, and four heatmaps of layers by tokens."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from cvfp_cli.cli.figures import MISSING, four_digits, percent
+from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
 from cvfp_cli.results.schema import Run
 
 if TYPE_CHECKING:
@@ -241,3 +242,48 @@ def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
                 f"{run.config} at {run.samples} samples, seed {run.seed}: {run.status}: {run.reason}"
             )
     return lines
+
+
+def print_run(run: Run, file: IO[str] | None = None) -> None:
+    """Print one run's figures, a line each."""
+    star = "*" if run.phase1_converged is False else ""
+    bits = None
+    if run.val_loss is not None and run.val_tokens and run.val_bytes:
+        bits = run.val_loss / math.log(2) * (run.val_tokens - 1) / run.val_bytes
+    ppl_interval = ""
+    if run.val_loss is not None and run.val_loss_se is not None:
+        low, high = (math.exp(run.val_loss + sign * 1.96 * run.val_loss_se) for sign in (-1, 1))
+        ppl_interval = f"  (95 % over samples: {four_digits(low)} to {four_digits(high)})"
+    seconds = run.seconds
+    lines = {
+        "configuration": run.config,
+        "samples": f"{run.samples}, seed {run.seed}"
+        + ("" if run.data_seed is None else f", data seed {run.data_seed}"),
+        "tokens": f"{run.train_tokens or 0:,} training, {run.val_tokens or 0:,} validation",
+        "parameters": f"{run.parameters.context_block or 0:,} ContextBlock, "
+        f"{run.parameters.token_block or 0:,} TokenBlock",
+        "status": run.status if run.reason is None else f"{run.status}: {run.reason}",
+        "phase 1": f"{run.phase1_iterations or MISSING}{star} iterations, {percent(run.phase1_rate)} converged",
+        "effective rank": f"{percent(run.train_effective_rank)} training, "
+        f"{percent(run.val_effective_rank)} validation",
+        "phase 2": f"best of {run.epochs or 0} epochs: {run.best_epoch or MISSING}"
+        + ("" if run.stopped_by is None else f" (stopped by {run.stopped_by})"),
+        "train PPL": four_digits(run.train_ppl),
+        "val PPL": four_digits(run.val_ppl) + ppl_interval,
+        "unigram PPL": four_digits(run.unigram_ppl),
+        "val accuracy": percent(run.val_accuracy),
+        "bits per byte": four_digits(bits),
+        "time": f"{duration(seconds.phase1)} phase 1, {duration(seconds.contexts)} contexts, "
+        f"{duration(seconds.phase2)} phase 2",
+        "peak memory": byte_size(run.peak_memory_bytes),
+    }
+    table = plain_table()
+    table.show_header = False
+    table.add_column("figure", no_wrap=True, style="bold")
+    table.add_column("value")
+    for name, value in lines.items():
+        table.add_row(name, value)
+    console = answer_console(file)
+    console.print(table)
+    if star:
+        console.print("*: phase 1 stopped at its limit without converging.", style="dim")

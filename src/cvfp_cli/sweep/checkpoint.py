@@ -70,11 +70,12 @@ class CheckpointFile:
         state: dict[str, Any] = kept["state"]
         return state
 
+    def due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        return self._writable and time.monotonic() - self._last >= self._between
+
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state to a temporary file, flush it, rename it; skip it when the last one is recent."""
-        now = time.monotonic()
-        if not self._writable or now - self._last < self._between:
-            return
+        """Write the state to a temporary file, flush it, rename it."""
         import torch
 
         temporary = self._path.with_suffix(".pt.tmp")

@@ -1,79 +1,112 @@
-"""How much arithmetic a run is, and from runs that are done, how long the others will take.
+"""How long runs will take: their arithmetic over the rate that finished runs have shown."""
 
-Counted as multiply-adds times two: phase 1 does 6 operations a ContextBlock parameter and token in every
-trained iteration; phase 2 does, a training token and epoch, 4·V·E for the head, 6 a TokenBlock parameter and 2 a
-ContextBlock parameter, and 2 for each of the three on a validation token.
-"""
-
-from collections.abc import Iterable
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cvfp_cli.core.config import ExperimentConfig
+from cvfp_cli.core.memory import Work
+from cvfp_cli.core.result import Event
+from cvfp_cli.results import Run
+from cvfp_cli.sweep.plan import Job
 
-# Until a run has shown otherwise: most studies' configurations with more than one layer or token converge in
-# 6 to 24 iterations, and stop after about six epochs.
+# Until a run has shown otherwise: most of the studies' configurations with more than one layer or token
+# converged in 6 to 24 iterations and stopped after about six epochs.
 LIKELY_ITERATIONS = 20
 LIKELY_EPOCHS = 6
-# Share of the matrix-product rate that a run reaches, before any run has shown its own.
-LIKELY_SHARE = 0.35
+# Share of the rate of large matrix products that runs reach, before any has shown its own.
+LIKELY_SHARE = 0.4
 
 
 @dataclass(frozen=True)
-class Work:
-    """Operations of one run: in one phase-1 iteration, in one epoch, and how many of each.
+class Counts:
+    """How many phase-1 iterations (the untrained one counted) and phase-2 epochs a run takes."""
 
-    Attributes:
-        iteration, epoch: floating-point operations.
-        likely, most: (iterations, epochs) to expect, and the recipe's limits.
-    """
+    iterations: int
+    epochs: int
 
-    iteration: float
-    epoch: float
-    likely: tuple[int, int]
-    most: tuple[int, int]
-
-    def operations(self, counts: tuple[int, int]) -> float:
-        """Operations of a run with this many iterations (the first is untrained) and epochs."""
-        iterations, epochs = counts
-        return self.iteration * max(iterations - 1, 1) + self.epoch * epochs
+    def operations(self, work: Work) -> float:
+        """Floating-point operations of a run that takes so many."""
+        return work.iteration * max(self.iterations - 1, 1) + work.epoch * self.epochs
 
 
-def work(
-    config: ExperimentConfig,
-    *,
-    context_block: int,
-    token_block: int,
-    table: int,
-    train_tokens: int,
-    val_tokens: int,
-    seen: tuple[int, int] | None = None,
-) -> Work:
-    """The work of one run.
-
-    Args:
-        context_block, token_block: parameters of the blocks.
-        table: V·E.
-        seen: (iterations, epochs) that the same configuration took at another size, where it has run.
-    """
-    most = (config.phase1.max_iterations, config.phase2.epochs)
-    fixed_epochs = config.phase2.patience == 0 and config.phase2.min_improvement == 0
-    guess = (LIKELY_ITERATIONS, config.phase2.epochs if fixed_epochs else LIKELY_EPOCHS)
-    likely = seen or guess
-    training = train_tokens * (4.0 * table + 6.0 * token_block + 2.0 * context_block)
-    validation = val_tokens * 2.0 * (table + token_block + context_block)
-    return Work(
-        iteration=6.0 * context_block * train_tokens,
-        epoch=training + validation,
-        likely=(min(likely[0], most[0]), min(likely[1], most[1])),
-        most=most,
-    )
+def most_counts(config: ExperimentConfig) -> Counts:
+    """The recipe's limits."""
+    return Counts(config.phase1.max_iterations, config.phase2.epochs)
 
 
-def seconds_per_operation(finished: Iterable[tuple[float, float]]) -> float | None:
-    """From (operations, seconds) of finished runs; None without any.
+def likely_counts(config: ExperimentConfig, seen: Counts | None = None) -> Counts:
+    """What to expect: what the same configuration took at another size (``seen``), or the studies' usual."""
+    most = most_counts(config)
+    guess = seen or Counts(LIKELY_ITERATIONS, LIKELY_EPOCHS if config.phase2.patience else most.epochs)
+    return Counts(min(guess.iterations, most.iterations), min(guess.epochs, most.epochs))
+
+
+class TimeEstimate:
+    """Expected seconds of jobs, learnt from every run that is done; also a watcher that knows what is left.
 
     Runs weigh by their length, so that the fixed cost of small ones does not swell the estimate of large ones.
+
+    Args:
+        jobs: the command's grid; runs recorded earlier are learnt from.
+        remaining: what will be run, in order.
+        rate: operations a second to assume before any run is done; None to know nothing until then.
     """
-    pairs = [(operations, seconds) for operations, seconds in finished if operations > 0 and seconds > 0]
-    total = sum(operations for operations, _ in pairs)
-    return sum(seconds for _, seconds in pairs) / total if total else None
+
+    def __init__(self, jobs: Sequence[Job], remaining: Sequence[Job], rate: float | None = None) -> None:
+        self._rate = rate
+        self._remaining = list(remaining)
+        self._operations = 0.0
+        self._seconds = 0.0
+        self._seen: dict[str, Counts] = {}
+        self._began = time.monotonic()
+        for job in jobs:
+            if job.recorded is not None:
+                self._learn(job, job.recorded)
+
+    def seconds(self, job: Job, *, most: bool = False) -> float | None:
+        """Expected seconds of one run; ``most`` goes to the recipe's limits. None while nothing is known."""
+        rate = self._operations / self._seconds if self._seconds > 0 else self._rate
+        if not rate:
+            return None
+        config = job.experiment.config
+        counts = most_counts(config) if most else likely_counts(config, self._seen.get(config.model.name))
+        return counts.operations(job.work) / rate
+
+    def total(self, jobs: Sequence[Job], *, most: bool = False) -> float | None:
+        """Expected seconds of several runs; None while nothing is known."""
+        each = [self.seconds(job, most=most) for job in jobs]
+        known = [seconds for seconds in each if seconds is not None]
+        return sum(known) if len(known) == len(each) else None
+
+    def left(self) -> float | None:
+        """Expected seconds until all remaining runs are done, the time already spent on the first taken off."""
+        if not self._remaining:
+            return 0.0
+        current, later = self.seconds(self._remaining[0]), self.total(self._remaining[1:])
+        if current is None or later is None:
+            return None
+        return max(current - (time.monotonic() - self._began), 0.0) + later
+
+    def started(self, job: Job, number: int, total: int) -> None:
+        """The clock of the first remaining run starts."""
+        self._began = time.monotonic()
+
+    def advanced(self, job: Job, event: Event) -> None:
+        """Nothing is learnt before a run is done."""
+
+    def finished(self, job: Job, run: Run) -> None:
+        """Learn from a run, and take it off what remains."""
+        self._learn(job, run)
+        self._remaining = [other for other in self._remaining if other.run_id != job.run_id]
+        self._began = time.monotonic()
+
+    def _learn(self, job: Job, run: Run) -> None:
+        parts = (run.seconds.phase1, run.seconds.contexts, run.seconds.phase2)
+        seconds = sum(part for part in parts if part is not None)
+        if run.status != "done" or run.phase1_iterations is None or run.epochs is None or seconds <= 0:
+            return
+        counts = Counts(run.phase1_iterations, run.epochs)
+        self._seen[run.config] = counts
+        self._operations += counts.operations(job.work)
+        self._seconds += seconds

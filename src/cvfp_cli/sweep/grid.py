@@ -1,11 +1,9 @@
-"""A grid becomes a list of experiments, cheapest first."""
+"""A study becomes a list of experiments, cheapest first."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from cvfp_cli.core.config import ExperimentConfig, ModelConfig
-
-MOST_EXPERIMENTS = 10_000
+from cvfp_cli.core.config import ExperimentConfig
+from cvfp_cli.recipes import Configuration, Recipe
 
 
 @dataclass(frozen=True)
@@ -14,15 +12,15 @@ class Experiment:
 
     Attributes:
         config: the resolved configuration; its ``seed`` decides initialisation and noise.
+        configuration: the recipe's entry it came from, which may carry the study's own name for it.
         samples: training samples.
         data_seed: which samples train; None the first ones.
-        label: the recipe's own name for the configuration, where it has one.
     """
 
     config: ExperimentConfig
+    configuration: Configuration
     samples: int
     data_seed: int | None = None
-    label: str | None = None
 
     @property
     def name(self) -> str:
@@ -31,28 +29,20 @@ class Experiment:
         return f"{self.config.model.name}_s{self.samples}_seed{self.config.seed}{drawn}"
 
 
-def expand(
-    base: ExperimentConfig,
-    models: Sequence[tuple[str | None, ModelConfig]],
-    samples: Sequence[int],
-    seeds: Sequence[int],
-    data_seeds: Sequence[int | None] = (None,),
-) -> tuple[Experiment, ...]:
-    """Every combination, each once, fewest samples first.
+def experiments(recipe: Recipe) -> tuple[Experiment, ...]:
+    """Every combination of a study's configurations, sizes and seeds, each once, fewest samples first.
 
     Small runs first: their times tell how long the large ones will take, and a sweep that is stopped early
     leaves whole rows behind.
-
-    Args:
-        base: everything that the grid does not vary.
-        models: (label, configuration) in the recipe's order.
     """
     found = {
         experiment.name: experiment
-        for count in sorted(set(samples))
-        for label, model in models
-        for seed in seeds
-        for data_seed in data_seeds
-        for experiment in [Experiment(replace(base, model=model, seed=seed), count, data_seed, label)]
+        for samples in sorted(set(recipe.sizes))
+        for configuration in recipe.configurations
+        for seed in recipe.runs.seeds
+        for data_seed in recipe.data_seeds
+        for experiment in [
+            Experiment(recipe.experiment(configuration, seed), configuration, samples, data_seed)
+        ]
     }
     return tuple(found.values())

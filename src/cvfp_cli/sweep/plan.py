@@ -1,13 +1,18 @@
-"""What a command is going to run, known before anything is trained: one job an experiment."""
+"""What a command is going to run, known and checked before anything is trained: one job an experiment."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from cvfp_cli.core.shapes import ParameterCounts
+from cvfp_cli.core.config import Execution
+from cvfp_cli.core.memory import Work, plan, work
+from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
+from cvfp_cli.data.study import StudyData, prepare_study
+from cvfp_cli.errors import InputError
 from cvfp_cli.recipes import Recipe
-from cvfp_cli.results.schema import Run
-from cvfp_cli.sweep.estimate import Work
-from cvfp_cli.sweep.grid import Experiment
+from cvfp_cli.results import ResultsStore, Run, run_id
+from cvfp_cli.sweep.grid import Experiment, experiments
 
 
 @dataclass(frozen=True)
@@ -16,25 +21,22 @@ class Job:
 
     Attributes:
         experiment: what to train.
-        recipe: the study narrowed to this run, as its ``config.toml`` holds it.
         run_id: hash of resolved configuration, data fingerprint and seeds.
         folder: the run's own folder.
-        data_fingerprint: identifies its text and table.
         parameters: counts of each part.
         train_tokens: length of its training stream.
-        memory_bytes: estimated peak; None where it is not known.
+        held_bytes: what its device must hold whatever the pieces; peak_bytes: estimate of the most it takes.
         work: its arithmetic.
         recorded: the run that an earlier command left behind, whatever its status.
     """
 
     experiment: Experiment
-    recipe: Recipe
     run_id: str
     folder: Path
-    data_fingerprint: str
     parameters: ParameterCounts
     train_tokens: int
-    memory_bytes: int | None
+    held_bytes: int
+    peak_bytes: int
     work: Work
     recorded: Run | None = None
 
@@ -51,3 +53,151 @@ class Job:
         is tried again.
         """
         return self.recorded is not None and self.recorded.status != "failed"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of one command, and what they share.
+
+    Attributes:
+        identity: what all runs of a results folder have in common.
+        jobs: the command's whole grid, fewest samples first.
+        others: runs that the folder holds besides.
+    """
+
+    recipe: Recipe
+    data: StudyData
+    described: Mapping[str, Any]
+    execution: Execution
+    identity: Mapping[str, Any]
+    jobs: tuple[Job, ...]
+    others: tuple[Run, ...]
+
+    @property
+    def remaining(self) -> tuple[Job, ...]:
+        """Jobs with something left to do."""
+        return tuple(job for job in self.jobs if not job.settled)
+
+
+def make_plan(
+    recipe: Recipe,
+    execution: Execution,
+    store: ResultsStore,
+    *,
+    device_bytes: int | None,
+    cache_dir: Path | None,
+    fresh: bool,
+    notify: Callable[[str], None],
+    prepare: Callable[..., StudyData] = prepare_study,
+) -> Plan:
+    """Read and check everything that the command needs; nothing is trained and nothing but caches is written.
+
+    Args:
+        device_bytes: memory of the device; None where it is not known.
+        fresh: plan as if the folder held nothing.
+        prepare: reads the study's text; tests stand in for it.
+
+    Raises:
+        InputError: everything that is wrong, a line each.
+    """
+    points = experiments(recipe)
+    data = prepare(
+        recipe.data,
+        recipe.validation,
+        recipe.tokenizer,
+        recipe.embedding,
+        samples=tuple(sorted(set(recipe.sizes))),
+        data_seeds=recipe.data_seeds,
+        cache_dir=cache_dir,
+        notify=notify,
+    )
+    described = data.describe()
+    identity = study_identity(recipe, described)
+    recorded: dict[str, Run] = {}
+    if not fresh:
+        store.check_same_study(identity)
+        recorded = store.finished()
+    jobs = tuple(_job(point, data, execution, store, recorded) for point in points)
+    _refuse_too_large(jobs, device_bytes, execution.device)
+    here = {job.run_id for job in jobs}
+    others = tuple(run for run in recorded.values() if run.run_id not in here)
+    return Plan(recipe, data, described, execution, identity, jobs, others)
+
+
+def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, Any]:
+    """What all runs of one results folder share: the recipe but for its grid, sizes and seeds, and the data.
+
+    ``data.samples`` is left out: where it decides anything (what a ``bpe:N`` tokenizer is trained on, what is
+    validated on), the fingerprints of the data say so.
+    """
+    tables = recipe.resolved()
+    shared = {key: value for key, value in tables.items() if key not in ("configurations", "runs", "name")}
+    shared["data"] = {key: value for key, value in shared["data"].items() if key != "samples"}
+    return {"recipe": shared, "data": fingerprints(described)}
+
+
+def fingerprints(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the data's description that identifies it: every entry called ``fingerprint``."""
+    found: dict[str, Any] = {}
+    for key, value in described.items():
+        if key == "fingerprint":
+            found[key] = value
+        elif isinstance(value, Mapping) and (inner := fingerprints(value)):
+            found[key] = inner
+    return found
+
+
+def _job(
+    point: Experiment,
+    data: StudyData,
+    execution: Execution,
+    store: ResultsStore,
+    recorded: Mapping[str, Run],
+) -> Job:
+    config = point.config
+    resolved = asdict(config)
+    del resolved["seed"]
+    identity = run_id(
+        resolved,
+        data.run_fingerprint(point.samples, point.data_seed),
+        {"seed": config.seed, "data_seed": point.data_seed},
+    )
+    sizes = {
+        "train_tokens": data.train_token_count(point.samples, point.data_seed),
+        "val_tokens": data.val_token_count(point.samples, point.data_seed),
+        "vocab_size": data.vocab_size,
+        "embed_dim": data.embed_dim,
+    }
+    pieces = plan(config, execution, **sizes)
+    return Job(
+        experiment=point,
+        run_id=identity,
+        folder=store.run_folder(point.name),
+        parameters=parameter_counts(config.model, config.head, data.embed_dim, data.vocab_size),
+        train_tokens=sizes["train_tokens"],
+        held_bytes=pieces.held_bytes,
+        peak_bytes=pieces.peak_bytes,
+        work=work(config, **sizes),
+        recorded=recorded.get(identity),
+    )
+
+
+def _refuse_too_large(jobs: Sequence[Job], device_bytes: int | None, device: str) -> None:
+    """Refuse what no smaller piece could make fit, and say what would."""
+    if device_bytes is None:
+        return
+    too_large = [job for job in jobs if job.held_bytes > device_bytes]
+    if not too_large:
+        return
+    worst = max(too_large, key=lambda job: job.held_bytes)
+    fitting = [job.experiment.samples for job in jobs if job.held_bytes <= device_bytes]
+    advice = (
+        f"Up to {max(fitting)} samples would fit."
+        if fitting
+        else "Use fewer samples or a smaller --context-dim."
+    )
+    raise InputError(
+        f"{len(too_large)} of {len(jobs)} runs do not fit on {device}: {worst.name} alone holds "
+        f"{worst.held_bytes / 1e9:.1f} GB, {device} has {device_bytes / 1e9:.1f} GB.",
+        hint=advice,
+    )

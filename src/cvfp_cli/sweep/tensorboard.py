@@ -45,7 +45,7 @@ class TensorBoard:
             return
         if isinstance(event, Iteration):
             phase, step = "phase1", event.iteration
-            names = ("loss", "mse", "diversity", "rate")
+            names: tuple[str, ...] = ("loss", "mse", "diversity", "rate")
         else:
             phase, step = "phase2", event.epoch
             names = ("train_loss", "val_loss", "train_ppl", "val_ppl", "val_accuracy")

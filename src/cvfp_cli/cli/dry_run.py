@@ -1,0 +1,47 @@
+"""``--dry-run``: the grid with parameters, tokens, memory, time, and what is done already."""
+
+from typing import TYPE_CHECKING
+
+from cvfp_cli.cli.figures import byte_size, duration
+from cvfp_cli.cli.summary import answer_console, plain_table
+
+if TYPE_CHECKING:
+    from cvfp_cli.sweep.plan import Job, Plan
+
+
+def print_plan(plan: "Plan") -> None:
+    """Print one line a run, cheapest first, and the totals of what remains."""
+    from cvfp_cli.sweep.estimate import TimeEstimate
+    from cvfp_cli.sweep.rate import expected_rate
+
+    times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution))
+    console = answer_console()
+    table = plain_table(narrow=console.width < 100)
+    table.add_column("run", no_wrap=True)
+    for name in ("context\nblock", "token\nblock", "all", "train\ntokens", "memory", "time", "state"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for job in plan.jobs:
+        counts = job.parameters
+        table.add_row(
+            job.name,
+            f"{counts.context_block:,}",
+            f"{counts.token_block:,}",
+            f"{counts.total:,}",
+            f"{job.train_tokens:,}",
+            byte_size(job.peak_bytes),
+            duration(times.seconds(job)),
+            _state(job),
+        )
+    console.print(table)
+    done = len(plan.jobs) - len(plan.remaining)
+    expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
+    device = f"{plan.execution.device}, {plan.execution.precision}"
+    console.print(
+        f"\n{len(plan.jobs)} runs, {done} done already, on {device}: "
+        f"about {duration(expected)} left, at most {duration(most)}.",
+        soft_wrap=True,
+    )
+
+
+def _state(job: "Job") -> str:
+    return "to do" if job.recorded is None else job.recorded.status

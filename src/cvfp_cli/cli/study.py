@@ -1,0 +1,313 @@
+"""What ``train`` and ``sweep`` do alike: options to a checked plan, and a plan to figures."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cvfp_cli.cli.options import byte_count, one_of
+from cvfp_cli.errors import CvfpError, InputError
+from cvfp_cli.notes import Note
+
+if TYPE_CHECKING:
+    from cvfp_cli.core.config import Execution
+    from cvfp_cli.recipes import Recipe
+    from cvfp_cli.results import ResultsStore
+    from cvfp_cli.sweep.executor import Keeping
+    from cvfp_cli.sweep.plan import Plan
+    from cvfp_cli.sweep.session import Ended
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+class Problems:
+    """Collects what is wrong, so that it is told in one go."""
+
+    def __init__(self) -> None:
+        self.found: list[CvfpError] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Run a block; an error of the user's becomes one of the problems."""
+        try:
+            yield
+        except CvfpError as problem:
+            self.found.append(problem)
+
+    def raise_found(self) -> None:
+        """Raise what was found, a line each.
+
+        Raises:
+            CvfpError: with the exit code of the first problem.
+        """
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            raise type(self.found[0])("\n".join(str(problem) for problem in self.found))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The options that say where and how to compute, as given."""
+
+    device: str
+    precision: str | None
+    memory: str | None
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """The options about the results folder and what is shown, as given."""
+
+    out: Path
+    fresh: bool
+    recover: bool
+    quiet: bool
+    tensorboard: Path | None
+    cache_dir: Path | None
+
+    def store(self) -> "ResultsStore":
+        """The results folder; nothing is touched yet."""
+        from cvfp_cli.results import ResultsStore
+
+        return ResultsStore(self.out, recover=self.recover)
+
+
+def text_settings(
+    data: str | None,
+    split: str | None,
+    text_field: str | None,
+    tokenizer: str | None,
+    embedding: str | None,
+    validation: str | None,
+) -> dict[str, str]:
+    """The recipe's fields that the text options set; an option that was not given sets none."""
+    given = {
+        "data.source": data,
+        "data.split": split,
+        "data.text_field": text_field,
+        "tokenizer.name": tokenizer,
+        "embedding.name": embedding,
+        "validation.source": validation,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """One line of progress or advice on stderr."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
+    """Notes and warnings on stderr, each once; ``--quiet`` leaves the warnings."""
+    for note in dict.fromkeys(notes):
+        if note.severity == "warning" or not quiet:
+            print(f"{note.severity}: {note.message}", file=sys.stderr, flush=True)
+
+
+def check_machine(machine: Machine) -> None:
+    """Check the machine options as far as that needs no device.
+
+    Raises:
+        InputError: an unknown device or precision, an odd size, no thread.
+    """
+    one_of(machine.device.split(":")[0], DEVICES, "--device")
+    if machine.precision is not None:
+        one_of(machine.precision, PRECISIONS, "--precision")
+    if machine.memory is not None:
+        byte_count(machine.memory, "--memory")
+    if machine.threads is not None and machine.threads < 1:
+        raise InputError(f"--threads: {machine.threads} is too small; the least is 1.")
+
+
+def check_place(place: Place) -> None:
+    """Check that results can be written to the folder.
+
+    Raises:
+        InputError: it is a file, or something that the user may not write to.
+    """
+    if place.tensorboard is not None:
+        from cvfp_cli.sweep.tensorboard import check_installed
+
+        check_installed()
+    if place.out.exists() and not place.out.is_dir():
+        raise InputError(f"--out: {place.out} is a file, not a folder.", hint="Name another folder.")
+    nearest = next(path for path in (place.out, *place.out.absolute().parents) if path.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"--out: {nearest} cannot be written to.", hint="Name another folder.")
+
+
+def check_options(machine: Machine, place: Place, problems: Problems) -> None:
+    """Check the machine's options and the results folder, as far as that needs no device."""
+    with problems.collect():
+        check_machine(machine)
+    with problems.collect():
+        check_place(place)
+
+
+def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any]]":
+    """The execution that the options ask for, and its environment for the record.
+
+    Raises:
+        InputError: the device is not on this machine, or does not do that precision.
+    """
+    import torch
+
+    from cvfp_cli.core.config import Execution
+    from cvfp_cli.core.device import describe_environment, resolve_device, resolve_precision
+
+    if machine.threads is not None:
+        torch.set_num_threads(machine.threads)
+    device = resolve_device(machine.device)
+    precision = resolve_precision(device, machine.precision)  # type: ignore[arg-type]
+    given = {} if machine.memory is None else {"memory_bytes": byte_count(machine.memory, "--memory")}
+    execution = Execution(device=device, precision=precision, **given)
+    environment: dict[str, Any] = dict(describe_environment(execution))
+    if machine.device == "auto":
+        say(f"device: {device} ({environment.get('device_name')}), {precision}", quiet=quiet)
+    return execution, environment
+
+
+def checked_plan(
+    recipe: "Recipe", machine: Machine, place: Place, problems: Problems
+) -> "tuple[Plan, ResultsStore, dict[str, Any]]":
+    """Everything about a command that can be known before training, or all that is wrong with it.
+
+    Raises:
+        CvfpError: what was wrong, here and in ``problems`` before, a line each.
+    """
+    from cvfp_cli.core.config import Execution
+    from cvfp_cli.sweep.plan import make_plan
+
+    execution, environment = Execution(), dict[str, Any]()
+    with problems.collect():
+        execution, environment = resolve(machine, quiet=place.quiet)
+    store = place.store()
+    plan = None
+    with problems.collect():
+        plan = make_plan(
+            recipe,
+            execution,
+            store,
+            device_bytes=environment.get("device_memory_bytes"),
+            cache_dir=place.cache_dir,
+            fresh=place.fresh,
+            notify=lambda text: say(text, quiet=place.quiet),
+        )
+    problems.raise_found()
+    assert plan is not None
+    tell([*plan.data.notes, *store.notes], quiet=place.quiet)
+    return plan, store, environment
+
+
+def carry_out_plan(
+    plan: "Plan",
+    store: "ResultsStore",
+    environment: dict[str, Any],
+    place: Place,
+    *,
+    keeping: "Keeping",
+    fresh: bool = False,
+    again: bool = False,
+    go_on: str,
+) -> "Ended":
+    """Run what remains, with bars or lines; an interrupt ends in advice and exit code 130.
+
+    Args:
+        fresh: delete the folder's study first; again: delete the command's own runs first.
+        go_on: the command line that goes on after an interrupt.
+
+    Raises:
+        WorkError: the folder is in use, or a result could not be written.
+        typer.Exit: interrupted.
+    """
+    from cvfp_cli.cli.progress import progress_for
+    from cvfp_cli.core.experiment import run_experiment
+    from cvfp_cli.results.store import LOG_FILE
+    from cvfp_cli.sweep.estimate import TimeEstimate
+    from cvfp_cli.sweep.journal import Metrics, SweepLog
+    from cvfp_cli.sweep.session import carry_out
+    from cvfp_cli.sweep.tensorboard import TensorBoard
+    from cvfp_cli.sweep.watch import Together, Watcher
+
+    times = TimeEstimate(plan.jobs, plan.remaining)
+    progress = progress_for(times, total=len(plan.remaining), quiet=place.quiet)
+
+    def watchers(held: "Plan") -> Watcher:
+        log = SweepLog(place.out / LOG_FILE)
+        log.line(f"cvfp {shlex.join(sys.argv[1:])}")
+        extra = [] if place.tensorboard is None else [TensorBoard(place.tensorboard)]
+        return Together([times, log, Metrics(), *extra, progress])
+
+    try:
+        with progress:
+            return carry_out(
+                plan,
+                store,
+                run=run_experiment,
+                environment=environment,
+                watchers=watchers,
+                warn=progress.note,
+                keeping=keeping,
+                command=shlex.join(["cvfp", *sys.argv[1:]]),
+                fresh=fresh,
+                again=again,
+            )
+    except KeyboardInterrupt:
+        say(f"interrupted; everything finished is in {place.out}. To go on:\n  {go_on}")
+        raise typer.Exit(130) from None
+
+
+def command_line(*, without: tuple[str, ...] = (), add: tuple[str, ...] = ()) -> str:
+    """The command line as it was given, for the user to copy, less and plus some flags."""
+    kept = [word for word in sys.argv[1:] if word not in without]
+    return shlex.join(["cvfp", *kept, *(word for word in add if word not in kept)])
+
+
+def load(name: str | None, overrides: dict[str, Any], problems: Problems) -> "Recipe":
+    """The recipe with the options laid over it; without one nothing else can be checked.
+
+    Raises:
+        CvfpError: all problems found so far.
+    """
+    from cvfp_cli.recipes import DEFAULT_RECIPE, load_recipe
+
+    recipe = None
+    with problems.collect():
+        recipe = load_recipe(name or DEFAULT_RECIPE, overrides=overrides)
+    if recipe is None:
+        problems.raise_found()
+    assert recipe is not None
+    return recipe
+
+
+def end(ended: "Ended", place: Place) -> None:
+    """Say where the results are; runs without figures make the command fail.
+
+    Raises:
+        typer.Exit: with code 1 when a run failed or diverged.
+    """
+    say(f"results: {place.out / 'summary.json'}", quiet=place.quiet)
+    if ended.unfinished:
+        count, all_of = len(ended.unfinished), len(ended.here)
+        say(
+            f"cvfp: {count} of {all_of} runs ended without figures; their reasons are in the table's footnotes."
+        )
+        raise typer.Exit(1)
+
+
+def list_recipes() -> None:
+    """Print the names of the recipes that come with cvfp, and what they are."""
+    from cvfp_cli import recipes
+    from cvfp_cli.cli.help import help_width, rows_text
+
+    print(rows_text(recipes.list_recipes().items(), help_width()))

@@ -1,0 +1,146 @@
+"""One command's work from claim to summary: hold the folder, run what remains, write ``summary.json``."""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cvfp_cli.results import ResultsStore, Run, Summary
+from cvfp_cli.results.atomic import work_error
+from cvfp_cli.sweep.executor import Executor, Keeping
+from cvfp_cli.sweep.interrupt import Interrupts
+from cvfp_cli.sweep.plan import Plan
+from cvfp_cli.sweep.watch import Watcher
+
+if TYPE_CHECKING:
+    from cvfp_cli.core.experiment import Outcome
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command's work ended.
+
+    Attributes:
+        runs: every run of the folder, in the order of the tables.
+        fits: the fits of ``summary.json``.
+        here: the command's own runs, in the order of its grid.
+    """
+
+    runs: tuple[Run, ...]
+    fits: tuple[dict[str, Any], ...]
+    here: tuple[Run, ...]
+
+    @property
+    def unfinished(self) -> tuple[Run, ...]:
+        """The command's runs that have no figures: failed or diverged."""
+        return tuple(run for run in self.here if run.status != "done")
+
+
+def carry_out(
+    plan: Plan,
+    store: ResultsStore,
+    *,
+    run: "Callable[..., Outcome]",
+    environment: Mapping[str, Any],
+    watchers: Callable[[Plan], Watcher],
+    warn: Callable[[str], None],
+    keeping: Keeping,
+    command: str,
+    fresh: bool = False,
+    again: bool = False,
+) -> Ended:
+    """Run what remains of a plan and write the summary, whatever happens in between.
+
+    Args:
+        run: ``core.experiment.run_experiment``, or what stands in for it.
+        watchers: makes who looks on, from the plan as it stands once the folder is held.
+        command: the command line, for the record.
+        fresh: delete the folder's study first.
+        again: delete the plan's own runs first.
+
+    Raises:
+        WorkError: the folder is in use, or cannot be written.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; finished runs and an incomplete summary are on disk.
+    """
+    with Interrupts() as interrupts:
+        if fresh:
+            store.start_over()
+        with store.claim(plan.identity):
+            if again:
+                for job in plan.jobs:
+                    _delete(job.folder)
+            plan = refreshed(plan, store.finished())
+            executor = Executor(
+                plan, store, run, environment, watchers(plan), interrupts, warn=warn, keeping=keeping
+            )
+
+            def summary(complete: bool) -> Summary:
+                return summarise(plan, store, executor.runs.values(), command=command, complete=complete)
+
+            def write_if_due() -> None:
+                store.write_summary_if_due(lambda: summary(False))
+
+            try:
+                if plan.remaining:
+                    with interrupts.shield():
+                        store.write_summary(summary(False))
+                executor.execute(plan.remaining, after_each=write_if_due)
+            except KeyboardInterrupt:
+                with interrupts.shield():
+                    store.write_summary(summary(False))
+                raise
+            with interrupts.shield():
+                final = summary(all(job.run_id in executor.runs for job in plan.jobs))
+                store.write_summary(final)
+            here = tuple(executor.runs[job.run_id] for job in plan.jobs)
+            return Ended(final.runs, final.fits, here)
+
+
+def _delete(folder: Path) -> None:
+    if folder.is_dir():
+        try:
+            shutil.rmtree(folder)
+        except OSError as problem:
+            raise work_error(folder, problem) from None
+
+
+def refreshed(plan: Plan, finished: Mapping[str, Run]) -> Plan:
+    """The plan with what the folder holds now that nobody else can write to it."""
+    jobs = tuple(replace(job, recorded=finished.get(job.run_id)) for job in plan.jobs)
+    here = {job.run_id for job in jobs}
+    return replace(plan, jobs=jobs, others=tuple(run for key, run in finished.items() if key not in here))
+
+
+def summarise(
+    plan: Plan, store: ResultsStore, runs: Iterable[Run], *, command: str, complete: bool
+) -> Summary:
+    """``summary.json`` as it stands; the order of runs does not depend on the order in which they ran."""
+    from cvfp_cli.scaling import summary_fits
+
+    ordered = in_order(runs)
+    return Summary(
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=command,
+        complete=complete,
+        recipe={
+            "name": plan.recipe.name,
+            "overrides": dict(plan.recipe.overrides),
+            "resolved": plan.recipe.resolved(),
+        },
+        environments=tuple(store.environments),
+        data=dict(plan.described),
+        runs=ordered,
+        fits=tuple(summary_fits(ordered)),
+    )
+
+
+def in_order(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Runs by context_dim, tokens, layers, samples, data seed and seed."""
+
+    def key(run: Run) -> list[int]:
+        values = (run.context_dim, run.tokens, run.layers, run.samples, run.data_seed, run.seed)
+        return [-1 if value is None else value for value in values]
+
+    return tuple(sorted(runs, key=key))

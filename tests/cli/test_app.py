@@ -1,0 +1,149 @@
+"""The command line's door: help, version, wrong words, exit codes, and what is not imported on the way."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cvfp_cli import __version__
+from cvfp_cli.cli import app as door
+from cvfp_cli.errors import InputError, WorkError
+
+HEAVY = ("torch", "transformers", "datasets", "pandas", "matplotlib", "scipy")
+
+
+def cvfp(*arguments: str, columns: int = 100) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": str(columns)}
+    return subprocess.run(
+        [sys.executable, "-m", "cvfp_cli", *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Heavy modules in ``sys.modules`` of a fresh interpreter after one command line."""
+    code = (
+        "import sys\n"
+        "from cvfp_cli.cli.app import run\n"
+        f"code = run({list(arguments)!r})\n"
+        f"print('HEAVY', code, *[name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code_word, *names = done.stdout.splitlines()[-1].split()[1:]
+    assert code_word == "0", done.stderr
+    return set(names)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *[[name, "--help"] for name in door.COMMANDS]])
+def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
+    assert imported_by(*arguments) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *[[name, "--help"] for name in door.COMMANDS]])
+def test_help_fits_a_screen(arguments: list[str]) -> None:
+    shown = cvfp(*arguments)
+    lines = shown.stdout.splitlines()
+    assert shown.returncode == 0
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 100
+    assert "\x1b" not in shown.stdout
+    assert "cvfp " in shown.stdout
+
+
+@pytest.mark.parametrize("name", door.COMMANDS)
+def test_each_command_opens_its_help_with_its_one_liner_and_has_help_for_every_option(name: str) -> None:
+    import typer
+
+    command = typer.main.get_command(door.app).get_command(None, name)  # type: ignore[attr-defined, arg-type]
+    assert command.help.strip().startswith(door.COMMANDS[name])
+    assert [param.name for param in command.params if not param.help] == []
+
+
+def test_version_is_the_package_s() -> None:
+    assert cvfp("--version").stdout == f"cvfp {__version__}\n"
+
+
+def test_no_command_shows_the_help() -> None:
+    shown = cvfp()
+    assert shown.returncode == 0
+    assert shown.stdout == cvfp("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["trian"], "cvfp train"),
+        (["swep"], "cvfp sweep"),
+        (["summary"], "cvfp report"),
+        (["recipes"], "cvfp sweep --list-recipes"),
+        (["zzz"], "train, sweep, fit, compare, report"),
+        (["train", "--layer", "3"], "--layers"),
+        (["sweep", "--sample", "3"], "--samples"),
+        (["sweep", "--recipy", "demo"], "--recipe"),
+        (["--verson"], "--version"),
+        (["train", "surplus"], "surplus"),
+    ],
+)
+def test_a_wrong_word_is_answered_in_one_line_with_the_right_one(arguments: list[str], answer: str) -> None:
+    shown = cvfp(*arguments)
+    assert shown.returncode == 2
+    assert shown.stdout == ""
+    assert len(shown.stderr.splitlines()) == 1
+    assert answer in shown.stderr
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(door, "app", fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("wrong.", hint="Do this."), 2, "cvfp: wrong. Do this.\n"),
+        (InputError("first.\nsecond."), 2, "cvfp: first.\ncvfp: second.\n"),
+        (WorkError("broken."), 1, "cvfp: broken.\n"),
+        (OSError(28, "No space left on device", "/x/summary.json"), 1, "cvfp: /x/summary.json: No space left on device\n"),
+        (MemoryError(), 1, "cvfp: out of memory.\n"),
+        (KeyboardInterrupt(), 130, "cvfp: interrupted\n"),
+    ],
+)
+def test_errors_become_lines_and_exit_codes(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    said: str,
+) -> None:
+    failing(monkeypatch, error)
+    assert door.run([]) == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_a_bug_is_shown_as_one_and_its_traceback_only_with_debug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, ValueError("inside"))
+    assert door.run([]) == 1
+    short = capsys.readouterr().err
+    assert "bug" in short
+    assert "--debug" in short
+    assert "Traceback" not in short
+    assert door.run(["--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error_message() -> None:
+    shown = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m cvfp_cli --help | head -1"], capture_output=True, text=True, check=True
+    )
+    assert shown.stderr == ""
+
+
+def test_completion_names_the_commands() -> None:
+    environment = {**os.environ, "_CVFP_COMPLETE": "complete_bash", "COMP_WORDS": "cvfp s", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['cvfp']; from cvfp_cli.cli.app import main; main()"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert shown.stdout.split() == ["sweep"]
