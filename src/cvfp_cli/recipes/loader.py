@@ -189,6 +189,8 @@ def _configurations(value: Any, problems: list[str]) -> tuple[Configuration, ...
     for index, item in enumerate(value):
         before = len(problems)
         configuration = check_table(f"configurations[{index}]", Configuration, item, problems)
+        if not configuration.name.isprintable() or len(configuration.name) > 100:
+            problems.append(f"configurations[{index}].name must be one line of at most 100 characters")
         if len(problems) == before:
             found.append(configuration)
     shapes = [(item.layers, item.context_dim, item.tokens) for item in found]

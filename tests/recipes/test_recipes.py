@@ -1,0 +1,207 @@
+"""The recipes that come with the package, against the published figures and the method's table."""
+
+import json
+import math
+from collections import defaultdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cvfp_cli.core.shapes import parameter_counts
+from cvfp_cli.recipes import DEFAULT_RECIPE, Configuration, Recipe, list_recipes, load_recipe
+
+PUBLISHED = json.loads((Path(__file__).parent.parent / "published_results.json").read_text())
+VOCAB, EMBED = 50257, 768
+STUDIES = sorted({row["study"] for row in PUBLISHED["runs"]})
+
+# The method's table, written down a second time in its own shorthand:
+# name: (shapes, token_input, w, P1 min, max, ratio, batch, P2 lr, epochs, patience, batch, validation, samples)
+SMALL, LARGE = [50, 100, 200, 500], [500, 1000]
+JOINED = ("train_sft:1000-1019", "\n\n")
+TABLE: dict[str, tuple[Any, ...]] = {
+    "2025-11-27-3l": ([(3, 768, 1)], "all_layers", 0.5, 3, 10, 0.95, 2000, 0.002, 10, 2, 512, ("after-largest:10", ""), SMALL),
+    "2025-11-27-6l": ([(6, 768, 1)], "all_layers", 0.5, 3, 10, 0.95, 8000, 0.002, 10, 2, 512, ("after-largest:10", ""), SMALL),
+    "2025-11-28-v1": ([(6, 768, 2), (3, 1536, 2)], "all_layers", 0.5, 3, 10, 0.95, 4096, 0.002, 10, 2, 512, ("after-largest:50", ""), LARGE),
+    "2025-11-28-v2": ([(6, 768, 1), (3, 1536, 1)], "first_layer", 0.5, 5, 40, 0.95, 8000, 0.001, 10, 1, 4096, ("after-largest:50", ""), LARGE),
+    "2025-11-29-effective-rank": ([(6, 768, 1)], "first_layer", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 4096, ("tail:10%", ""), SMALL),
+    "2025-11-29-architectures": (
+        [(6, 768, 1), (6, 768, 2), (6, 1152, 1), (9, 768, 1)], "all_layers", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 4096, JOINED, SMALL),
+    "2025-11-29-shallow-wide": ([(3, 1536, 2)], "all_layers", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 4096, JOINED, SMALL),
+    "2025-11-30-matrix": (
+        [(layers, 768, tokens) for tokens in (1, 2, 3) for layers in (1, 2, 3)],
+        "all_layers", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 4096, JOINED, SMALL),
+    "2025-12-03-context-dim": (
+        [(1, 256, 1), (1, 320, 1)], "all_layers", 1.0, 3, 60, 0.90, 5000, 0.001, 40, 1, 4096, ("train_sft:50000-50019", ""),
+        [100, 200, 400, 800, 1600]),
+    "demo": ([(2, 128, 1)], "all_layers", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 512, ("last:40", ""), [25, 50, 100, 200]),
+}  # fmt: skip
+
+
+def shapes(recipe: Recipe) -> list[tuple[int, int, int]]:
+    return [(item.layers, item.context_dim, item.tokens) for item in recipe.configurations]
+
+
+def test_every_study_has_a_recipe_and_nothing_else_but_the_demo_does() -> None:
+    assert set(list_recipes()) == {*STUDIES, "demo"} == set(TABLE)
+    assert DEFAULT_RECIPE == load_recipe().name == "2025-11-30-matrix"
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_recipe_is_the_methods_row(name: str) -> None:
+    recipe = load_recipe(name)
+    p1, p2 = recipe.phase1, recipe.phase2
+    assert (
+        shapes(recipe), recipe.model.token_input, p1.diversity_weight, p1.min_iterations, p1.max_iterations,
+        p1.converged_ratio, p1.batch_tokens, p2.learning_rate, p2.epochs, p2.patience, p2.batch_tokens,
+        (recipe.validation.source, recipe.validation.separator), list(recipe.data.samples),
+    ) == TABLE[name]  # fmt: skip
+    assert (p1.noise, p1.convergence_mse, p1.learning_rate, recipe.runs.seeds) == (0.1, 0.03, 0.002, (42,))
+    assert p2.grad_clip == 1.0
+
+
+def only_in(*names: str) -> set[str]:
+    return set(names)
+
+
+@pytest.mark.parametrize(
+    ("differs", "studies"),
+    [
+        (lambda r: r.phase1.start == "sequential", only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2")),
+        (lambda r: r.phase1.loss_over == "stream", only_in("2025-11-27-3l", "2025-11-27-6l")),
+        (
+            lambda r: r.phase2.train_contexts == "recurrence",
+            only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2", "2025-11-29-effective-rank", "2025-12-03-context-dim"),
+        ),
+        (lambda r: r.model.token_block == "early", only_in("2025-11-28-v1")),
+        (lambda r: r.head.weights == "untied" and r.head.bias == "zero", only_in("2025-11-27-3l", "2025-11-27-6l")),
+        (lambda r: r.head.table == "trained", only_in("2025-11-29-effective-rank")),
+        (lambda r: r.data.messages == "first", only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2")),
+        (lambda r: r.data.max_tokens == 128, only_in("2025-11-27-3l", "2025-11-27-6l")),
+        (lambda r: r.phase1.grad_clip != 1.0, only_in("2025-12-03-context-dim")),
+        (lambda r: r.phase1.diversity == "oacd", only_in("2025-12-03-context-dim")),
+        (lambda r: (r.model.activation, r.model.initialisation) != ("relu", "normal"), only_in("2025-12-03-context-dim")),
+        (lambda r: r.phase1.min_improvement > 0 or r.phase2.min_improvement > 0, only_in("2025-12-03-context-dim")),
+        (lambda r: r.head.learn_logit_scale or r.head.logit_scale != 1 or r.head.bias == "unigram", only_in("demo")),
+        (lambda r: r.evaluation.effective_rank_tokens != 10_000, only_in("demo")),
+        (lambda r: (r.tokenizer.name, r.embedding.name) != ("gpt2", "gpt2"), only_in("demo")),
+    ],
+)  # fmt: skip
+def test_where_studies_differ_exactly_these_do(differs: Any, studies: set[str]) -> None:
+    assert {name for name in list_recipes() if differs(load_recipe(name))} == studies
+
+
+def test_the_december_rules() -> None:
+    recipe = load_recipe("2025-12-03-context-dim")
+    p1 = recipe.phase1
+    assert (p1.min_improvement, p1.improvement_from, p1.improvement_patience) == (0.01, 0.5, 2)
+    assert (p1.grad_clip, recipe.phase2.min_improvement) == (2.0, 0.4)
+    assert (recipe.model.activation, recipe.model.initialisation) == ("gelu", "xavier")
+
+
+def test_the_demo() -> None:
+    recipe = load_recipe("demo")
+    assert (recipe.data.source, recipe.tokenizer.name, recipe.embedding.name) == (
+        "pydocs",
+        "bpe:4096",
+        "ppmi:128",
+    )
+    assert (recipe.head.logit_scale, recipe.head.learn_logit_scale, recipe.head.bias) == (
+        0.05,
+        True,
+        "unigram",
+    )
+    assert (recipe.head.weights, recipe.head.table) == ("tied", "frozen")
+
+
+# (study, configuration): ContextBlock, TokenBlock, as the studies and the method print them.
+COUNTS = {
+    ("2025-11-30-matrix", (1, 768, 1)): (1_181_952, 1_181_952),
+    ("2025-11-30-matrix", (3, 768, 1)): (3_545_856, 3_545_856),
+    ("2025-11-30-matrix", (3, 768, 3)): (7_084_800, 17_775_616),
+    ("2025-11-29-architectures", (6, 768, 1)): (7_091_712, 7_091_712),
+    ("2025-11-28-v2", (6, 768, 1)): (15_394_304, 8_566_272),
+    ("2025-11-28-v2", (3, 1536, 1)): (20_730_880, 5_905_152),
+    ("2025-11-28-v1", (6, 768, 2)): (None, 7_681_536),
+    ("2025-11-28-v1", (3, 1536, 2)): (None, 5_905_152),
+}
+
+
+def counted(recipe: Recipe, configuration: Configuration) -> Any:
+    experiment = recipe.experiment(configuration, 42)
+    return parameter_counts(experiment.model, experiment.head, EMBED, VOCAB)
+
+
+@pytest.mark.parametrize(("study", "shape"), COUNTS)
+def test_parameter_counts_are_the_studies(study: str, shape: tuple[int, int, int]) -> None:
+    recipe = load_recipe(study)
+    counts = counted(recipe, recipe.configurations[shapes(recipe).index(shape)])
+    context, token = COUNTS[study, shape]
+    assert counts.token_block == token
+    assert context is None or counts.context_block == context
+
+
+@pytest.mark.parametrize(("study", "total"), [("2025-11-27-3l", 84_338_257), ("2025-11-27-6l", 91_429_969)])
+def test_totals_with_an_untied_head(study: str, total: int) -> None:
+    recipe = load_recipe(study)
+    assert counted(recipe, recipe.configurations[0]).total == total
+
+
+def test_the_architectures_printed_phase_1_parameters() -> None:
+    printed = {
+        row["config"]: row["phase1_params"] for row in PUBLISHED["published"] if "phase1_params" in row
+    }
+    recipe = load_recipe("2025-11-29-architectures")
+    ours = {item.name: counted(recipe, item).context_block for item in recipe.configurations}
+    assert ours.keys() == printed.keys()
+    for name, count in ours.items():
+        assert count == pytest.approx(printed[name], abs=10_000)  # printed with two digits after the point
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_recipe_runs_exactly_its_studys_published_runs(study: str) -> None:
+    recipe = load_recipe(study)
+    published = {
+        (row["layers"], row["context_dim"], row["tokens"], row["samples"])
+        for row in PUBLISHED["runs"]
+        if row["study"] == study
+    }
+    assert {(*shape, size) for shape in shapes(recipe) for size in recipe.sizes} == published
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_header_expects_what_was_published(study: str) -> None:
+    by_size: dict[int, list[float]] = defaultdict(list)
+    for row in PUBLISHED["runs"]:
+        if row["study"] == study:
+            by_size[row["samples"]].append(row["val_ppl"])
+    recipe = load_recipe(study)
+    words = recipe.expected.replace(";", " ").replace(",", " ").split()
+    numbers = {float(word) for word in words if word.replace(".", "").isdigit()}
+    for size in (min(by_size), max(by_size)):
+        assert size in numbers
+        for ppl in (min(by_size[size]), max(by_size[size])):
+            assert any(math.isclose(ppl, number, abs_tol=0.5) for number in numbers), (study, size, ppl)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_header_says_what_to_expect_on_which_hardware_and_where_it_comes_from(name: str) -> None:
+    header = load_recipe(name).header
+    assert list_recipes()[name] == header.splitlines()[0]
+    for word in ("Expected: val_ppl", "Hardware: ", "minute", "Source: "):
+        assert word in header
+    text = (files("cvfp_cli.recipes") / f"{name}.toml").read_text(encoding="utf-8")
+    assert text.startswith("# ")
+
+
+def test_the_studys_own_names_are_labels_and_not_configurations() -> None:
+    recipe = load_recipe("2025-11-29-architectures")
+    assert [item.name for item in recipe.configurations] == [
+        "baseline",
+        "input_tokens_2",
+        "context_dim_1152",
+        "layers_9",
+    ]
+    names = [recipe.experiment(item, 42).model.name for item in recipe.configurations]
+    assert names == ["6L_768d_1tok", "6L_768d_2tok", "6L_1152d_1tok", "9L_768d_1tok"]
