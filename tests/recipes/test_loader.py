@@ -412,3 +412,11 @@ def test_every_value_in_range_survives_config_toml(tmp_path_factory: Any, data: 
     path = tmp_path_factory.getbasetemp() / "back.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8", newline="")
     assert load_recipe(path).resolved() == recipe.resolved()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "corpus").iterdir()), ids=lambda path: path.name
+)
+def test_the_fuzzers_corpus_ends_in_a_recipe_or_one_line(path: Path) -> None:
+    result = loaded(path)
+    assert isinstance(result, Recipe) or "\n" not in result

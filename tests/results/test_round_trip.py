@@ -215,10 +215,10 @@ def test_damage_in_the_middle_costs_only_the_run_it_hits(position: int, damage: 
     assert [run for run in found if run in untouched] == untouched
 
 
-def outcome(data: bytes) -> str:
+def outcome(data: bytes, path: Path = PATH, *, recover: bool = False) -> str:
     """The one line of a refusal, or nothing where runs were read; any other exception is a bug and gets out."""
     try:
-        parse_results(data, PATH)
+        parse_results(data, path, recover=recover)
     except InputError as problem:
         return str(problem)
     return ""
@@ -238,3 +238,13 @@ def test_json_of_any_shape_ends_in_runs_or_one_line(row: dict[str, Any], other: 
     schema = {"schema": "cvfp-results/1"}
     for value in (row, [row], {"runs": [row]}, {**schema, **row}, {**schema, "runs": [row, other]}, other):
         assert "\n" not in outcome(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "corpus").iterdir()), ids=lambda path: path.name
+)
+def test_the_fuzzers_corpus_ends_in_runs_or_one_line(path: Path) -> None:
+    data = path.read_bytes()
+    for name in ("summary.json", "runs.csv", "detailed_results.json"):
+        for recover in (False, True):
+            assert "\n" not in outcome(data, Path(name), recover=recover)

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ MOST_CONFIGURATIONS = 10_000
 
 def list_recipes() -> dict[str, str]:
     """Names of the recipes that come with the package, each with the first line of its header."""
-    return {name: _header(text).partition("\n")[0] for name, text in sorted(_packaged().items())}
+    return {
+        name: _header(file.read_text(encoding="utf-8")).partition("\n")[0]
+        for name, file in sorted(_packaged().items())
+    }
 
 
 def load_recipe(
@@ -82,20 +86,16 @@ def load_recipe(
     return recipe
 
 
-def _packaged() -> dict[str, str]:
+def _packaged() -> dict[str, Traversable]:
     folder = files("cvfp_cli.recipes")
-    return {
-        item.name.removesuffix(".toml"): item.read_text(encoding="utf-8")
-        for item in folder.iterdir()
-        if item.name.endswith(".toml")
-    }
+    return {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
 
 
 def _find(wanted: str) -> tuple[str, str, str]:
     """Where the recipe is (for messages), its name, and its text."""
     packaged = _packaged()
     if wanted in packaged:
-        return f"recipe {wanted}", wanted, packaged[wanted]
+        return f"recipe {wanted}", wanted, packaged[wanted].read_text(encoding="utf-8")
     path = Path(wanted)
     shown = wanted if wanted.isprintable() and len(wanted) <= 200 else ascii(wanted)[1:-1][:200]
     try:

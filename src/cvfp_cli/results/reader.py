@@ -47,21 +47,24 @@ def read_results(path: str | Path, *, recover: bool = False) -> Results:
     path = Path(path)
     if path.is_dir():
         return _read_folder(path, recover=recover)
-    data = read_bytes(path)
-    if recover:
-        try:
-            return parse_results(data, path)
-        except InputError as problem:
-            return _recovered(data, path, problem)
-    return parse_results(data, path)
+    return parse_results(read_bytes(path), path, recover=recover)
 
 
-def parse_results(data: bytes, path: Path) -> Results:
+def parse_results(data: bytes, path: Path, *, recover: bool = False) -> Results:
     """Results from the bytes of a file; ``path`` names it in messages and tells where its neighbours are.
 
     Raises:
         InputError: as ``read_results``.
     """
+    try:
+        return _parsed(data, path)
+    except InputError as problem:
+        if not recover:
+            raise
+        return _recovered(data, path, problem)
+
+
+def _parsed(data: bytes, path: Path) -> Results:
     text = decode(data, str(path))
     findings = Findings()
     if text.lstrip()[:1] not in ("{", "["):
