@@ -53,7 +53,8 @@ def describe_environment(execution: Execution) -> dict[str, object]:
     kind = execution.device.split(":")[0]
     if kind == "cuda":
         properties = torch.cuda.get_device_properties(execution.device)
-        name, memory = properties.name, properties.total_memory
+        name: str = properties.name
+        memory: int | None = properties.total_memory
     else:
         name, memory = platform.processor() or platform.machine(), _physical_memory()
     return {

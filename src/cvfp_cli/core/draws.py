@@ -19,16 +19,17 @@ def seeded(device: torch.device, *key: int | str) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
-def normal_rows(key: tuple[int | str, ...], start: int, stop: int, out: Tensor) -> Tensor:
-    """Fill ``out`` (stop − start, D) with the standard normal rows of tokens ``start`` … ``stop`` − 1."""
+def normal_rows(key: tuple[int | str, ...], start: int, stop: int, out: Tensor, deviation: float) -> Tensor:
+    """Fill ``out`` (stop − start, D) with the N(0, deviation²) rows of tokens ``start`` … ``stop`` − 1."""
     width = out.shape[1]
     for block in range(start // BLOCK, -(-stop // BLOCK)):
         first = block * BLOCK
         generator = seeded(out.device, *key, block)
         low, high = max(start, first), min(stop, first + BLOCK)
         if (low, high) == (first, first + BLOCK):
-            out[low - start : high - start].normal_(generator=generator)
+            out[low - start : high - start].normal_(0.0, deviation, generator=generator)
         else:
-            rows = torch.empty(BLOCK, width, dtype=out.dtype, device=out.device).normal_(generator=generator)
+            rows = torch.empty(BLOCK, width, dtype=out.dtype, device=out.device)
+            rows.normal_(0.0, deviation, generator=generator)
             out[low - start : high - start] = rows[low - first : high - first]
     return out

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from cvfp_cli.core.memory import Plan, plan
 from cvfp_cli.core.metrics import (
     clustered_standard_error,
     effective_rank,
+    gram_matrix,
     perplexity,
     sample_sums,
     unigram_log_probabilities,
@@ -141,7 +143,7 @@ class _Run:
         self.token_block.to(device)
         self.unigram = unigram_log_probabilities(data.train_ids, len(data.table))
         unigram = torch.from_numpy(self.unigram).float()
-        self.head = Head(config.head, self.table, unigram, seeded(cpu, config.seed, "head"))
+        self.head = Head(config.head, self.table, unigram, seeded(cpu, config.seed, "head"), self.arithmetic)
 
     @staticmethod
     def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> Plan:
@@ -158,10 +160,10 @@ class _Run:
         saved = self.checkpoint.load() if self.checkpoint else None
         fixed, kept = self._phase1(saved)
         began = time.perf_counter()
-        sample, seed = self.config.effective_rank_tokens, self.config.seed
-        train_rank = effective_rank(fixed.contexts[1:], sample=sample, seed=seed)
+        ranks = ThreadPoolExecutor(1)
+        train_rank = ranks.submit(effective_rank, self._gram(fixed.contexts[1:]))
         val_contexts, val_trace = self._true_contexts(self.validation)
-        val_rank = effective_rank(val_contexts[1:], sample=sample, seed=seed)
+        val_rank = ranks.submit(effective_rank, self._gram(val_contexts[1:]))
         traces = {"validation": val_trace}
         train_contexts = fixed.contexts
         train_contexts[0] = 0.0  # before token 0 there is nothing; phase 1 kept its wrapped context there
@@ -193,7 +195,7 @@ class _Run:
             self.config.phase1,
             self.config.seed,
             piece_tokens=self.plan.phase1_tokens,
-            arithmetic=self.arithmetic,
+            arithmetic=self.arithmetic.for_phase1(),
         )
         state = trainer.restore(saved["phase1"]) if saved else trainer.start()
         if not saved:
@@ -240,6 +242,9 @@ class _Run:
     def _offer(self, state: dict[str, Any]) -> None:
         if self.checkpoint:
             self.checkpoint.save(state)
+
+    def _gram(self, contexts: Tensor) -> Tensor:
+        return gram_matrix(contexts, sample=self.config.effective_rank_tokens, seed=self.config.seed)
 
     def _true_contexts(self, stream: Stream) -> tuple[Tensor, RecurrenceTrace]:
         """c_{t−1} in row t, (N + 1, D)."""

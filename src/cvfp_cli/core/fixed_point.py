@@ -96,7 +96,7 @@ class FixedPointTrainer:
         else:
             for low, high in _ranges(0, len(self.stream), self.piece_tokens):
                 rows = torch.empty(high - low, width, dtype=self.stream.types.dtype, device=contexts.device)
-                contexts[low + 1 : high + 1] = normal_rows((self.seed, "initial"), low, high, rows).mul_(0.01)
+                contexts[low + 1 : high + 1] = normal_rows((self.seed, "initial"), low, high, rows, 0.01)
         state = FixedPoint(contexts)
         state.log.append(Iteration(1, None, None, None, None, time.perf_counter() - began))
         state.finished = self.config.max_iterations == 1
@@ -107,14 +107,13 @@ class FixedPointTrainer:
         began = time.perf_counter()
         number = state.iterations + 1
         tokens = len(self.stream)
-        with self.arithmetic.products():
-            tables = self.block.token_tables(self.stream.types)
+        tables = self._tables()
         leaves = [table.detach().requires_grad_() for table in tables]
         units = self._units()
         batches = sum(count for _, _, count in units)
         state.contexts[0] = state.contexts[tokens]  # the stream wraps around
         totals = torch.zeros(
-            3, dtype=torch.float64, device="cpu" if _no_float64(tables[0]) else tables[0].device
+            3, dtype=torch.float64, device="cpu" if _no_float64(state.contexts) else state.contexts.device
         )
         before = state.contexts[0].clone()
         self.optimiser.zero_grad(set_to_none=True)
@@ -123,7 +122,7 @@ class FixedPointTrainer:
             if high - low > self.piece_tokens and count == 1:
                 known = self._moments_in_pieces(state, leaves, before, number, low, high)
             for start, stop in [(low, high)] if known is None else _ranges(low, high, self.piece_tokens):
-                previous = state.contexts[start + 1 : stop + 1].to(leaves[0].dtype)
+                previous = state.contexts[start + 1 : stop + 1].to(self.stream.types.dtype)
                 y = self._outputs(state, leaves, before, number, start, stop)
                 figures = self._backward(y, previous, count, known, high - low, batches)
                 totals += figures.to(totals)
@@ -132,7 +131,9 @@ class FixedPointTrainer:
                 progress(Advance("phase1", number, self.config.max_iterations, stop - start, tokens))
             if known is not None:
                 totals += self._unit_losses(known, high - low).to(totals)
-        torch.autograd.backward(tables, [leaf.grad for leaf in leaves])
+        if tables:
+            with self.arithmetic.products():
+                torch.autograd.backward(tables, [leaf.grad for leaf in leaves])
         nn.utils.clip_grad_norm_(self.block.parameters(), self.config.grad_clip)
         self.optimiser.step()
         mse, diversity, rate = (totals / tokens).tolist()
@@ -182,23 +183,33 @@ class FixedPointTrainer:
             units.append((full * batch, tokens, 1))
         return units
 
+    def _tables(self) -> list[Tensor]:
+        """The block's token tables, where they have fewer rows than the stream has tokens; else none."""
+        rows = len(self.stream.types) * self.block.tokens
+        if rows >= len(self.stream):
+            return []
+        with self.arithmetic.products():
+            return self.block.token_tables(self.stream.types)
+
     def _outputs(
         self, state: FixedPoint, leaves: list[Tensor], before: Tensor, number: int, start: int, stop: int
     ) -> Tensor:
         """y of tokens ``start`` … ``stop`` − 1, (n, D). ``before`` is the previous context of token start − 1,
         whose row has already been overwritten."""
         shape = (stop - start, state.contexts.shape[1])
-        given = torch.empty(shape, dtype=leaves[0].dtype, device=state.contexts.device)
+        given = torch.empty(shape, dtype=self.stream.types.dtype, device=state.contexts.device)
         if self.config.noise:
-            normal_rows((self.seed, "noise", number), start, stop, given).mul_(self.config.noise)
+            normal_rows((self.seed, "noise", number), start, stop, given, self.config.noise)
             given[1:] += state.contexts[start + 1 : stop]
             given[0] += before
         else:
             given[1:] = state.contexts[start + 1 : stop]
             given[0] = before
         with self.arithmetic.products():
-            parts = self.block.token_parts(leaves, self.stream.window_types(slice(start, stop)))
-            return self.block(given, parts)[-1]
+            at = slice(start, stop)
+            if not leaves:
+                return self.block.forward(given, self.stream.windows(at))[-1]
+            return self.block.forward(given, self.block.token_parts(leaves, self.stream.window_types(at)))[-1]
 
     def _backward(
         self, y: Tensor, previous: Tensor, count: int, known: _Moments | None, unit: int, batches: int
@@ -211,23 +222,23 @@ class FixedPointTrainer:
         n, width = unit // count, out.shape[1]
         w = self.config.diversity_weight
         change = out - previous
-        per_token = change.square().mean(1)
+        per_token = torch.linalg.vector_norm(change, dim=1).square() / width
         converged = (per_token < self.config.convergence_mse).sum()
+        grouped = out.view(count, -1, width)
         if known is None:
-            grouped = out.view(count, n, width)
             mean = grouped.mean(1, keepdim=True)
-            spread = torch.linalg.vector_norm(grouped - mean, dim=(1, 2), keepdim=True)
+            centred = grouped - mean
+            spread = torch.linalg.vector_norm(centred, dim=(1, 2), keepdim=True)
             moments = _Moments(mean, spread, per_token.view(count, n).mean(1))
         else:
-            grouped, moments = out.view(1, -1, width), known
+            centred, moments = grouped - known.mean, known
         # d(−spread/n)/dy = −(y − mean) / (n · spread), and 0 where all outputs are equal.
         pull = torch.where(moments.spread > 0, w / (n * moments.spread), 0.0)
-        gradient = change.mul_(2 * (1 - w) / (n * width)).view(grouped.shape)
-        gradient -= pull * grouped
-        gradient += pull * moments.mean
+        gradient = change.mul_(2 * (1 - w) / (n * width)).view(grouped.shape).addcmul_(centred, -pull)
         if self.config.diversity == "oacd":
             gradient += (0.2 * w / n) * moments.mean
-        y.backward(gradient.view(out.shape) / batches)
+        with self.arithmetic.products():
+            torch.autograd.backward(y, gradient.view(out.shape).div_(batches))
         figures = torch.stack([converged.new_zeros((), dtype=torch.float32)] * 2 + [converged.float()])
         return figures if known is not None else figures + self._unit_losses(moments, n)
 
@@ -259,7 +270,7 @@ class FixedPointTrainer:
         n = high - low
         mean = total / n
         spread = (squares - n * mean.square().sum()).clamp_min(0.0).sqrt()
-        like = leaves[0]
+        like = self.stream.types
         return _Moments(
             mean.to(like).view(1, 1, -1),
             spread.to(like).view(1, 1, 1),

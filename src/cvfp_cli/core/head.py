@@ -4,8 +4,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from cvfp_cli.core import kernels
 from cvfp_cli.core.config import HeadConfig
+from cvfp_cli.core.precision import Arithmetic
+
+# Rows of the head's products are padded to a multiple of this: GPT-2's 50257 logits a row would leave every row
+# but the first unaligned, which costs the matrix units most of their speed.
+ALIGN = 128
 
 
 class Head(nn.Module):
@@ -16,6 +23,7 @@ class Head(nn.Module):
         table: raw embedding table (V, E); shared, never written to.
         unigram: natural logarithms of the training unigram probabilities (V,), for ``bias = "unigram"``.
         generator: draws an untied head's weights.
+        arithmetic: precision of the products with the table.
     """
 
     weight: Tensor
@@ -23,10 +31,17 @@ class Head(nn.Module):
     bias: Tensor | None
 
     def __init__(
-        self, config: HeadConfig, table: Tensor, unigram: Tensor, generator: torch.Generator
+        self,
+        config: HeadConfig,
+        table: Tensor,
+        unigram: Tensor,
+        generator: torch.Generator,
+        arithmetic: Arithmetic,
     ) -> None:
         super().__init__()
-        self.config = config
+        self.arithmetic = arithmetic
+        self.fused = kernels.usable(table.device)
+        self._frozen: Tensor | None = None
         if config.weights == "untied":
             # The usual start of a linear map, U(±1/√E): the studies do not say theirs.
             bound = table.shape[1] ** -0.5
@@ -36,6 +51,7 @@ class Head(nn.Module):
             self.weight = nn.Parameter(table.clone())
         else:
             self.register_buffer("weight", table, persistent=False)
+            self._frozen = self._aligned(table)
         scale = torch.tensor(config.logit_scale, dtype=table.dtype, device=table.device)
         if config.learn_logit_scale:
             self.scale = nn.Parameter(scale)
@@ -47,10 +63,6 @@ class Head(nn.Module):
             start = unigram.to(table) if config.bias == "unigram" else table.new_zeros(table.shape[0])
             self.bias = nn.Parameter(start.clone())
 
-    def logits(self, v: Tensor) -> Tensor:
-        """(n, E) -> (n, V)."""
-        return _logits(v * self.scale, self.weight, self.bias)
-
     def loss(self, v: Tensor, targets: Tensor, batch: int, piece_tokens: int) -> Tensor:
         """Sum of the cross-entropies of a piece over ``batch``: the piece's share of the batch's mean loss.
 
@@ -60,24 +72,57 @@ class Head(nn.Module):
             batch: targets in the whole batch.
             piece_tokens: logits exist for at most this many tokens at a time.
         """
-        loss: Tensor = _CrossEntropy.apply(
-            v, self.weight, self.scale, self.bias, targets, batch, piece_tokens
+        products = self._products()
+        loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
+            v.to(self.scale.dtype),
+            self.weight,
+            products,
+            self.scale,
+            self.bias,
+            targets,
+            batch,
+            piece_tokens,
+            self.fused,
         )
         return loss
 
     @torch.no_grad()
     def score(self, v: Tensor, targets: Tensor, piece_tokens: int) -> tuple[Tensor, Tensor]:
         """Cross-entropy in nats and whether the likeliest token is right, for each target: (n,), (n,)."""
+        products = self._products()
         losses, correct = [], []
-        for piece, wanted in zip(v.split(piece_tokens), targets.split(piece_tokens), strict=True):
-            logits = self.logits(piece).float() if v.dtype != torch.float64 else self.logits(piece)
-            losses.append(logits.logsumexp(1) - logits.gather(1, wanted[:, None])[:, 0])
-            correct.append(logits.argmax(1) == wanted)
+        for start in range(0, len(v), piece_tokens):
+            wanted = targets[start : start + piece_tokens]
+            logits = _logits(
+                (v[start : start + piece_tokens] * self.scale).to(products.dtype), products, self.bias
+            )
+            if self.fused:
+                loss, best = kernels.score(logits, wanted, len(self.weight))
+            else:
+                logits = logits[:, : len(self.weight)]
+                exact = logits if logits.dtype == torch.float64 else logits.float()
+                loss = exact.logsumexp(1) - exact.gather(1, wanted[:, None])[:, 0]
+                best = exact.argmax(1)
+            losses.append(loss)
+            correct.append(best == wanted)
         return torch.cat(losses), torch.cat(correct)
 
+    def _products(self) -> Tensor:
+        """The weights in the products' dtype, with zero rows up to a multiple of ``ALIGN``."""
+        return self._aligned(self.weight.detach()) if self._frozen is None else self._frozen
 
-def _logits(scaled: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return scaled @ weight.t() if bias is None else torch.addmm(bias, scaled, weight.t())
+    def _aligned(self, weight: Tensor) -> Tensor:
+        cast = weight.to(self.arithmetic.product_dtype(weight.dtype))
+        padding = -len(weight) % ALIGN if weight.device.type == "cuda" else 0
+        return F.pad(cast, (0, 0, 0, padding)) if padding else cast
+
+
+def _logits(scaled: Tensor, products: Tensor, bias: Tensor | None) -> Tensor:
+    """(n, V or more): what stands beyond V belongs to padding and is for the caller to leave out."""
+    if bias is None:
+        return scaled @ products.t()
+    padded = F.pad(bias, (0, len(products) - len(bias))).to(scaled.dtype)
+    return torch.addmm(padded, scaled, products.t())
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -88,35 +133,46 @@ class _CrossEntropy(torch.autograd.Function):
         ctx: Any,
         v: Tensor,
         weight: Tensor,
+        products: Tensor,
         scale: Tensor,
         bias: Tensor | None,
         targets: Tensor,
         batch: int,
         piece_tokens: int,
+        fused: bool,
     ) -> Tensor:
+        vocab = len(weight)
         dv = torch.empty_like(v)
         dweight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         dbias = torch.zeros_like(bias) if bias is not None else None
         total = v.new_zeros(())
         for start in range(0, len(v), piece_tokens):
             at = slice(start, start + piece_tokens)
-            scaled = v[at] * scale
-            p = _logits(scaled, weight, bias)
-            wanted = targets[at, None]
-            total += (p.logsumexp(1) - p.gather(1, wanted)[:, 0]).sum()
-            p = torch.softmax(p, 1)
-            p.scatter_add_(1, wanted, p.new_full(wanted.shape, -1.0))
-            dv[at] = p @ weight
+            scaled = (v[at] * scale).to(products.dtype)
+            wanted = targets[at]
+            p = _logits(scaled, products, bias)
+            if fused:
+                total += kernels.cross_entropy_(p, wanted, vocab).sum()
+            else:
+                p = p[:, :vocab]
+                # Never a probability without its logarithm: a target's may be too small for any float.
+                logs = torch.log_softmax(p, 1, dtype=v.dtype)
+                total -= logs.gather(1, wanted[:, None]).sum()
+                p = logs.exp_()
+                p.scatter_add_(1, wanted[:, None], p.new_full((len(wanted), 1), -1.0))
+                p = p.to(products.dtype)
+            dv[at] = p @ products[: p.shape[1]]
             if dweight is not None:
-                dweight.addmm_(p.t(), scaled)
-            if dbias is not None:
-                dbias += p.sum(0)
-        dscale = (dv * v).sum() if ctx.needs_input_grad[2] else None
-        gradients = (dv * scale, dweight, dscale, dbias)
-        ctx.save_for_backward(*[None if g is None else g / batch for g in gradients])
+                dweight += p[:, :vocab].t() @ scaled
+            if dbias is not None and bias is not None:
+                dbias += p[:, :vocab].sum(0, dtype=bias.dtype)
+        dscale = (dv * v).sum() if ctx.needs_input_grad[3] else None
+        ctx.save_for_backward(
+            *[None if g is None else g / batch for g in (dv * scale, dweight, dscale, dbias)]
+        )
         return total / batch
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        scaled = [None if g is None else g * upstream for g in ctx.saved_tensors]
-        return (*scaled, None, None, None)
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        dv, dweight, dscale, dbias = (None if g is None else g * upstream for g in ctx.saved_tensors)
+        return dv, dweight, None, dscale, dbias, None, None, None, None

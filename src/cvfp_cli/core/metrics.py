@@ -14,19 +14,12 @@ GRAM_TOKENS = 65536
 
 
 @torch.no_grad()
-def effective_rank(contexts: Tensor, *, sample: int = 0, seed: int = 0) -> float | None:
-    """exp(entropy of the normalised singular values) / D of the uncentred matrix (method.md, "Effective rank").
-
-    The singular values are the roots of the eigenvalues of the D × D Gram matrix, summed in float64, on the CPU
-    where the device has none.
+def gram_matrix(contexts: Tensor, *, sample: int = 0, seed: int = 0) -> Tensor:
+    """Cᵀ·C of contexts (N, D) in float64, summed on the CPU where the device has no float64: (D, D), on the CPU.
 
     Args:
-        contexts: (N, D).
-        sample: measure on this many random tokens where there are more (the studies took 10,000); 0 for all.
+        sample: take this many random tokens where there are more (the studies took 10,000); 0 for all.
         seed: which tokens ``sample`` picks.
-
-    Returns:
-        A share, 0 to 1; None where the contexts are not finite or all zero.
     """
     if sample and len(contexts) > sample:
         picked = torch.randperm(len(contexts), generator=seeded(torch.device("cpu"), seed, "effective-rank"))
@@ -34,16 +27,27 @@ def effective_rank(contexts: Tensor, *, sample: int = 0, seed: int = 0) -> float
     width = contexts.shape[1]
     device = torch.device("cpu") if contexts.device.type == "mps" else contexts.device
     gram = torch.zeros(width, width, dtype=torch.float64, device=device)
-    for piece in contexts.split(GRAM_TOKENS):
-        exact = piece.to(device=device, dtype=torch.float64)
+    for start in range(0, len(contexts), GRAM_TOKENS):
+        exact = contexts[start : start + GRAM_TOKENS].to(device=device, dtype=torch.float64)
         gram.addmm_(exact.t(), exact)
+    return gram.cpu()
+
+
+def effective_rank(gram: Tensor) -> float | None:
+    """exp(entropy of the normalised singular values) / D (method.md, "Effective rank").
+
+    The singular values of the uncentred contexts are the roots of the eigenvalues of their Gram matrix (D, D).
+
+    Returns:
+        A share, 0 to 1; None where the contexts are not finite or all zero.
+    """
     if not bool(torch.isfinite(gram).all()):
         return None
-    singular = torch.linalg.eigvalsh(gram.cpu()).clamp_min(0.0).sqrt()
+    singular = torch.linalg.eigvalsh(gram).clamp_min(0.0).sqrt()
     if float(singular.sum()) == 0.0:
         return None
     share = singular / singular.sum()
-    return math.exp(float(-torch.xlogy(share, share).sum())) / width
+    return math.exp(float(-torch.xlogy(share, share).sum())) / len(gram)
 
 
 def unigram_log_probabilities(train_ids: NDArray[np.int64], vocab_size: int) -> NDArray[np.float64]:

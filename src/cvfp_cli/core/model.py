@@ -4,14 +4,20 @@ Shapes in comments: N tokens of a stream, n tokens of a piece, K tokens a window
 D context width, d the width of one layer, U token types that a stream uses.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cvfp_cli.core import kernels
 from cvfp_cli.core.config import ModelConfig
 from cvfp_cli.core.shapes import context_widths, reads_tokens, token_widths
 
 EPS = 1e-5
+Activate = Callable[[Tensor], Tensor]
+ACTIVATIONS: dict[str, Activate] = {"relu": F.relu, "gelu": F.gelu}
 
 
 def normalise(table: Tensor) -> Tensor:
@@ -43,9 +49,13 @@ class Stream:
         """Rows of ``types`` that make up the windows at these positions, oldest first: (n, K)."""
         return self._windows[at]
 
+    def embed(self, window_types: Tensor) -> Tensor:
+        """x_t of windows of types (n, K): (n, K·E), by one gather."""
+        return F.embedding(window_types, self.types).flatten(1)
+
     def windows(self, at: slice | Tensor) -> Tensor:
-        """x_t at these positions: (n, K·E), by one gather."""
-        return F.embedding(self._windows[at], self.types).flatten(1)
+        """x_t at these positions: (n, K·E)."""
+        return self.embed(self._windows[at])
 
 
 class ContextLayer(nn.Module):
@@ -57,7 +67,8 @@ class ContextLayer(nn.Module):
         self.norm = nn.LayerNorm(width_out, eps=EPS)
         self.residual = nn.Linear(width_in, width_out) if width_in != width_out else None
         self.width_in = width_in
-        self.act = F.relu if activation == "relu" else F.gelu
+        self.reads_tokens = window > 0
+        self.act = ACTIVATIONS[activation]
 
     def token_table(self, types: Tensor, tokens: int) -> Tensor:
         """What each token type adds to the linear map at each place of the window: (K, U + 1, d).
@@ -67,20 +78,19 @@ class ContextLayer(nn.Module):
         never before the stream's start.
         """
         weight = self.linear.weight[:, self.width_in :]  # (d, K·E)
-        by_place = weight.unflatten(1, (tokens, -1)).permute(1, 2, 0)  # (K, E, d)
+        by_place = weight.view(len(weight), tokens, -1).permute(1, 2, 0)  # (K, E, d)
         table = types @ by_place
         bias = F.pad(self.linear.bias.expand(1, 1, -1), (0, 0, 0, 0, tokens - 1, 0))
         return table + bias
 
-    def forward(self, u: Tensor, token_part: Tensor | None) -> Tensor:
-        """(n, width_in) and the token part (n, d), if this layer reads tokens -> (n, d)."""
-        weight = self.linear.weight
-        if token_part is None:
-            z = F.linear(u, weight, self.linear.bias)
+    def forward(self, u: Tensor, token_part: Tensor | None, window: Tensor | None) -> Tensor:
+        """(n, width_in) and, if this layer reads tokens, their part (n, d) or windows (n, K·E) -> (n, d)."""
+        if token_part is not None:
+            z = torch.addmm(token_part, u, self.linear.weight[:, : self.width_in].t())
         else:
-            z = torch.addmm(token_part, u, weight[:, : self.width_in].t())
+            z = self.linear(u if window is None else torch.cat([u, window], dim=1))
         kept = u if self.residual is None else self.residual(u)
-        return self.norm(kept + self.act(z))
+        return _add_norm(kept, z, self.act, self.norm)
 
 
 class ContextBlock(nn.Module):
@@ -101,8 +111,10 @@ class ContextBlock(nn.Module):
 
     def token_tables(self, types: Tensor) -> list[Tensor]:
         """One ``ContextLayer.token_table`` for each layer that reads tokens (a prefix of the layers)."""
-        reading = [layer for layer in self.layers if layer.linear.in_features > layer.width_in]
-        return [layer.token_table(types, self.tokens) for layer in reading]
+        return [layer.token_table(types, self.tokens) for layer in self._layers() if layer.reads_tokens]
+
+    def _layers(self) -> list[ContextLayer]:
+        return [cast(ContextLayer, layer) for layer in self.layers]
 
     @staticmethod
     def token_parts(tables: list[Tensor], window_types: Tensor) -> list[Tensor]:
@@ -115,12 +127,15 @@ class ContextBlock(nn.Module):
             parts.append(part)
         return parts
 
-    def forward(self, context: Tensor, token_parts: list[Tensor]) -> list[Tensor]:
-        """c_{t-1} (n, D) and the token parts -> [u_1, …, u_L]; the last is c_t (n, D)."""
+    def forward(self, context: Tensor, tokens: list[Tensor] | Tensor) -> list[Tensor]:
+        """c_{t-1} (n, D) and the windows x_t (n, K·E), or their token parts -> [u_1, …, u_L]; u_L is c_t (n, D)."""
         outputs = []
         u = context
-        for i, layer in enumerate(self.layers):
-            u = layer(u, token_parts[i] if i < len(token_parts) else None)
+        for i, layer in enumerate(self._layers()):
+            if isinstance(tokens, Tensor):
+                u = layer.forward(u, None, tokens if layer.reads_tokens else None)
+            else:
+                u = layer.forward(u, tokens[i] if layer.reads_tokens else None, None)
             outputs.append(u)
         return outputs
 
@@ -139,7 +154,7 @@ class TokenLayer(nn.Module):
         self.norm = nn.LayerNorm(width_out, eps=EPS)
         learned = width_in != width_out and not last_token
         self.residual = nn.Linear(width_in, width_out) if learned else None
-        self.act = F.relu if activation == "relu" else F.gelu
+        self.act = ACTIVATIONS[activation]
         self.last_token = last_token
 
     def forward(self, u: Tensor, v: Tensor) -> Tensor:
@@ -150,7 +165,7 @@ class TokenLayer(nn.Module):
             kept = v[:, -z.shape[1] :]
         elif self.residual is not None:
             kept = self.residual(v)
-        return self.norm(kept + self.act(z))
+        return _add_norm(kept, z, self.act, self.norm)
 
 
 class TokenBlock(nn.Module):
@@ -172,6 +187,14 @@ class TokenBlock(nn.Module):
         for layer, u in zip(self.layers, contexts, strict=True):
             v = layer(u, v)
         return v
+
+
+def _add_norm(kept: Tensor, z: Tensor, act: Activate, norm: nn.LayerNorm) -> Tensor:
+    """What every layer ends in: LayerNorm(kept + act(z))."""
+    if act is F.relu and z.dtype != torch.float64 and kernels.usable(z.device):
+        return kernels.add_norm(kept, z, norm.weight, norm.bias, EPS)
+    out: Tensor = norm(kept + act(z))
+    return out
 
 
 def initialise(block: nn.Module, config: ModelConfig, generator: torch.Generator) -> None:

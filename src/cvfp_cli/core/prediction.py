@@ -6,6 +6,7 @@ larger than memory allows is met by accumulating the gradients of its pieces.
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,15 @@ from cvfp_cli.core.metrics import perplexity
 from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, Epoch, Progress
+
+
+# A graph is captured after this many eager steps, and only for streams with this many batches an epoch: capturing
+# costs about as much as twenty steps save.
+STEPS_BEFORE_GRAPH = 3
+GRAPH_FROM_BATCHES = 20
+
+# Contexts (n, D), window types (n, K) and targets (n,) of a batch.
+Batch = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,32 @@ class FrozenContexts:
         with torch.no_grad(), arithmetic.products():
             self.tables = block.token_tables(stream.types)
 
+    def inputs(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """c_{t−1} (n, D) and the token types of the windows (n, K) for tokens ``start`` … ``stop`` − 1."""
+        return self.contexts[start:stop], self.stream.window_types(slice(start, stop))
+
     @torch.no_grad()
-    def layers(self, start: int, stop: int) -> list[Tensor]:
-        """[u_1, …, u_L] of tokens ``start`` … ``stop`` − 1, each (n, d_i)."""
-        parts = self.block.token_parts(self.tables, self.stream.window_types(slice(start, stop)))
-        return self.block(self.contexts[start:stop].to(self.stream.types.dtype), parts)
+    def layers(self, contexts: Tensor, window_types: Tensor) -> list[Tensor]:
+        """[u_1, …, u_L], each (n, d_i)."""
+        parts = self.block.token_parts(self.tables, window_types)
+        with self.arithmetic.products():
+            return self.block.forward(contexts.to(self.stream.types.dtype), parts)
+
+
+class _GraphedStep:
+    """A step captured once and replayed on new inputs of the same shape."""
+
+    def __init__(self, step: Callable[[Batch], Tensor], inputs: Batch) -> None:
+        self._inputs = tuple(tensor.clone() for tensor in inputs)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._loss = step(self._inputs)
+
+    def __call__(self, inputs: Batch) -> Tensor:
+        for kept, given in zip(self._inputs, inputs, strict=True):
+            kept.copy_(given)
+        self._graph.replay()
+        return self._loss
 
 
 class PredictionTrainer:
@@ -97,14 +128,22 @@ class PredictionTrainer:
         self.pieces = pieces
         self.arithmetic = arithmetic
         self.parameters = [*token_block.parameters(), *head.parameters()]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=fused)
+        device = train.stream.ids.device
+        self.graphed = (
+            device.type == "cuda" and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
+        )
+        self.optimiser = torch.optim.Adam(
+            self.parameters, lr=config.learning_rate, fused=fused, capturable=self.graphed
+        )
+        self._graph: _GraphedStep | None = None
+        self._steps = 0
 
     def epoch(self, state: Prediction, progress: Progress) -> None:
         """One pass over the training stream, one validation, and the verdict on stopping."""
         began = time.perf_counter()
         number = len(state.log) + 1
         train_loss = self._train(number, progress)
-        losses, correct = self._validate(number, progress)
+        losses, correct = self._validate()
         val_loss = float(losses.mean())
         entry = Epoch(
             epoch=number,
@@ -152,46 +191,67 @@ class PredictionTrainer:
     def _train(self, number: int, progress: Progress) -> float:
         """Train one epoch; mean loss over all targets, each batch's taken before its step."""
         targets = self.train.stream.ids[1:]
-        total = torch.zeros(
-            (), dtype=torch.float64 if targets.device.type != "mps" else torch.float32, device=targets.device
-        )
-        for low in range(0, len(targets), self.config.batch_tokens):
-            high = min(low + self.config.batch_tokens, len(targets))
-            self.optimiser.zero_grad(set_to_none=True)
-            for start in range(low, high, self.pieces.block):
-                stop = min(start + self.pieces.block, high)
-                v = self._token_outputs(self.train, start, stop)
-                with self.arithmetic.products():
-                    loss = self.head.loss(v, targets[start:stop], high - low, self.pieces.logits)
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += loss.detach().to(total.dtype) * (high - low)
-                progress(Advance("phase2", number, self.config.epochs, stop - start, len(targets)))
-            nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip)
-            self.optimiser.step()
+        batch = self.config.batch_tokens
+        exact = torch.float32 if targets.device.type == "mps" else torch.float64
+        total = torch.zeros((), dtype=exact, device=targets.device)
+        for low in range(0, len(targets), batch):
+            high = min(low + batch, len(targets))
+            inputs = (*self.train.inputs(low, high), targets[low:high])
+            loss = self._step(inputs)
+            total += loss.to(exact) * (high - low)
+            progress(Advance("phase2", number, self.config.epochs, high - low, len(targets)))
         return float(total) / len(targets)
 
+    def _step(self, inputs: Batch) -> Tensor:
+        """One optimiser step on a batch's contexts (n, D), window types (n, K) and targets (n,); its mean loss.
+
+        On NVIDIA devices whole batches are replayed from a CUDA graph once a few have run: a step launches some
+        hundred kernels, and the host would set the pace.
+        """
+        whole = len(inputs[0]) == self.config.batch_tokens
+        if not (self.graphed and whole):
+            return self._eager_step(inputs)
+        if self._graph is None:
+            if self._steps < STEPS_BEFORE_GRAPH:
+                self._steps += 1
+                return self._eager_step(inputs)
+            self._graph = _GraphedStep(self._eager_step, inputs)
+        return self._graph(inputs)
+
+    def _eager_step(self, inputs: Batch) -> Tensor:
+        contexts, window_types, targets = inputs
+        self.optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), dtype=self.train.stream.types.dtype, device=targets.device)
+        for start in range(0, len(targets), self.pieces.block):
+            at = slice(start, start + self.pieces.block)
+            v = self._token_outputs(self.train, contexts[at], window_types[at])
+            with self.arithmetic.products():
+                loss = self.head.loss(v, targets[at], len(targets), self.pieces.logits)
+                torch.autograd.backward(loss)
+            total += loss.detach()
+        nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
+        self.optimiser.step()
+        return total
+
     @torch.no_grad()
-    def _validate(self, number: int, progress: Progress) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def _validate(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Cross-entropy in nats and correctness of every validation target, (M − 1,) each."""
         targets = self.validation.stream.ids[1:]
         losses, correct = [], []
         for start in range(0, len(targets), self.pieces.block):
             stop = min(start + self.pieces.block, len(targets))
-            v = self._token_outputs(self.validation, start, stop)
+            v = self._token_outputs(self.validation, *self.validation.inputs(start, stop))
             with self.arithmetic.products():
                 loss, right = self.head.score(v, targets[start:stop], self.pieces.logits)
             losses.append(loss)
             correct.append(right)
-        return torch.cat(losses).double().cpu().numpy() if losses[0].device.type != "mps" else torch.cat(
-            losses
-        ).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
+        return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
 
-    def _token_outputs(self, contexts: FrozenContexts, start: int, stop: int) -> Tensor:
+    def _token_outputs(self, frozen: FrozenContexts, contexts: Tensor, window_types: Tensor) -> Tensor:
+        """v_L of a piece, (n, E)."""
+        layers = frozen.layers(contexts, window_types)
         with self.arithmetic.products():
-            v: Tensor = self.token_block(
-                contexts.layers(start, stop), contexts.stream.windows(slice(start, stop))
-            )
-        return v
+            return self.token_block.forward(layers, frozen.stream.embed(window_types))
 
     def _judge(
         self, state: Prediction, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]

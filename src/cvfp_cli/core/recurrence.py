@@ -9,6 +9,7 @@ not shrink nothing can be verified in parallel, and the rest runs token by token
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -65,7 +66,7 @@ def border_tolerance(dtype: torch.dtype) -> float:
 def chunk_count(tokens: int, device: str) -> int:
     """Chunks that make (steps) × (overhead + rows) smallest for a warm-up and a re-run of that order."""
     rows = math.isqrt(tokens * STEP_OVERHEAD_ROWS.get(device, 10) // (2 * WARM_UP))
-    return max(1, min(rows, tokens // (2 * WARM_UP)))
+    return max(1, min(rows, tokens // (4 * WARM_UP)))
 
 
 class _Cut:
@@ -86,7 +87,7 @@ class _Cut:
         self.steps = 0
         self.rows = 0
 
-    def advance(self, state: Tensor, at: Tensor, count: int):  # type: ignore[no-untyped-def]
+    def advance(self, state: Tensor, at: Tensor, count: int) -> Iterator[tuple[int, Tensor]]:
         """Yield (offset, state) for ``count`` steps of rows that stand before tokens ``at``, (C,)."""
         at_once = max(1, GATHER_TOKENS // len(at))
         for start in range(0, count, at_once):
@@ -95,7 +96,7 @@ class _Cut:
             parts = self.block.token_parts(self.tables, self.stream.window_types(positions.flatten()))
             parts = [part.view(len(offsets), len(at), -1) for part in parts]
             for i in range(len(offsets)):
-                state = self.block(state, [part[i] for part in parts])[-1]
+                state = self.block.forward(state, [part[i] for part in parts])[-1]
                 self.steps += 1
                 self.rows += len(at)
                 yield start + i, state
@@ -126,7 +127,7 @@ def true_contexts(
     loop = cut.tokens * (overhead + 1)
     rounds = rerun = single = 0
     met = 0.0
-    unmended = 2 * cut.chunks
+    last_largest = math.inf
     while True:
         difference = _difference(started[1:], cut.by_chunk[:-1, -1]).amax(1)
         failed = (difference > tolerance).nonzero().flatten() + 1
@@ -135,15 +136,16 @@ def true_contexts(
             break
         verified = int(failed[0]) * cut.length
         worst = cut.length * (overhead + len(failed))
-        # What is spent in vain may never exceed one plain loop, whose cost the rest may still need; and a round
-        # that mends less than half of its borders says that differences do not shrink.
+        # What is spent in vain may never exceed one plain loop, whose cost the rest may still need; and where a
+        # round did not halve the largest difference, differences do not shrink over a whole chunk.
         affordable = spent + worst <= loop + verified * (overhead + 1)
-        if not affordable or 2 * len(failed) > unmended:
+        largest = float(difference.max())
+        if not affordable or 2 * largest > last_largest:
             single = _one_by_one(cut, verified)
             break
-        unmended = len(failed)
+        last_largest = largest
         rounds += 1
-        rerun += unmended
+        rerun += len(failed)
         before = cut.steps
         met = max(met, _rerun(cut, started, failed, tolerance))
         spent += (cut.steps - before) * (overhead + len(failed))
@@ -178,7 +180,7 @@ def _growth_over_warm_up(cut: _Cut, started: Tensor, warm_up: int) -> float:
     then = cut.contexts[cut.first[1:] - warm_up - 1] if warm_up < cut.length else started[1:]
     now = (started[1:] - cut.by_chunk[:-1, -1]).norm(dim=1)
     seen = now.clamp_min(torch.finfo(now.dtype).eps) / then.norm(dim=1).clamp_min(1e-30)
-    return float(seen.median()) ** (1.0 / warm_up)
+    return math.pow(float(seen.median()), 1.0 / warm_up)
 
 
 def _rerun(cut: _Cut, started: Tensor, failed: Tensor, tolerance: float) -> float:
