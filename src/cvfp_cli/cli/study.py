@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cvfp_cli.sweep.session import Ended
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+FIRST_GUESSES = {"gpu": "cuda", "metal": "mps"}
 PRECISIONS = ("float32", "tf32", "bf16")
 
 
@@ -114,19 +115,22 @@ def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
             print(f"{note.severity}: {note.message}", file=sys.stderr, flush=True)
 
 
-def check_machine(machine: Machine) -> None:
-    """Check the machine options as far as that needs no device.
-
-    Raises:
-        InputError: an unknown device or precision, an odd size, no thread.
-    """
-    one_of(machine.device.split(":")[0], DEVICES, "--device")
-    if machine.precision is not None:
-        one_of(machine.precision, PRECISIONS, "--precision")
-    if machine.memory is not None:
-        byte_count(machine.memory, "--memory")
-    if machine.threads is not None and machine.threads < 1:
-        raise InputError(f"--threads: {machine.threads} is too small; the least is 1.")
+def check_machine(machine: Machine, problems: Problems) -> None:
+    """Check the machine's options as far as that needs no device: names, sizes, counts."""
+    with problems.collect():
+        kind = machine.device.split(":")[0]
+        if kind in FIRST_GUESSES:
+            raise InputError(f"--device: no '{kind}'.", hint=f"Did you mean {FIRST_GUESSES[kind]}?")
+        one_of(kind, DEVICES, "--device")
+    with problems.collect():
+        if machine.precision is not None:
+            one_of(machine.precision, PRECISIONS, "--precision")
+    with problems.collect():
+        if machine.memory is not None:
+            byte_count(machine.memory, "--memory")
+    with problems.collect():
+        if machine.threads is not None and machine.threads < 1:
+            raise InputError(f"--threads: {machine.threads} is too small; the least is 1.")
 
 
 def check_place(place: Place) -> None:
@@ -144,14 +148,6 @@ def check_place(place: Place) -> None:
     nearest = next(path for path in (place.out, *place.out.absolute().parents) if path.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"--out: {nearest} cannot be written to.", hint="Name another folder.")
-
-
-def check_options(machine: Machine, place: Place, problems: Problems) -> None:
-    """Check the machine's options and the results folder, as far as that needs no device."""
-    with problems.collect():
-        check_machine(machine)
-    with problems.collect():
-        check_place(place)
 
 
 def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any]]":
@@ -178,16 +174,19 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
 
 
 def checked_plan(
-    recipe: "Recipe", machine: Machine, place: Place, problems: Problems
+    recipe: "Recipe", machine: Machine, place: Place
 ) -> "tuple[Plan, ResultsStore, dict[str, Any]]":
     """Everything about a command that can be known before training, or all that is wrong with it.
 
     Raises:
-        CvfpError: what was wrong, here and in ``problems`` before, a line each.
+        CvfpError: all of it, a line each.
     """
     from cvfp_cli.core.config import Execution
     from cvfp_cli.sweep.plan import make_plan
 
+    problems = Problems()
+    with problems.collect():
+        check_place(place)
     execution, environment = Execution(), dict[str, Any]()
     with problems.collect():
         execution, environment = resolve(machine, quiet=place.quiet)
@@ -274,10 +273,10 @@ def command_line(*, without: tuple[str, ...] = (), add: tuple[str, ...] = ()) ->
 
 
 def load(name: str | None, overrides: dict[str, Any], problems: Problems) -> "Recipe":
-    """The recipe with the options laid over it; without one nothing else can be checked.
+    """The recipe with the options laid over it.
 
     Raises:
-        CvfpError: all problems found so far.
+        CvfpError: all problems found so far. Only with right options it pays to load torch and look at the data.
     """
     from cvfp_cli.recipes import DEFAULT_RECIPE, load_recipe
 
@@ -285,8 +284,7 @@ def load(name: str | None, overrides: dict[str, Any], problems: Problems) -> "Re
     sizes = overrides.pop("runs.samples", None)
     with problems.collect():
         recipe = load_recipe(name or DEFAULT_RECIPE, overrides=overrides)
-    if recipe is None:
-        problems.raise_found()
+    problems.raise_found()
     assert recipe is not None
     if sizes is not None:
         # Any sizes may be run: data.samples stays the study's list, which decides its tokenizer.

@@ -93,9 +93,9 @@ def sweep(
                 overrides[key] = values
     machine = study.Machine(device, precision, memory, threads)
     place = study.Place(out, fresh, recover, quiet, tensorboard, cache_dir)
-    study.check_options(machine, place, problems)
+    study.check_machine(machine, problems)
     loaded = study.load(recipe, overrides, problems)
-    plan, store, environment = study.checked_plan(loaded, machine, place, problems)
+    plan, store, environment = study.checked_plan(loaded, machine, place)
     if dry_run:
         from cvfp_cli.cli.dry_run import print_plan
 

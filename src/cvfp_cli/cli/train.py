@@ -101,10 +101,10 @@ def train(
         problems.found.append(InputError("--resume and --fresh exclude each other."))
     machine = study.Machine(device, precision, memory, threads)
     place = study.Place(out, False, recover, quiet, tensorboard, cache_dir)
-    study.check_options(machine, place, problems)
+    study.check_machine(machine, problems)
     loaded = study.load(recipe, overrides, problems)
     one = loaded.only(loaded.configurations[0], loaded.sizes[0], loaded.runs.seeds[0], loaded.data_seeds[0])
-    plan, store, environment = study.checked_plan(one, machine, place, problems)
+    plan, store, environment = study.checked_plan(one, machine, place)
     if fresh:
         plan = replace(plan, jobs=tuple(replace(job, recorded=None) for job in plan.jobs))
     if dry_run:

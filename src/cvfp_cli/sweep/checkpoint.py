@@ -7,6 +7,7 @@ do nothing but be refused.
 import os
 import pickle
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,23 @@ class CheckpointFile:
             return None
         import torch
 
-        try:
-            kept = torch.load(self._path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError) as problem:
-            self._warn(
-                f"{self._path} cannot be read ({type(problem).__name__}); the run starts from its beginning."
-            )
-            return None
+        kept = None
+        # torch.save writes a zip archive; anything else (a torn file, an old pickle) is not looked into.
+        if zipfile.is_zipfile(self._path):
+            try:
+                kept = torch.load(self._path, map_location="cpu", weights_only=True)
+            except (
+                RuntimeError,
+                pickle.UnpicklingError,
+                OSError,
+                EOFError,
+                ValueError,
+                LookupError,
+            ) as problem:
+                self._warn(
+                    f"{self._path} cannot be read ({type(problem).__name__}); the run starts from its beginning."
+                )
+                return None
         stamp = kept.get("stamp") if isinstance(kept, dict) else None
         if not isinstance(stamp, dict) or "state" not in kept:
             self._warn(f"{self._path} is not a checkpoint of cvfp; the run starts from its beginning.")
