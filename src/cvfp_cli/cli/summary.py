@@ -147,7 +147,7 @@ MAPS = (
     _Map("α", lambda row: row.alpha, lambda row: MISSING if row.alpha is None else f"{row.alpha:.3f}"),
     _Map("best PPL", lambda row: row.best_ppl, lambda row: four_digits(row.best_ppl)),
     _Map(
-        "P1 iter (* not converged)",
+        "P1 iter",
         lambda row: None if row.iterations is None else float(row.iterations[1]),
         lambda row: row.iterations_text,
     ),
@@ -207,10 +207,11 @@ def print_summary(runs: Sequence[Run], fits: Sequence[dict[str, Any]], file: IO[
         console.print(line, style="dim")
     if len(found) < 2:
         return
+    console.print()
     widths = sorted({row.context_dim for row in found})
     for width in widths:
         if len(widths) > 1:
-            console.print(f"\ncontext_dim {width}", style="bold")
+            console.print(f"context_dim {width}", style="bold")
         _print_side_by_side(console, heatmaps(found, width))
 
 
@@ -221,7 +222,7 @@ def _print_side_by_side(console: "Console", tables: "Sequence[RenderableType]") 
 
     room = max(Measurement.get(console, console.options, table).maximum for table in tables) + 3
     across = max(n for n in (1, 2, 4) if n == 1 or n * room <= console.width)
-    grid = Table.grid(padding=(1, 3, 0, 0))
+    grid = Table.grid(padding=(0, 3, 1, 0))
     for start in range(0, len(tables), across):
         grid.add_row(*tables[start : start + across])
     console.print(grid)

@@ -1,0 +1,180 @@
+"""The summary at a sweep's end, held against the matrix study's own tables."""
+
+import io
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cvfp_cli.cli.figures import byte_size, duration, four_digits, percent
+from cvfp_cli.cli.summary import print_run, print_summary, rows
+from cvfp_cli.results import Run
+from cvfp_cli.scaling import summary_fits
+
+SAMPLES = (50, 100, 200, 500)
+TOKENS = (62_891, 122_795, 240_132, 587_970)
+# Figures of the study of 2025-11-30: val PPL by size, P1 iterations, train ER at 500 samples, accuracy there.
+MATRIX = {
+    (1, 1): ((683.9, 415.8, 294.5, 198.2), (40, 40, 40, 40), 0.786, 0.226),
+    (2, 1): ((647.2, 445.5, 331.5, 222.2), (16, 16, 17, 16), 0.805, 0.225),
+    (1, 2): ((591.3, 400.3, 295.1, 189.4), (20, 20, 24, 20), 0.840, 0.234),
+    (2, 2): ((622.3, 391.9, 284.9, 197.0), (8, 8, 8, 8), 0.850, 0.228),
+}
+
+
+@pytest.fixture
+def matrix() -> list[Run]:
+    return [
+        Run(
+            f"{layers}L_768d_{tokens}tok",
+            layers,
+            768,
+            tokens,
+            samples,
+            TOKENS[index],
+            seed=42,
+            phase1_iterations=iterations[index],
+            phase1_converged=iterations[index] < 40,
+            train_effective_rank=rank,
+            val_ppl=ppl[index],
+            val_accuracy=accuracy - 0.01 * (3 - index),
+        )
+        for (layers, tokens), (ppl, iterations, rank, accuracy) in MATRIX.items()
+        for index, samples in enumerate(SAMPLES)
+    ]
+
+
+def shown(runs: list[Run]) -> str:
+    file = io.StringIO()
+    print_summary(runs, summary_fits(runs), file)
+    return file.getvalue()
+
+
+def test_rows_are_the_study_s(matrix: list[Run]) -> None:
+    found = {row.config: row for row in rows(matrix, summary_fits(matrix))}
+    row = found["1L_768d_1tok"]
+    assert row.alpha == pytest.approx(-0.5460, abs=5e-4)
+    assert row.scale == pytest.approx(2.67e5, rel=5e-3)
+    assert row.r_squared == pytest.approx(0.984, abs=5e-4)
+    assert row.low is not None
+    assert row.high is not None
+    assert row.low < row.alpha < row.high  # type: ignore[operator]
+    assert (row.best_ppl, row.best_accuracy, row.effective_rank) == (198.2, 0.226, 0.786)
+    assert {config: row.iterations_text for config, row in found.items()} == {
+        "1L_768d_1tok": "40*",
+        "2L_768d_1tok": "16–17",
+        "1L_768d_2tok": "20–24",
+        "2L_768d_2tok": "8",
+    }
+
+
+def test_the_table_has_a_row_a_configuration_and_the_maps_a_cell(matrix: list[Run]) -> None:
+    text = shown(matrix)
+    lines = text.splitlines()
+    [row] = [line for line in lines if line.startswith("1L_768d_2tok")]
+    assert row.split()[:2] == ["1L_768d_2tok", "-0.5035"]
+    assert row.split()[-4:] == ["189.4", "23.4%", "20–24", "84.0%"]
+    assert sum(bool(re.match(r"\dL_768d_\dtok", line)) for line in lines) == 4
+    assert [line.split() for line in lines if "best PPL" in line and "layers" not in line][-1] == [
+        "α",
+        "best",
+        "PPL",
+    ]
+    assert ["2", "-0.474", "-0.507", "2", "222.2", "197.0"] in [line.split() for line in lines]
+    assert ["1", "40*", "20–24", "1", "78.6%", "84.0%"] in [line.split() for line in lines]
+    assert "*: phase 1 stopped at its limit" in text
+
+
+def test_elsewhere_than_on_a_terminal_there_are_no_escapes_and_no_cut_lines(matrix: list[Run]) -> None:
+    text = shown(matrix)
+    assert "\x1b" not in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_the_best_cell_follows_the_figures(matrix: list[Run]) -> None:
+    flipped = [
+        replace(run, val_ppl=100.0) if run.config == "2L_768d_2tok" and run.samples == 500 else run
+        for run in matrix
+    ]
+    assert "100.0" in shown(flipped)
+    assert {row.config: row.best_ppl for row in rows(flipped, ())}["2L_768d_2tok"] == 100.0
+
+
+def test_each_context_dim_has_its_own_maps(matrix: list[Run]) -> None:
+    wide = [replace(run, context_dim=1536, config=run.config.replace("768", "1536")) for run in matrix]
+    text = shown(matrix + wide)
+    assert text.index("context_dim 768") < text.index("context_dim 1536")
+    assert len(re.findall(r"^α", text, re.MULTILINE)) == 2
+
+
+def test_runs_without_figures_are_named_and_leave_no_nan(matrix: list[Run]) -> None:
+    diverged = replace(
+        matrix[0], status="diverged", reason="the loss was not finite", val_ppl=None, val_accuracy=None
+    )
+    text = shown([diverged, *matrix[1:]])
+    assert "1L_768d_1tok at 50 samples, seed 42: diverged: the loss was not finite" in text
+    assert "nan" not in text.lower().replace("finance", "")
+    assert {row.config: row.best_ppl for row in rows([diverged], ())} == {"1L_768d_1tok": None}
+
+
+def test_one_size_has_no_alpha_and_says_why(matrix: list[Run]) -> None:
+    text = shown([run for run in matrix if run.samples == 50])
+    assert "α needs finished runs of at least two sizes" in text
+
+
+def test_two_sizes_have_no_interval_and_say_why(matrix: list[Run]) -> None:
+    text = shown([run for run in matrix if run.samples in (50, 500)])
+    assert "an interval for α needs at least three sizes" in text
+
+
+def test_one_run_shows_its_figures() -> None:
+    run = Run(
+        "2L_768d_2tok",
+        2,
+        768,
+        2,
+        50,
+        62_891,
+        seed=42,
+        val_tokens=1001,
+        val_bytes=4000,
+        val_loss=4.0,
+        val_loss_se=0.1,
+        val_ppl=54.598,
+        phase1_iterations=8,
+        phase1_converged=True,
+        phase1_rate=0.991,
+    )
+    file = io.StringIO()
+    print_run(run, file)
+    lines: dict[str, Any] = {
+        line[:16].strip(): line[16:].strip() for line in file.getvalue().splitlines() if line.strip()
+    }
+    text = file.getvalue()
+    assert re.search(r"val PPL +54\.60  \(95 % over samples: 44\.88 to 66\.42\)", text)
+    assert re.search(r"bits per byte +1\.443", text)  # 4 nats / ln 2 * 1000 / 4000
+    assert "8 iterations, 99.1% converged" in text
+    assert lines
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(189.44, "189.4"), (0.98423, "0.9842"), (267_200.0, "2.672e+05"), (1457.6, "1458"), (None, "–")],
+)
+def test_figures_have_four_digits(value: float | None, text: str) -> None:
+    assert four_digits(value) == text
+
+
+def test_times_and_sizes_in_words() -> None:
+    assert [duration(value) for value in (None, 0.44, 12.4, 59.6, 200, 7505)] == [
+        "–",
+        "0.4 s",
+        "12 s",
+        "60 s",
+        "3 min 20 s",
+        "2 h 05 min",
+    ]
+    assert [byte_size(value) for value in (None, 812_000_000, 1_640_000_000)] == ["–", "812 MB", "1.6 GB"]
+    assert percent(0.1734) == "17.3%"
