@@ -1,0 +1,143 @@
+"""From results to a report: gather, fit, build every section that was asked for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from cvfp_cli.report.groups import gather
+from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
+from cvfp_cli.report.scope import Context, Scope, fit_family
+from cvfp_cli.report.sections import (
+    details,
+    expressiveness,
+    factors,
+    heatmaps,
+    laws,
+    overview,
+    previous,
+    recommendations,
+    reproduction,
+    summary,
+    surfaces,
+)
+from cvfp_cli.results.reader import Results
+from cvfp_cli.results.schema import Run
+from cvfp_cli.scaling.groups import Source
+
+BY_SCOPE: dict[str, Callable[[Scope], tuple[Block, ...] | Finding]] = {
+    "summary": summary.build,
+    "heatmaps": heatmaps.build,
+    "surfaces": surfaces.build,
+    "details": details.build,
+    "expressiveness": expressiveness.build,
+    "laws": laws.build,
+    "factors": factors.build,
+    "recommendations": recommendations.build,
+}
+SECTIONS = (
+    "overview",
+    "summary",
+    "heatmaps",
+    "surfaces",
+    "details",
+    "expressiveness",
+    "laws",
+    "factors",
+    "recommendations",
+    "reproduction",
+    "previous",
+)
+"""Every section in its order; ``previous``, the last, only appears with an earlier study."""
+
+
+def build_report(
+    results: Sequence[Results],
+    *,
+    names: Sequence[str],
+    command: str,
+    laws_fitted: Sequence[str] = ("power",),
+    sections: Sequence[str] = SECTIONS,
+    title: str | None = None,
+    level: float = 0.95,
+    earlier: Results | None = None,
+    earlier_name: str = "",
+) -> Report:
+    """Build the report.
+
+    Args:
+        results: what was read. names: the paths as the user gave them.
+        command: the command line that makes this report, for its section on reproduction.
+        laws_fitted: laws to fit. sections: which to build, in any order.
+        earlier: the results of ``--previous``.
+    """
+    distinct, repeated = _once(results)
+    notes = (Finding("same-runs-twice", {"count": repeated}, "warning"),) if repeated else ()
+    context = Context(
+        tuple(distinct),
+        scopes_of(distinct, names, laws_fitted, level),
+        level,
+        tuple(laws_fitted),
+        tuple(names),
+        command,
+        scopes_of([earlier], [earlier_name], laws_fitted, level) if earlier is not None else (),
+        earlier_name,
+        earlier,
+        notes,
+    )
+    wanted = [key for key in SECTIONS if key in sections and (key != "previous" or earlier is not None)]
+    studies = dict.fromkeys(run.study for item in distinct for run in item.runs if run.study)
+    study = ", ".join(studies) or ", ".join(names)
+    return Report(title, {"study": study}, tuple(_section(key, context) for key in wanted))
+
+
+def scopes_of(
+    results: Sequence[Results], names: Sequence[str], laws_fitted: Sequence[str], level: float
+) -> tuple[Scope, ...]:
+    """One scope a family of comparable runs."""
+    sources = [Source(name, item.runs) for name, item in zip(names, results, strict=True)]
+    return tuple(fit_family(family, laws_fitted, level) for family in gather(sources))
+
+
+def _once(results: Sequence[Results]) -> tuple[list[Results], int]:
+    """The same results with every run counted once, and how many were there again."""
+    seen: set[str] = set()
+    repeated = 0
+    distinct = []
+    for item in results:
+        kept: list[Run] = []
+        for run in item.runs:
+            if run.run_id and run.run_id in seen:
+                repeated += 1
+                continue
+            seen.add(run.run_id)
+            kept.append(run)
+        distinct.append(replace(item, runs=tuple(kept)))
+    return distinct, repeated
+
+
+def _section(key: str, context: Context) -> Section:
+    if key == "overview":
+        return Section(key, overview.build(context))
+    if key == "previous":
+        return Section(key, previous.build(context))
+    if key == "reproduction":
+        return Section(key, reproduction.build(context))
+    built = [(scope, BY_SCOPE[key](scope)) for scope in context.scopes]
+    several = len(built) > 1
+    blocks: list[Block] = []
+    reasons: list[Finding] = []
+    for scope, part in built:
+        if isinstance(part, Finding):
+            reasons.append(
+                Finding("family-reason", {"name": scope.family.name, "reason": part}) if several else part
+            )
+            continue
+        if several:
+            blocks.append(Subheading("family", {"name": scope.family.name or "-"}))
+        blocks += part
+    if key == "laws":
+        blocks += laws.by_data_range(context)
+    if not blocks:
+        return Section(key, (), reasons[0] if reasons else Finding("no-finished-runs", {}, "warning"))
+    if reasons:
+        blocks.append(Findings(tuple(reasons)))
+    return Section(key, tuple(blocks))

@@ -1,0 +1,302 @@
+"""Runs gathered: cells (one configuration at one size), groups (one configuration), families (comparable groups).
+
+A group is everything but samples and seeds. A family holds the groups that saw the same data, so that their
+figures may be compared; every comparison of the report stays within one family.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import exp, log
+from statistics import fmean
+
+import numpy as np
+
+from cvfp_cli.results.schema import Run
+from cvfp_cli.scaling.comparison import SAME_SIZE, Curve, JointTest, joint_test
+from cvfp_cli.scaling.groups import Source, run_label
+from cvfp_cli.scaling.points import Points
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All finished runs of one configuration at one size; figures are means over seeds, of logs for PPL.
+
+    Attributes:
+        size: the nominal size: samples, or training tokens where samples are unknown.
+        runs: at least one.
+    """
+
+    size: int
+    runs: tuple[Run, ...]
+
+    @property
+    def samples(self) -> int | None:
+        """Training samples."""
+        return self.runs[0].samples
+
+    @cached_property
+    def train_tokens(self) -> float | None:
+        """Training tokens; data seeds of one sample count differ a little."""
+        return mean(run.train_tokens for run in self.runs)
+
+    @cached_property
+    def val_ppl(self) -> float | None:
+        """Geometric mean of the validation perplexities."""
+        return log_mean(run.val_ppl for run in self.runs)
+
+    @cached_property
+    def train_ppl(self) -> float | None:
+        """Geometric mean of the training perplexities."""
+        return log_mean(run.train_ppl for run in self.runs)
+
+    @property
+    def gap(self) -> float | None:
+        """Validation PPL over training PPL."""
+        if self.val_ppl is None or self.train_ppl is None:
+            return None
+        return self.val_ppl / self.train_ppl
+
+    @cached_property
+    def accuracy(self) -> float | None:
+        """Validation accuracy, 0 to 1."""
+        return mean(run.val_accuracy for run in self.runs)
+
+    @cached_property
+    def train_er(self) -> float | None:
+        """Effective rank of the training contexts as a share of context_dim."""
+        return mean(run.train_effective_rank for run in self.runs)
+
+    @cached_property
+    def val_er(self) -> float | None:
+        """Effective rank of the validation contexts as a share of context_dim."""
+        return mean(run.val_effective_rank for run in self.runs)
+
+    @cached_property
+    def iterations(self) -> float | None:
+        """Phase-1 iterations."""
+        return mean(run.phase1_iterations for run in self.runs)
+
+    @property
+    def seconds(self) -> float | None:
+        """Mean time of one run, all parts that are known."""
+        return mean(run_seconds(run) for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Group:
+    """One configuration of one study.
+
+    Attributes:
+        label: its name in every table. config: without suffixes. alias: the recipe's own name for it, or "".
+        cells: ascending in size; only runs that are done and have a validation PPL.
+        runs: all, failed ones included.
+    """
+
+    label: str
+    config: str
+    alias: str
+    study: str
+    layers: int | None
+    context_dim: int | None
+    tokens: int | None
+    token_input: str | None
+    cells: tuple[Cell, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def last(self) -> Cell | None:
+        """The cell of the largest size."""
+        return self.cells[-1] if self.cells else None
+
+    def cell(self, size: float) -> Cell | None:
+        """The cell of this size, if there is one."""
+        return next((cell for cell in self.cells if cell.size == size), None)
+
+    @cached_property
+    def context_parameters(self) -> int | None:
+        """Parameters trained in phase 1."""
+        return _agreed(run.parameters.context_block for run in self.runs)
+
+    @cached_property
+    def token_parameters(self) -> int | None:
+        """Parameters of the TokenBlock."""
+        return _agreed(run.parameters.token_block for run in self.runs)
+
+    @property
+    def block_parameters(self) -> int | None:
+        """Parameters of both blocks."""
+        if self.context_parameters is None or self.token_parameters is None:
+            return None
+        return self.context_parameters + self.token_parameters
+
+
+@dataclass(frozen=True)
+class Family:
+    """Groups on the same data.
+
+    Attributes:
+        name: the studies in it, joined.
+        x: ``train_tokens`` or, where a run lacks those, ``samples``.
+    """
+
+    name: str
+    groups: tuple[Group, ...]
+    x: str
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Every nominal size, ascending."""
+        return tuple(sorted({cell.size for group in self.groups for cell in group.cells}))
+
+    @cached_property
+    def largest(self) -> int | None:
+        """The largest size that at least half of the groups reached."""
+        return self._common(reversed(self.sizes))
+
+    @cached_property
+    def smallest(self) -> int | None:
+        """The smallest size that at least half of the groups have."""
+        return self._common(self.sizes)
+
+    def _common(self, sizes: Iterable[int]) -> int | None:
+        there = Counter(cell.size for group in self.groups for cell in group.cells)
+        reached = sum(bool(group.cells) for group in self.groups)
+        return next((size for size in sizes if 2 * there[size] >= reached), None)
+
+    @cached_property
+    def size_kind(self) -> str:
+        """What nominal sizes are: ``samples`` or ``train_tokens``."""
+        return "samples" if all(cell.samples is not None for cell in self.cells) else "train_tokens"
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, group by group."""
+        return [cell for group in self.groups for cell in group.cells]
+
+    @cached_property
+    def replicated(self) -> bool:
+        """Whether any cell holds more than one run."""
+        return any(len(cell.runs) > 1 for cell in self.cells)
+
+    def points(self, group: Group) -> Points:
+        """A group's validation perplexities, ready to fit."""
+        runs = [(cell.size, run) for cell in group.cells for run in cell.runs]
+        return Points(
+            x=np.array([getattr(run, self.x) for _, run in runs], dtype=float),
+            y=np.array([run.val_ppl for _, run in runs], dtype=float),
+            sizes=np.array([size for size, _ in runs], dtype=float),
+            label=group.label,
+            x_name=self.x,
+        )
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """ln PPL over ln n of every group with a finished run, by label."""
+        return {group.label: Curve.from_points(self.points(group)) for group in self.groups if group.cells}
+
+    @cached_property
+    def joint(self) -> JointTest | None:
+        """All groups tested together."""
+        return joint_test(list(self.curves.values()))
+
+    def varies(self, factor: str) -> bool:
+        """Whether the groups differ in ``layers``, ``tokens``, ``context_dim`` or ``token_input``."""
+        return len({getattr(group, factor) for group in self.groups}) > 1
+
+
+def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
+    """Gather the runs of all files into families, in the order in which they first appear.
+
+    Labels are those of ``cvfp fit``: the study stands in brackets where several meet, and the file too where one
+    study comes from several.
+    """
+    several = len({run.study for source in sources for run in source.runs}) > 1
+    files: dict[tuple[str, str], set[str]] = {}
+    for source in sources:
+        for run in source.runs:
+            files.setdefault((run_label(run), run.study), set()).add(source.name)
+    gathered: dict[tuple[object, ...], list[Run]] = {}
+    labels: dict[tuple[object, ...], str] = {}
+    for source in sources:
+        for run in source.runs:
+            twice = len(files[run_label(run), run.study]) > 1
+            study = " ".join(part for part in (run.study, source.name if twice else "") if part)
+            key = (run_label(run), study, run.data_fingerprint, run.layers, run.context_dim, run.tokens)
+            gathered.setdefault(key, []).append(run)
+            labels[key] = run_label(run, study=study if several or twice else "")
+    families: dict[str, list[Group]] = {}
+    for identity, members in gathered.items():
+        first = members[0]
+        family = first.data_fingerprint or f"study {first.study}"
+        families.setdefault(family, []).append(_group(members, labels[identity]))
+    return tuple(_family(part) for groups in families.values() for part in _same_sizes(groups))
+
+
+def run_seconds(run: Run) -> float | None:
+    """Time of one run: the sum of the parts that are known."""
+    parts = [part for part in vars(run.seconds).values() if part is not None]
+    return sum(parts) if parts else None
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Arithmetic mean of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def log_mean(values: Iterable[float | None]) -> float | None:
+    """Geometric mean of what is known; None where nothing is. One value is returned as it is."""
+    known = [value for value in values if value is not None]
+    if len(set(known)) == 1:
+        return known[0]
+    return exp(fmean(map(log, known))) if known else None
+
+
+def _group(runs: list[Run], label: str) -> Group:
+    first = runs[0]
+    by_size: dict[int, list[Run]] = {}
+    for run in runs:
+        size = run.samples if run.samples is not None else run.train_tokens
+        if run.status == "done" and run.val_ppl is not None and size:
+            by_size.setdefault(size, []).append(run)
+    return Group(
+        label,
+        first.config,
+        next((run.label for run in runs if run.label and run.label != first.config), ""),
+        first.study,
+        first.layers,
+        first.context_dim,
+        first.tokens,
+        first.token_input,
+        tuple(Cell(size, tuple(by_size[size])) for size in sorted(by_size)),
+        tuple(runs),
+    )
+
+
+def _family(groups: list[Group]) -> Family:
+    known = all(run.train_tokens for group in groups for cell in group.cells for run in cell.runs)
+    names = dict.fromkeys(group.study for group in groups if group.study)
+    return Family(", ".join(names), tuple(groups), "train_tokens" if known else "samples")
+
+
+def _same_sizes(groups: list[Group]) -> list[list[Group]]:
+    """One family, or one a study where a sample count means other numbers of tokens from study to study."""
+    logs: dict[int, list[float]] = {}
+    for group in groups:
+        for cell in group.cells:
+            if cell.samples is not None and cell.train_tokens:
+                logs.setdefault(cell.size, []).append(log(cell.train_tokens))
+    if all(max(found) - min(found) <= SAME_SIZE for found in logs.values()):
+        return [groups]
+    by_study: dict[str, list[Group]] = {}
+    for group in groups:
+        by_study.setdefault(group.study, []).append(group)
+    return list(by_study.values())
+
+
+def _agreed(values: Iterable[int | None]) -> int | None:
+    """The one value that all known entries share."""
+    known = {value for value in values if value is not None}
+    return known.pop() if len(known) == 1 else None

@@ -1,0 +1,221 @@
+"""A report as data: what it states, before any language or format. JSON prints exactly this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from math import isfinite
+from typing import Any, Literal
+
+SCHEMA = "cvfp-report/1"
+
+Mark = Literal["", "best", "tied"]
+Severity = Literal["finding", "note", "warning"]
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement and the numbers it rests on; the text catalogues hold its sentence in each language.
+
+    Attributes:
+        code: stable name in kebab-case; the same for every language and version.
+        values: the numbers and names in the sentence: scalars, ``Value``s, findings, or tuples of them.
+        severity: ``note`` explains how to read the figures; ``warning`` says what to beware of.
+    """
+
+    code: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = "finding"
+
+
+@dataclass(frozen=True)
+class Value:
+    """One figure of a table or sentence.
+
+    Attributes:
+        value: a number, a text, or a Finding; None is missing.
+        low, high: ends of its interval; None is an open end where ``bounded``.
+        bounded: whether it has an interval at all.
+        mark: ``best`` beyond the noise, or ``tied`` with the best.
+        starred: phase 1 did not converge (printed ``*``).
+        top: upper end of a range over several runs, such as P1 iterations 6-7; None where all are equal.
+    """
+
+    value: Scalar | Finding = None
+    low: float | None = None
+    high: float | None = None
+    bounded: bool = False
+    mark: Mark = ""
+    starred: bool = False
+    top: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column: ``key`` names its heading, ``kind`` how figures are written, ``values`` fill the heading."""
+
+    key: str
+    kind: str = "text"
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of values under columns; the first column heads its row."""
+
+    key: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    notes: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A measure over layers (rows) and input tokens (columns).
+
+    Attributes:
+        key: the measure. kind: how its figures are written.
+        values: what fills its caption, such as ``context_dim`` or ``samples``.
+        layers, tokens: the levels, ascending.
+        cells: one row a layer count; missing cells hold None.
+        unit: figures are printed divided by this power of ten, which the caption then states.
+    """
+
+    key: str
+    kind: str
+    layers: tuple[int, ...]
+    tokens: tuple[int, ...]
+    cells: tuple[tuple[Value, ...], ...]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[Finding, ...] = ()
+    unit: int = 0
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A list of statements."""
+
+    items: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Subheading:
+    """A heading within a section."""
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Command lines as a user types them."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or set of dots of a chart: measured points, and a curve with a band where it has one."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    curve: tuple[tuple[float, float], ...] = ()
+    band: tuple[tuple[float, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture of figures that stand in the tables too; only the HTML draws it.
+
+    Attributes:
+        key: names its title and its axes.
+        style: ``lines`` (points with curves) or ``dots`` (labelled points).
+        x_kind, y_kind: how the ticks are written. log_x, log_y: logarithmic axes.
+        measured_to: largest measured x; curves beyond it are drawn dashed as extrapolation.
+    """
+
+    key: str
+    style: Literal["lines", "dots"]
+    series: tuple[Series, ...]
+    x_kind: str
+    y_kind: str
+    log_x: bool = False
+    log_y: bool = False
+    measured_to: float | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+Block = Table | Heatmap | Findings | Subheading | Commands | Chart
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: its blocks, or the reason why it is left out."""
+
+    key: str
+    blocks: tuple[Block, ...] = ()
+    omitted: Finding | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole document. ``title`` is the user's own, or None for the catalogue's with ``title_values``."""
+
+    title: str | None
+    title_values: Mapping[str, Any]
+    sections: tuple[Section, ...]
+    kind: Literal["report", "comparison"] = "report"
+
+    def findings(self) -> list[Finding]:
+        """Every finding of every section, also those in tables and notes, in order."""
+        found: list[Finding] = []
+        _collect(self.sections, found)
+        return found
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON values: blocks carry their ``type``; what is not finite becomes null; empty extras are left out."""
+    if isinstance(value, Report):
+        return {"schema": SCHEMA, **_fields(value)}
+    if isinstance(value, Value):
+        return _value_json(value)
+    if isinstance(value, Finding):
+        return _fields(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        shape = _fields(value)
+        return {"type": type(value).__name__.lower(), **shape} if isinstance(value, Block) else shape
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {item.name: to_json(getattr(value, item.name)) for item in fields(value)}
+
+
+def _value_json(value: Value) -> dict[str, Any]:
+    shape: dict[str, Any] = {"value": to_json(value.value)}
+    if value.bounded:
+        shape |= {"low": to_json(value.low), "high": to_json(value.high)}
+    if value.mark:
+        shape["mark"] = value.mark
+    if value.starred:
+        shape["starred"] = True
+    if value.top is not None:
+        shape["top"] = to_json(value.top)
+    return shape
+
+
+def _collect(value: Any, found: list[Finding]) -> None:
+    if isinstance(value, Finding):
+        found.append(value)
+        value = tuple(value.values.values())
+    if isinstance(value, tuple | list):
+        for item in value:
+            _collect(item, found)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for item in fields(value):
+            _collect(getattr(value, item.name), found)

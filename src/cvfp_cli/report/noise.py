@@ -1,0 +1,221 @@
+"""What counts as noise for each measure, and which figures are best beyond it.
+
+For perplexities: the spread over seeds; without seeds the residual of ln PPL = size + configuration, where that
+has enough freedom, or the paired differences of per-sample validation losses. For accuracy: its standard error,
+clustered by validation sample. For iterations and effective rank: seeds only. A figure is marked best only if
+every other one is told from it at the 5 % level after Holm's correction over all pairs; otherwise all that
+cannot be told from the best are marked alike.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from cvfp_cli.report.groups import Cell, Family
+from cvfp_cli.report.model import Finding, Mark
+from cvfp_cli.scaling.comparison import Curve, joint_test
+
+Vector = NDArray[np.float64]
+Method = Literal["seeds", "two-way", "samples", "clustered", "slopes"]
+
+ENOUGH_FREEDOM = 3  # degrees of freedom from which the two-way residual is preferred to per-sample losses
+HOLM_UP_TO = 300  # figures; beyond that Bonferroni's bound (Holm's first step) spares sorting all pairs
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard errors of differences between figures.
+
+    Attributes:
+        method: where they come from.
+        df: degrees of freedom of the estimate.
+        variance: of each figure, shape (figures,); or of each difference, shape (figures, figures).
+    """
+
+    method: Method
+    df: float
+    variance: Vector
+
+    def difference_variance(self, i: int) -> Vector:
+        """Variance of every figure's difference from figure ``i``."""
+        if self.variance.ndim == 2:
+            return np.asarray(self.variance[i])
+        return np.asarray(self.variance + self.variance[i])
+
+
+def log_of(measure: Callable[[Cell], float | None]) -> Callable[[Cell], float | None]:
+    """The logarithm of a measure, on whose scale perplexities and their ratios are compared."""
+
+    def logged(cell: Cell) -> float | None:
+        value = measure(cell)
+        return None if value is None or value <= 0 else log(value)
+
+    return logged
+
+
+def val_ppl(cell: Cell) -> float | None:
+    """Validation perplexity of a cell."""
+    return cell.val_ppl
+
+
+def seed_variance(family: Family, measure: Callable[[Cell], float | None]) -> tuple[float, int] | None:
+    """Variance of one run within its cell, pooled over all cells, and its degrees of freedom."""
+    squares, df = 0.0, 0
+    for cell in family.cells:
+        if len(cell.runs) < 2:
+            continue
+        values = [measure(Cell(cell.size, (run,))) for run in cell.runs]
+        known = np.array([value for value in values if value is not None])
+        if len(known) > 1:
+            squares += float(np.sum((known - known.mean()) ** 2))
+            df += len(known) - 1
+    return (squares / df, df) if df else None
+
+
+def ppl_noise(
+    family: Family, cells: Sequence[Cell], measure: Callable[[Cell], float | None] = val_ppl
+) -> Noise | None:
+    """Noise of the logarithm of a perplexity (or of a ratio of two) in these cells, all of one size."""
+    logged = log_of(measure)
+    runs = np.array([len(cell.runs) for cell in cells], dtype=float)
+    if (spread := seed_variance(family, logged)) is not None:
+        return Noise("seeds", spread[1], spread[0] / runs)
+    curves = []
+    for group in family.groups:
+        known = [(cell, value) for cell in group.cells if (value := logged(cell)) is not None]
+        if known:
+            sizes = tuple(float(cell.size) for cell, _ in known)
+            values = tuple(value for _, value in known)
+            curves.append(Curve(group.label, sizes, sizes, values, (1,) * len(known)))
+    joint = joint_test(curves)
+    two_way = None
+    if joint is not None and joint.two_way_variance is not None and joint.two_way_df > 0:
+        two_way = Noise("two-way", joint.two_way_df, np.full(len(cells), joint.two_way_variance))
+    if two_way is not None and two_way.df >= ENOUGH_FREEDOM:
+        return two_way
+    if measure is val_ppl and (samples := _sample_noise(cells)) is not None:
+        return samples
+    return two_way
+
+
+def accuracy_noise(family: Family, cells: Sequence[Cell]) -> Noise | None:
+    """Standard errors clustered by validation sample; without them the spread over seeds."""
+    errors = [[run.val_accuracy_se for run in cell.runs if run.val_accuracy_se is not None] for cell in cells]
+    if cells and all(errors):
+        clusters = [len(run.sample_targets) for cell in cells for run in cell.runs if run.sample_targets]
+        variance = np.array([float(np.mean(np.square(error))) for error in errors])
+        return Noise("clustered", min(clusters) - 1 if clusters else float("inf"), variance)
+    return seed_noise(family, cells, lambda cell: cell.accuracy)
+
+
+def seed_noise(
+    family: Family, cells: Sequence[Cell], measure: Callable[[Cell], float | None]
+) -> Noise | None:
+    """The spread over seeds; None with one seed."""
+    spread = seed_variance(family, measure)
+    if spread is None:
+        return None
+    return Noise("seeds", spread[1], spread[0] / np.array([len(cell.runs) for cell in cells], dtype=float))
+
+
+def slope_noise(family: Family, labels: Sequence[str]) -> Noise | None:
+    """Noise of the slopes of these groups, from the residuals of all lines on common sizes."""
+    joint = family.joint
+    if joint is None or joint.variance is None or joint.df <= 0:
+        return None
+    spreads = []
+    for label in labels:
+        x = np.array(family.curves[label].x)
+        spreads.append(float(np.sum((x - x.mean()) ** 2)))
+    if min(spreads, default=0.0) <= 0.0:
+        return None
+    return Noise("slopes", joint.df, joint.variance / np.array(spreads))
+
+
+def marks(values: Sequence[float | None], noise: Noise | None, *, level: float = 0.95) -> tuple[Mark, ...]:
+    """Mark the lowest figure best, or all that cannot be told from it; no noise estimate, no marks."""
+    known = [i for i, value in enumerate(values) if value is not None and np.isfinite(value)]
+    blank: list[Mark] = [""] * len(values)
+    if noise is None or len(known) < 2:
+        return tuple(blank)
+    figures = np.array([values[i] for i in known], dtype=float)
+    best = int(np.argmin(figures))
+    p_values = _against_best(figures, _picked(noise, known), best)
+    same = p_values >= 1 - level
+    same[best] = True
+    mark: Mark = "best" if same.sum() == 1 else "tied"
+    for position, i in enumerate(known):
+        if same[position]:
+            blank[i] = mark
+    return tuple(blank)
+
+
+def noise_finding(column: str, noise: Noise | None) -> Finding:
+    """How the noise of a column was estimated, or that it was not."""
+    if noise is None:
+        return Finding("noise-unknown", {"column": column}, "note")
+    values: dict[str, object] = {"column": column}
+    if np.isfinite(noise.df):
+        values["df"] = int(noise.df)
+        return Finding(f"noise-{noise.method}", values, "note")
+    return Finding(f"noise-{noise.method}-normal", values, "note")
+
+
+def _picked(noise: Noise, rows: list[int]) -> Noise:
+    variance = noise.variance[np.ix_(rows, rows)] if noise.variance.ndim == 2 else noise.variance[rows]
+    return Noise(noise.method, noise.df, variance)
+
+
+def _against_best(figures: Vector, noise: Noise, best: int) -> Vector:
+    """p of each figure's difference from the best, after Holm's correction over all pairs."""
+    count = len(figures)
+    if count > HOLM_UP_TO:
+        p_values = _p(figures - figures[best], noise.difference_variance(best), noise.df)
+        return np.minimum(1.0, p_values * (count * (count - 1) / 2))
+    rows, columns = np.triu_indices(count, 1)
+    variance = np.array([noise.difference_variance(i) for i in range(count)])[rows, columns]
+    p_values = _p(figures[columns] - figures[rows], variance, noise.df)
+    order = np.argsort(p_values, kind="stable")
+    steps = len(order) - np.arange(len(order))
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p_values[order] * steps))
+    against = np.ones(count)
+    with_best = (rows == best) | (columns == best)
+    against[np.where(rows == best, columns, rows)[with_best]] = adjusted[with_best]
+    return against
+
+
+def _p(difference: Vector, variance: Vector, df: float) -> Vector:
+    """Two-sided t probability of each difference; exact equality cannot be told apart."""
+    error = np.sqrt(np.maximum(variance, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(difference == 0.0, 0.0, np.abs(difference) / error)
+    tail = special.stdtr(df, -t) if np.isfinite(df) else special.ndtr(-t)
+    return np.asarray(2.0 * tail, dtype=float)
+
+
+def _sample_noise(cells: Sequence[Cell]) -> Noise | None:
+    """Variance of each difference of mean validation loss, from the same samples' losses under both."""
+    losses, targets = [], None
+    for cell in cells:
+        run = cell.runs[0]
+        if not run.sample_losses or not run.sample_targets or len(run.sample_losses) < 2:
+            return None
+        if targets is not None and run.sample_targets != targets:
+            return None
+        targets = run.sample_targets
+        losses.append(run.sample_losses)
+    if targets is None or len(losses) < 2 or len({len(row) for row in losses}) > 1:
+        return None
+    weights = np.array(targets, dtype=float) / sum(targets)
+    table = np.array(losses)
+    deviations = weights * (table - (table @ weights)[:, None])
+    gram = deviations @ deviations.T
+    own = np.diag(gram)
+    samples = len(targets)
+    return Noise("samples", samples - 1, samples / (samples - 1) * (own[:, None] + own[None, :] - 2 * gram))

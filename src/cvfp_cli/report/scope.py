@@ -1,0 +1,191 @@
+"""What a section is built from: one family with its fits, and what holds for the whole report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite, log
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.report.groups import Cell, Family, Group
+from cvfp_cli.report.model import Finding, Mark, Value
+from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
+from cvfp_cli.results.reader import Results
+from cvfp_cli.scaling.fits import fit_law
+from cvfp_cli.scaling.result import Estimate, Fit
+
+PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
+PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown
+WINDOW = 4  # sizes in a sliding window of the local exponent
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One family and the laws fitted to each of its groups.
+
+    Attributes:
+        fits: by label and law. unfitted: why a group has no fit of a law.
+        level: confidence level of every interval.
+    """
+
+    family: Family
+    laws: tuple[str, ...]
+    fits: dict[tuple[str, str], Fit]
+    unfitted: dict[tuple[str, str], Finding]
+    level: float
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The family's groups."""
+        return self.family.groups
+
+    def power(self, group: Group) -> Fit | None:
+        """The log-log line of a group."""
+        return self.fits.get((group.label, "power"))
+
+    def alpha(self, group: Group) -> float | None:
+        """The slope of a group's log-log line."""
+        fit = self.power(group)
+        return fit.parameters["alpha"].value if fit else None
+
+    @cached_property
+    def predict_at(self) -> tuple[float, ...]:
+        """Sizes of the prediction table."""
+        if self.family.x == "train_tokens":
+            return PREDICT_TOKENS
+        largest = max(self.family.sizes, default=0)
+        return tuple(factor * largest for factor in PREDICT_SAMPLES)
+
+    @cached_property
+    def measured_to(self) -> float:
+        """The largest size of any group, in the unit that the laws are fitted in."""
+        return max((max(self.family.points(group).x) for group in self.groups if group.cells), default=0.0)
+
+    @cached_property
+    def alpha_noise(self) -> tuple[tuple[Mark, ...], Noise | None]:
+        """Marks of the steepest slopes, group by group."""
+        labels = [group.label for group in self.groups if self.alpha(group) is not None]
+        noise = slope_noise(self.family, labels) if labels else None
+        found = dict(zip(labels, marks([self.alpha_of(label) for label in labels], noise), strict=True))
+        return tuple(found.get(group.label, "") for group in self.groups), noise
+
+    def alpha_of(self, label: str) -> float | None:
+        """The slope of the group with this label."""
+        fit = self.fits.get((label, "power"))
+        return fit.parameters["alpha"].value if fit else None
+
+    def at(self, size: int | None) -> list[tuple[Group, Cell]]:
+        """Groups that have this size, with their cell there."""
+        if size is None:
+            return []
+        return [(group, cell) for group in self.groups if (cell := group.cell(size)) is not None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The whole report's material.
+
+    Attributes:
+        results: what was read, file by file.
+        scopes: one a family. previous: the same of ``--previous``.
+        names: the paths as the user gave them. command: the command line that makes this report.
+    """
+
+    results: tuple[Results, ...]
+    scopes: tuple[Scope, ...]
+    level: float
+    laws: tuple[str, ...]
+    names: tuple[str, ...]
+    command: str
+    previous: tuple[Scope, ...] = ()
+    previous_name: str = ""
+    previous_results: Results | None = None
+    notes: tuple[Finding, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Groups at one size, ranked by a measure, with marks and the noise they rest on."""
+
+    groups: tuple[Group, ...]
+    cells: tuple[Cell, ...]
+    values: tuple[float | None, ...]
+    marks: tuple[Mark, ...]
+    noise: Noise | None
+
+    def mark_of(self, group: Group) -> Mark:
+        """The mark of a group; none if it is not at this size."""
+        return next((mark for item, mark in zip(self.groups, self.marks, strict=True) if item is group), "")
+
+    @property
+    def best(self) -> int | None:
+        """Index of the lowest value."""
+        known = [i for i, value in enumerate(self.values) if value is not None and isfinite(value)]
+        return min(known, key=lambda i: self.values[i] or 0.0) if known else None
+
+    def finding(self, code: str, value_of: Sequence[float | None], **more: object) -> Finding | None:
+        """``code-best``, ``code-tied`` with the others, or ``code-unknown`` where no noise is known."""
+        best = self.best
+        if best is None or sum(value is not None for value in self.values) < 2:
+            return None
+        values = {"config": self.groups[best].label, "value": value_of[best], **more}
+        if self.noise is None:
+            return Finding(f"{code}-unknown", values)
+        if self.marks[best] == "best":
+            return Finding(f"{code}-best", values)
+        others = tuple(
+            group.label
+            for i, (group, mark) in enumerate(zip(self.groups, self.marks, strict=True))
+            if mark == "tied" and i != best
+        )
+        return Finding(
+            f"{code}-tied", {**values, "others": others, "count": len(others), "of": len(self.groups)}
+        )
+
+
+def rank(scope: Scope, size: int | None, measure: str) -> Ranking:
+    """Rank the groups at one size by ``val_ppl``, ``train_ppl``, ``gap``, ``accuracy`` (highest first) or
+    ``iterations``."""
+    pairs = scope.at(size)
+    groups, cells = tuple(group for group, _ in pairs), tuple(cell for _, cell in pairs)
+    raw = [getattr(cell, measure) for cell in cells]
+    if measure == "accuracy":
+        values = tuple(None if value is None else -value for value in raw)
+        noise = accuracy_noise(scope.family, cells)
+        return Ranking(groups, cells, values, marks(values, noise), noise)
+    if measure == "iterations":
+        noise = seed_noise(scope.family, cells, lambda cell: cell.iterations)
+        return Ranking(groups, cells, tuple(raw), marks(raw, noise), noise)
+    logs = tuple(None if value is None or value <= 0 else log(value) for value in raw)
+    if measure == "val_ppl":
+        noise = ppl_noise(scope.family, cells)
+    else:
+        noise = ppl_noise(scope.family, cells, lambda cell: getattr(cell, measure))
+    return Ranking(groups, cells, logs, marks(logs, noise), noise)
+
+
+def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
+    """Fit every law to every group; a group that cannot be fitted keeps the reason."""
+    fits: dict[tuple[str, str], Fit] = {}
+    unfitted: dict[tuple[str, str], Finding] = {}
+    for group in family.groups:
+        for law in laws:
+            if len(group.cells) < 2:
+                values = {"config": group.label, "law": law, "sizes": len(group.cells)}
+                unfitted[group.label, law] = Finding("law-needs-two-sizes", values, "note")
+                continue
+            try:
+                fits[group.label, law] = fit_law(family.points(group), law, level=level)
+            except InputError as problem:
+                unfitted[group.label, law] = Finding(
+                    "law-not-fitted", {"config": group.label, "law": law, "reason": problem.message}, "note"
+                )
+    return Scope(family, tuple(laws), fits, unfitted, level)
+
+
+def estimate(value: Estimate | None, mark: Mark = "") -> Value:
+    """A fitted parameter as a table's value."""
+    if value is None:
+        return Value()
+    return Value(
+        value.value, value.low, value.high, bounded=value.low is not None or value.high is not None, mark=mark
+    )

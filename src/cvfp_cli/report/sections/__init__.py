@@ -1,0 +1,1 @@
+"""One module a section: figures and findings from a scope, in no language."""

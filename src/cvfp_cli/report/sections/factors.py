@@ -1,0 +1,344 @@
+"""Section 8: what each factor does to the perplexity, which figures go together, and the studies' hypotheses.
+
+A configuration is the unit of every comparison of architectures: its ln PPL is averaged over the sizes that all
+configurations share, and the averages are fitted by ln PPL = layers + tokens + context_dim. The residual is then
+what these factors leave unexplained from configuration to configuration (their interaction included), so that
+four sizes of one configuration do not count as four independent configurations.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import atanh, exp, log, log10, sqrt, tanh
+
+import numpy as np
+from scipy import special
+
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
+from cvfp_cli.report.scope import Scope
+from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares
+
+MARGIN = 0.02  # a change of PPL by less than this share counts as none in the hypotheses
+CONFOUNDED = 0.8  # correlation from which a factor and ER cannot be told apart
+FACTORS = ("layers", "tokens", "context_dim")
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The fit of the configurations' mean ln PPL on the factors' levels.
+
+    Attributes:
+        levels: of each factor that varies, ascending.
+        fit: None where the design cannot tell the factors apart or leaves no freedom.
+        configurations, sizes: what it rests on.
+    """
+
+    levels: dict[str, tuple[int, ...]]
+    fit: Regression | None
+    configurations: int
+    sizes: tuple[int, ...]
+
+    def contrast(self, factor: str, low: int, high: int) -> Coefficient | None:
+        """Change of ln PPL from one level of a factor to another."""
+        if self.fit is None:
+            return None
+        weights = [0.0] * len(self.fit.coefficients)
+        for i, coefficient in enumerate(self.fit.coefficients):
+            if coefficient.name == f"{factor}={high}":
+                weights[i] += 1.0
+            if coefficient.name == f"{factor}={low}":
+                weights[i] -= 1.0
+        return self.fit.contrast(weights)
+
+
+def build(scope: Scope) -> tuple[Block, ...] | Finding:
+    """Effects, correlations and hypotheses."""
+    if not any(group.cells for group in scope.groups):
+        return Finding("no-finished-runs", {}, "warning")
+    effects = effects_of(scope)
+    blocks = [*_effects_table(scope, effects), *_correlations(scope)]
+    hypotheses = _hypotheses(scope, effects)
+    if hypotheses:
+        blocks += [
+            Subheading("hypotheses"),
+            Findings((*hypotheses, Finding("hypotheses-margin", {"margin": MARGIN}, "note"))),
+        ]
+    return tuple(blocks) if blocks else Finding("factors-nothing-varies", {}, "note")
+
+
+def effects_of(scope: Scope) -> Effects:
+    """Fit the configurations' mean ln PPL on the factors that vary."""
+    placed = [
+        group for group in scope.groups if group.cells and all(getattr(group, factor) for factor in FACTORS)
+    ]
+    shared = set(scope.family.sizes)
+    for group in placed:
+        shared &= {cell.size for cell in group.cells}
+    sizes = tuple(sorted(shared))
+    levels = {
+        factor: tuple(sorted({getattr(group, factor) for group in placed}))
+        for factor in FACTORS
+        if len({getattr(group, factor) for group in placed}) > 1
+    }
+    if not placed or not sizes or not levels:
+        return Effects(levels, None, len(placed), sizes)
+    names = ["constant"] + [f"{factor}={level}" for factor, found in levels.items() for level in found[1:]]
+    rows, y = [], []
+    for group in placed:
+        logs = [log(cell.val_ppl) for cell in group.cells if cell.size in shared and cell.val_ppl]
+        y.append(sum(logs) / len(logs))
+        rows.append(
+            [1.0]
+            + [
+                float(f"{factor}={getattr(group, factor)}" == name)
+                for name in names[1:]
+                for factor in [name.partition("=")[0]]
+            ]
+        )
+    matrix = np.array(rows)
+    if len(placed) <= len(names) or np.linalg.matrix_rank(matrix) < len(names):
+        return Effects(levels, None, len(placed), sizes)
+    return Effects(levels, least_squares(matrix, y, names=names, level=scope.level), len(placed), sizes)
+
+
+def _effects_table(scope: Scope, effects: Effects) -> list[Block]:
+    rows: list[tuple[Value, ...]] = []
+    for factor, levels in effects.levels.items():
+        for low, high in pairwise(levels):
+            change = effects.contrast(factor, low, high)
+            if change is not None:
+                step = Value(Finding("factor-step", {"from": low, "to": high}))
+                rows.append(
+                    (
+                        Value(factor),
+                        step,
+                        _ratio(change),
+                        Value(change.p_value),
+                        Value(effects.configurations),
+                    )
+                )
+    data = _data_effect(scope)
+    if data is not None:
+        slope, configurations = data
+        double = Value(Finding("factor-doubling"))
+        rows.append(
+            (
+                Value(scope.family.x),
+                double,
+                _scaled_ratio(slope, log(2)),
+                Value(slope.p_value),
+                Value(configurations),
+            )
+        )
+    rank = _rank_effect(scope)
+    if rank is not None:
+        slope, configurations = rank
+        step = Value(Finding("factor-ten-points", {"points": 0.1}))
+        rows.append(
+            (Value("val_er"), step, _scaled_ratio(slope, 0.1), Value(slope.p_value), Value(configurations))
+        )
+    if not rows:
+        return []
+    columns = (
+        Column("factor", "term"),
+        Column("step", "finding"),
+        Column("ppl_change", "change"),
+        Column("p_value", "p"),
+        Column("configurations", "int"),
+    )
+    notes = [Finding("factors-method", {"level": scope.level, "sizes": len(effects.sizes)}, "note")]
+    if effects.levels and effects.fit is None:
+        notes.append(Finding("factors-not-separable", {"factors": tuple(effects.levels)}, "note"))
+    return [Subheading("effects"), Table("factors", columns, tuple(rows), tuple(notes))]
+
+
+def _ratio(change: Coefficient) -> Value:
+    """A change of ln PPL as a share of PPL."""
+    return _scaled_ratio(change, 1.0)
+
+
+def _scaled_ratio(change: Coefficient, factor: float) -> Value:
+    def share(value: float | None) -> float | None:
+        return None if value is None else exp(min(700.0, value * factor)) - 1.0
+
+    ends = sorted(end for end in (share(change.low), share(change.high)) if end is not None)
+    if len(ends) < 2:
+        return Value(share(change.value))
+    return Value(share(change.value), ends[0], ends[1], bounded=True)
+
+
+def _data_effect(scope: Scope) -> tuple[Coefficient, int] | None:
+    """Mean slope of ln PPL over ln n; its interval is over configurations, or the line's own where there is one."""
+    slopes = [(fit.parameters["alpha"]) for group in scope.groups if (fit := scope.power(group)) is not None]
+    values = [estimate.value for estimate in slopes if estimate.value is not None]
+    if not values:
+        return None
+    if len(values) == 1:
+        only = slopes[0]
+        return Coefficient("slope", values[0], None, only.low, only.high, None), 1
+    return least_squares(np.ones((len(values), 1)), values, names=("slope",), level=scope.level)[
+        "slope"
+    ], len(values)
+
+
+def _rank_points(scope: Scope) -> list[tuple[float, float]]:
+    """(validation ER, ln PPL) of every configuration at the largest size."""
+    return [
+        (cell.val_er, log(cell.val_ppl))
+        for _, cell in scope.at(scope.family.largest)
+        if cell.val_er is not None and cell.val_ppl
+    ]
+
+
+def _rank_effect(scope: Scope) -> tuple[Coefficient, int] | None:
+    """Slope of ln PPL over effective rank across configurations, all at the largest size."""
+    points = _rank_points(scope)
+    ranks = np.array([rank for rank, _ in points])
+    if len(points) < 3 or np.ptp(ranks) <= 0:
+        return None
+    matrix = np.column_stack([np.ones(len(points)), ranks])
+    return least_squares(matrix, [y for _, y in points], names=("constant", "rank"), level=scope.level)[
+        "rank"
+    ], len(points)
+
+
+def _correlations(scope: Scope) -> list[Block]:
+    """Each correlation with its two variables named."""
+    size = scope.family.largest
+    here = scope.at(size)
+    pairs: list[tuple[str, str, str, list[tuple[float, float]]]] = []
+    for factor in ("tokens", "layers"):
+        points = [
+            (float(getattr(group, factor)), cell.val_er)
+            for group, cell in here
+            if getattr(group, factor) and cell.val_er is not None
+        ]
+        pairs.append((factor, "val_er", "at-size", points))
+    pairs.append(("log_n", "log_ppl", "within", _within(scope)))
+    pairs.append(("val_er", "log_ppl", "at-size", _rank_points(scope)))
+    rows: list[tuple[Value, ...]] = []
+    for first, second, where, points in pairs:
+        taken = len(scope.family.curves) if where == "within" else 0
+        value = _correlation(points, scope.level, taken)
+        if value is not None:
+            condition = Finding(f"correlation-{where}", {"size": size, "unit": scope.family.size_kind})
+            rows.append((Value(first), Value(second), Value(condition), value, Value(len(points))))
+    if not rows:
+        return []
+    columns = (
+        Column("first_variable", "term"),
+        Column("second_variable", "term"),
+        Column("condition", "finding"),
+        Column("correlation", "correlation"),
+        Column("points", "int"),
+    )
+    notes = (Finding("correlation-method", {"level": scope.level}, "note"),)
+    blocks: list[Block] = [Subheading("correlations"), Table("correlations", columns, tuple(rows), notes)]
+    together = [
+        Finding("rank-confounded", {"factor": row[0].value, "correlation": row[3].value}, "warning")
+        for row in rows
+        if row[0].value in FACTORS and isinstance(row[3].value, float) and abs(row[3].value) >= CONFOUNDED
+    ]
+    return [*blocks, Findings(tuple(together))] if together else blocks
+
+
+def _within(scope: Scope) -> list[tuple[float, float]]:
+    """(ln n, ln PPL) of all cells, each configuration centred on its own means."""
+    points = []
+    for curve in scope.family.curves.values():
+        x, y = np.array(curve.x), np.array(curve.y)
+        points += list(zip((x - x.mean()).tolist(), (y - y.mean()).tolist(), strict=True))
+    return points
+
+
+def _correlation(points: list[tuple[float, float]], level: float, taken: int) -> Value | None:
+    """Pearson's r with Fisher's z interval; ``taken`` means were subtracted from the points before."""
+    if len(points) < 3:
+        return None
+    table = np.array(points)
+    if np.any(np.ptp(table, axis=0) <= 1e-12 * (1 + np.abs(table).max(axis=0))):
+        return None
+    r = float(np.clip(np.corrcoef(table.T)[0, 1], -1.0, 1.0))
+    freedom = len(points) - max(taken - 1, 0) - 3
+    if freedom <= 0 or abs(r) >= 1.0:
+        return Value(r)
+    half = float(special.ndtri(0.5 + level / 2)) / sqrt(freedom)
+    return Value(r, tanh(atanh(r) - half), tanh(atanh(r) + half), bounded=True)
+
+
+def _hypotheses(scope: Scope, effects: Effects) -> list[Finding]:
+    found = []
+    layers, tokens = effects.levels.get("layers"), effects.levels.get("tokens")
+    if layers:
+        found.append(_no_gain("depth", effects, "layers", layers[0], layers[-1]))
+    if tokens and 1 in tokens and 2 in tokens:
+        change = effects.contrast("tokens", 1, 2)
+        found.append(_gain("richer-input", change, {"from": 1, "to": 2}))
+    if tokens and 2 in tokens and 3 in tokens:
+        found.append(_no_gain("third-token", effects, "tokens", 2, 3))
+    rank = _rank_against_data(scope)
+    if rank is not None:
+        found.append(rank)
+    return found
+
+
+def _gain(code: str, change: Coefficient | None, values: dict[str, object]) -> Finding:
+    """Claim: PPL falls. Supported or contradicted only by an interval that lies on one side of 0."""
+    if change is None or change.low is None or change.high is None:
+        return Finding(f"hypothesis-{code}-untested", values)
+    verdict = "supported" if change.high < 0 else "contradicted" if change.low > 0 else "undecided"
+    return Finding(f"hypothesis-{code}-{verdict}", {**values, "change": _ratio(change)})
+
+
+def _no_gain(code: str, effects: Effects, factor: str, low: int, high: int) -> Finding:
+    """Claim: PPL does not fall (by more than the margin)."""
+    values: dict[str, object] = {"from": low, "to": high, "margin": MARGIN}
+    change = effects.contrast(factor, low, high)
+    if change is None or change.low is None or change.high is None:
+        return Finding(f"hypothesis-{code}-untested", values)
+    if change.low > log(1 - MARGIN):
+        verdict = "supported"
+    elif change.high < 0:
+        verdict = "contradicted"
+    else:
+        verdict = "undecided"
+    return Finding(f"hypothesis-{code}-{verdict}", {**values, "change": _ratio(change)})
+
+
+def _rank_against_data(scope: Scope) -> Finding | None:
+    """Claim: over their observed ranges, effective rank changes PPL less than the amount of data does."""
+    data, rank = _data_effect(scope), _rank_effect(scope)
+    sizes = [
+        cell.train_tokens if scope.family.x == "train_tokens" else cell.size for cell in scope.family.cells
+    ]
+    known = [float(size) for size in sizes if size]
+    if data is None or len(set(known)) < 2:
+        return None
+    span = log(max(known) / min(known))
+    slope = data[0]
+    values: dict[str, object] = {
+        "tenfold": log10(max(known) / min(known)),
+        "from": min(known),
+        "to": max(known),
+        "unit": scope.family.x,
+    }
+    values["data_change"] = _scaled_ratio(slope, span)
+    if rank is None:
+        return Finding("hypothesis-rank-untested", values)
+    ranks = [point for point, _ in _rank_points(scope)]
+    width = max(ranks) - min(ranks)
+    values |= {"rank_low": min(ranks), "rank_high": max(ranks), "rank_change": _scaled_ratio(rank[0], width)}
+    by_data, by_rank = _size_of(slope, span), _size_of(rank[0], width)
+    if by_data is None or by_rank is None:
+        return Finding("hypothesis-rank-untested", values)
+    verdict = (
+        "supported" if by_rank[1] < by_data[0] else "contradicted" if by_rank[0] > by_data[1] else "undecided"
+    )
+    return Finding(f"hypothesis-rank-{verdict}", values)
+
+
+def _size_of(slope: Coefficient, span: float) -> tuple[float, float] | None:
+    """Smallest and largest |change of ln PPL| over ``span`` that the slope's interval allows."""
+    if slope.low is None or slope.high is None:
+        return None
+    near, far = sorted((abs(slope.low) * span, abs(slope.high) * span))
+    return (0.0 if slope.low < 0 < slope.high else near), far

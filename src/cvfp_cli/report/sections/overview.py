@@ -1,0 +1,193 @@
+"""Section 1: what was asked, on which grid, data and machine, by which recipe, and what went wrong."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
+from cvfp_cli.report.scope import Context, Scope
+from cvfp_cli.results.schema import Run
+
+FACTORS = ("layers", "tokens", "context_dim", "embed_dim", "token_input", "samples", "seed", "data_seed")
+KNOWN_NOTES = ("converged-inferred", "incomplete", "no-schema", "recovered", "runs-added", "runs-unreadable")
+SHOWN = 200  # characters of one value from a file
+
+
+def build(context: Context) -> tuple[Block, ...]:
+    """The overview of everything that was read."""
+    runs = [run for results in context.results for run in results.runs]
+    blocks: list[Block] = [Findings(_purpose(context, runs)), _grid(runs)]
+    blocks += _described("data", [results.summary.data for results in context.results if results.summary])
+    if not any(block for block in blocks if isinstance(block, Subheading)):
+        blocks.append(Findings((_streams(runs),)))
+    blocks += _environments(context)
+    blocks += _recipes(context)
+    blocks += _failures(runs)
+    notes = (*context.notes, *_reader_notes(context), *_unigram(context.scopes))
+    if notes:
+        blocks += [Subheading("notes"), Findings(notes)]
+    return tuple(blocks)
+
+
+def _purpose(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
+    varied = tuple(
+        factor
+        for factor in ("layers", "tokens", "context_dim", "token_input")
+        if len({getattr(run, factor) for run in runs} - {None}) > 1
+    )
+    purpose = Finding("purpose", {"factors": varied}) if varied else Finding("purpose-size")
+    done = sum(run.status == "done" for run in runs)
+    counts = {
+        "runs": len(runs),
+        "done": done,
+        "configurations": sum(len(scope.groups) for scope in context.scopes),
+        "sizes": len({run.samples if run.samples is not None else run.train_tokens for run in runs}),
+    }
+    found = [purpose, Finding("run-count", counts)]
+    if done < len(runs):
+        found.append(Finding("runs-failed", {"failed": len(runs) - done}, "warning"))
+    if len(context.scopes) > 1:
+        found.append(Finding("several-families", {"count": len(context.scopes)}, "warning"))
+    return tuple(found)
+
+
+def _grid(runs: list[Run]) -> Table:
+    rows: list[tuple[Value, ...]] = []
+    studies = tuple(dict.fromkeys(run.study for run in runs if run.study))
+    if studies:
+        rows.append((Value("study"), Value(", ".join(studies))))
+    for factor in FACTORS:
+        values = {getattr(run, factor) for run in runs} - {None}
+        if values:
+            rows.append((Value(factor), Value(listed(sorted(values)))))
+    for key, unit in (("train_tokens", "train_tokens"), ("val_tokens", "val_tokens")):
+        counts = [getattr(run, key) for run in runs if getattr(run, key)]
+        if counts:
+            rows.append(
+                (Value(unit), Value(Finding("number-range", {"low": min(counts), "high": max(counts)})))
+            )
+    return Table("grid", (Column("factor", "term"), Column("values", "mixed")), tuple(rows))
+
+
+def listed(values: Iterable[object], most: int = 30) -> str:
+    """Values separated by commas; the middle is left out where there are very many."""
+    texts = [str(value) for value in values]
+    if len(texts) > most:
+        texts = [*texts[: most // 2], "…", *texts[-most // 2 :]]
+    return ", ".join(texts)
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Dotted keys and printable values of a nested table; what is empty is left out."""
+    found: list[tuple[str, str]] = []
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found += flat(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            if value:
+                found.append((name, listed(value)[:SHOWN]))
+        elif value not in (None, ""):
+            found.append((name, str(value)[:SHOWN]))
+    return found
+
+
+def _described(key: str, tables: list[dict[str, Any]]) -> list[Block]:
+    """Each distinct table of a file as rows of key and value."""
+    distinct = [table for i, table in enumerate(tables) if table and table not in tables[:i]]
+    if not distinct:
+        return []
+    rows = tuple((Value(name), Value(value)) for table in distinct for name, value in flat(table))
+    return [Subheading(key), Table(key, (Column("key", "term"), Column("value")), rows)]
+
+
+def _streams(runs: list[Run]) -> Finding:
+    fingerprints = tuple(dict.fromkeys(run.data_fingerprint for run in runs if run.data_fingerprint))
+    if fingerprints:
+        return Finding(
+            "data-fingerprints", {"fingerprints": fingerprints, "count": len(fingerprints)}, "note"
+        )
+    return Finding("data-unrecorded", {}, "note")
+
+
+def _environments(context: Context) -> list[Block]:
+    tables = [
+        table for results in context.results if results.summary for table in results.summary.environments
+    ]
+    blocks = _described("environment", [dict(table) for table in tables])
+    if not blocks:
+        return [Findings((Finding("environment-unrecorded", {}, "note"),))]
+    distinct = len([table for i, table in enumerate(tables) if table not in tables[:i]])
+    if distinct > 1:
+        blocks.append(Findings((Finding("environments-several", {"count": distinct}, "warning"),)))
+    return blocks
+
+
+def _recipes(context: Context) -> list[Block]:
+    """The recipe's name and what was set on top of it."""
+    blocks: list[Block] = []
+    for results in context.results:
+        recipe = results.summary.recipe if results.summary else {}
+        name = recipe.get("name")
+        if not name:
+            continue
+        overrides = recipe.get("overrides") or {}
+        if not overrides:
+            blocks.append(Findings((Finding("recipe-unchanged", {"name": str(name)}),)))
+            continue
+        blocks.append(Findings((Finding("recipe-overridden", {"name": str(name), "count": len(overrides)}),)))
+        rows = tuple((Value(key), Value(value)) for key, value in flat(overrides))
+        blocks.append(Table("overrides", (Column("key"), Column("value")), rows))
+    if not blocks:
+        blocks.append(Findings((Finding("recipe-unrecorded", {}, "note"),)))
+    return [Subheading("recipe"), *blocks]
+
+
+def _failures(runs: list[Run]) -> list[Block]:
+    failed = [run for run in runs if run.status != "done"]
+    if not failed:
+        return []
+    rows = tuple(
+        (
+            Value(run.config),
+            Value(run.samples),
+            Value(run.seed),
+            Value(run.status),
+            Value((run.reason or "")[:SHOWN] or None),
+        )
+        for run in failed
+    )
+    columns = (
+        Column("config"),
+        Column("samples", "int"),
+        Column("seed", "plain"),
+        Column("status", "term"),
+        Column("reason"),
+    )
+    return [Subheading("failures"), Table("failures", columns, rows)]
+
+
+def _reader_notes(context: Context) -> list[Finding]:
+    found = []
+    for results, name in zip(context.results, context.names, strict=True):
+        for note in results.notes:
+            values = {"file": name, "message": note.message, "note": note.code}
+            code = f"reader-{note.code}" if note.code in KNOWN_NOTES else "reader-note"
+            found.append(Finding(code, values, note.severity))
+    return found
+
+
+def _unigram(scopes: tuple[Scope, ...]) -> list[Finding]:
+    """Whether every configuration beats the unigram at its largest size; one that does not has learned nothing."""
+    known = [
+        (group.label, group.last.val_ppl, unigram)
+        for scope in scopes
+        for group in scope.groups
+        if group.last and group.last.val_ppl and (unigram := group.last.runs[0].unigram_ppl)
+    ]
+    if not known:
+        return []
+    losers = tuple(label for label, ppl, unigram in known if ppl >= unigram)
+    if losers:
+        return [Finding("unigram-not-beaten", {"configs": losers, "count": len(losers)}, "warning")]
+    worst = max(ppl / unigram for _, ppl, unigram in known)
+    return [Finding("unigram-beaten", {"ratio": worst, "configurations": len(known)})]

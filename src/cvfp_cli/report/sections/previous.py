@@ -1,0 +1,92 @@
+"""The comparison with an earlier study (``--previous``): the same figures side by side, paired where they can be."""
+
+from cvfp_cli.report.comparability import differences
+from cvfp_cli.report.groups import Group
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
+from cvfp_cli.report.scope import Context, Scope, estimate
+from cvfp_cli.report.sections.summary import filled
+from cvfp_cli.results.reader import Results
+from cvfp_cli.scaling.comparison import common_sizes, compare_pairs
+
+
+def build(context: Context) -> tuple[Block, ...]:
+    """A row a configuration of both studies, and each earlier one against the lowest PPL of this study."""
+    assert context.previous_results is not None
+    count = {"file": context.previous_name, "runs": len(context.previous_results.runs)}
+    rows = [_row(scope, group, "no") for scope in context.scopes for group in scope.groups]
+    rows += [_row(scope, group, "yes") for scope in context.previous for group in scope.groups]
+    columns = [
+        Column("config"),
+        Column("previous", "term"),
+        Column("study"),
+        Column("layers", "int"),
+        Column("context_dim", "int"),
+        Column("tokens", "int"),
+        Column("alpha", "alpha"),
+        Column("best_ppl", "ppl"),
+    ]
+    table: Table = filled("previous", columns, rows)
+    blocks: list[Block] = [Findings((Finding("previous-results", count),)), table]
+    items: list[Finding] = []
+    for scope in context.scopes:
+        best = _lowest(scope)
+        for earlier in context.previous:
+            for group in earlier.groups:
+                if best is not None and group.cells:
+                    items += _against(scope, best, earlier, group, context)
+    warned = [item for item in items if item.severity == "warning"]
+    told = [item for item in items if item.severity != "warning"]
+    if items:
+        blocks.append(Findings((*warned, *told)))
+    return tuple(blocks)
+
+
+def _row(scope: Scope, group: Group, previous: str) -> dict[str, Value]:
+    fit = scope.power(group)
+    best = min((cell.val_ppl for cell in group.cells if cell.val_ppl), default=None)
+    return {
+        "config": Value(group.label),
+        "previous": Value(previous),
+        "study": Value(group.study or None),
+        "layers": Value(group.layers),
+        "context_dim": Value(group.context_dim),
+        "tokens": Value(group.tokens),
+        "alpha": estimate(fit.parameters["alpha"] if fit else None),
+        "best_ppl": Value(best),
+    }
+
+
+def _lowest(scope: Scope) -> Group | None:
+    """The configuration with the lowest PPL at the largest size."""
+    here = [(cell.val_ppl, group) for group, cell in scope.at(scope.family.largest) if cell.val_ppl]
+    return min(here, key=lambda item: item[0])[1] if here else None
+
+
+def _against(scope: Scope, group: Group, earlier: Scope, other: Group, context: Context) -> list[Finding]:
+    """One earlier configuration against one of this study, over the sizes that both have."""
+    files: dict[str, Results] = {group.label: _file_of(group, context)}
+    if context.previous_results is not None:
+        files[other.label] = context.previous_results
+    warnings = list(differences(other, group, files))
+    first, second = earlier.family.curves[other.label], scope.family.curves[group.label]
+    names: dict[str, object] = {"config": group.label, "previous": other.label}
+    if any(warning.code in ("data-differ", "tokenizer-differ", "validation-differ") for warning in warnings):
+        return warnings
+    sizes = common_sizes(first, second)
+    if not sizes:
+        return [*warnings, Finding("previous-no-common-size", names)]
+    ratio = compare_pairs([first, second], level=scope.level)[0].ratio
+    low, high = (None if end is None else end - 1 for end in (ratio.low, ratio.high))
+    change = Value(ratio.value - 1, low, high, bounded=ratio.low is not None)
+    verdict = "undecided"
+    if ratio.low is not None and ratio.high is not None:
+        verdict = "lower" if ratio.high < 1 else "higher" if ratio.low > 1 else "undecided"
+    return [*warnings, Finding(f"previous-{verdict}", {**names, "change": change, "sizes": len(sizes)})]
+
+
+def _file_of(group: Group, context: Context) -> Results:
+    """The file that a group's runs came from."""
+    for results in context.results:
+        if any(run is group.runs[0] for run in results.runs):
+            return results
+    return context.results[0]

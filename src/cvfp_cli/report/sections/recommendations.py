@@ -1,0 +1,222 @@
+"""Section 9: what to use for which purpose, only where the noise allows a choice; otherwise what would decide it."""
+
+from collections.abc import Callable, Sequence
+from math import exp, log
+
+from cvfp_cli.report.groups import Cell, Group
+from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
+from cvfp_cli.report.noise import Noise, marks
+from cvfp_cli.report.scope import Ranking, Scope, rank
+from cvfp_cli.scaling.comparison import Curve, compare_pairs, holm
+
+LARGE = 10  # "large data" is this many times the largest measured size
+MOST_CONFIGS = 60  # configurations whose lines are compared pair by pair at large data
+
+
+def build(scope: Scope) -> tuple[Block, ...] | Finding:
+    """A recommendation a purpose, and what costs buy."""
+    compared = [group for group in scope.groups if group.cells]
+    if len(compared) < 2:
+        return Finding("recommendations-one-configuration", {"configurations": len(compared)}, "note")
+    small = rank(scope, scope.family.smallest, "val_ppl")
+    large = rank(scope, scope.family.largest, "val_ppl")
+    verdicts = [
+        ("data-efficiency", _efficiency(scope)),
+        ("absolute-performance", _by_ppl(scope, large, scope.family.largest)),
+        ("small-data", _by_ppl(scope, small, scope.family.smallest)),
+        ("large-data", _large_data(scope)),
+        ("balance", _balance(scope, small, large)),
+        ("default", _default(scope, large)),
+    ]
+    rows = tuple((Value(purpose), Value(verdict)) for purpose, verdict in verdicts)
+    columns = (Column("purpose", "term"), Column("recommendation", "finding"))
+    notes = (Finding("recommendations-rule", {"level": scope.level}, "note"),)
+    blocks: list[Block] = [Table("recommendations", columns, rows, notes)]
+    blocks += _costs(scope, large)
+    return tuple(blocks)
+
+
+def _decide(code: str, ranking: Ranking, shown: Sequence[float | None], **more: object) -> Finding:
+    """Recommend the one best beyond the noise; otherwise say among which ones the data do not decide."""
+    best = ranking.best
+    if best is None:
+        return Finding(f"undecided-{code}-absent", more)
+    values = {"config": ranking.groups[best].label, "value": shown[best], **more}
+    if len(ranking.groups) < 2 or ranking.noise is None:
+        return Finding(f"undecided-{code}-noise", values)
+    if ranking.marks[best] == "best":
+        return Finding(f"recommend-{code}", values)
+    tied = _tied(ranking)
+    return Finding(
+        f"undecided-{code}-tied", {**values, "tied": tied, "count": len(tied), "of": len(ranking.groups)}
+    )
+
+
+def _tied(ranking: Ranking) -> tuple[str, ...]:
+    """Labels of all that cannot be told from the best."""
+    return tuple(group.label for group, mark in zip(ranking.groups, ranking.marks, strict=True) if mark)
+
+
+def _efficiency(scope: Scope) -> Finding:
+    known = [(group, alpha) for group in scope.groups if (alpha := scope.alpha(group)) is not None]
+    alpha_marks, noise = scope.alpha_noise
+    by_label = dict(zip((group.label for group in scope.groups), alpha_marks, strict=True))
+    ranking = Ranking(
+        tuple(group for group, _ in known),
+        (),
+        tuple(alpha for _, alpha in known),
+        tuple(by_label[group.label] for group, _ in known),
+        noise,
+    )
+    return _decide("alpha", ranking, ranking.values)
+
+
+def _by_ppl(scope: Scope, ranking: Ranking, size: int | None) -> Finding:
+    shown = [cell.val_ppl for cell in ranking.cells]
+    return _decide("ppl", ranking, shown, size=size, unit=scope.family.size_kind)
+
+
+def _large_data(scope: Scope) -> Finding:
+    """The lowest line at ten times the largest size, if every other line lies above it beyond the noise there."""
+    labels = [group.label for group in scope.groups if scope.alpha(group) is not None]
+    curves = [scope.family.curves[label] for label in labels]
+    n = LARGE * scope.measured_to
+    values: dict[str, object] = {"n": n, "unit": scope.family.x, "times": LARGE}
+    if len(curves) < 2:
+        return Finding("undecided-large-absent", values)
+    predicted = [_line_at(scope, label, n) for label in labels]
+    best = min(range(len(labels)), key=lambda i: predicted[i])
+    values |= {"config": labels[best], "value": exp(predicted[best])}
+    joint = scope.family.joint
+    if joint is None or joint.variance is None or joint.df <= 0 or len(curves) > MOST_CONFIGS:
+        return Finding("undecided-large-noise", values)
+    tied = [labels[best], *_not_above(curves, best, n, scope)]
+    if len(tied) == 1:
+        return Finding("recommend-large", values)
+    return Finding(
+        "undecided-large-tied", {**values, "tied": tuple(tied), "count": len(tied), "of": len(labels)}
+    )
+
+
+def _line_at(scope: Scope, label: str, n: float) -> float:
+    fit = scope.fits[label, "power"]
+    a, alpha = fit.parameters["A"].value, fit.parameters["alpha"].value
+    return log(a or 1.0) + (alpha or 0.0) * log(n)
+
+
+def _not_above(curves: Sequence[Curve], best: int, n: float, scope: Scope) -> list[str]:
+    """Labels whose line cannot be told from the best one's at ``n``, after Holm over all pairs."""
+    pairs = compare_pairs(curves, scope.family.joint, level=scope.level)
+    ratios = [pair.line.ratio(n, scope.level) if pair.line else None for pair in pairs]
+    adjusted = holm([ratio.p_value if ratio else None for ratio in ratios])
+    name = curves[best].label
+    close = []
+    for pair, p_value in zip(pairs, adjusted, strict=True):
+        if name in (pair.first, pair.second) and (p_value is None or p_value >= 1 - scope.level):
+            close.append(pair.second if pair.first == name else pair.first)
+    return close
+
+
+def _balance(scope: Scope, small: Ranking, large: Ranking) -> Finding:
+    """Among the best at the smallest size and at the largest alike."""
+    sizes = {"small": scope.family.smallest, "large": scope.family.largest, "unit": scope.family.size_kind}
+    if scope.family.smallest == scope.family.largest:
+        return Finding("undecided-balance-absent", sizes)
+    if small.noise is None or large.noise is None:
+        return Finding("undecided-balance-noise", sizes)
+    both = tuple(label for label in _tied(small) if label in _tied(large))
+    if len(both) == 1:
+        return Finding("recommend-balance", {**sizes, "config": both[0]})
+    if not both:
+        return Finding("undecided-balance-none", sizes)
+    return Finding("undecided-balance-tied", {**sizes, "tied": both, "count": len(both)})
+
+
+def _default(scope: Scope, large: Ranking) -> Finding:
+    """The fewest parameters among those that cannot be told from the lowest PPL."""
+    size = {"size": scope.family.largest, "unit": scope.family.size_kind}
+    if large.noise is None:
+        return Finding("undecided-default-noise", size)
+    names = _tied(large)
+    known = [(group.block_parameters, group) for group in large.groups if group.label in names]
+    if not known or any(parameters is None for parameters, _ in known):
+        return Finding("undecided-default-absent", {**size, "tied": names, "count": len(names)})
+    parameters, group = min(known, key=lambda item: (item[0] or 0, item[1].label))
+    ppl = next(cell.val_ppl for item, cell in zip(large.groups, large.cells, strict=True) if item is group)
+    return Finding(
+        "recommend-default",
+        {**size, "config": group.label, "parameters": parameters, "ppl": ppl, "count": len(names)},
+    )
+
+
+def _costs(scope: Scope, ranking: Ranking) -> list[Block]:
+    """PPL against parameters and against seconds: who is on the Pareto front, and which steps are beyond the noise."""
+    blocks: list[Block] = []
+    costs: tuple[tuple[str, str, Callable[[Group, Cell], float | None]], ...] = (
+        ("parameters", "million", lambda group, _: group.block_parameters),
+        ("seconds", "seconds", lambda _, cell: cell.seconds),
+    )
+    here: dict[str, object] = {"size": scope.family.largest, "unit": scope.family.size_kind}
+    for key, kind, cost in costs:
+        pairs = list(zip(ranking.groups, ranking.cells, strict=True))
+        known = [
+            (float(price), cell.val_ppl, group, i)
+            for i, (group, cell) in enumerate(pairs)
+            if (price := cost(group, cell)) is not None and cell.val_ppl
+        ]
+        if len(known) < 2:
+            blocks.append(Findings((Finding("cost-unknown", {"cost": key}, "note"),)))
+            continue
+        front = _pareto(known)
+        rows: list[tuple[Value, ...]] = []
+        for position, (price, ppl, group, i) in enumerate(front):
+            step = "first" if position == 0 else _beyond(ranking, front[position - 1][3], i, scope.level)
+            rows.append((Value(group.label), Value(price), Value(ppl), Value(step)))
+        columns = (
+            Column("config"),
+            Column(f"cost_{key}", kind),
+            Column("val_ppl", "ppl"),
+            Column("beyond_noise", "term"),
+        )
+        blocks.append(Subheading(f"pareto-{key}", here))
+        blocks.append(Table(f"pareto-{key}", columns, tuple(rows), (Finding("pareto-rule", {}, "note"),)))
+        blocks.append(
+            Chart(
+                f"cost-{key}",
+                "dots",
+                tuple(Series(group.label, ((price, ppl),)) for price, ppl, group, _ in known),
+                kind,
+                "ppl",
+                log_x=True,
+                log_y=True,
+                values=here,
+            )
+        )
+    return blocks
+
+
+Priced = tuple[float, float, Group, int]
+
+
+def _pareto(known: Sequence[Priced]) -> list[Priced]:
+    """Those to which nothing that costs no more is at least as good, cheapest first."""
+    front: list[Priced] = []
+    for item in sorted(known, key=lambda entry: (entry[0], entry[1], entry[2].label)):
+        if not front or item[1] < front[-1][1]:
+            front.append(item)
+    return front
+
+
+def _beyond(ranking: Ranking, cheaper: int, dearer: int, level: float) -> str:
+    """Whether a step along the front lowers PPL beyond the noise: ``yes``, ``no`` or ``unknown``."""
+    if ranking.noise is None:
+        return "unknown"
+    noise = ranking.noise
+    both = [cheaper, dearer]
+    variance = noise.variance[[[i] for i in both], both] if noise.variance.ndim == 2 else noise.variance[both]
+    two = marks(
+        [ranking.values[cheaper], ranking.values[dearer]],
+        Noise(noise.method, noise.df, variance),
+        level=level,
+    )
+    return "yes" if two[1] == "best" else "no"

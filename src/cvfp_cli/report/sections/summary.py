@@ -1,0 +1,135 @@
+"""Section 2: a row a configuration, and which of them is best as far as the noise allows."""
+
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
+from cvfp_cli.report.noise import Noise, noise_finding
+from cvfp_cli.report.scope import Ranking, Scope, estimate, rank
+
+
+def build(scope: Scope) -> tuple[Block, ...] | Finding:
+    """The summary table and its findings."""
+    groups = scope.groups
+    if not any(group.cells for group in groups):
+        return Finding("no-finished-runs", {}, "warning")
+    largest = scope.family.largest
+    ppl, accuracy = rank(scope, largest, "val_ppl"), rank(scope, largest, "accuracy")
+    alpha_marks, alpha_noise = scope.alpha_noise
+    columns = [Column("config"), Column("layers", "int"), Column("tokens", "int")]
+    if scope.family.varies("context_dim"):
+        columns.append(Column("context_dim", "int"))
+    columns += [Column("alpha", "alpha"), Column("A", "scientific"), Column("r_squared", "r2")]
+    columns += [Column("best_ppl", "ppl"), Column("best_accuracy", "share")]
+    columns += [Column("phase1_parameters", "million"), Column("phase2_parameters", "million")]
+    columns.append(Column("val_effective_rank", "share"))
+    rows = []
+    for group, alpha_mark in zip(groups, alpha_marks, strict=True):
+        fit = scope.power(group)
+        best = min(group.cells, key=lambda cell: cell.val_ppl or 0.0, default=None)
+        accuracies = [cell for cell in group.cells if cell.accuracy is not None]
+        most = max(accuracies, key=lambda cell: cell.accuracy or 0.0, default=None)
+        figures = {
+            "config": Value(group.label),
+            "layers": Value(group.layers),
+            "tokens": Value(group.tokens),
+            "context_dim": Value(group.context_dim),
+            "alpha": estimate(fit.parameters["alpha"] if fit else None, alpha_mark),
+            "A": estimate(fit.parameters["A"] if fit else None),
+            "r_squared": Value(fit.r_squared if fit else None),
+            "best_ppl": Value(
+                best.val_ppl if best else None,
+                mark=_mark_at(ppl, group, best.size if best else None, largest),
+            ),
+            "best_accuracy": Value(
+                most.accuracy if most else None,
+                mark=_mark_at(accuracy, group, most.size if most else None, largest),
+            ),
+            "phase1_parameters": Value(group.context_parameters),
+            "phase2_parameters": Value(group.token_parameters),
+            "val_effective_rank": Value(group.last.val_er if group.last else None),
+        }
+        rows.append(figures)
+    table = filled("summary", columns, rows)
+    present = {column.key for column in table.columns}
+    notes = [
+        _absent(key)
+        for key in ("best_accuracy", "phase1_parameters", "val_effective_rank")
+        if key not in present
+    ]
+    if scope.fits:
+        notes.insert(0, Finding("alpha-interval-method", {"level": scope.level}, "note"))
+    noises: list[tuple[str, Noise | None]] = []
+    if len(groups) > 1:
+        noises = [("alpha", alpha_noise), ("best_ppl", ppl.noise), ("best_accuracy", accuracy.noise)]
+    notes += [noise_finding(key, noise) for key, noise in noises if key in present]
+    if len(groups) > 1 and "val_effective_rank" in present and not scope.family.replicated:
+        notes.append(noise_finding("val_effective_rank", None))
+    if len(groups) > 1 and any(mark_of(row) for row in table.rows):
+        notes.append(Finding("marks-legend", {"level": scope.level}, "note"))
+    if any(len(cell.runs) > 1 for cell in scope.family.cells):
+        notes.append(Finding("means-over-seeds", {}, "note"))
+    blocks: list[Block] = [Table(table.key, table.columns, table.rows, tuple(notes))]
+    found = [_steepest(scope, alpha_marks, alpha_noise), *_bests(scope, ppl, accuracy), *_unfitted(scope)]
+    items = tuple(finding for finding in found if finding is not None)
+    if items:
+        blocks.append(Findings(items))
+    return tuple(blocks)
+
+
+def mark_of(row: tuple[Value, ...]) -> bool:
+    """Whether any figure of a row carries a mark."""
+    return any(value.mark for value in row)
+
+
+def filled(key: str, columns: list[Column], rows: list[dict[str, Value]]) -> Table:
+    """A table of the columns that hold anything; the first always stays."""
+    kept = [
+        column
+        for i, column in enumerate(columns)
+        if i == 0 or any(row[column.key].value is not None for row in rows)
+    ]
+    return Table(key, tuple(kept), tuple(tuple(row[column.key] for column in kept) for row in rows))
+
+
+def _mark_at(ranking: Ranking, group: object, size: int | None, largest: int | None) -> Mark:
+    """The mark of a group's best figure, which counts only where it was reached at the size compared."""
+    return (
+        ""
+        if size != largest
+        else next(
+            (mark for item, mark in zip(ranking.groups, ranking.marks, strict=True) if item is group), ""
+        )
+    )
+
+
+def _absent(key: str) -> Finding:
+    return Finding("column-absent", {"column": key}, "note")
+
+
+def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: Noise | None) -> Finding | None:
+    known = [
+        (alpha, group, mark)
+        for group, mark in zip(scope.groups, marks, strict=True)
+        if (alpha := scope.alpha(group)) is not None
+    ]
+    if len(known) < 2:
+        return None
+    alpha, best, mark = min(known, key=lambda item: item[0])
+    values = {"config": best.label, "value": alpha}
+    if noise is None:
+        return Finding("steepest-unknown", values)
+    if mark == "best":
+        return Finding("steepest-best", values)
+    others = tuple(group.label for _, group, other in known if other == "tied" and group is not best)
+    return Finding("steepest-tied", {**values, "others": others, "count": len(others), "of": len(known)})
+
+
+def _bests(scope: Scope, ppl: Ranking, accuracy: Ranking) -> list[Finding | None]:
+    size = {"size": scope.family.largest, "unit": scope.family.size_kind}
+    shown = [cell.accuracy for cell in accuracy.cells]
+    return [
+        ppl.finding("lowest-ppl", [cell.val_ppl for cell in ppl.cells], **size),
+        accuracy.finding("highest-accuracy", shown, **size),
+    ]
+
+
+def _unfitted(scope: Scope) -> list[Finding]:
+    return [finding for (_, law), finding in scope.unfitted.items() if law == "power"]

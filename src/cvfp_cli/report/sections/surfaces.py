@@ -1,0 +1,220 @@
+"""Section 4: means of alpha and A by layers and by tokens, and their surfaces by least squares."""
+
+from collections.abc import Callable, Sequence
+from math import log
+from statistics import fmean
+
+import numpy as np
+
+from cvfp_cli.report.groups import Group
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
+from cvfp_cli.report.scope import Scope
+from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares, t_quantile
+
+Term = tuple[str, Callable[[float, float], float]]
+
+
+def build(scope: Scope) -> tuple[Block, ...] | Finding:
+    """Tables of means, the surfaces with their coefficients, and how far A may be trusted."""
+    fitted = [
+        (group, fit.parameters["alpha"].value, fit.parameters["A"].value)
+        for group in scope.groups
+        if group.layers and group.tokens and (fit := scope.power(group)) is not None
+    ]
+    known = [(group, alpha, a) for group, alpha, a in fitted if alpha is not None and a is not None]
+    if len(known) < 2:
+        return Finding("surfaces-too-few", {"configurations": len(known)}, "note")
+    factors = [name for name in ("layers", "tokens") if len({getattr(g, name) for g, _, _ in known}) > 1]
+    if not factors:
+        return Finding("surfaces-no-grid", {}, "note")
+    blocks: list[Block] = [_means(name, known, scope.level) for name in factors]
+    order = [finding for name in factors if (finding := _extreme_mean(name, known)) is not None]
+    blocks.append(Findings(tuple(order)))
+    rows: list[tuple[Value, ...]] = []
+    findings: list[Finding] = []
+    for measure, over, terms in _surfaces(known, factors):
+        surface = _fit(measure, terms, known, scope.level)
+        if surface is None:
+            findings.append(Finding("surface-no-freedom", {"measure": measure, "over": over}, "note"))
+            continue
+        rows += _rows(f"{'α' if measure == 'alpha' else 'A'}({', '.join(over)})", surface)
+        findings += _describe(measure, surface)
+    if rows:
+        columns = (
+            Column("surface"),
+            Column("coefficient", "term"),
+            Column("estimate", "coefficient"),
+            Column("standard_error", "coefficient_size"),
+            Column("p_value", "p"),
+            Column("differs_from_zero", "term"),
+        )
+        notes = (Finding("surface-method", {"level": scope.level, "configurations": len(known)}, "note"),)
+        blocks.append(Table("surfaces", columns, tuple(rows), notes))
+    findings.append(_a_and_alpha(known, scope))
+    blocks.append(Findings(tuple(findings)))
+    return tuple(blocks)
+
+
+Known = Sequence[tuple[Group, float, float]]
+
+
+def _means(factor: str, known: Known, level: float) -> Table:
+    rows = []
+    for value in sorted({getattr(group, factor) for group, _, _ in known}):
+        members = [(alpha, a) for group, alpha, a in known if getattr(group, factor) == value]
+        rows.append(
+            (
+                Value(value),
+                Value(len(members)),
+                _mean([alpha for alpha, _ in members], level),
+                Value(fmean(a for _, a in members)),
+                Value(min(a for _, a in members)),
+                Value(max(a for _, a in members)),
+            )
+        )
+    columns = (
+        Column(factor, "int"),
+        Column("configurations", "int"),
+        Column("mean_alpha", "alpha3"),
+        Column("mean_A", "scientific"),
+        Column("lowest_A", "scientific"),
+        Column("highest_A", "scientific"),
+    )
+    return Table(
+        f"means-by-{factor}",
+        columns,
+        tuple(rows),
+        (Finding("means-interval-method", {"level": level}, "note"),),
+    )
+
+
+def _mean(values: list[float], level: float) -> Value:
+    """A mean over configurations with its t interval; one configuration has none."""
+    centre = fmean(values)
+    if len(values) < 2:
+        return Value(centre)
+    half = t_quantile(level, len(values) - 1) * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return Value(centre, centre - half, centre + half, bounded=True)
+
+
+def _extreme_mean(factor: str, known: Known) -> Finding | None:
+    """Which level has the steepest mean alpha, as a description and no more."""
+    levels = sorted({getattr(group, factor) for group, _, _ in known})
+    means = {
+        level: fmean(alpha for group, alpha, _ in known if getattr(group, factor) == level)
+        for level in levels
+    }
+    steepest, flattest = min(levels, key=means.__getitem__), max(levels, key=means.__getitem__)
+    return Finding(
+        "steepest-mean",
+        {
+            "factor": factor,
+            "level": steepest,
+            "value": means[steepest],
+            "flattest": flattest,
+            "flattest_value": means[flattest],
+        },
+    )
+
+
+def _surfaces(known: Known, factors: list[str]) -> list[tuple[str, tuple[str, ...], tuple[Term, ...]]]:
+    """The studies' forms: squares about the middle level for alpha, distances from it for A."""
+    squares: list[Term] = []
+    distances: list[Term] = []
+    for factor in factors:
+        levels = sorted({float(getattr(group, factor)) for group, _, _ in known})
+        middle = levels[len(levels) // 2] if len(levels) % 2 else (levels[0] + levels[-1]) / 2
+        index = 0 if factor == "layers" else 1
+        if len(levels) == 2:
+            line: Term = (f"({factor} - {levels[0]:g})", _shift(index, levels[0]))
+            squares.append(line)
+            distances.append(line)
+        else:
+            squares.append((f"({factor} - {middle:g})²", _square(index, middle)))
+            distances.append((f"|{factor} - {middle:g}|", _distance(index, middle)))
+    surfaces = [("alpha", tuple(factors), tuple(squares))]
+    surfaces += [("A", (factor,), (term,)) for factor, term in zip(factors, distances, strict=True)]
+    if len(factors) > 1:
+        surfaces.append(("A", tuple(factors), tuple(distances)))
+    return surfaces
+
+
+def _shift(index: int, origin: float) -> Callable[[float, float], float]:
+    return lambda *at: at[index] - origin
+
+
+def _square(index: int, middle: float) -> Callable[[float, float], float]:
+    return lambda *at: (at[index] - middle) ** 2
+
+
+def _distance(index: int, middle: float) -> Callable[[float, float], float]:
+    return lambda *at: abs(at[index] - middle)
+
+
+def _fit(measure: str, terms: tuple[Term, ...], known: Known, level: float) -> Regression | None:
+    if len(known) <= len(terms) + 1:
+        return None
+    columns = [
+        [1.0, *(term(float(g.layers or 0), float(g.tokens or 0)) for _, term in terms)] for g, _, _ in known
+    ]
+    matrix = np.array(columns)
+    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
+        return None
+    y = [alpha if measure == "alpha" else a for _, alpha, a in known]
+    return least_squares(matrix, y, names=("constant", *(name for name, _ in terms)), level=level)
+
+
+def _bounded(coefficient: Coefficient) -> Value:
+    return Value(coefficient.value, coefficient.low, coefficient.high, bounded=coefficient.low is not None)
+
+
+def _rows(surface: str, fit: Regression) -> list[tuple[Value, ...]]:
+    rows: list[tuple[Value, ...]] = []
+    for coefficient in fit.coefficients:
+        constant = coefficient.name == "constant"
+        rows.append(
+            (
+                Value(surface),
+                Value(coefficient.name),
+                _bounded(coefficient),
+                Value(coefficient.se),
+                Value(None if constant else coefficient.p_value),
+                Value(None if constant else _differs(coefficient, fit.level)),
+            )
+        )
+    return rows
+
+
+def _differs(coefficient: Coefficient, level: float) -> str:
+    if coefficient.p_value is None:
+        return "unknown"
+    return "yes" if coefficient.p_value < 1 - level else "no"
+
+
+def _describe(measure: str, fit: Regression) -> list[Finding]:
+    """The surface as a formula, and whether anything in it differs from 0."""
+    slopes = [coefficient for coefficient in fit.coefficients if coefficient.name != "constant"]
+    constant = fit["constant"].value
+    differing = tuple(c.name for c in slopes if _differs(c, fit.level) == "yes")
+    known = all(coefficient.p_value is not None for coefficient in slopes)
+    verdict = "some-differ" if differing else "none-differs" if known else "unknown"
+    relative = measure == "A" and constant != 0
+    values = {
+        "constant": constant,
+        "terms": tuple((c.name, c.value / constant if relative else c.value) for c in slopes),
+        "r_squared": fit.r_squared,
+        "differing": differing,
+        "level": fit.level,
+    }
+    return [Finding(f"surface-{measure}-{verdict}", values)]
+
+
+def _a_and_alpha(known: Known, scope: Scope) -> Finding:
+    """A and alpha are one figure seen twice: say how closely they go together, and where A lies."""
+    smallest = min(min(scope.family.points(group).x) for group, _, _ in known)
+    values: dict[str, object] = {"smallest": float(smallest), "unit": scope.family.x}
+    logs = [(log(a), alpha) for _, alpha, a in known if a > 0]
+    if len(logs) > 2 and np.all(np.ptp(np.array(logs), axis=0) > 0):
+        correlation = float(np.corrcoef(np.array(logs).T)[0, 1])
+        return Finding("A-follows-alpha", {**values, "correlation": correlation, "configurations": len(logs)})
+    return Finding("A-is-extrapolated", values)

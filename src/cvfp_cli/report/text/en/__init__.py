@@ -1,0 +1,17 @@
+"""The English catalogue."""
+
+from cvfp_cli.report.text.en.checks import CHECKS
+from cvfp_cli.report.text.en.figures import FIGURES
+from cvfp_cli.report.text.en.judgements import JUDGEMENTS
+from cvfp_cli.report.text.en.labels import LABELS
+from cvfp_cli.report.text.language import Language
+
+LANGUAGE = Language(
+    code="en",
+    labels=LABELS,
+    findings={**FIGURES, **JUDGEMENTS, **CHECKS},
+    joiner=", ",
+    last_joiner=" and ",
+    more="{count} more",
+    open_end="open",
+)

@@ -1,0 +1,17 @@
+"""The Japanese catalogue."""
+
+from cvfp_cli.report.text.ja.checks import CHECKS
+from cvfp_cli.report.text.ja.figures import FIGURES
+from cvfp_cli.report.text.ja.judgements import JUDGEMENTS
+from cvfp_cli.report.text.ja.labels import LABELS
+from cvfp_cli.report.text.language import Language
+
+LANGUAGE = Language(
+    code="ja",
+    labels=LABELS,
+    findings={**FIGURES, **JUDGEMENTS, **CHECKS},
+    joiner="、",
+    last_joiner="、",
+    more="ほか{count}件",
+    open_end="限りなし",
+)
