@@ -213,9 +213,6 @@ def _contradictions(recipe: Recipe) -> list[str]:
         )
     if head.weights == "untied" and head.table == "trained":
         problems.append("head.table is the copy of a tied table: an untied head is always trained")
-    largest = max(recipe.data.samples)
-    if any(size > largest for size in recipe.runs.samples):
-        problems.append(f"runs.samples goes beyond the largest of data.samples ({largest})")
     return problems
 
 

@@ -61,8 +61,8 @@ class RunsConfig:
     """Which runs of each configuration are made.
 
     Attributes:
-        samples: a part of ``data.samples`` to run now; ``data.samples`` stays the study's list, since it decides
-            what a ``bpe:N`` tokenizer is trained on and where ``after-largest:N`` begins.
+        samples: sizes to run instead of ``data.samples``; that stays the study's list, since it decides what a
+            ``bpe:N`` tokenizer is trained on and where ``after-largest:N`` begins.
     """
 
     seeds: tuple[int, ...] = field(
@@ -72,7 +72,7 @@ class RunsConfig:
         default=(), metadata={"doc": "which samples train, drawn by seed (empty: the first n)", "min": 0}
     )
     samples: tuple[int, ...] = field(
-        default=(), metadata={"doc": "sizes to run out of data.samples (empty: all)", "min": 1}
+        default=(), metadata={"doc": "training sizes to run now (empty: data.samples)", "min": 1}
     )
 
 
