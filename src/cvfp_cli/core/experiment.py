@@ -177,8 +177,8 @@ class _Run:
             fixed,
             predicted,
             traces,
-            train_rank,
-            val_rank,
+            train_rank.result(),
+            val_rank.result(),
             (kept["phase1_seconds"], seconds_contexts, seconds2),
         )
         weights = {f"context.{key}": value for key, value in self.context_block.state_dict().items()}

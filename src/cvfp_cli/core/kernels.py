@@ -132,7 +132,7 @@ class _AddNorm(torch.autograd.Function):
     def forward(ctx: Any, kept: Tensor, z: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         kept, z = kept.contiguous(), z.contiguous()
         rows, width = z.shape
-        y = torch.empty(z.shape, dtype=weight.dtype, device=z.device)
+        y = torch.empty_like(z)
         means = torch.empty(rows, dtype=torch.float32, device=z.device)
         scales = torch.empty_like(means)
         block = triton.next_power_of_2(width)
@@ -168,7 +168,7 @@ class _AddNorm(torch.autograd.Function):
 
 
 def add_norm(kept: Tensor, z: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """LayerNorm(kept + relu(z)) over the last dimension: (n, d), (n, d) -> (n, d) in the weight's dtype."""
+    """LayerNorm(kept + relu(z)) over the last dimension: (n, d), (n, d) -> (n, d) in z's dtype."""
     y: Tensor = _AddNorm.apply(  # type: ignore[no-untyped-call]
         kept, z, weight, bias, eps
     )

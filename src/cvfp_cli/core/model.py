@@ -81,7 +81,7 @@ class ContextLayer(nn.Module):
         by_place = weight.view(len(weight), tokens, -1).permute(1, 2, 0)  # (K, E, d)
         table = types @ by_place
         bias = F.pad(self.linear.bias.expand(1, 1, -1), (0, 0, 0, 0, tokens - 1, 0))
-        return table + bias
+        return table + bias.to(table.dtype)
 
     def forward(self, u: Tensor, token_part: Tensor | None, window: Tensor | None) -> Tensor:
         """(n, width_in) and, if this layer reads tokens, their part (n, d) or windows (n, K·E) -> (n, d)."""

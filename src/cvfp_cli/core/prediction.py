@@ -22,7 +22,6 @@ from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, Epoch, Progress
 
-
 # A graph is captured after this many eager steps, and only for streams with this many batches an epoch: capturing
 # costs about as much as twenty steps save.
 STEPS_BEFORE_GRAPH = 3
@@ -93,7 +92,8 @@ class _GraphedStep:
     """A step captured once and replayed on new inputs of the same shape."""
 
     def __init__(self, step: Callable[[Batch], Tensor], inputs: Batch) -> None:
-        self._inputs = tuple(tensor.clone() for tensor in inputs)
+        contexts, window_types, targets = inputs
+        self._inputs = (contexts.clone(), window_types.clone(), targets.clone())
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._loss = step(self._inputs)

@@ -40,9 +40,8 @@ class RecurrenceTrace:
         single_steps: tokens computed one by one because nothing could be verified in parallel.
         rounds: rounds of re-runs.
         borders_rerun: borders that failed and were run again, over all rounds.
-        largest_border_difference: largest component by which a verified border, or the place where a re-run met
-            what was recorded, still differs (relative where a component is larger than 1); 0 where everything
-            ran token by token.
+        largest_border_difference: largest ‖a − b‖ / ‖b‖ left at a verified border, or where a re-run met what was
+            recorded; 0 where everything ran token by token.
         growth: factor by which a difference changes in one step, measured over the warm-up; None with one chunk.
     """
 
@@ -59,7 +58,7 @@ class RecurrenceTrace:
 
 
 def border_tolerance(dtype: torch.dtype) -> float:
-    """Largest component difference at which two contexts count as the same: 1e-6 in float32, 1e-12 in float64."""
+    """Relative difference at which two contexts count as the same: 1e-6 in float32, 1e-12 in float64."""
     return 1e-12 if dtype == torch.float64 else 1e-6
 
 
@@ -110,7 +109,7 @@ def true_contexts(
 
     Args:
         chunks: how many chunks to cut the stream into; by default a fixed function of its length and device.
-        tolerance: largest component difference at a verified border; ``border_tolerance`` by default.
+        tolerance: largest relative difference ‖a − b‖ / ‖b‖ at a verified border; ``border_tolerance`` by default.
     """
     device = stream.types.device.type
     cut = _Cut(block, stream, chunks if chunks is not None else chunk_count(len(stream), device))
@@ -129,7 +128,7 @@ def true_contexts(
     met = 0.0
     last_largest = math.inf
     while True:
-        difference = _difference(started[1:], cut.by_chunk[:-1, -1]).amax(1)
+        difference = _difference(started[1:], cut.by_chunk[:-1, -1])
         failed = (difference > tolerance).nonzero().flatten() + 1
         if len(failed) == 0:
             met = max(met, float(difference.max()))
@@ -167,8 +166,9 @@ def _first_pass(cut: _Cut, warm_up: int) -> Tensor:
 
 
 def _difference(context: Tensor, reference: Tensor) -> Tensor:
-    """|difference| of each component, relative where the reference is larger than 1."""
-    return (context - reference).abs() / reference.abs().clamp_min(1.0)
+    """‖context − reference‖ / ‖reference‖ of each row: (n, D), (n, D) -> (n,)."""
+    left: Tensor = torch.linalg.vector_norm(context - reference, dim=1)
+    return left / torch.linalg.vector_norm(reference, dim=1).clamp_min(1e-30)
 
 
 def _growth_over_warm_up(cut: _Cut, started: Tensor, warm_up: int) -> float:
@@ -184,21 +184,26 @@ def _growth_over_warm_up(cut: _Cut, started: Tensor, warm_up: int) -> float:
 
 
 def _rerun(cut: _Cut, started: Tensor, failed: Tensor, tolerance: float) -> float:
-    """Run chunks again from where their predecessors ended, until all meet what is recorded.
+    """Run chunks again from where their predecessors ended, until each meets what is recorded.
 
-    Updates the recorded contexts and ``started`` in place. Returns the largest difference left where they met;
-    0 where they ran to their ends.
+    Updates the recorded contexts and ``started`` in place. Returns the largest difference left where one met; 0
+    where they ran to their ends.
     """
     state = cut.by_chunk[failed - 1, -1]
     started[failed] = state
+    met = torch.zeros(len(failed), 1, dtype=torch.bool, device=state.device)
+    largest = torch.zeros((), dtype=state.dtype, device=state.device)
     for offset, advanced in cut.advance(state, cut.first[failed], cut.length):
         recorded = cut.by_chunk[failed, offset]
-        cut.by_chunk[failed, offset] = advanced
+        cut.by_chunk[failed, offset] = torch.where(met, recorded, advanced)
         if offset % LOOK_EVERY == LOOK_EVERY - 1:
-            left = float(_difference(advanced, recorded).max())
-            if left <= tolerance:
-                return left
-    return 0.0
+            left = _difference(advanced, recorded)[:, None]
+            meets = (left <= tolerance) & ~met
+            largest = torch.maximum(largest, torch.where(meets, left, 0.0).max())
+            met |= meets
+            if bool(met.all()):
+                break
+    return float(largest)
 
 
 def _one_by_one(cut: _Cut, start: int) -> int:
