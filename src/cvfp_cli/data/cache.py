@@ -40,7 +40,7 @@ def content_hash(*parts: object) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
-            header, body = f"{part.dtype.str}{part.shape}", memoryview(np.ascontiguousarray(part)).cast("B")
+            header, body = f"{part.dtype.str}{part.shape}", memoryview(np.ascontiguousarray(part).tobytes())
         elif isinstance(part, bytes):
             header, body = f"bytes{len(part)}", memoryview(part)
         else:
@@ -73,20 +73,26 @@ class Cache:
         notes: what went wrong with entries, for the user.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, notify: Callable[[str], None] = lambda line: None) -> None:
         self.folder = folder if folder is not None else default_folder()
         self.notes: list[Note] = []
+        self._notify = notify
 
-    def fetch(self, kind: str, key: Mapping[str, object], make: Callable[[], Arrays]) -> Arrays:
+    def fetch(
+        self, kind: str, key: Mapping[str, object], make: Callable[[], Arrays], *, doing: str = ""
+    ) -> Arrays:
         """The entry of this kind and key, made and kept if there is none or it is damaged.
 
         Args:
             kind: what the entry holds; begins its file name.
             key: JSON values that decide the content.
             make: computes the arrays.
+            doing: what the user is told before ``make`` is called; empty where it takes no time.
         """
         found = self.get(kind, key)
         if found is None:
+            if doing:
+                self._notify(doing)
             found = make()
             self.put(kind, key, found)
         return found

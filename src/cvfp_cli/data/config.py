@@ -63,3 +63,7 @@ class EmbeddingConfig:
         default="gpt2",
         metadata={"doc": "hub name, local folder, .npy or .safetensors table, ppmi:WIDTH, or random:WIDTH"},
     )
+    width: int = field(
+        default=0,
+        metadata={"doc": "width a pretrained or given table must have (0: any)", "min": 0},
+    )

@@ -18,6 +18,20 @@ _BLANK_LINES = re.compile(r"\r?\n[ \t]*(?:\r?\n[ \t]*)+")
 _LONGEST_CSV_FIELD = 2**31 - 1
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error from a library, to stand inside one of ours."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def existing(name: str) -> Path | None:
+    """The local file or folder of this name, ``~`` expanded; None if there is none or no path can be so called."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
 def data_files(path: Path) -> list[Path]:
     """The file itself, or every readable file below a folder in the order of their paths.
 
@@ -26,7 +40,9 @@ def data_files(path: Path) -> list[Path]:
     """
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{path}: cannot read '{path.suffix}' files.", hint=f"Known: {', '.join(SUFFIXES)}.")
+            raise InputError(
+                f"{path}: cannot read '{path.suffix}' files.", hint=f"Known: {', '.join(SUFFIXES)}."
+            )
         return [path]
     files = [
         file
@@ -125,7 +141,7 @@ def _parquet(file: Path) -> Iterator[Row]:
                     yield f"{file}, row {number}", row
                     number += 1
     except pa.ArrowException as error:
-        raise InputError(f"{file}: not a readable Parquet file ({_first_line(error)}).") from error
+        raise InputError(f"{file}: not a readable Parquet file ({first_line(error)}).") from error
 
 
 def _csv(file: Path) -> Iterator[Row]:
@@ -147,7 +163,3 @@ def _text(file: Path, *, whole: bool) -> Iterator[Row]:
     paragraphs = (part.strip("\r\n") for part in _BLANK_LINES.split(content) if part.strip())
     for number, paragraph in enumerate(paragraphs):
         yield f"{file}, paragraph {number}", paragraph
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

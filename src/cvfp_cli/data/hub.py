@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cvfp_cli.data.files import Row
+from cvfp_cli.data.files import Row, first_line
 from cvfp_cli.errors import InputError, WorkError
 
 OFFLINE_WAY = "Offline: --data pydocs --tokenizer bpe:4096 --embedding ppmi:256, or a local folder for each."
@@ -134,7 +134,7 @@ def dataset_rows(name: str, split: str, start: int, stop: int | None, revision: 
         for number, row in enumerate(islice(splits[split].skip(start), length), start=start):
             yield f"{name}, {split} row {number}", row
     except (datasets.exceptions.DatasetsError, *_hub_errors()) as error:
-        raise InputError(f"{name}: not readable as a data set ({_first_line(error)}).") from error
+        raise InputError(f"{name}: not readable as a data set ({first_line(error)}).") from error
 
 
 def _hub_errors() -> tuple[type[BaseException], ...]:
@@ -147,11 +147,11 @@ def _not_served(wanted: str, error: BaseException) -> InputError | WorkError:
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     if isinstance(error, GatedRepoError):
-        return InputError(f"The hub gives {wanted} only to those who accepted its terms.", hint="Log in first.")
+        return InputError(
+            f"The hub gives {wanted} only to those who accepted its terms.", hint="Log in first."
+        )
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
         return InputError(f"The hub has no {wanted}, and no local path is called so.", hint="Check the name.")
-    return WorkError(f"The hub did not give {wanted} ({_first_line(error)}).", hint="Try again. " + OFFLINE_WAY)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return WorkError(
+        f"The hub did not give {wanted} ({first_line(error)}).", hint="Try again. " + OFFLINE_WAY
+    )

@@ -37,7 +37,9 @@ _SHINGLE_WORDS = 5
 _SHINGLE_SHARE = 4  # one shingle in this many is looked at
 _NEAR_DUPLICATE = 0.5  # share of a text's shingles found in one earlier text
 _WORD = re.compile(r"\w+")
-_WAY_OUT = "Use --data with a local file or folder, or an installation that has its .py files with docstrings."
+_WAY_OUT = (
+    "Use --data with a local file or folder, or an installation that has its .py files with docstrings."
+)
 
 _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 

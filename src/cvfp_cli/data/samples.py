@@ -32,7 +32,9 @@ def _column(row: object, field: str, where: str) -> object:
         raise InputError(f"{where}: expected a string or an object, found {_kind(row)}.")
     if field:
         if field not in row:
-            raise InputError(f"{where}: no column '{field}'; there are {_names(row)}.", hint="See --text-field.")
+            raise InputError(
+                f"{where}: no column '{field}'; there are {_names(row)}.", hint="See --text-field."
+            )
         return row[field]
     if "messages" in row:
         return row["messages"]

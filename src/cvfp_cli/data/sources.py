@@ -1,7 +1,6 @@
 """Where samples come from: ``pydocs``, local files, or a data set in the hub's format."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -47,23 +46,21 @@ class Source:
         return self.kind in ("folder", "hub")
 
 
-def open_source(
-    name: str, cache: Cache, connection: hub.Hub, notify: Callable[[str], None] = lambda line: None
-) -> Source:
+def open_source(name: str, cache: Cache, connection: hub.Hub) -> Source:
     """Find out what a source is, and its fingerprint.
 
     Raises:
         InputError: there is no such file, folder or data set.
     """
     if name == PYDOCS:
-        return _open_pydocs(cache, notify)
-    path = Path(name).expanduser()
-    if path.is_dir() and _is_hub_format(path):
+        return _open_pydocs(cache)
+    path = files.existing(name)
+    if path is not None and path.is_dir() and _is_hub_format(path):
         everything = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
         return Source(name, "folder", files.fingerprint(everything, path), path=path)
-    if path.exists():
+    if path is not None:
         return Source(name, "files", files.fingerprint(files.data_files(path), path), path=path)
-    if path.suffix.lower() in files.SUFFIXES or not hub.is_hub_name(name):
+    if name.lower().endswith(files.SUFFIXES) or not hub.is_hub_name(name):
         raise InputError(f"{name}: no such file or folder.")
     return _open_hub(name, cache, connection)
 
@@ -88,7 +85,13 @@ def read_texts(
         "range": [start, stop],
         "text": [config.text_field, config.messages],
     }
-    return unpack_texts(cache.fetch("texts", key, lambda: _hub_texts(source, config, split, start, stop)))
+    made = cache.fetch(
+        "texts",
+        key,
+        lambda: _hub_texts(source, config, split, start, stop),
+        doing=f"Reading samples of {source.name} ({split})",
+    )
+    return unpack_texts(made)
 
 
 def read_file(path: Path, config: DataConfig) -> list[str]:
@@ -108,18 +111,17 @@ def _texts(rows: Iterator[files.Row], config: DataConfig) -> Iterator[str]:
 def _hub_texts(source: Source, config: DataConfig, split: str, start: int, stop: int | None) -> Arrays:
     name = source.name if source.path is None else str(source.path.resolve())
     rows = hub.dataset_rows(name, split, start, stop, source.details.get("revision"))
-    with closing(rows):
-        return pack_texts(list(_texts(rows, config)))
+    return pack_texts(list(_texts(rows, config)))
 
 
-def _open_pydocs(cache: Cache, notify: Callable[[str], None]) -> Source:
+def _open_pydocs(cache: Cache) -> Source:
     sources = pydocs.read_sources()
-
-    def make() -> Arrays:
-        notify("reading docstrings of the installed packages (once; kept in the cache)")
-        return pack_texts(pydocs.extract(sources))
-
-    packed = cache.fetch("pydocs", {"sources": pydocs.fingerprint(sources), "rules": pydocs.RULES}, make)
+    packed = cache.fetch(
+        "pydocs",
+        {"sources": pydocs.fingerprint(sources), "rules": pydocs.RULES},
+        lambda: pack_texts(pydocs.extract(sources)),
+        doing="Reading the docstrings of the installed packages",
+    )
     return Source(
         PYDOCS,
         "pydocs",
@@ -139,7 +141,9 @@ def _open_hub(name: str, cache: Cache, connection: hub.Hub) -> Source:
         if known is None:
             raise hub.HubUnreachableError([f"data set '{name}'"], connection.endpoint)
         [revision] = unpack_texts(known)
-        message = f"The hub cannot be reached; data set '{name}' is read from the cache, as of commit {revision}."
+        message = (
+            f"The hub cannot be reached; data set '{name}' is read from the cache, as of commit {revision}."
+        )
         notes = (Note("hub-from-cache", message),)
     return Source(
         name, "hub", content_hash(["hub", name, revision]), details={"revision": revision}, notes=notes

@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 
 MIN_BPE_VOCABULARY = 257  # the 256 bytes and one merge
 
-_BPE = re.compile(r"bpe:(\d+)")
-_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "config.json", "*.model")
+_BPE = re.compile(r"bpe:([0-9]{1,9})")
+_FILES = (
+    "tokenizer*",
+    "vocab*",
+    "merges*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "config.json",
+    "*.model",
+)
 
 
 class Tokenizer:
@@ -48,9 +56,9 @@ class Tokenizer:
         found = self._cache.fetch(
             "vocabulary",
             {"tokenizer": self.fingerprint},
-            lambda: {"size": np.array(self.backend.get_vocab_size(with_added_tokens=True))},
+            lambda: {"size": np.array([self.backend.get_vocab_size(with_added_tokens=True)])},
         )
-        return int(found["size"])
+        return int(found["size"][0])
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """Token ids of each text by itself, without special tokens."""
@@ -114,7 +122,8 @@ def train_bpe(name: str, size: int, texts: Sequence[str], cache: Cache) -> Token
         backend.train_from_iterator(texts, trainer)
         return pack_texts([backend.to_str()])
 
-    [definition] = unpack_texts(cache.fetch("bpe", key, make))
+    doing = f"Training tokenizer {name} on {len(texts)} samples"
+    [definition] = unpack_texts(cache.fetch("bpe", key, make, doing=doing))
 
     def load() -> "Backend":
         from tokenizers import Tokenizer as Backend
@@ -130,13 +139,13 @@ def open_tokenizer(name: str, cache: Cache, connection: hub.Hub) -> Tokenizer:
     Raises:
         InputError: there is none of this name.
     """
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        if folder.exists() or not hub.is_hub_name(name):
-            raise InputError(
-                f"--tokenizer {name}: no such folder.", hint="A hub name, a folder, or bpe:4096 works."
-            )
+    folder = files.existing(name)
+    if folder is None and hub.is_hub_name(name):
         folder = connection.model_files(name, _FILES, "tokenizer")
+    if folder is None or not folder.is_dir():
+        raise InputError(
+            f"--tokenizer {name}: no such folder.", hint="A hub name, a folder, or bpe:4096 works."
+        )
     found = sorted({file for pattern in _FILES for file in folder.glob(pattern) if file.is_file()})
     if not found:
         raise InputError(f"--tokenizer {name}: the folder holds no tokenizer files.")
@@ -149,10 +158,12 @@ def _pretrained(name: str, folder: Path) -> "Backend":
     from transformers import AutoTokenizer
 
     try:
-        loaded: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+        loaded: Any = AutoTokenizer.from_pretrained(
+            str(folder), trust_remote_code=False, local_files_only=True
+        )
     except (OSError, ValueError, KeyError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"--tokenizer {name}: not loadable ({first_line}).") from error
+        raise InputError(f"--tokenizer {name}: not loadable ({files.first_line(error)}).") from error
     if not loaded.is_fast:
         raise InputError(f"--tokenizer {name}: it has no tokenizer.json, which is needed.")
-    return loaded.backend_tokenizer
+    backend: Backend = loaded.backend_tokenizer
+    return backend

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from cvfp_cli.data import files
 from cvfp_cli.errors import InputError
 
-_RANGE = re.compile(r"(?P<split>[^:/\\]+):(?P<first>\d+)-(?P<last>\d+)")
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
+_RANGE = re.compile(r"(?P<split>[^:/\\]+):(?P<first>[0-9]{1,15})-(?P<last>[0-9]{1,15})")
 _FORMS = "Write SPLIT:FIRST-LAST, after-largest:N, last:N, tail:10%, or the name of a file."
 
 
@@ -19,12 +22,18 @@ class SplitRange:
     first: int
     last: int
 
+    def __str__(self) -> str:
+        return f"{self.split}:{self.first}-{self.last}"
+
 
 @dataclass(frozen=True)
 class AfterLargest:
     """The ``count`` samples after the training samples of the study's largest size."""
 
     count: int
+
+    def __str__(self) -> str:
+        return f"after-largest:{self.count}"
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,9 @@ class Last:
 
     count: int
 
+    def __str__(self) -> str:
+        return f"last:{self.count}"
+
 
 @dataclass(frozen=True)
 class Tail:
@@ -40,12 +52,18 @@ class Tail:
 
     share: Fraction
 
+    def __str__(self) -> str:
+        return f"tail:{float(100 * self.share):g}%"
+
 
 @dataclass(frozen=True)
 class File:
     """All samples of a file or a folder of files."""
 
     path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 Validation = SplitRange | AfterLargest | Last | Tail | File
@@ -71,21 +89,21 @@ def parse_validation(text: str) -> Validation:
         if last < first:
             raise InputError(f"--validation {text}: the range ends before it begins.")
         return SplitRange(found["split"], first, last)
-    path = Path(text).expanduser()
-    if not path.exists():
+    path = files.existing(text)
+    if path is None:
         raise InputError(f"--validation {text}: no such file, and no known form.", hint=_FORMS)
     return File(path)
 
 
 def _count(text: str, value: str) -> int:
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
+    if not _NUMBER.fullmatch(value) or int(value) < 1:
         raise InputError(f"--validation {text}: '{value}' is no number of samples.", hint=_FORMS)
     return int(value)
 
 
 def _share(text: str, value: str) -> Fraction:
     number = value.removesuffix("%")
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", number, re.ASCII) is None or number == value:
+    if number == value or not _PERCENT.fullmatch(number):
         raise InputError(f"--validation {text}: '{value}' is no percentage.", hint=_FORMS)
     share = Fraction(number) / 100
     if not 0 < share <= Fraction(1, 2):

@@ -1,0 +1,117 @@
+"""What a study's data were, for ``summary.json``, and what a reader should know about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cvfp_cli.data.cache import content_hash
+from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
+from cvfp_cli.data.selection import Selection
+from cvfp_cli.data.sources import Source
+from cvfp_cli.data.stream import TokenStream
+from cvfp_cli.data.tables import FixedTable, Tables
+from cvfp_cli.data.tokenizer import Tokenizer
+from cvfp_cli.notes import Note
+
+Run = tuple[int, int | None]  # samples, data seed
+Streams = tuple[TokenStream, TokenStream]  # training, validation
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The data tables of a study, as given."""
+
+    data: DataConfig
+    validation: ValidationConfig
+    tokenizer: TokenizerConfig
+    embedding: EmbeddingConfig
+
+
+def identical_texts(selection: Selection, streams: Mapping[Run, Streams]) -> dict[int, int]:
+    """For each training size, how many validation samples stand word for word among the training samples.
+
+    Where runs validate on their own tails, the samples wholly inside it count; of several data seeds, the worst.
+    """
+    found: dict[int, int] = {}
+    for (samples, seed), (train, _) in streams.items():
+        texts = selection.train[seed][:samples]
+        held = selection.validation or texts[train.samples :]
+        seen = set(texts[: train.samples])
+        found[samples] = max(found.get(samples, 0), sum(text in seen for text in held))
+    return found
+
+
+def remarks(identical: Mapping[int, int], tokenizer: Tokenizer, asked_size: int | None) -> list[Note]:
+    """Notes on texts that stand on both sides, and on a trained tokenizer that stayed smaller than asked for."""
+    notes = []
+    worst = max(identical.values())
+    if worst:
+        message = f"{worst} validation samples stand word for word among the training samples."
+        notes.append(Note("identical-texts", message, "warning"))
+    if asked_size is not None and tokenizer.vocab_size < asked_size:
+        message = (
+            f"Tokenizer {tokenizer.name} has {tokenizer.vocab_size} tokens: the training samples hold no more "
+            "pairs to merge."
+        )
+        notes.append(Note("tokenizer-smaller", message))
+    return notes
+
+
+def describe(
+    settings: Settings,
+    source: Source,
+    tokenizer: Tokenizer,
+    trained_on: int,
+    table: Tables,
+    held: TokenStream | None,
+    identical: Mapping[int, int],
+) -> dict[str, object]:
+    """The ``data`` table of ``summary.json``.
+
+    Every entry called ``fingerprint`` is the same whatever sizes a command trains, so that they identify the study.
+
+    Args:
+        settings: the study's data tables.
+        source, tokenizer, table: what they came to.
+        trained_on: samples that the tokenizer was trained on; 0 for a pretrained one.
+        held: the validation stream; None where each run validates on its own tail.
+        identical: what :func:`identical_texts` found.
+    """
+    data, validation = settings.data, settings.validation
+    reading = [data.split if source.has_splits else "", data.text_field, data.messages, data.max_tokens]
+    validated: list[object] = [validation.separator, held.fingerprint if held else validation.source]
+    described: dict[str, object] = {
+        "source": {
+            "name": source.name,
+            "kind": source.kind,
+            "split": data.split if source.has_splits else None,
+            "text_field": data.text_field,
+            "messages": data.messages,
+            "max_tokens": data.max_tokens,
+            "fingerprint": source.fingerprint,
+            **source.details,
+        },
+        "fingerprint": content_hash([source.fingerprint, reading, validated, tokenizer.fingerprint]),
+        "tokenizer": {
+            "name": tokenizer.name,
+            "vocab_size": tokenizer.vocab_size,
+            "trained_on_samples": trained_on or None,
+            "fingerprint": tokenizer.fingerprint,
+        },
+        "embedding": {
+            "name": settings.embedding.name,
+            "embed_dim": table.width,
+            **({"fingerprint": table.identity} if isinstance(table, FixedTable) else {}),
+        },
+        "validation": {"source": validation.source, "separator": validation.separator},
+        "overlap": {"identical_texts": {str(samples): count for samples, count in sorted(identical.items())}},
+    }
+    if held is not None:
+        described["validation"] = {
+            "source": validation.source,
+            "separator": validation.separator,
+            "samples": held.samples,
+            "tokens": len(held.ids),
+            "bytes": held.sizes_bytes,
+            "fingerprint": held.fingerprint,
+        }
+    return described

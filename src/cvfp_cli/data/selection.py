@@ -1,0 +1,161 @@
+"""Which samples train and which validate: read, checked against each other, and never the same ones."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cvfp_cli.data.cache import Cache
+from cvfp_cli.data.config import DataConfig
+from cvfp_cli.data.problems import Problems
+from cvfp_cli.data.sources import Source, read_file, read_texts
+from cvfp_cli.data.validation import AfterLargest, File, Last, SplitRange, Tail, Validation
+from cvfp_cli.errors import InputError
+
+POOL = 10_000
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Texts of a study.
+
+    Attributes:
+        train: for each data seed the training samples in order; runs of fewer samples take the first of them.
+        study: the first samples that do not validate, as many as the study's largest size (or all there are): what a
+            tokenizer may be trained on.
+        validation: validation samples; empty where each run validates on its own tail.
+    """
+
+    train: dict[int | None, list[str]]
+    study: list[str]
+    validation: list[str]
+
+
+def select(
+    source: Source,
+    data: DataConfig,
+    validation: Validation,
+    *,
+    samples: Sequence[int],
+    data_seeds: Sequence[int | None],
+    cache: Cache,
+    problems: Problems,
+) -> Selection:
+    """Read the samples that runs of these sizes and data seeds train and validate on.
+
+    A data seed orders the first 10,000 samples (or twice the largest size, if that is more), validation left out, by
+    the hash of seed and sample number; a run takes the first of them. So its smaller sizes are part of its larger
+    ones, as without a seed.
+
+    Raises:
+        InputError: a sample is broken or empty, or a split is missing. Too few samples and an overlap of training
+            and validation go to ``problems``.
+    """
+    wanted = max(samples)
+    largest = max(wanted, *data.samples)
+    pool = max(POOL, 2 * largest) if any(seed is not None for seed in data_seeds) else 0
+    stop = None if isinstance(validation, Last) else max(largest, pool)
+    first = read_texts(source, data, cache, split=data.split, stop=stop)
+    held = _held(validation, data, source, largest, len(first))
+    problems.attempt(lambda: _check_count(first, wanted, source, data))
+    if None in data_seeds:
+        problems.attempt(lambda: _check_overlap(validation, held, wanted, len(first)))
+    texts = problems.attempt(lambda: _validation_texts(validation, held, first, source, data, cache))
+    train = {
+        seed: first[:wanted] if seed is None else _drawn(first[:pool], held, seed, wanted, problems)
+        for seed in dict.fromkeys(data_seeds)
+    }
+    study = [text for number, text in enumerate(first) if number not in held][:largest]
+    return Selection(train, study, texts or [])
+
+
+def _held(validation: Validation, data: DataConfig, source: Source, largest: int, total: int) -> range:
+    """The samples of the training split that validation takes; none where it comes from elsewhere."""
+    match validation:
+        case SplitRange(split, first, last) if split == data.split or not source.has_splits:
+            return range(first, last + 1)
+        case AfterLargest(count):
+            return range(largest, largest + count)
+        case Last(count):
+            return range(max(total - count, 0), total)
+        case _:
+            return range(0)
+
+
+def _check_count(first: Sequence[str], wanted: int, source: Source, data: DataConfig) -> None:
+    if len(first) < wanted:
+        raise InputError(
+            f"{_place(source, data.split)} has {len(first)} samples, and {wanted} are asked for to train on.",
+            hint=f"Ask for --samples {len(first)} or fewer, or name more text with --data.",
+        )
+
+
+def _check_overlap(validation: Validation, held: range, wanted: int, total: int) -> None:
+    if not held or held.start >= wanted:
+        return
+    shared = min(wanted, held.stop) - held.start
+    ways = [f"--samples {held.start} or fewer"] if held.start else []
+    if isinstance(validation, SplitRange):
+        ways.insert(0, f"--validation after-largest:{len(held)}")
+    raise InputError(
+        f"Training samples 0-{wanted - 1} and validation samples {held.start}-{held.stop - 1} "
+        f"(--validation {validation}) overlap in {shared} of them"
+        + (f"; the data set has {total} samples." if isinstance(validation, Last) else "."),
+        hint=f"Use {' or '.join(ways)}." if ways else "Use a larger data set.",
+    )
+
+
+def _validation_texts(
+    validation: Validation, held: range, first: Sequence[str], source: Source, data: DataConfig, cache: Cache
+) -> list[str]:
+    match validation:
+        case Tail():
+            return []
+        case File(path):
+            texts = read_file(path, data)
+            if not texts:
+                raise InputError(f"--validation {validation}: the file holds no sample.")
+            return texts
+        case SplitRange(split, start, last) if not held:
+            wanted, place = range(start, last + 1), split
+        case _:
+            wanted, place = held, data.split
+    if (
+        isinstance(validation, SplitRange)
+        and not source.has_splits
+        and validation.split not in (data.split, "train")
+    ):
+        raise InputError(
+            f"--validation {validation}: {source.name} has no split '{validation.split}', nor any other.",
+            hint=f"Write train:{validation.first}-{validation.last}, after-largest:N, last:N or a file.",
+        )
+    if place == data.split and wanted.stop <= len(first):
+        return list(first[wanted.start : wanted.stop])
+    texts = read_texts(source, data, cache, split=place, start=wanted.start, stop=wanted.stop)
+    asked = validation.count if isinstance(validation, AfterLargest | Last) else len(wanted)
+    if len(texts) < asked:
+        raise InputError(
+            f"{_place(source, place)} ends before sample {wanted.stop - 1}, which --validation {validation} asks for.",
+            hint="Ask for fewer samples to train or validate on, or name more text with --data.",
+        )
+    return texts
+
+
+def _drawn(texts: Sequence[str], held: range, seed: int, wanted: int, problems: Problems) -> list[str]:
+    def key(number: int) -> bytes:
+        return hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=16).digest()
+
+    free = [number for number in range(len(texts)) if number not in held]
+    problems.attempt(lambda: _check_draw(seed, len(free), wanted))
+    return [texts[number] for number in sorted(free, key=key)[:wanted]]
+
+
+def _check_draw(seed: int, free: int, wanted: int) -> None:
+    if free < wanted:
+        raise InputError(
+            f"Data seed {seed} has {free} samples to draw from, and {wanted} are asked for to train on.",
+            hint=f"Ask for --samples {free} or fewer.",
+        )
+
+
+def _place(source: Source, split: str) -> str:
+    return f"{source.name} ({split})" if source.has_splits else source.name
