@@ -1,5 +1,6 @@
 """A report as data: what it states, before any language or format. JSON prints exactly this."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from math import isfinite
@@ -114,12 +115,11 @@ class Commands:
 
 @dataclass(frozen=True)
 class Series:
-    """One line or set of dots of a chart: measured points, and a curve with a band where it has one."""
+    """One line or set of dots of a chart: measured points, and a fitted curve where there is one."""
 
     label: str
     points: tuple[tuple[float, float], ...]
     curve: tuple[tuple[float, float], ...] = ()
-    band: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,6 +190,11 @@ def to_json(value: Any) -> Any:
     if isinstance(value, float) and not isfinite(value):
         return None
     return value
+
+
+def dump_json(report: Report) -> str:
+    """The report as JSON text, ending in a newline; no NaN, no infinity."""
+    return json.dumps(to_json(report), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def _fields(value: Any) -> dict[str, Any]:

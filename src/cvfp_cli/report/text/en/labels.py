@@ -67,6 +67,8 @@ SECTIONS = {
     "chart.cost-seconds.x": "seconds for one run",
     "chart.cost-seconds.y": "validation PPL",
     "chart.extrapolation": "dashed: extrapolation",
+    "mark.best": "best beyond the noise",
+    "mark.tied": "cannot be told from the best",
     "contents": "Contents",
 }
 

@@ -67,6 +67,8 @@ SECTIONS = {
     "chart.cost-seconds.x": "実行あたりの秒数",
     "chart.cost-seconds.y": "検証PPL",
     "chart.extrapolation": "破線は外挿",
+    "mark.best": "ノイズを超えて最良",
+    "mark.tied": "最良のものと区別できない",
     "contents": "目次",
 }
 

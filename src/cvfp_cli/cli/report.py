@@ -1,0 +1,151 @@
+"""``cvfp report``: the write-up of a study, made from its figures."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cvfp_cli.cli import writing
+from cvfp_cli.cli.options import one_of, option
+
+CONTENT = "Content"
+OUTPUT = "Output"
+FORMATS = ("markdown", "html", "json")
+SUFFIXES = {".html": "html", ".htm": "html", ".json": "json"}
+
+
+def report(
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="RESULTS",
+            show_default=False,
+            help="summary.json, runs.csv, results folders, or old detailed_results.json. "
+            "[default: results/summary.json]",
+        ),
+    ] = None,
+    lang: Annotated[
+        str | None,
+        option(
+            "--lang", panel=CONTENT, metavar="en|ja", help="Language. [default: CVFP_LANG, the locale's, en]"
+        ),
+    ] = None,
+    title: Annotated[
+        str | None,
+        option("--title", panel=CONTENT, metavar="TEXT", help="Title. [default: the study's name]"),
+    ] = None,
+    sections: Annotated[
+        list[str] | None,
+        option(
+            "--sections",
+            panel=CONTENT,
+            metavar="LIST",
+            help="Only these, such as summary,laws. [default: all]",
+        ),
+    ] = None,
+    laws: Annotated[
+        list[str] | None,
+        option(
+            "--laws",
+            panel=CONTENT,
+            metavar="LIST",
+            help="Laws to fit, such as power,exp-decay, or all. [default: power]",
+        ),
+    ] = None,
+    previous: Annotated[
+        Path | None,
+        option(
+            "--previous", panel=CONTENT, metavar="FILE", help="Results of an earlier study to compare with."
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        option(
+            "--format",
+            panel=OUTPUT,
+            metavar="NAME",
+            help="markdown, html or json. [default: by the name of --out, else markdown]",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write. [default: stdout]"),
+    ] = None,
+    recover: Annotated[
+        bool, option("--recover", panel=OUTPUT, help="Use what a damaged results file still tells.")
+    ] = False,
+) -> None:
+    """Write a report on a study, in English or Japanese.
+
+    Tables, heatmaps, laws, tests, recommendations and how to reproduce it, with nothing that the figures do not
+    support.
+
+    \b
+    cvfp report > report.md
+    cvfp report results --lang ja -o 1130.html
+    cvfp report new/summary.json --previous old/summary.json --laws all
+    """
+    from cvfp_cli.report.build import SECTIONS, build_report
+    from cvfp_cli.report.text.choice import choose_language
+    from cvfp_cli.report.text.language import load_language
+    from cvfp_cli.scaling.laws import LAWS
+
+    language = choose_language(lang, os.environ)
+    chosen = (
+        one_of(form, FORMATS, "--format")
+        if form
+        else SUFFIXES.get(out.suffix.lower() if out else "", "markdown")
+    )
+    wanted = writing.listed(sections, SECTIONS, "--sections") or SECTIONS
+    fitted = writing.listed(laws, (*LAWS, "all"), "--laws") or ("power",)
+    paths = results or [writing.DEFAULT_RESULTS]
+    found = writing.read_all(paths, recover=recover)
+    earlier = writing.read_all([previous], recover=recover)[0] if previous is not None else None
+    document = build_report(
+        found,
+        names=[str(path) for path in paths],
+        command=_command(paths, language, wanted if sections else (), fitted, title, previous, chosen),
+        laws_fitted=tuple(LAWS) if "all" in fitted else fitted,
+        sections=wanted,
+        title=title,
+        earlier=earlier,
+        earlier_name=str(previous or ""),
+    )
+    if chosen == "html":
+        from cvfp_cli.report.html import render_html
+
+        text = render_html(document, load_language(language))
+    elif chosen == "json":
+        from cvfp_cli.report.model import dump_json
+
+        text = dump_json(document)
+    else:
+        from cvfp_cli.report.markdown import render_markdown
+
+        text = render_markdown(document, load_language(language))
+    writing.write_answer(text, out)
+
+
+def _command(
+    paths: list[Path],
+    language: str,
+    sections: tuple[str, ...],
+    laws: tuple[str, ...],
+    title: str | None,
+    previous: Path | None,
+    form: str,
+) -> str:
+    """The command line that writes the same report again."""
+    from cvfp_cli.report.sections.reproduction import quoted
+
+    words = ["cvfp", "report", *map(str, paths), "--lang", language, "--format", form]
+    if sections:
+        words += ["--sections", ",".join(sections)]
+    if laws != ("power",):
+        words += ["--laws", ",".join(laws)]
+    if title:
+        words += ["--title", title]
+    if previous is not None:
+        words += ["--previous", str(previous)]
+    return " ".join(quoted(word) for word in words)

@@ -1,0 +1,67 @@
+"""What ``report`` and ``compare`` share: reading their files, naming a format, writing bytes whatever the locale."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cvfp_cli.cli.options import one_of
+
+if TYPE_CHECKING:
+    from cvfp_cli.results import Results
+
+DEFAULT_RESULTS = Path("results/summary.json")
+
+
+def listed(texts: Sequence[str] | None, choices: Sequence[str], option: str) -> tuple[str, ...]:
+    """Words separated by commas or given by repeating the option; empty when it was not given.
+
+    Raises:
+        InputError: a word that is none of ``choices``.
+    """
+    words = [word.strip() for text in texts or () for word in text.split(",") if word.strip()]
+    return tuple(dict.fromkeys(one_of(word, choices, option) for word in words))
+
+
+def read_all(paths: Sequence[Path], *, recover: bool) -> "tuple[Results, ...]":
+    """Read every file or folder, and say on stderr what had to be left out or recovered.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    from cvfp_cli.results import read_results
+
+    found = tuple(read_results(path, recover=recover) for path in paths)
+    for results in found:
+        for note in results.notes:
+            if note.severity == "warning":
+                warn(note.message)
+    return found
+
+
+def warn(text: str) -> None:
+    """One line on stderr, whatever its encoding holds."""
+    line = f"cvfp: warning: {' '.join(text.split())}\n"
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def write_answer(text: str, out: Path | None) -> None:
+    """Write UTF-8 with ``\\n`` to a file, or to stdout past its own encoding and line ends.
+
+    Raises:
+        WorkError: the file cannot be written.
+    """
+    data = text.encode("utf-8", "replace")
+    if out is not None:
+        from cvfp_cli.results.atomic import write_atomic
+
+        write_atomic(out, data)
+        return
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None:  # a stand-in without bytes beneath, as in some notebooks
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    stream.write(data)
+    stream.flush()
