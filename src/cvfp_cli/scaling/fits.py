@@ -1,56 +1,152 @@
-"""``fit_law``: one law through one group's points, with every interval it can honestly give."""
+"""Fit one law to one group or to many at once, with every interval it can honestly give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.assemble import Figures, assemble
+from cvfp_cli.scaling.batch import Batch, make_batch
+from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
+from cvfp_cli.scaling.held_out import forward, leave_one_out
+from cvfp_cli.scaling.laws import Law, get_law
 from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.regression import least_squares
-from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint
+from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
+from cvfp_cli.scaling.quantities import (
+    Quantity,
+    drop_quantity,
+    observation_quantity,
+    parameter_quantities,
+    value_quantity,
+)
+from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.scaling.variance import Variance, error_variance
+
+OBJECTIVES = ("log", "ppl")
+# Below this share of the data's own variation a sum of squares is rounding.
+EXACT = 1e-24
 
 
-def fit_law(points: Points, law: str, *, objective: str = "log", level: float = 0.95) -> Fit:
-    """Fit ``law`` to ``points``.
+@dataclass(frozen=True)
+class FitOptions:
+    """What to compute beside the parameters.
+
+    Attributes:
+        objective: ``log`` squares errors of ln y, ``ppl`` those of y.
+        level: of every interval, between 0 and 1.
+        predict: sizes to predict at; ``inf`` for the asymptote. targets: values of y to reach.
+        holdout: how many of the largest sizes the forward error leaves out.
+        window: neighbouring sizes in a window of the local exponent; 0 for none.
+        starts: grid points each fit starts from.
+    """
+
+    objective: str = "log"
+    level: float = 0.95
+    predict: tuple[float, ...] = ()
+    targets: tuple[float, ...] = ()
+    holdout: int = 1
+    window: int = 0
+    starts: int = 24
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"There is no objective {self.objective!r}.", hint="Choose log or ppl.")
+        if not 0.0 < self.level < 1.0:
+            raise InputError(f"level is {self.level:g}; it must lie between 0 and 1.", hint="0.95 is usual.")
+        for name, values in (("predict", self.predict), ("targets", self.targets)):
+            if any(not value > 0 for value in values):
+                raise InputError(f"{name}: every value must be above 0.")
+        if any(not np.isfinite(value) for value in self.targets):
+            raise InputError("targets: every value must be finite.")
+        if self.holdout < 1:
+            raise InputError(f"holdout is {self.holdout}; it must be at least 1.")
+        if self.window and self.window < 2:
+            raise InputError(f"window is {self.window}; a slope needs at least 2 sizes.")
+
+
+def fit_law(points: Points, law: str, **options: Any) -> Fit:
+    """Fit one law to one group; keyword arguments are the fields of ``FitOptions``.
 
     Raises:
-        InputError: too few points, or an unknown law or objective.
+        InputError: fewer than two points, all at one x, an unknown law, or an option out of its range.
     """
-    points.require_fittable()
-    if law != "power" or objective != "log":
-        raise InputError(f"Unknown law {law!r} with objective {objective!r}.")
-    log_x, log_y = np.log(points.x), np.log(points.y)
-    centre = float(log_x.mean())
-    line = least_squares(
-        np.column_stack([np.ones(len(points)), log_x - centre]), log_y, names=("level", "alpha"), level=level
+    return fit_groups([points], law, FitOptions(**options))[0]
+
+
+def fit_groups(groups: Sequence[Points], law: str, options: FitOptions | None = None) -> tuple[Fit, ...]:
+    """Fit one law to each group on its own, all in one batch.
+
+    Raises:
+        InputError: as ``fit_law``.
+    """
+    chosen, options = get_law(law), options or FitOptions()
+    for points in groups:
+        points.require_fittable()
+    if not groups:
+        return ()
+    batch = make_batch(groups, options.objective)
+    fits = fit_curves(chosen, batch.data, starts=options.starts)
+    variance = error_variance(batch.residuals(chosen, fits.theta), batch.data.weight, batch.size, chosen.k)
+    figures = measure(fits, batch, variance, options)
+    return assemble(fits, batch, variance, figures, options)
+
+
+def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptions) -> Figures:
+    """Every figure of every fit, with intervals where there is a variance to make them from."""
+    law = fits.law
+    quantities = figure_quantities(law, batch, options)
+    values = [np.asarray(value) for value in fitted_values(fits, quantities)]
+    delta = variance.delta(options.level)
+    spread = np.sum(batch.data.weight * batch.data.target**2, axis=1)
+    # A curve through all points with degrees of freedom to spare has intervals of width 0.
+    exact = np.isfinite(delta) & (fits.rss <= EXACT * spread)
+    rows = np.flatnonzero(np.isfinite(delta) & ~exact)
+    found = [Interval(np.where(exact, v, np.nan), np.where(exact, v, np.nan)) for v in values]
+    if rows.size:
+        for whole, part in zip(found, _intervals(fits, batch, rows, delta, options), strict=True):
+            whole.low[rows], whole.high[rows] = part.low, part.high
+    return Figures(
+        quantities=quantities,
+        values=values,
+        intervals=found,
+        delta=np.where(exact, np.nan, delta),
+        has_intervals=np.isfinite(delta),
+        loo=leave_one_out(law, batch),
+        forward=forward(law, batch, options.holdout),
     )
-    alpha = line["alpha"]
-    log_a = line.contrast([1.0, -centre])
-    predicted = np.exp(log_y - line.residuals)
-    m, k = len(points), 2
-    rss_ppl = float(np.sum((points.y - predicted) ** 2))
-    return Fit(
-        config=points.label,
-        law=law,
-        x=points.x_name,
-        y=points.y_name,
-        objective=objective,
-        points=m,
-        k=k,
-        level=level,
-        parameters={
-            "A": Estimate(
-                *(None if v is None else float(np.exp(v)) for v in (log_a.value, log_a.low, log_a.high))
-            ),
-            "alpha": Estimate(alpha.value, alpha.low, alpha.high),
-        },
-        r_squared=line.r_squared,
-        rss_ppl=rss_ppl,
-        rss_log=line.rss,
-        aic=m * float(np.log(rss_ppl / m)) + 2 * k if rss_ppl > 0 else None,
-        aicc=None,
-        bic=m * float(np.log(line.rss / m)) + k * float(np.log(m)) if line.rss > 0 else None,
-        fitted=tuple(
-            FittedPoint(float(x), float(y), float(p), float(100 * (p / y - 1)))
-            for x, y, p in zip(points.x, points.y, predicted, strict=True)
-        ),
-        interval_method="t",
-    )
+
+
+def _intervals(
+    fits: CurveFits, batch: Batch, rows: Rows, delta: Array, options: FitOptions
+) -> list[Interval]:
+    part, family = batch.take(rows), fits.take(rows)
+    quantities = figure_quantities(fits.law, part, options)
+    if fits.law.name == "power" and options.objective == "log":
+        return linear_intervals(family, delta[rows], quantities)
+    return intervals(family, delta[rows], quantities)
+
+
+def figure_quantities(law: Law, batch: Batch, options: FitOptions) -> list[Quantity]:
+    """Parameters, then the law and a new measurement at every size to predict, then the falls from the largest size."""
+    problems = len(batch.groups)
+    result = list(parameter_quantities(law, batch.scale))
+    for x in options.predict:
+        if np.isinf(x):
+            if law.has_floor:
+                result += [parameter_quantities(law, batch.scale)[0]]
+                result += [
+                    observation_quantity(law, batch.scale, np.full(problems, np.inf), options.objective)
+                ]
+            continue
+        z = np.log(x) - batch.scale.centre
+        result += [
+            value_quantity(law, batch.scale, z),
+            observation_quantity(law, batch.scale, z, options.objective),
+        ]
+    if law.name in ("saturating", "exp-decay"):
+        last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
+        result += [drop_quantity(law, last, 2.0), drop_quantity(law, last, 10.0)]
+    return result

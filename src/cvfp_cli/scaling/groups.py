@@ -41,7 +41,9 @@ def group_runs(
     names = numeric_columns()
     for option, column in (("--x", x), ("--y", y)):
         if column not in names:
-            raise InputError(f"{option}: runs have no column {column!r}.", hint=f"There are {', '.join(names)}.")
+            raise InputError(
+                f"{option}: runs have no column {column!r}.", hint=f"There are {', '.join(names)}."
+            )
     studies = {run.study for source in sources for run in source.runs}
     where: dict[tuple[str, str], set[str]] = {}
     for source in sources:
@@ -71,14 +73,18 @@ def group_runs(
             Note("runs-left-out", f"{left_out} runs without {x} or {y} (or not finished) are left out.")
         )
     if not gathered:
-        raise InputError(f"No finished run has both {x} and {y}.", hint="Choose other columns with --x and --y.")
+        raise InputError(
+            f"No finished run has both {x} and {y}.", hint="Choose other columns with --x and --y."
+        )
     return tuple(_points(labels[key], runs, x, y) for key, runs in gathered.items()), tuple(notes)
 
 
 def numeric_columns() -> tuple[str, ...]:
     """The names of a run's fields that hold one number each."""
     return tuple(
-        field.name for field in fields(Run) if str(field.type) in ("int", "float", "int | None", "float | None")
+        field.name
+        for field in fields(Run)
+        if str(field.type) in ("int", "float", "int | None", "float | None")
     )
 
 

@@ -1,0 +1,149 @@
+"""One law through one data set, as a least-squares problem for the solver; a batch of P of them at a time.
+
+The level of a curve enters ``ln f`` as a constant and ``f`` as a factor, so its best value given the shape has a
+closed form on either scale; it is put in after every step (variable projection, Golub and Pereyra 1973, in the form
+of Ruhe and Wedin 1980: the level is one of the step's unknowns, so the step already allows for its adjustment).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvfp_cli.scaling.laws import Law, log_curve
+from cvfp_cli.scaling.solver import Array, Evaluation, Rows
+
+
+@dataclass(frozen=True)
+class Data:
+    """A batch of P data sets of up to m points.
+
+    Attributes:
+        z: centred ln n, shape (P, m).
+        target: ln y (``log``) or y divided by its scale (``ppl``), shape (P, m).
+        weight: 1 for a point that counts, 0 for one left out or for padding, shape (P, m).
+        objective: ``log`` or ``ppl``.
+    """
+
+    z: Array
+    target: Array
+    weight: Array
+    objective: str
+
+    def take(self, rows: Rows) -> "Data":
+        """The data sets at ``rows`` (repeats allowed)."""
+        return Data(self.z[rows], self.target[rows], self.weight[rows], self.objective)
+
+
+# theta (P, k) and the problem of each row -> value (P,) and gradient (P, k).
+Functional = Callable[[Array, Rows], tuple[Array, Array]]
+# Unknowns (P, k) and the problem of each row -> coordinates that obey a constraint (P, k), and their derivatives by
+# the unknowns (P, k, k). An unknown that the constraint solves for has a column of zeros.
+Tie = Callable[[Array, Rows], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """One more measurement of each problem: a functional, what it was found to be, and its weight, (P,) each."""
+
+    functional: Functional
+    target: Array
+    weight: Array
+
+    def add_to(self, at: Evaluation, theta: Array, rows: Rows) -> Evaluation:
+        """The evaluation with this measurement in it; ``rss`` stays the data's own."""
+        value, gradient = self.functional(theta, rows)
+        miss, weight = self.target[rows] - value, self.weight[rows]
+        return Evaluation(
+            at.rss,
+            at.rss + weight * miss * miss,
+            at.direction + (weight * miss)[:, None] * gradient,
+            at.gram + weight[:, None, None] * gradient[:, :, None] * gradient[:, None, :],
+        )
+
+
+def best_level(law: Law, data: Data, theta: Array) -> Array:
+    """``theta`` with the level that fits best given the shape."""
+    out = theta.copy()
+    out[:, 0] = 0.0
+    log_f, _ = log_curve(law, out, data.z)
+    if data.objective == "log":
+        out[:, 0] = np.sum(data.weight * (data.target - log_f), axis=1) / np.sum(data.weight, axis=1)
+        return out
+    # Shifted by the largest exponent, so that steep curves do not overflow.
+    shift = np.max(np.where(data.weight > 0, log_f, -np.inf), axis=1, keepdims=True)
+    f = np.exp(np.minimum(log_f - shift, 0.0))
+    top = np.sum(data.weight * f * data.target, axis=1)
+    out[:, 0] = np.log(np.maximum(top, 1e-280) / np.sum(data.weight * f * f, axis=1)) - shift[:, 0]
+    return out
+
+
+def residuals(law: Law, data: Data, theta: Array) -> tuple[Array, Array]:
+    """Weighted residuals (P, m) and the curve's weighted Jacobian (P, m, k), on the objective's scale."""
+    value, jacobian = log_curve(law, theta, data.z)
+    if data.objective == "ppl":
+        value = np.exp(np.minimum(value, 300.0))
+        jacobian = jacobian * value[:, :, None]
+    return data.weight * (data.target - value), data.weight[:, :, None] * jacobian
+
+
+def normal_equations(residual: Array, jacobian: Array) -> Evaluation:
+    """Sum of squares, J'r and J'J from residuals (P, m) and a Jacobian (P, m, k)."""
+    rss = np.einsum("pm,pm->p", residual, residual)
+    transposed = jacobian.transpose(0, 2, 1)
+    return Evaluation(rss, rss, (transposed @ residual[:, :, None])[:, :, 0], transposed @ jacobian)
+
+
+@dataclass(frozen=True)
+class CurveProblem:
+    """Least squares of one law through each of P data sets, perhaps under a tie, perhaps with one more measurement."""
+
+    law: Law
+    data: Data
+    tie: Tie | None = None
+    pull: Pull | None = None
+
+    def evaluate(self, theta: Array, rows: Rows) -> Evaluation:
+        """See ``solver.Problem``."""
+        if self.tie is None:
+            at = normal_equations(*residuals(self.law, self.data.take(rows), theta))
+            return at if self.pull is None else self.pull.add_to(at, theta, rows)
+        coordinates, by_unknown = self.tie(theta, rows)
+        at = normal_equations(*residuals(self.law, self.data.take(rows), coordinates))
+        if self.pull is not None:
+            at = self.pull.add_to(at, coordinates, rows)
+        return through(at, by_unknown)
+
+    def settle(self, theta: Array, rows: Rows) -> Array:
+        """See ``solver.Problem``: the level, unless a tie or a measurement has a say in it."""
+        if self.tie is not None or self.pull is not None:
+            return theta
+        return best_level(self.law, self.data.take(rows), theta)
+
+
+def through(at: Evaluation, by_unknown: Array) -> Evaluation:
+    """Normal equations in the unknowns, from those in the coordinates and d coordinates / d unknowns (P, k, k)."""
+    transposed = by_unknown.transpose(0, 2, 1)
+    return Evaluation(
+        at.rss,
+        at.cost,
+        (transposed @ at.direction[:, :, None])[:, :, 0],
+        transposed @ at.gram @ by_unknown,
+    )
+
+
+def box(law: Law, data: Data) -> tuple[Array, Array]:
+    """Bounds of the coordinates of each problem, shape (P, k) each.
+
+    A break of bnsl lies within the data, where alone it can be seen.
+    """
+    rows = len(data.z)
+    low = np.tile(np.array([-np.inf, *law.lower]), (rows, 1))
+    high = np.tile(np.array([np.inf, *law.upper]), (rows, 1))
+    if "break" in law.coordinates:
+        at = law.index("break")
+        counted: NDArray[np.bool_] = data.weight > 0
+        low[:, at] = np.min(np.where(counted, data.z, np.inf), axis=1)
+        high[:, at] = np.max(np.where(counted, data.z, -np.inf), axis=1)
+    return low, high

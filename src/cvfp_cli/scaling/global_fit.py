@@ -1,0 +1,108 @@
+"""The global optimum of each data set of a batch: many starts, the best end, and how many agreed on it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvfp_cli.scaling.curves import CurveProblem, Data, Pull, Tie, box
+from cvfp_cli.scaling.laws import LAWS, LOG_A_RANGE, Law
+from cvfp_cli.scaling.solver import Array, Problem, Rows, minimise
+from cvfp_cli.scaling.starts import best_starts
+
+# Two ends are the same optimum when their sums of squares agree to this share (or to rounding of the data).
+SAME = 1e-6
+ROUNDING = 1e-22
+
+
+@dataclass(frozen=True)
+class CurveFits:
+    """The best fit of one law to each of P data sets; a ``profiles.Family``.
+
+    Attributes:
+        theta, rss: where the best start ended, (P, k) and (P,).
+        lower, upper: the box, (P, k).
+        agree: share of the starts that ended there, (P,).
+        tried: starts for each data set.
+    """
+
+    law: Law
+    data: Data
+    theta: Array
+    rss: Array
+    lower: Array
+    upper: Array
+    agree: Array
+    tried: int
+
+    def take(self, rows: Rows) -> "CurveFits":
+        """The fits of the data sets at ``rows``."""
+        parts = (self.theta[rows], self.rss[rows], self.lower[rows], self.upper[rows], self.agree[rows])
+        return CurveFits(self.law, self.data.take(rows), *parts, self.tried)
+
+    def pose(self, rows: Rows, tie: Tie | None, pull: Pull | None) -> Problem:
+        """See ``profiles.Family``."""
+        return CurveProblem(self.law, self.data.take(rows), tie, pull)
+
+    def starts(self) -> Array:
+        """A few grid points for fits with a coordinate held, (P, S, k)."""
+        return best_starts(self.law, self.data, 3)
+
+
+def fit_curves(law: Law, data: Data, *, starts: int) -> CurveFits:
+    """Fit ``law`` to every data set of the batch.
+
+    The optimum of the simpler law that it contains is one of the starts, so that a law never fits worse than one
+    nested in it. The log-log line has its closed form.
+
+    Args:
+        starts: grid points to start from.
+    """
+    lower, upper = box(law, data)
+    if law.name == "power" and data.objective == "log":
+        theta, rss = _line(data)
+        return CurveFits(law, data, theta, rss, lower, upper, np.ones(len(rss)), 1)
+    begin = best_starts(law, data, starts)
+    simple = None
+    if law.simpler:
+        simple = fit_curves(LAWS[law.simpler], data, starts=max(2, starts // 4))
+        begin = np.concatenate([begin, contained(law, simple.law, simple.theta)[:, None, :]], axis=1)
+    problems, count, k = begin.shape
+    rows = np.repeat(np.arange(problems), count)
+    got = minimise(CurveProblem(law, data), begin.reshape(-1, k), lower[rows], upper[rows], rows=rows)
+    rss = got.rss.reshape(problems, count)
+    best = rss.argmin(axis=1)
+    lowest = rss[np.arange(problems), best]
+    agree = np.mean(rss <= lowest[:, None] * (1.0 + SAME) + ROUNDING, axis=1)
+    theta = got.theta.reshape(problems, count, k)[np.arange(problems), best]
+    if simple is not None:
+        # What does not gain over the simpler law is the simpler law, not a neighbour of it.
+        same = lowest >= simple.rss * (1.0 - 1e-9)
+        theta = np.where(same[:, None], contained(law, simple.law, simple.theta), theta)
+        lowest = np.where(same, simple.rss, lowest)
+    return CurveFits(law, data, theta, lowest, lower, upper, agree, count)
+
+
+def contained(law: Law, simple: Law, theta: Array) -> Array:
+    """The coordinates at which ``law`` is the same curve as ``simple`` at ``theta`` (P, k)."""
+    out = np.zeros((len(theta), law.k))
+    if simple.name == "power":
+        out[:, 0], out[:, 2] = (
+            theta[:, 0],
+            np.log(np.clip(-theta[:, 1], np.exp(LOG_A_RANGE[0]), np.exp(LOG_A_RANGE[1]))),
+        )
+        return out
+    out[:, :2] = theta[:, :2]
+    out[:, 2] = np.exp(theta[:, 2]) if law.name == "bnsl" else theta[:, 2]
+    return out
+
+
+def _line(data: Data) -> tuple[Array, Array]:
+    """The least-squares line through ln y over z: level and slope (P, 2), and the residual sum of squares (P,)."""
+    w = data.weight
+    count = w.sum(axis=1)
+    z_mean, y_mean = (w * data.z).sum(1) / count, (w * data.target).sum(1) / count
+    z = w * (data.z - z_mean[:, None])
+    slope = (z * data.target).sum(1) / np.maximum((z * z).sum(1), 1e-300)
+    theta = np.stack([y_mean - slope * z_mean, slope], axis=1)
+    r = w * (data.target - theta[:, :1] - theta[:, 1:] * data.z)
+    return theta, np.einsum("pm,pm->p", r, r)

@@ -1,0 +1,130 @@
+"""What a fitted curve says elsewhere: values with prediction intervals, the n that reaches a target, local slopes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cvfp_cli.scaling.batch import Batch
+from cvfp_cli.scaling.global_fit import CurveFits
+from cvfp_cli.scaling.laws import Law, log_curve
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.profiles import Interval, intervals, profile_rise
+from cvfp_cli.scaling.quantities import Quantity, parameter_quantities, target_quantity, value_quantity
+from cvfp_cli.scaling.regression import least_squares
+from cvfp_cli.scaling.result import Estimate, LocalExponent, Target
+from cvfp_cli.scaling.solver import Array
+
+# A target further than this in ln n from the centre of the data counts as never reached.
+FARTHEST = 50.0
+
+
+def maybe(value: float) -> float | None:
+    """None for an open end or a missing figure."""
+    return float(value) if np.isfinite(value) else None
+
+
+def solve_size(law: Law, theta: Array, log_target: float) -> float:
+    """The centred ln n at which one falling curve reaches a target; NaN where it never does."""
+    ends = np.array([[-FARTHEST, FARTHEST]])
+    high, low = log_curve(law, theta[None], ends)[0][0]
+    if not low <= log_target <= high or not low < high:
+        return float("nan")
+    left, right = -FARTHEST, FARTHEST
+    for _ in range(80):
+        middle = 0.5 * (left + right)
+        above = log_curve(law, theta[None], np.array([[middle]]))[0][0, 0] > log_target
+        left, right = (middle, right) if above else (left, middle)
+    return 0.5 * (left + right)
+
+
+def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Target:
+    """The size at which one fitted curve (a family of one) reaches ``ppl``, with its interval.
+
+    Args:
+        delta: as in ``profiles.intervals``; NaN for no interval.
+    """
+    points = batch.groups[0]
+    centre, log_unit = float(batch.scale.centre[0]), float(batch.scale.log_unit[0])
+    log_target = float(np.log(ppl)) - log_unit
+    z = solve_size(fits.law, fits.theta[0], log_target)
+    measured = bool(np.isfinite(delta) and delta > 0)
+    if np.isfinite(z):
+        x = float(np.exp(z + centre))
+        low = high = None
+        if measured:
+            quantity = target_quantity(fits.law, np.array([z]), np.array([log_target]))
+            ends = intervals(fits, np.array([delta]), [quantity])[0]
+            low, high = (
+                None if np.isnan(end[0]) else float(np.exp(end[0] + centre)) for end in (ends.low, ends.high)
+            )
+        return Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max())
+    reason = _out_of_reach(fits, batch, ppl)
+    if not measured or not fits.law.has_floor or "falls to" not in reason:
+        return Target(ppl, None, None, None, True, reason)
+    floor = parameter_quantities(fits.law, batch.scale)[0]
+    if profile_rise(fits, floor, np.array([ppl * np.exp(-log_unit)]))[0] > delta:
+        return Target(
+            ppl, None, None, None, True, f"{reason}; the interval of the asymptote stays above {ppl:g} too"
+        )
+    low_end = _nearest_size(fits, batch, delta, log_target)
+    return Target(ppl, None, None if low_end is None else float(np.exp(low_end + centre)), None, True, reason)
+
+
+def _out_of_reach(fits: CurveFits, batch: Batch, ppl: float) -> str:
+    values = np.exp(
+        log_curve(fits.law, fits.theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + batch.scale.log_unit[0]
+    )
+    name = batch.groups[0].y_name
+    if values[1] >= values[0]:
+        return f"the fitted law does not fall, so {name} {ppl:g} has no size of its own"
+    if ppl < values[1]:
+        return f"out of reach: the fitted law falls to {values[1]:.4g}, above {ppl:g}"
+    return f"the fitted law is never above {values[0]:.4g}"
+
+
+def _nearest_size(fits: CurveFits, batch: Batch, delta: float, log_target: float) -> float | None:
+    """The smallest centred ln n at which the data still allow the target, by bisection."""
+
+    def allowed(z: float) -> bool:
+        quantity = value_quantity(fits.law, batch.scale, np.array([z]))
+        return bool(profile_rise(fits, quantity, np.array([log_target]))[0] <= delta)
+
+    left, right = float(batch.data.z.max()), FARTHEST
+    if allowed(left):
+        return None
+    if not allowed(right):
+        return None
+    while right - left > 1e-3:
+        middle = 0.5 * (left + right)
+        left, right = (left, middle) if allowed(middle) else (middle, right)
+    return right
+
+
+def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExponent, ...]:
+    """Slopes of ln y over ln x within each window of ``window`` neighbouring sizes, with t intervals."""
+    index = points.size_index
+    result = []
+    for first in range(points.distinct_sizes - window + 1):
+        here = (index >= first) & (index < first + window)
+        x, y = np.log(points.x[here]), np.log(points.y[here])
+        if np.ptp(x) == 0.0:
+            continue
+        line = least_squares(
+            np.column_stack([np.ones(len(x)), x - x.mean()]), y, names=("level", "slope"), level=level
+        )
+        slope = line["slope"]
+        estimate = Estimate(slope.value, slope.low, slope.high)
+        result.append(LocalExponent(float(np.exp(x.min())), float(np.exp(x.max())), len(x), estimate))
+    return tuple(result)
+
+
+def estimate_of(value: float, interval: Interval | None, row: int, *, at_bound: bool = False) -> Estimate:
+    """One problem's figure and interval as an ``Estimate``."""
+    if interval is None:
+        return Estimate(maybe(value), at_bound=at_bound)
+    return Estimate(maybe(value), maybe(interval.low[row]), maybe(interval.high[row]), at_bound=at_bound)
+
+
+def named(quantities: Sequence[Quantity], values: Sequence[Array]) -> dict[str, Array]:
+    """Values by the quantities' names."""
+    return {q.name: value for q, value in zip(quantities, values, strict=True)}

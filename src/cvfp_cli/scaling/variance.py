@@ -1,0 +1,75 @@
+"""The error variance that intervals rest on: residual, or the larger of pure error and lack of fit with replicates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from cvfp_cli.scaling.regression import f_p_value
+from cvfp_cli.scaling.result import Replicates
+from cvfp_cli.scaling.solver import Array, Rows
+
+
+@dataclass(frozen=True)
+class Variance:
+    """Error variance of each problem on the objective's scale.
+
+    Attributes:
+        value: NaN where nothing is left to estimate it from, (P,).
+        df: its degrees of freedom, (P,).
+        replicates: what repeated seeds say; None where there are none.
+    """
+
+    value: Array
+    df: Array
+    replicates: tuple[Replicates | None, ...]
+
+    def delta(self, level: float) -> Array:
+        """Allowed rise of the sum of squares, F(1, df) times the variance; NaN where there is no variance."""
+        with np.errstate(invalid="ignore"):
+            quantile = special.fdtri(1.0, np.where(self.df > 0, self.df, np.nan), level)
+        return np.asarray(quantile * self.value, dtype=float)
+
+
+def error_variance(residuals: Array, weight: Array, size: Rows, k: int) -> Variance:
+    """Estimate the error variance from the residuals of a fit with ``k`` parameters.
+
+    Without replicates it is RSS / (m - k). With them, the residuals' scatter within sizes is the pure error, and that
+    of the size means about the curve the lack of fit. Each is an estimate of the same variance if the law is right
+    and seeds are all that differs; the larger one is taken, with its own degrees of freedom, because pooling would
+    count five seeds at one size as five independent looks at the curve, which they are not where all share an error.
+    """
+    values: list[float] = []
+    dfs: list[int] = []
+    notes: list[Replicates | None] = []
+    for r, w, s in zip(residuals, weight, size, strict=True):
+        r, s = r[w > 0], s[w > 0]
+        m = len(r)
+        index = np.unique(s, return_inverse=True)[1]
+        sizes = int(index.max()) + 1
+        rss = float(r @ r)
+        if sizes == m:
+            values.append(rss / (m - k) if m > k else np.nan)
+            dfs.append(max(m - k, 0))
+            notes.append(None)
+            continue
+        counts = np.bincount(index)
+        within = r - (np.bincount(index, r) / counts)[index]
+        pure_ss, pure_df = float(within @ within), m - sizes
+        pure = pure_ss / pure_df
+        lack_df = sizes - k
+        lack = max(rss - pure_ss, 0.0) / lack_df if lack_df > 0 else -1.0
+        f = lack / pure if lack_df > 0 and pure > 0 else None
+        notes.append(
+            Replicates(
+                sizes=sizes,
+                pure_df=pure_df,
+                pure_sd=float(np.sqrt(pure)),
+                lack_of_fit_f=f,
+                lack_of_fit_p=None if f is None else f_p_value(f, lack_df, pure_df),
+                variance_from="lack-of-fit" if lack > pure else "replicates",
+            )
+        )
+        values.append(max(lack, pure))
+        dfs.append(lack_df if lack > pure else pure_df)
+    return Variance(np.array(values), np.array(dfs, dtype=float), tuple(notes))
