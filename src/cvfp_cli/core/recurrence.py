@@ -167,8 +167,9 @@ def _first_pass(cut: _Cut, warm_up: int) -> Tensor:
 
 def _difference(context: Tensor, reference: Tensor) -> Tensor:
     """‖context − reference‖ / ‖reference‖ of each row: (n, D), (n, D) -> (n,)."""
-    left: Tensor = torch.linalg.vector_norm(context - reference, dim=1)
-    return left / torch.linalg.vector_norm(reference, dim=1).clamp_min(1e-30)
+    size: Tensor = torch.linalg.vector_norm(reference, dim=1).clamp_min(1e-30)
+    left: Tensor = torch.linalg.vector_norm(context - reference, dim=1) / size
+    return left
 
 
 def _growth_over_warm_up(cut: _Cut, started: Tensor, warm_up: int) -> float:
