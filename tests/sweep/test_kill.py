@@ -1,0 +1,27 @@
+"""A real sweep, killed at five moments: resumed, each ends with the uninterrupted sweep's summary.
+
+``python tests/sweep/kill.py 50 20`` does it seventy times.
+"""
+
+from pathlib import Path
+
+import pytest
+from kill import Trials
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
+    folder: Path = tmp_path_factory.mktemp("kills")
+    return Trials(folder)
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.8])
+def test_killed_at_a_moment(trials: Trials, share: float) -> None:
+    trials.after(share * trials.seconds)
+
+
+@pytest.mark.parametrize(("number", "step"), [(8, "open"), (13, "replace")])
+def test_killed_within_a_write(trials: Trials, number: int, step: str) -> None:
+    before = trials.kills
+    trials.at_write(number, step)
+    assert trials.kills == before + 1
