@@ -120,6 +120,10 @@ def test_an_old_summary_is_answered_with_where_its_runs_are(tmp_path: Path) -> N
     assert "fits, and no runs" in refusal(tmp_path / "summary.json", recover=True)
 
 
+def test_a_folder_of_the_old_scripts_is_its_runs() -> None:
+    assert read_results(LEGACY).runs == read_results(LEGACY / "detailed_results.json").runs
+
+
 def test_an_old_key_is_named_as_the_file_has_it(tmp_path: Path) -> None:
     row = json.loads((LEGACY / "detailed_results.json").read_text())[0]
     assert "[0].val_acc must be" in refusal(
@@ -165,6 +169,8 @@ def test_the_recipes_name_is_the_study_of_runs_that_name_none(tmp_path: Path) ->
         ("parameters", [], "runs[0].parameters must be an object, not a list"),
         ("config", "a\nb", "runs[0].config must be one line of printable text"),
         ("config", "\x1b[31mred", "runs[0].config must be one line of printable text"),
+        ("study", "a\x07b", "runs[0].study must be one line of printable text"),
+        ("config", "", "runs[0].config must be one line of printable text"),
         ("config", None, "runs[0].config must be one line of printable text, not null"),
         ("execution_path", 3, "runs[0].execution_path must be an object"),
     ],
@@ -204,7 +210,11 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_sweep_is_noted(tmp_path: Path) -> None:
-    assert "incomplete" in codes(write(tmp_path / "summary.json", {**SUMMARY, "complete": False}))
+    path = write(tmp_path / "summary.json", {**SUMMARY, "complete": False})
+    assert "incomplete" in codes(path)
+    run_file(tmp_path, "b", run_id="b")
+    (note,) = [note for note in read_results(tmp_path).notes if note.code == "incomplete"]
+    assert "2 runs are there" in note.message
 
 
 def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:

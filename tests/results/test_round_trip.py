@@ -19,7 +19,7 @@ from cvfp_cli.results.runs_csv import write_csv
 
 PATH = Path("summary.json")
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
-LINE = TEXT.filter(str.isprintable)
+LINE = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20)
 JSON = st.recursive(
     st.none()
     | st.booleans()

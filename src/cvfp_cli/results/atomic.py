@@ -9,7 +9,7 @@ from pathlib import Path
 from cvfp_cli.errors import WorkError
 
 _SUFFIX = ".tmp"
-_KEPT = "Every finished run is still on disk: mend that and run the same command again."
+_KEPT = "Nothing finished is lost: {}, then run the same command again."
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -53,9 +53,13 @@ def left_behind(folder: Path) -> Iterator[Path]:
 
 def work_error(path: Path, problem: OSError) -> WorkError:
     """One line for a write that failed."""
-    reasons = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
-    reason = reasons.get(problem.errno or 0) or (problem.strerror or str(problem)).lower()
-    return WorkError(f"{path} could not be written: {reason}.", hint=_KEPT)
+    full = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+    number = problem.errno or 0
+    reason = full.get(number) or (problem.strerror or str(problem)).lower()
+    return WorkError(
+        f"{path} could not be written: {reason}.",
+        hint=_KEPT.format("make room" if number in full else "make the folder writable"),
+    )
 
 
 def _flush_folder(folder: Path) -> None:

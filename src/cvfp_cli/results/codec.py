@@ -166,7 +166,7 @@ def _reader(hint: Any, limits: dict[str, Any]) -> Reader:
         bool: _bool_reader,
         int: _number_reader(limits, integer=True),
         float: _number_reader(limits, integer=False),
-        str: _line_reader if limits.get("line") else _text_reader,
+        str: _line_reader(limits.get("empty", False)) if limits.get("line") else _text_reader,
     }
     return readers[hint]
 
@@ -247,10 +247,13 @@ def _text_reader(value: Any, path: str, found: Findings) -> Any:
     return value
 
 
-def _line_reader(value: Any, path: str, found: Findings) -> Any:
-    if not isinstance(value, str) or not value.isprintable() or not value:
-        found.problems.append(f"{path} must be one line of printable text, not {_named(value)}")
-    return value
+def _line_reader(may_be_empty: bool) -> Reader:
+    def read(value: Any, path: str, found: Findings) -> Any:
+        if not isinstance(value, str) or not value.isprintable() or not (value or may_be_empty):
+            found.problems.append(f"{path} must be one line of printable text, not {_named(value)}")
+        return value
+
+    return read
 
 
 def _object_reader(value: Any, path: str, found: Findings) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
+from cvfp_cli.results import legacy
 from cvfp_cli.results.codec import Findings, from_json, listed
 from cvfp_cli.results.jsontext import decode, parse, read_bytes, salvage
-from cvfp_cli.results.legacy import is_legacy_rows, legacy_runs, refuse_fits_only
 from cvfp_cli.results.runs_csv import read_csv
 from cvfp_cli.results.schema import RUN_SCHEMA, SCHEMA, Run, Summary
 
@@ -99,7 +99,8 @@ def _summary(value: dict[str, Any], path: Path, findings: Findings) -> Results:
         notes.append(
             Note(
                 "incomplete",
-                f"{path}: the sweep is not finished; {len(summary.runs)} runs are there.",
+                f"{path}: the sweep is not finished; {len(summary.runs)} runs are there. Name the folder instead "
+                "of the file to read those that finished since, too.",
                 "warning",
             )
         )
@@ -119,9 +120,9 @@ def _rows(value: Any, path: Path, findings: Findings) -> Results:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise _unknown_kind(path)
     notes: list[Note] = []
-    if is_legacy_rows(rows):
-        refuse_fits_only(rows, path)
-        runs, notes = legacy_runs(rows, path, findings)
+    if legacy.is_legacy_rows(rows):
+        legacy.refuse_fits_only(rows, path)
+        runs, notes = legacy.legacy_runs(rows, path, findings)
     elif rows and not any("config" in row for row in rows):
         raise _unknown_kind(path)
     else:
@@ -135,15 +136,22 @@ def _rows(value: Any, path: Path, findings: Findings) -> Results:
 
 def _read_folder(folder: Path, *, recover: bool) -> Results:
     """A results folder (its summary and any run finished since), or one run's folder."""
-    if (folder / RUN_FILE).is_file():
-        return read_results(folder / RUN_FILE, recover=recover)
+    for alone in (RUN_FILE, legacy.RUNS_FILE):
+        if (folder / alone).is_file():
+            return read_results(folder / alone, recover=recover)
     summary = folder / SUMMARY_FILE
     if not summary.is_file() and not (folder / RUNS_FOLDER).is_dir():
         raise InputError(
             f"{folder} holds neither {SUMMARY_FILE} nor {RUNS_FOLDER}/.", hint="Name a results folder."
         )
     results = read_results(summary, recover=recover) if summary.is_file() else Results(folder, ())
-    return _with_run_files(replace(results, path=folder), folder, recover=recover)
+    whole = _with_run_files(replace(results, path=folder), folder, recover=recover)
+    unfinished = Note(
+        "incomplete", f"{folder}: the sweep is not finished; {len(whole.runs)} runs are there.", "warning"
+    )
+    return replace(
+        whole, notes=tuple(unfinished if note.code == "incomplete" else note for note in whole.notes)
+    )
 
 
 def _with_run_files(results: Results, folder: Path, *, recover: bool) -> Results:
@@ -175,9 +183,9 @@ def _recovered(data: bytes, path: Path, problem: InputError) -> Results:
     """What can be read of a damaged JSON file, and the run folders beside it."""
     found = salvage(data)
     findings = Findings()
-    if is_legacy_rows(found.rows):
-        refuse_fits_only(found.rows, path)
-        runs, notes = legacy_runs(found.rows, path, findings)
+    if legacy.is_legacy_rows(found.rows):
+        legacy.refuse_fits_only(found.rows, path)
+        runs, notes = legacy.legacy_runs(found.rows, path, findings)
     else:
         read = [from_json(Run, row, f"runs[{index}]", findings) for index, row in enumerate(found.rows)]
         runs, notes = [run for run in read if run is not None], []

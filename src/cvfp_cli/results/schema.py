@@ -1,7 +1,7 @@
 """The schema of ``summary.json`` ("cvfp-results/1") as dataclasses: one field a key, the same words.
 
 A field's metadata holds what a reader checks beyond its type: ``min``, ``max``, ``above`` (an open lower
-bound) and ``line`` (a non-empty line of printable text).
+bound), ``line`` (a line of printable text) and ``empty`` (which may be empty).
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ _SHARE = {"min": 0.0, "max": 1.0}
 _POSITIVE = {"above": 0.0}
 _NOT_NEGATIVE = {"min": 0.0}
 _LINE = {"line": True}
+_LINE_OR_EMPTY = {"line": True, "empty": True}
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,10 @@ class Run:
     samples: int | None = field(metadata=_AT_LEAST_ONE)
     train_tokens: int | None = field(metadata=_COUNT)
     label: str | None = field(default=None, metadata=_LINE)
-    run_id: str = ""
+    run_id: str = field(default="", metadata=_LINE_OR_EMPTY)
     status: Status = "done"
     reason: str | None = None
-    study: str = ""
+    study: str = field(default="", metadata=_LINE_OR_EMPTY)
     embed_dim: int | None = field(default=None, metadata=_AT_LEAST_ONE)
     token_input: str | None = field(default=None, metadata=_LINE)
     val_tokens: int | None = field(default=None, metadata=_COUNT)
