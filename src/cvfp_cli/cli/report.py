@@ -106,7 +106,7 @@ def report(
         found,
         names=[str(path) for path in paths],
         command=_command(paths, language, wanted if sections else (), fitted, title, previous, chosen),
-        laws_fitted=tuple(LAWS) if "all" in fitted else fitted,
+        laws_fitted=tuple(f"{law}?" for law in LAWS) if "all" in fitted else fitted,
         sections=wanted,
         title=title,
         earlier=earlier,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cvfp_cli.report.groups import gather
+from cvfp_cli.report.groups import Family, gather
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.scope import Context, Scope, fit_family
 from cvfp_cli.report.sections import (
@@ -66,16 +66,17 @@ def build_report(
     Args:
         results: what was read. names: the paths as the user gave them.
         command: the command line that makes this report, for its section on reproduction.
-        laws_fitted: laws to fit. sections: which to build, in any order.
+        laws_fitted: laws to fit, as ``fit_family`` takes them. sections: which to build, in any order.
         earlier: the results of ``--previous``.
     """
-    distinct, repeated = _once(results)
+    distinct, repeated = once(results)
     notes = (Finding("same-runs-twice", {"count": repeated}, "warning"),) if repeated else ()
+    scopes = scopes_of(distinct, names, laws_fitted, level)
     context = Context(
         tuple(distinct),
-        scopes_of(distinct, names, laws_fitted, level),
+        scopes,
         level,
-        tuple(laws_fitted),
+        tuple(dict.fromkeys(law for scope in scopes for law in scope.laws)),
         tuple(names),
         command,
         scopes_of([earlier], [earlier_name], laws_fitted, level) if earlier is not None else (),
@@ -93,11 +94,15 @@ def scopes_of(
     results: Sequence[Results], names: Sequence[str], laws_fitted: Sequence[str], level: float
 ) -> tuple[Scope, ...]:
     """One scope a family of comparable runs."""
-    sources = [Source(name, item.runs) for name, item in zip(names, results, strict=True)]
-    return tuple(fit_family(family, laws_fitted, level) for family in gather(sources))
+    return tuple(fit_family(family, laws_fitted, level) for family in families_of(results, names))
 
 
-def _once(results: Sequence[Results]) -> tuple[list[Results], int]:
+def families_of(results: Sequence[Results], names: Sequence[str]) -> tuple[Family, ...]:
+    """The runs of several files, gathered."""
+    return gather([Source(name, item.runs) for name, item in zip(names, results, strict=True)])
+
+
+def once(results: Sequence[Results]) -> tuple[list[Results], int]:
     """The same results with every run counted once, and how many were there again."""
     seen: set[str] = set()
     repeated = 0

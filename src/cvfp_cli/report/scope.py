@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite, log
 
-from cvfp_cli.errors import InputError
+import numpy as np
+
 from cvfp_cli.report.groups import Cell, Family, Group
 from cvfp_cli.report.model import Finding, Mark, Value
 from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
 from cvfp_cli.results.reader import Results
-from cvfp_cli.scaling.fits import fit_law
+from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.laws import get_law
 from cvfp_cli.scaling.result import Estimate, Fit
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
@@ -164,22 +166,32 @@ def rank(scope: Scope, size: int | None, measure: str) -> Ranking:
 
 
 def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
-    """Fit every law to every group; a group that cannot be fitted keeps the reason."""
+    """Fit every law to every group, a law at a time for all groups; one with too few sizes keeps the reason.
+
+    Args:
+        laws: names; a trailing ``?`` asks for the law only where it has fewer parameters than a group has sizes.
+    """
     fits: dict[tuple[str, str], Fit] = {}
     unfitted: dict[tuple[str, str], Finding] = {}
-    for group in family.groups:
-        for law in laws:
-            if len(group.cells) < 2:
-                values = {"config": group.label, "law": law, "sizes": len(group.cells)}
-                unfitted[group.label, law] = Finding("law-needs-two-sizes", values, "note")
-                continue
-            try:
-                fits[group.label, law] = fit_law(family.points(group), law, level=level)
-            except InputError as problem:
-                unfitted[group.label, law] = Finding(
-                    "law-not-fitted", {"config": group.label, "law": law, "reason": problem.message}, "note"
-                )
-    return Scope(family, tuple(laws), fits, unfitted, level)
+    bare = Scope(family, tuple(laws), {}, {}, level)
+    options = FitOptions(level=level, predict=bare.predict_at, window=WINDOW)
+    known = [(group, family.points(group)) for group in family.groups if group.cells]
+    usable = [(group, points) for group, points in known if len(group.cells) > 1 and np.ptp(points.x) > 0]
+    kept = []
+    for asked in laws:
+        law = asked.removesuffix("?")
+        least = get_law(law).k + 1 if asked != law else 2
+        chosen = [(group, points) for group, points in usable if len(group.cells) >= least]
+        if chosen:
+            found = fit_groups([points for _, points in chosen], law, options)
+            fits |= {(group.label, law): fit for (group, _), fit in zip(chosen, found, strict=True)}
+        if chosen or asked == law:
+            kept.append(law)
+        for group in family.groups:
+            if (group.label, law) not in fits:
+                values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
+                unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
+    return Scope(family, tuple(kept), fits, unfitted, level)
 
 
 def estimate(value: Estimate | None, mark: Mark = "") -> Value:

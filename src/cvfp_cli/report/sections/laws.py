@@ -1,6 +1,7 @@
 """Section 7: the laws, whether slopes and levels differ, predictions, reductions, and alpha by data range."""
 
-from math import exp
+from collections.abc import Sequence
+from math import exp, inf, isfinite
 
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
@@ -13,17 +14,23 @@ from cvfp_cli.scaling.result import Fit
 MOST_PAIRS = 2000  # pairs that are tested one by one; beyond, only the joint test is made
 SHOWN_PAIRS = 10
 CURVE_STEPS = 24
+MOST_SERIES = 12  # lines in one chart
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
     """Every law's parameters and errors, the tests of equal lines, predictions and windows."""
     if not scope.fits:
         return Finding("laws-too-few-sizes", {"sizes": len(scope.family.sizes)}, "note")
-    blocks: list[Block] = [_parameters(scope), _quality(scope)]
+    blocks: list[Block] = (
+        [_lines(scope)] if scope.laws == ("power",) else [_parameters(scope), _quality(scope)]
+    )
+    chart = scaling_chart([(scope, group) for group in scope.groups])
+    if chart is not None:
+        blocks.append(chart)
     notes = _fit_notes(scope)
     if notes:
         blocks.append(Findings(notes))
-    blocks += _tests(scope)
+    blocks += tests_of(scope)
     blocks += _predictions(scope)
     blocks += _reductions(scope)
     blocks += _windows(scope)
@@ -37,6 +44,37 @@ def _fitted(scope: Scope) -> list[tuple[Group, str, Fit]]:
         for law in scope.laws
         if (fit := scope.fits.get((group.label, law))) is not None
     ]
+
+
+def _lines(scope: Scope) -> Table:
+    """Parameters and errors in one table, where the power law is the only one."""
+    rows = [
+        {
+            "config": Value(group.label),
+            "points": Value(fit.points),
+            "alpha": estimate(fit.parameters["alpha"]),
+            "A": estimate(fit.parameters["A"]),
+            "r_squared": Value(fit.r_squared),
+            "loo_error": Value(fit.loo_error),
+            "forward_error": Value(fit.forward_error),
+        }
+        for group, _, fit in _fitted(scope)
+    ]
+    columns = [
+        Column("config"),
+        Column("points", "int"),
+        Column("alpha", "alpha"),
+        Column("A", "scientific"),
+        Column("r_squared", "r2"),
+        Column("loo_error", "fall"),
+        Column("forward_error", "fall"),
+    ]
+    table = filled("law-power", columns, rows)
+    notes = (
+        Finding("law-intervals", {"level": scope.level, "x": scope.family.x}, "note"),
+        Finding("law-quality-method", {}, "note"),
+    )
+    return Table(table.key, table.columns, table.rows, notes)
 
 
 def _parameters(scope: Scope) -> Table:
@@ -106,7 +144,7 @@ def _fit_notes(scope: Scope) -> tuple[Finding, ...]:
     )
 
 
-def _tests(scope: Scope) -> list[Block]:
+def tests_of(scope: Scope) -> list[Block]:
     """Equal slopes? Equal levels? Which pairs? On common sizes, with size as a factor."""
     if len(scope.groups) < 2:
         return []
@@ -129,7 +167,7 @@ def _tests(scope: Scope) -> list[Block]:
             names = tuple(f"{pair.first} / {pair.second}" for pair in apart[:SHOWN_PAIRS])
             values = {"count": len(apart), "pairs": len(pairs), "names": names}
             items.append(Finding("slope-pairs-differ", values))
-        elif pairs:
+        elif len(pairs) > 1:
             closest = min(pairs, key=lambda pair: pair.slope_holm or 0.0)
             values = {
                 "pairs": len(pairs),
@@ -156,7 +194,8 @@ def _predictions(scope: Scope) -> list[Block]:
     sizes = [prediction.x for prediction in fitted[0][2].predictions]
     columns = [Column("config"), *([Column("law")] if len(scope.laws) > 1 else [])]
     for size in sizes:
-        beyond = size > scope.measured_to
+        at = [prediction for _, _, fit in fitted for prediction in fit.predictions if prediction.x == size]
+        beyond = any(prediction.extrapolated for prediction in at)
         columns.append(
             Column(
                 "predicted-beyond" if beyond else "predicted-within",
@@ -180,36 +219,42 @@ def _predictions(scope: Scope) -> list[Block]:
     return [
         Subheading("predictions"),
         Table("predictions", tuple(columns), tuple(rows), (note,)),
-        *_chart(scope),
     ]
 
 
-def _chart(scope: Scope) -> list[Block]:
-    """Points, fitted lines and their bands over the sizes, a line a configuration."""
+def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
+    """Points and fitted lines over the sizes; of very many, those with the lowest PPL at their largest size."""
+    drawn = [(scope, group, fit) for scope, group in shown if (fit := _first_fit(scope, group)) is not None]
+    if not drawn:
+        return None
+    lowest = sorted(
+        drawn, key=lambda item: item[1].last.val_ppl if item[1].last and item[1].last.val_ppl else inf
+    )
+    kept = {id(group) for _, group, _ in lowest[:MOST_SERIES]}
     series = []
-    for group in scope.groups:
-        fit = scope.power(group) or next(
-            (fit for law in scope.laws if (fit := scope.fits.get((group.label, law))) is not None), None
-        )
-        points = tuple((point.x, point.y) for point in fit.fitted) if fit else ()
-        if fit and points:
-            until = max([point[0] for point in points] + [item.x for item in fit.predictions])
+    for _, group, fit in drawn:
+        if id(group) in kept:
+            points = tuple((point.x, point.y) for point in fit.fitted)
+            until = max([x for x, _ in points] + [item.x for item in fit.predictions if isfinite(item.x)])
             series.append(Series(group.label, points, _curve(fit, min(x for x, _ in points), until)))
-    if not series:
-        return []
-    return [
-        Chart(
-            "scaling",
-            "lines",
-            tuple(series),
-            "int",
-            "ppl",
-            log_x=True,
-            log_y=True,
-            measured_to=scope.measured_to,
-            values={"unit": scope.family.x},
-        )
-    ]
+    scope = drawn[0][0]
+    values = {"unit": scope.family.x, "shown": len(series), "of": len(drawn)}
+    return Chart(
+        "scaling" if len(series) == len(drawn) else "scaling-some",
+        "lines",
+        tuple(series),
+        "int",
+        "ppl",
+        log_x=True,
+        log_y=True,
+        measured_to=max(item.measured_to for item, _, _ in drawn),
+        values=values,
+    )
+
+
+def _first_fit(scope: Scope, group: Group) -> Fit | None:
+    fits = (scope.fits.get((group.label, law)) for law in ("power", *scope.laws))
+    return next((fit for fit in fits if fit is not None), None)
 
 
 def _curve(fit: Fit, low: float, high: float) -> tuple[tuple[float, float], ...]:

@@ -4,79 +4,98 @@ from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table,
 from cvfp_cli.report.noise import Noise, noise_finding
 from cvfp_cli.report.scope import Ranking, Scope, estimate, rank
 
+COLUMNS = (
+    Column("config"),
+    Column("alias"),
+    Column("layers", "int"),
+    Column("tokens", "int"),
+    Column("context_dim", "int"),
+    Column("alpha", "alpha"),
+    Column("A", "scientific"),
+    Column("r_squared", "r2"),
+    Column("best_ppl", "ppl"),
+    Column("best_accuracy", "share"),
+    Column("phase1_parameters", "million"),
+    Column("phase2_parameters", "million"),
+    Column("val_effective_rank", "share"),
+    Column("val_er_dims", "dims"),
+)
+
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
     """The summary table and its findings."""
-    groups = scope.groups
-    if not any(group.cells for group in groups):
+    if not any(group.cells for group in scope.groups):
         return Finding("no-finished-runs", {}, "warning")
     largest = scope.family.largest
     ppl, accuracy = rank(scope, largest, "val_ppl"), rank(scope, largest, "accuracy")
-    alpha_marks, alpha_noise = scope.alpha_noise
-    columns = [Column("config"), Column("layers", "int"), Column("tokens", "int")]
-    if scope.family.varies("context_dim"):
-        columns.append(Column("context_dim", "int"))
-    columns += [Column("alpha", "alpha"), Column("A", "scientific"), Column("r_squared", "r2")]
-    columns += [Column("best_ppl", "ppl"), Column("best_accuracy", "share")]
-    columns += [Column("phase1_parameters", "million"), Column("phase2_parameters", "million")]
-    columns.append(Column("val_effective_rank", "share"))
-    rows = []
-    for group, alpha_mark in zip(groups, alpha_marks, strict=True):
-        fit = scope.power(group)
-        best = min(group.cells, key=lambda cell: cell.val_ppl or 0.0, default=None)
-        accuracies = [cell for cell in group.cells if cell.accuracy is not None]
-        most = max(accuracies, key=lambda cell: cell.accuracy or 0.0, default=None)
-        figures = {
-            "config": Value(group.label),
-            "layers": Value(group.layers),
-            "tokens": Value(group.tokens),
-            "context_dim": Value(group.context_dim),
-            "alpha": estimate(fit.parameters["alpha"] if fit else None, alpha_mark),
-            "A": estimate(fit.parameters["A"] if fit else None),
-            "r_squared": Value(fit.r_squared if fit else None),
-            "best_ppl": Value(
-                best.val_ppl if best else None,
-                mark=_mark_at(ppl, group, best.size if best else None, largest),
-            ),
-            "best_accuracy": Value(
-                most.accuracy if most else None,
-                mark=_mark_at(accuracy, group, most.size if most else None, largest),
-            ),
-            "phase1_parameters": Value(group.context_parameters),
-            "phase2_parameters": Value(group.token_parameters),
-            "val_effective_rank": Value(group.last.val_er if group.last else None),
-        }
-        rows.append(figures)
-    table = filled("summary", columns, rows)
-    present = {column.key for column in table.columns}
-    notes = [
-        _absent(key)
-        for key in ("best_accuracy", "phase1_parameters", "val_effective_rank")
-        if key not in present
-    ]
-    if scope.fits:
-        notes.insert(0, Finding("alpha-interval-method", {"level": scope.level}, "note"))
-    noises: list[tuple[str, Noise | None]] = []
-    if len(groups) > 1:
-        noises = [("alpha", alpha_noise), ("best_ppl", ppl.noise), ("best_accuracy", accuracy.noise)]
-    notes += [noise_finding(key, noise) for key, noise in noises if key in present]
-    if len(groups) > 1 and "val_effective_rank" in present and not scope.family.replicated:
-        notes.append(noise_finding("val_effective_rank", None))
-    if len(groups) > 1 and any(mark_of(row) for row in table.rows):
-        notes.append(Finding("marks-legend", {"level": scope.level}, "note"))
-    if any(len(cell.runs) > 1 for cell in scope.family.cells):
-        notes.append(Finding("means-over-seeds", {}, "note"))
-    blocks: list[Block] = [Table(table.key, table.columns, table.rows, tuple(notes))]
-    found = [_steepest(scope, alpha_marks, alpha_noise), *_bests(scope, ppl, accuracy), *_unfitted(scope)]
+    blocks: list[Block] = [_table(scope, ppl, accuracy)]
+    found = [_steepest(scope, *scope.alpha_noise), *_bests(scope, ppl, accuracy), *_unfitted(scope)]
     items = tuple(finding for finding in found if finding is not None)
     if items:
         blocks.append(Findings(items))
     return tuple(blocks)
 
 
-def mark_of(row: tuple[Value, ...]) -> bool:
-    """Whether any figure of a row carries a mark."""
-    return any(value.mark for value in row)
+def _table(scope: Scope, ppl: Ranking, accuracy: Ranking) -> Table:
+    largest = scope.family.largest
+    alpha_marks, alpha_noise = scope.alpha_noise
+    rows = []
+    for group, alpha_mark in zip(scope.groups, alpha_marks, strict=True):
+        fit = scope.power(group)
+        best = min(group.cells, key=lambda cell: cell.val_ppl or 0.0, default=None)
+        accuracies = [cell for cell in group.cells if cell.accuracy is not None]
+        most = max(accuracies, key=lambda cell: cell.accuracy or 0.0, default=None)
+        rank_share = group.last.val_er if group.last else None
+        rows.append(
+            {
+                "config": Value(group.label),
+                "alias": Value(group.alias or None),
+                "layers": Value(group.layers),
+                "tokens": Value(group.tokens),
+                "context_dim": Value(group.context_dim if scope.family.varies("context_dim") else None),
+                "alpha": estimate(fit.parameters["alpha"] if fit else None, alpha_mark),
+                "A": estimate(fit.parameters["A"] if fit else None),
+                "r_squared": Value(fit.r_squared if fit else None),
+                "best_ppl": Value(
+                    best.val_ppl if best else None,
+                    mark=_mark_at(ppl, group, best.size if best else None, largest),
+                ),
+                "best_accuracy": Value(
+                    most.accuracy if most else None,
+                    mark=_mark_at(accuracy, group, most.size if most else None, largest),
+                ),
+                "phase1_parameters": Value(group.context_parameters),
+                "phase2_parameters": Value(group.token_parameters),
+                "val_effective_rank": Value(rank_share),
+                "val_er_dims": Value(
+                    rank_share * group.context_dim if rank_share and group.context_dim else None
+                ),
+            }
+        )
+    table = filled("summary", list(COLUMNS), rows)
+    return Table(
+        table.key, table.columns, table.rows, tuple(_notes(scope, table, alpha_noise, ppl, accuracy))
+    )
+
+
+def _notes(
+    scope: Scope, table: Table, alpha_noise: Noise | None, ppl: Ranking, accuracy: Ranking
+) -> list[Finding]:
+    """How to read the table: intervals, noise a column, what is missing."""
+    present = {column.key for column in table.columns}
+    notes = [Finding("alpha-interval-method", {"level": scope.level}, "note")] if scope.fits else []
+    wanted = ("best_accuracy", "phase1_parameters", "val_effective_rank")
+    notes += [Finding("column-absent", {"column": key}, "note") for key in wanted if key not in present]
+    if len(scope.groups) > 1:
+        noises = (("alpha", alpha_noise), ("best_ppl", ppl.noise), ("best_accuracy", accuracy.noise))
+        notes += [noise_finding(key, noise) for key, noise in noises if key in present]
+        if "val_effective_rank" in present and not scope.family.replicated:
+            notes.append(noise_finding("val_effective_rank", None))
+        if any(value.mark for row in table.rows for value in row):
+            notes.append(Finding("marks-legend", {"level": scope.level}, "note"))
+    if scope.family.replicated:
+        notes.append(Finding("means-over-seeds", {}, "note"))
+    return notes
 
 
 def filled(key: str, columns: list[Column], rows: list[dict[str, Value]]) -> Table:
@@ -98,10 +117,6 @@ def _mark_at(ranking: Ranking, group: object, size: int | None, largest: int | N
             (mark for item, mark in zip(ranking.groups, ranking.marks, strict=True) if item is group), ""
         )
     )
-
-
-def _absent(key: str) -> Finding:
-    return Finding("column-absent", {"column": key}, "note")
 
 
 def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: Noise | None) -> Finding | None:

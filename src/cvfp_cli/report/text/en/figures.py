@@ -49,8 +49,7 @@ FIGURES = {
     "noise-clustered": "{column:term}: the noise is the standard error, clustered by validation sample ({df:int} degree{df:s} of freedom).",
     "noise-clustered-normal": "{column:term}: the noise is the standard error, clustered by validation sample.",
     "noise-slopes": "{column:term}: the noise comes from the residuals of ln PPL = size + configuration + slope × ln n ({df:int} degree{df:s} of freedom).",
-    "law-needs-two-sizes": "{config:name}: no law is fitted, since it has {sizes:int} size{sizes:s} and a law needs two.",
-    "law-not-fitted": "{config:name}: the law {law:name} could not be fitted. {reason:name}",
+    "law-needs-sizes": "{config:name}: {law:name} is not fitted, since it has {sizes:int} size{sizes:s} and this takes {least:int}.",
     # Summary
     "steepest-best": "{config:name} has the steepest slope, α = {value:alpha}, beyond the noise.",
     "steepest-tied": "The steepest slope is that of {config:name}, α = {value:alpha}, but {count:int} of {of:int} configurations cannot be told from it: {others:names}.",

@@ -67,6 +67,10 @@ SECTIONS = {
     "chart.cost-seconds.x": "seconds for one run",
     "chart.cost-seconds.y": "validation PPL",
     "chart.extrapolation": "dashed: extrapolation",
+    "heading.sizes": "PPL at each size",
+    "chart.scaling-some": "Validation PPL against {unit:term}: the {shown:int} lowest of {of:int} configurations",
+    "chart.scaling-some.x": "{unit:term}",
+    "chart.scaling-some.y": "validation PPL",
     "mark.best": "best beyond the noise",
     "mark.tied": "cannot be told from the best",
     "contents": "Contents",
@@ -74,6 +78,7 @@ SECTIONS = {
 
 COLUMNS = {
     "column.config": "Config",
+    "column.alias": "Name",
     "column.layers": "Layers",
     "column.tokens": "Input tokens",
     "column.context_dim": "context_dim",
@@ -170,8 +175,6 @@ COLUMNS = {
     "column.answer": "Answer",
     "column.first": "First",
     "column.second": "Second",
-    "column.ppl_first": "PPL of the first",
-    "column.ppl_second": "PPL of the second",
     "column.difference": "Second against first",
     "column.mean_difference": "Mean over common sizes [interval]",
     "column.common_sizes": "Common sizes",
@@ -190,7 +193,13 @@ COLUMNS = {
     "column.change": "Change [interval]",
     "column.bits_first": "First",
     "column.bits_second": "Second",
-    "column.val_er_dims_mean": "Val ER (mean over sizes)",
+    "column.difference-at": "{size:int} {unit:term}",
+    "column.er_first": "ER of the first",
+    "column.er_second": "ER of the second",
+    "column.er_dims_first": "Dimensions of the first",
+    "column.er_dims_second": "Dimensions of the second",
+    "column.value_first": "First [interval]",
+    "column.value_second": "Second [interval]",
     "column.previous": "Previous",
 }
 

@@ -49,8 +49,7 @@ FIGURES = {
     "noise-clustered": "{column:term}: ノイズは検証サンプルでクラスター化した標準誤差による (自由度{df:int})。",
     "noise-clustered-normal": "{column:term}: ノイズは検証サンプルでクラスター化した標準誤差による。",
     "noise-slopes": "{column:term}: ノイズは ln PPL = サイズ + 設定 + 傾き × ln n の残差による (自由度{df:int})。",
-    "law-needs-two-sizes": "{config:name}: サイズが{sizes:int}通りであり、法則には二つ必要なため当てはめない。",
-    "law-not-fitted": "{config:name}: 法則 {law:name} を当てはめられなかった。{reason:name}",
+    "law-needs-sizes": "{config:name}: サイズが{sizes:int}通りであり、{law:name} の当てはめには{least:int}通り必要なため当てはめない。",
     # Summary
     "steepest-best": "αがノイズを超えて最も急峻なのは {config:name} である (α = {value:alpha})。",
     "steepest-tied": "αが最も急峻なのは {config:name} であるが (α = {value:alpha})、{of:int}設定中{count:int}設定はこれと区別できない: {others:names}",

@@ -67,6 +67,10 @@ SECTIONS = {
     "chart.cost-seconds.x": "実行あたりの秒数",
     "chart.cost-seconds.y": "検証PPL",
     "chart.extrapolation": "破線は外挿",
+    "heading.sizes": "サイズごとのPPL",
+    "chart.scaling-some": "検証PPLと{unit:term} ({of:int}設定のうちPPLの低い{shown:int}設定)",
+    "chart.scaling-some.x": "{unit:term}",
+    "chart.scaling-some.y": "検証PPL",
     "mark.best": "ノイズを超えて最良",
     "mark.tied": "最良のものと区別できない",
     "contents": "目次",
@@ -74,6 +78,7 @@ SECTIONS = {
 
 COLUMNS = {
     "column.config": "設定",
+    "column.alias": "名称",
     "column.layers": "層数",
     "column.tokens": "入力トークン数",
     "column.context_dim": "context_dim",
@@ -170,8 +175,6 @@ COLUMNS = {
     "column.answer": "回答",
     "column.first": "基準",
     "column.second": "対象",
-    "column.ppl_first": "基準のPPL",
-    "column.ppl_second": "対象のPPL",
     "column.difference": "基準に対する対象の差",
     "column.mean_difference": "共通サイズの平均 [信頼区間]",
     "column.common_sizes": "共通サイズ数",
@@ -190,7 +193,13 @@ COLUMNS = {
     "column.change": "変化 [信頼区間]",
     "column.bits_first": "基準",
     "column.bits_second": "対象",
-    "column.val_er_dims_mean": "検証ER (サイズ平均)",
+    "column.difference-at": "{unit:term} {size:int}",
+    "column.er_first": "基準のER",
+    "column.er_second": "対象のER",
+    "column.er_dims_first": "基準の次元数",
+    "column.er_dims_second": "対象の次元数",
+    "column.value_first": "基準 [信頼区間]",
+    "column.value_second": "対象 [信頼区間]",
     "column.previous": "前回",
 }
 

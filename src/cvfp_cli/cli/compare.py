@@ -1,0 +1,161 @@
+"""``cvfp compare``: configurations, or studies, pair by pair."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cvfp_cli.cli import writing
+from cvfp_cli.cli.options import one_of, option
+
+WHAT = "What to compare"
+OUTPUT = "Output"
+FORMATS = ("table", "markdown", "json", "csv")
+
+
+def compare(
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="RESULTS",
+            show_default=False,
+            help="summary.json, runs.csv, results folders, or old detailed_results.json. "
+            "[default: results/summary.json]",
+        ),
+    ] = None,
+    configs: Annotated[
+        list[str] | None,
+        option(
+            "--configs", panel=WHAT, metavar="LIST", help="Only these, such as 1L_768d_1tok,1L_768d_2tok."
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        option(
+            "--by",
+            panel=WHAT,
+            metavar="FACTOR",
+            help="Only pairs that differ in layers, tokens, context_dim, token_input or study alone.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        option(
+            "--model",
+            panel=WHAT,
+            metavar="LAW",
+            help="Also compare this law's parameters, such as exp-decay.",
+        ),
+    ] = None,
+    objective: Annotated[
+        str,
+        option(
+            "--objective", panel=WHAT, metavar="log|ppl", help="What --model's fit squares. [default: log]"
+        ),
+    ] = "log",
+    x: Annotated[
+        str | None,
+        option(
+            "--x",
+            panel=WHAT,
+            metavar="NAME",
+            help="train_tokens or samples. [default: train_tokens where known]",
+        ),
+    ] = None,
+    level: Annotated[
+        float,
+        option("--level", panel=WHAT, metavar="SHARE", help="Confidence of the intervals. [default: 0.95]"),
+    ] = 0.95,
+    strict: Annotated[
+        bool,
+        option("--strict", panel=WHAT, help="Refuse to compare where data, tokenizer or validation differ."),
+    ] = False,
+    form: Annotated[
+        str,
+        option(
+            "--format", panel=OUTPUT, metavar="NAME", help="table, markdown, json or csv. [default: table]"
+        ),
+    ] = "table",
+    lang: Annotated[
+        str | None,
+        option(
+            "--lang", panel=OUTPUT, metavar="en|ja", help="Language. [default: CVFP_LANG, the locale's, en]"
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        option("--plot", panel=OUTPUT, metavar="FILE", help="Also draw PPL over size (.png, .svg, .pdf)."),
+    ] = None,
+    recover: Annotated[
+        bool, option("--recover", panel=OUTPUT, help="Use what a damaged results file still tells.")
+    ] = False,
+) -> None:
+    """Compare configurations, pair by pair.
+
+    PPL at common sizes, equal slopes and lines with Holm's correction, crossing points, ratios and effective rank.
+
+    \b
+    cvfp compare results/summary.json
+    cvfp compare old.json new.json --configs 1L_768d_2tok,3L_1536d_2tok
+    cvfp compare results --by context_dim --model exp-decay --x samples
+    """
+    import os
+
+    from cvfp_cli.errors import InputError
+    from cvfp_cli.report.compare import FACTORS, build_comparison
+    from cvfp_cli.report.text.choice import choose_language
+    from cvfp_cli.report.text.language import load_language
+    from cvfp_cli.scaling.laws import LAWS
+
+    language = load_language(choose_language(lang, os.environ))
+    one_of(form, FORMATS, "--format")
+    one_of(objective, ("log", "ppl"), "--objective")
+    for value, choices, name in (
+        (by, FACTORS, "--by"),
+        (model, tuple(LAWS), "--model"),
+        (x, ("train_tokens", "samples"), "--x"),
+    ):
+        if value is not None:
+            one_of(value, choices, name)
+    if not 0.0 < level < 1.0:
+        raise InputError(f"--level: {level:g} does not lie between 0 and 1.", hint="0.95 is usual.")
+    if plot is not None:
+        from cvfp_cli.report.plot import plot_format
+
+        plot_format(plot)
+    paths = results or [writing.DEFAULT_RESULTS]
+    comparison, warnings = build_comparison(
+        writing.read_all(paths, recover=recover),
+        names=[str(path) for path in paths],
+        configs=[word.strip() for text in configs or () for word in text.split(",") if word.strip()],
+        by=by,
+        law=model,
+        objective=objective,
+        x=x,
+        level=level,
+    )
+    if warnings and strict:
+        raise InputError(
+            f"--strict: {load_language('en').sentence(warnings[0])}",
+            hint="Leave --strict out to compare all the same.",
+        )
+    for warning in warnings:
+        writing.warn(language.sentence(warning))
+    if form == "json":
+        from cvfp_cli.report.model import dump_json
+
+        text = dump_json(comparison)
+    elif form == "markdown":
+        from cvfp_cli.report.markdown import render_markdown
+
+        text = render_markdown(comparison, language)
+    else:
+        from cvfp_cli.report.plain import render_csv, render_plain
+
+        text = render_csv(comparison) if form == "csv" else render_plain(comparison, language)
+    if plot is not None:
+        from cvfp_cli.report.plot import plot_format, render_plot
+        from cvfp_cli.results.atomic import write_atomic
+
+        write_atomic(plot, render_plot(comparison, language, plot_format(plot)))
+    writing.write_answer(text, None)

@@ -1,0 +1,71 @@
+"""The chart of ``cvfp compare --plot`` as a picture; matplotlib is imported only here."""
+
+from io import BytesIO
+from pathlib import Path
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.report.charts import COLOURS
+from cvfp_cli.report.model import Chart, Report
+from cvfp_cli.report.text import Language
+
+FORMATS = ("png", "svg", "pdf")
+MARKERS = ("o", "s", "^", "D", "P", "v")
+
+
+def plot_format(path: Path) -> str:
+    """``png``, ``svg`` or ``pdf`` by the name of the file.
+
+    Raises:
+        InputError: another one.
+    """
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise InputError(
+            f"--plot: {path.name} is no picture this can draw.", hint="Name a .png, .svg or .pdf file."
+        )
+    return form
+
+
+def render_plot(report: Report, language: Language, form: str) -> bytes:
+    """The report's chart of PPL over sizes, with logarithmic axes and extrapolation dashed.
+
+    Raises:
+        InputError: matplotlib is not installed, or the report has no such chart.
+    """
+    charts = [block for section in report.sections for block in section.blocks if isinstance(block, Chart)]
+    if not charts:
+        raise InputError("--plot: there is nothing to draw.", hint="A line needs at least two sizes.")
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError(
+            "--plot needs matplotlib, which is not installed.", hint="Install cvfp-cli[plot]."
+        ) from None
+    chart = charts[0]
+    with mpl.rc_context({"svg.hashsalt": "cvfp", "font.family": "sans-serif"}):
+        figure = Figure(figsize=(8, 5.5), layout="constrained")
+        axes = figure.subplots()
+        colours = mpl.colormaps["tab20" if len(chart.series) > 10 else "tab10"]
+        for i, series in enumerate(chart.series):
+            colour = colours(i % COLOURS)
+            axes.plot(
+                *zip(*series.points, strict=True), MARKERS[i % len(MARKERS)], label=series.label, color=colour
+            )
+            limit = chart.measured_to or float("inf")
+            inside = [point for point in series.curve if point[0] <= limit]
+            beyond = [*inside[-1:], *(point for point in series.curve if point[0] > limit)]
+            if inside:
+                axes.plot(*zip(*inside, strict=True), "-", linewidth=1.2, color=colour)
+            if len(beyond) > 1:
+                axes.plot(*zip(*beyond, strict=True), "--", linewidth=1.0, color=colour)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel(language.label(f"chart.{chart.key}.x", chart.values))
+        axes.set_ylabel(language.label(f"chart.{chart.key}.y", chart.values))
+        axes.grid(visible=True, which="both", alpha=0.25)
+        axes.legend(fontsize="small")
+        out = BytesIO()
+        metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
+        figure.savefig(out, format=form, dpi=150, metadata=metadata)
+    return out.getvalue()
