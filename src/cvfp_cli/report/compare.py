@@ -136,8 +136,9 @@ def _file_of(group: Group, results: Sequence[Results]) -> Results:
 def _configurations(scopes: Sequence[Scope]) -> tuple[Block, ...]:
     """The table of configurations, a family at a time, and whether their lines differ."""
     blocks: list[Block] = []
+    wide = len({group.context_dim for scope in scopes for group in scope.groups}) > 1
     for scope in scopes:
-        built = summary.build(scope)
+        built = summary.build(scope, context_dim=wide)
         if isinstance(built, Finding):
             continue
         if len(scopes) > 1:

@@ -74,17 +74,17 @@ def _notes(notes: tuple[Finding, ...], language: Language) -> list[str]:
 
 
 def _table(table: Table, language: Language) -> list[str]:
-    rows = [[printable(language.heading(column)) for column in table.columns]]
+    texts = [[printable(language.heading(column)) for column in table.columns]]
     for row in table.rows:
-        rows.append(
+        texts.append(
             [_cell(value, column, language) for value, column in zip(row, table.columns, strict=True)]
         )
-    widths = [max(wcswidth(row[i]) for row in rows) for i in range(len(table.columns))]
+    widths = [max(wcswidth(line[i]) for line in texts) for i in range(len(table.columns))]
     lines = [""]
-    for row in rows:
+    for line in texts:
         cells = [
             _padded(text, min(width, WIDEST) if is_text(column.kind) else width, left=is_text(column.kind))
-            for text, width, column in zip(row, widths, table.columns, strict=True)
+            for text, width, column in zip(line, widths, table.columns, strict=True)
         ]
         lines.append(GAP.join(cells).rstrip())
         if len(lines) == 2:

@@ -6,9 +6,10 @@ from pathlib import Path
 from cvfp_cli.errors import InputError
 from cvfp_cli.report.charts import COLOURS
 from cvfp_cli.report.model import Chart, Report
-from cvfp_cli.report.text import Language
+from cvfp_cli.report.text import Language, load_language
 
 FORMATS = ("png", "svg", "pdf")
+JAPANESE_FONTS = ("Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic")
 MARKERS = ("o", "s", "^", "D", "P", "v")
 
 
@@ -43,7 +44,9 @@ def render_plot(report: Report, language: Language, form: str) -> bytes:
             "--plot needs matplotlib, which is not installed.", hint="Install cvfp-cli[plot]."
         ) from None
     chart = charts[0]
-    with mpl.rc_context({"svg.hashsalt": "cvfp", "font.family": "sans-serif"}):
+    fonts = ["DejaVu Sans", *_japanese_fonts()]
+    words = language if language.code == "en" or len(fonts) > 1 else load_language("en")
+    with mpl.rc_context({"svg.hashsalt": "cvfp", "font.family": fonts}):
         figure = Figure(figsize=(8, 5.5), layout="constrained")
         axes = figure.subplots()
         colours = mpl.colormaps["tab20" if len(chart.series) > 10 else "tab10"]
@@ -61,11 +64,19 @@ def render_plot(report: Report, language: Language, form: str) -> bytes:
                 axes.plot(*zip(*beyond, strict=True), "--", linewidth=1.0, color=colour)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xlabel(language.label(f"chart.{chart.key}.x", chart.values))
-        axes.set_ylabel(language.label(f"chart.{chart.key}.y", chart.values))
+        axes.set_xlabel(words.label(f"chart.{chart.key}.x", chart.values))
+        axes.set_ylabel(words.label(f"chart.{chart.key}.y", chart.values))
         axes.grid(visible=True, which="both", alpha=0.25)
         axes.legend(fontsize="small")
         out = BytesIO()
         metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
         figure.savefig(out, format=form, dpi=150, metadata=metadata)
     return out.getvalue()
+
+
+def _japanese_fonts() -> list[str]:
+    """Fonts of this machine that hold Japanese; without one the labels are English."""
+    from matplotlib.font_manager import get_font_names
+
+    there = set(get_font_names())
+    return [name for name in JAPANESE_FONTS if name in there][:1]

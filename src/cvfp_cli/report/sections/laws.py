@@ -236,7 +236,8 @@ def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
         if id(group) in kept:
             points = tuple((point.x, point.y) for point in fit.fitted)
             until = max([x for x, _ in points] + [item.x for item in fit.predictions if isfinite(item.x)])
-            series.append(Series(group.label, points, _curve(fit, min(x for x, _ in points), until)))
+            ends = (min(x for x, _ in points), max(x for x, _ in points), until)
+            series.append(Series(group.label, points, _curve(fit, ends)))
     scope = drawn[0][0]
     values = {"unit": scope.family.x, "shown": len(series), "of": len(drawn)}
     return Chart(
@@ -257,16 +258,18 @@ def _first_fit(scope: Scope, group: Group) -> Fit | None:
     return next((fit for fit in fits if fit is not None), None)
 
 
-def _curve(fit: Fit, low: float, high: float) -> tuple[tuple[float, float], ...]:
-    """The fitted law between two sizes, evenly on a logarithmic axis; nothing where a parameter has no value."""
+def _curve(fit: Fit, ends: tuple[float, float, float]) -> tuple[tuple[float, float], ...]:
+    """The fitted law from the smallest size over the largest (both are points of it) to the last prediction, evenly
+    on a logarithmic axis; nothing where a parameter has no value."""
     values = {name: parameter.value for name, parameter in fit.parameters.items()}
     if any(value is None for value in values.values()) or fit.law not in ("power", "saturating", "exp-decay"):
         return ()
     known = {name: float(value) for name, value in values.items() if value is not None}
     floor, a = known.get("ppl_min", 0.0), known["A"]
+    low, middle, high = ends
+    sizes = [low * (high / low) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
     points = []
-    for step in range(CURVE_STEPS + 1):
-        x = low * (high / low) ** (step / CURVE_STEPS)
+    for x in sorted({*sizes, middle}):
         if fit.law == "power":
             y = a * x ** known["alpha"]
         elif fit.law == "saturating":

@@ -22,13 +22,18 @@ COLUMNS = (
 )
 
 
-def build(scope: Scope) -> tuple[Block, ...] | Finding:
-    """The summary table and its findings."""
+def build(scope: Scope, *, context_dim: bool = False) -> tuple[Block, ...] | Finding:
+    """The summary table and its findings.
+
+    Args:
+        context_dim: show it even where it is the same in the whole family.
+    """
     if not any(group.cells for group in scope.groups):
         return Finding("no-finished-runs", {}, "warning")
     largest = scope.family.largest
     ppl, accuracy = rank(scope, largest, "val_ppl"), rank(scope, largest, "accuracy")
-    blocks: list[Block] = [_table(scope, ppl, accuracy)]
+    wide = context_dim or scope.family.varies("context_dim")
+    blocks: list[Block] = [_table(scope, ppl, accuracy, wide=wide)]
     found = [_steepest(scope, *scope.alpha_noise), *_bests(scope, ppl, accuracy), *_unfitted(scope)]
     items = tuple(finding for finding in found if finding is not None)
     if items:
@@ -36,7 +41,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     return tuple(blocks)
 
 
-def _table(scope: Scope, ppl: Ranking, accuracy: Ranking) -> Table:
+def _table(scope: Scope, ppl: Ranking, accuracy: Ranking, *, wide: bool) -> Table:
     largest = scope.family.largest
     alpha_marks, alpha_noise = scope.alpha_noise
     rows = []
@@ -52,7 +57,7 @@ def _table(scope: Scope, ppl: Ranking, accuracy: Ranking) -> Table:
                 "alias": Value(group.alias or None),
                 "layers": Value(group.layers),
                 "tokens": Value(group.tokens),
-                "context_dim": Value(group.context_dim if scope.family.varies("context_dim") else None),
+                "context_dim": Value(group.context_dim if wide else None),
                 "alpha": estimate(fit.parameters["alpha"] if fit else None, alpha_mark),
                 "A": estimate(fit.parameters["A"] if fit else None),
                 "r_squared": Value(fit.r_squared if fit else None),
