@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import torch
 from sweep_fakes import sweep_into, tiny_recipe
 
 from cvfp_cli.core.experiment import run_experiment
@@ -120,6 +121,7 @@ class Trials:
 
     def __init__(self, folder: Path) -> None:
         summary_fits(())  # every module is loaded before the first fork
+        torch.set_num_threads(1)  # threads of the parent do not survive it
         self.folder = folder
         _, self.seconds = in_child(lambda: sweep(folder / "whole"))
         self.expected = figures(folder / "whole")

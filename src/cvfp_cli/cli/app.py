@@ -8,6 +8,7 @@ import difflib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -132,6 +133,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if not debug and not sys.warnoptions:
+        # What libraries warn their programmers of; what concerns the user comes as a note of our own.
+        warnings.simplefilter("ignore")
     try:
         code = app(args=arguments, prog_name="cvfp", standalone_mode=False)
         sys.stdout.flush()

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -281,18 +281,10 @@ def load(name: str | None, overrides: dict[str, Any], problems: Problems) -> "Re
     from cvfp_cli.recipes import DEFAULT_RECIPE, load_recipe
 
     recipe = None
-    sizes = overrides.pop("runs.samples", None)
     with problems.collect():
         recipe = load_recipe(name or DEFAULT_RECIPE, overrides=overrides)
     problems.raise_found()
     assert recipe is not None
-    if sizes is not None:
-        # Any sizes may be run: data.samples stays the study's list, which decides its tokenizer.
-        recipe = replace(
-            recipe,
-            runs=replace(recipe.runs, samples=sizes),
-            overrides={**recipe.overrides, "runs.samples": list(sizes)},
-        )
     return recipe
 
 

@@ -75,7 +75,8 @@ class CheckpointFile:
         changed = [key for key in self._stamp if stamp.get(key) != self._stamp[key]]
         if changed:
             self._warn(
-                f"{self._path} was made with another {' and '.join(changed)}; the run starts from its beginning."
+                f"{self._path} was made with other settings ({', '.join(changed)}); the run starts from its "
+                "beginning."
             )
             return None
         state: dict[str, Any] = kept["state"]
