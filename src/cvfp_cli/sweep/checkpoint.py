@@ -49,29 +49,11 @@ class CheckpointFile:
         """The state to go on from, or None to start at the beginning."""
         if not self._resume or not self._path.exists():
             return None
-        import torch
-
-        kept = None
-        # torch.save writes a zip archive; anything else (a torn file, an old pickle) is not looked into.
-        if zipfile.is_zipfile(self._path):
-            try:
-                kept = torch.load(self._path, map_location="cpu", weights_only=True)
-            except (
-                RuntimeError,
-                pickle.UnpicklingError,
-                OSError,
-                EOFError,
-                ValueError,
-                LookupError,
-            ) as problem:
-                self._warn(
-                    f"{self._path} cannot be read ({type(problem).__name__}); the run starts from its beginning."
-                )
-                return None
-        stamp = kept.get("stamp") if isinstance(kept, dict) else None
-        if not isinstance(stamp, dict) or "state" not in kept:
-            self._warn(f"{self._path} is not a checkpoint of cvfp; the run starts from its beginning.")
+        kept = self._read()
+        if kept is None:
+            self._warn(f"{self._path} is no whole checkpoint of cvfp; the run starts from its beginning.")
             return None
+        stamp, state = kept
         changed = [key for key in self._stamp if stamp.get(key) != self._stamp[key]]
         if changed:
             self._warn(
@@ -79,8 +61,22 @@ class CheckpointFile:
                 "beginning."
             )
             return None
-        state: dict[str, Any] = kept["state"]
         return state
+
+    def _read(self) -> tuple[dict[str, str], dict[str, Any]] | None:
+        """Stamp and state of the file; None where it is torn or something else."""
+        # torch.save writes a zip archive; anything else (a torn file, an old pickle) is not looked into.
+        if not zipfile.is_zipfile(self._path):
+            return None
+        import torch
+
+        try:
+            kept = torch.load(self._path, map_location="cpu", weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, LookupError):
+            return None
+        if not isinstance(kept, dict) or not isinstance(kept.get("stamp"), dict) or "state" not in kept:
+            return None
+        return kept["stamp"], kept["state"]
 
     def due(self) -> bool:
         """Whether the last save is long enough ago."""
