@@ -100,11 +100,11 @@ def weights_file(job: Job, weights: "Mapping[str, torch.Tensor]", table_fingerpr
     """
     from safetensors.torch import save
 
-    config = asdict(job.experiment.config)
-    metadata = {
-        "format": "pt",
+    about = {
         "run_id": job.run_id,
-        "config": json.dumps(config, sort_keys=True),
+        "config": asdict(job.experiment.config),
         "embedding_table": table_fingerprint,
     }
+    # One key alone: safetensors keeps no order among several, and the same run should be the same file.
+    metadata = {"cvfp": json.dumps(about, sort_keys=True)}
     return save(dict(weights), metadata=metadata)
