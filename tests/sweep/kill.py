@@ -127,14 +127,22 @@ class Trials:
         self.expected = figures(folder / "whole")
         self.kills = 0
 
-    def after(self, seconds: float) -> None:
-        """Kill at a moment, resume, compare."""
-        broken = self.folder / f"after-{self.kills}"
-        self._compare(broken, in_child(lambda: sweep(broken), kill_after=seconds)[0])
+    def after(self, share: float) -> None:
+        """Kill at this share of the sweep's time, resume, compare.
+
+        A sweep that ends before it is killed tells how long a sweep takes by now, and is tried again.
+        """
+        while True:
+            broken = Path(tempfile.mkdtemp(dir=self.folder)) / "out"
+            ended_by, seconds = in_child(lambda: sweep(broken), kill_after=share * self.seconds)
+            if ended_by == signal.SIGKILL:
+                break
+            self.seconds = 0.9 * min(seconds, self.seconds)
+        self._compare(broken, ended_by)
 
     def at_write(self, number: int, step: str) -> None:
         """Kill within a write, resume, compare."""
-        broken = self.folder / f"write-{self.kills}"
+        broken = Path(tempfile.mkdtemp(dir=self.folder)) / "out"
         run = killed_at_write(number, step)
         self._compare(broken, in_child(lambda: run(broken))[0])
 
@@ -157,7 +165,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(Path(folder))
         for _ in range(uniform):
-            trials.after(draw.uniform(0, trials.seconds))
+            trials.after(draw.random())
         for index in range(writes):
             trials.at_write(draw.randrange(1, 24), STEPS[index % len(STEPS)])
         print(f"{trials.kills} kills, every summary equal to the uninterrupted one of {trials.seconds:.1f} s")

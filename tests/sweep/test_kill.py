@@ -17,7 +17,9 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
 
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.8])
 def test_killed_at_a_moment(trials: Trials, share: float) -> None:
-    trials.after(share * trials.seconds)
+    before = trials.kills
+    trials.after(share)
+    assert trials.kills == before + 1
 
 
 @pytest.mark.parametrize(("number", "step"), [(8, "open"), (13, "replace")])

@@ -1,0 +1,307 @@
+"""``cvfp sweep`` from the command line to the files, on real text."""
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cvfp = Callable[..., Any]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def names(out: Path) -> list[str]:
+    return sorted(path.parent.name for path in out.glob("runs/*/result.json"))
+
+
+def test_a_sweep_from_text_to_summary(cvfp: Cvfp, study: Path, out: Path) -> None:
+    done = cvfp("sweep", "--recipe", study, "--out", out, "--device", "cpu")
+    assert done.code == 0, done.err
+    assert [line.split()[0] for line in done.out.splitlines() if line[:1].isdigit()] == [
+        "1L_8d_1tok",
+        "2L_8d_1tok",
+        "1L_8d_2tok",
+        "2L_8d_2tok",
+    ]
+    assert "\x1b" not in done.out + done.err
+    assert "[12/12]" in done.err
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["schema"] == "cvfp-results/1"
+    assert summary["complete"] is True
+    assert summary["command"].startswith("cvfp sweep --recipe")
+    assert summary["recipe"]["name"] == "study"
+    assert {"source", "fingerprint", "tokenizer", "embedding", "validation", "overlap"} <= set(
+        summary["data"]
+    )
+    assert len(summary["environments"]) == 1
+    assert {run["status"] for run in summary["runs"]} == {"done"}
+    assert {(fit["config"], fit["law"]) for fit in summary["fits"]} == {
+        (f"{layers}L_8d_{tokens}tok", "power") for layers in (1, 2) for tokens in (1, 2)
+    }
+    assert {"alpha", "alpha_low", "alpha_high", "A", "r_squared", "points"} <= set(summary["fits"][0])
+    with (out / "runs.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 12
+    log = (out / "sweep.log").read_text()
+    assert log.count("phase 1 iteration") == sum(run["phase1_iterations"] for run in summary["runs"])
+    assert log.count("phase 2 epoch") == sum(run["epochs"] for run in summary["runs"])
+    folder = out / "runs" / "2L_8d_2tok_s16_seed42"
+    assert sorted(path.name for path in folder.iterdir()) == ["config.toml", "metrics.jsonl", "result.json"]
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 4 + 2
+
+
+def test_the_same_again_and_more(cvfp: Cvfp, study: Path, out: Path) -> None:
+    small = ("sweep", "--recipe", study, "--out", out, "--layers", "1", "--tokens", "1")
+    assert cvfp(*small, "--samples", "4").code == 0
+    written = (out / "runs" / "1L_8d_1tok_s4_seed42" / "result.json").stat().st_mtime_ns
+    again = cvfp(*small, "--samples", "4")
+    assert again.code == 0
+    assert "[1/" not in again.err
+    more = cvfp(*small, "--samples", "4,8", "--seeds", "42-43", "--save-models")
+    assert "[3/3]" in more.err
+    assert names(out) == [f"1L_8d_1tok_s{samples}_seed{seed}" for samples in (4, 8) for seed in (42, 43)]
+    assert (out / "runs" / "1L_8d_1tok_s4_seed42" / "result.json").stat().st_mtime_ns == written
+    assert len(list(out.glob("runs/*/model.safetensors"))) == 3
+
+
+def test_a_dry_run_shows_the_grid_and_writes_nothing(cvfp: Cvfp, study: Path, out: Path) -> None:
+    planned = cvfp("sweep", "--recipe", study, "--out", out, "--dry-run")
+    assert planned.code == 0
+    assert not out.exists()
+    rows = [line.split() for line in planned.out.splitlines() if "_s" in line]
+    assert len(rows) == 12
+    assert [row[0] for row in rows][:1] == ["1L_8d_1tok_s4_seed42"]
+    assert {row[-2] + " " + row[-1] for row in rows} == {"to do"}
+    # K=1, D=E=8: one layer of [8 + 8] -> 8 with bias and norm.
+    assert rows[0][1] == rows[0][2] == str(16 * 8 + 8 + 16)
+    cvfp("sweep", "--recipe", study, "--out", out, "--samples", "4")
+    planned = cvfp("sweep", "--recipe", study, "--out", out, "--dry-run")
+    rows = [line.split() for line in planned.out.splitlines() if "_s" in line]
+    assert [row[-1] for row in rows] == ["done"] * 4 + ["do"] * 8
+    assert "12 runs, 4 done already" in planned.out
+
+
+def test_train_and_sweep_meet_in_the_same_run(cvfp: Cvfp, study: Path, out: Path, tmp_path: Path) -> None:
+    cvfp("sweep", "--recipe", study, "--out", out, "--layers", "2", "--tokens", "2")
+    done = cvfp(
+        "train",
+        "--recipe",
+        study,
+        "--out",
+        tmp_path / "alone",
+        "--layers",
+        "2",
+        "--tokens",
+        "2",
+        "--samples",
+        4,
+    )
+    assert done.code == 0, done.err
+    name = "2L_8d_2tok_s4_seed42"
+    swept, alone = (
+        json.loads((folder / "runs" / name / "result.json").read_text())["run"]
+        for folder in (out, tmp_path / "alone")
+    )
+    for run in (swept, alone):
+        del run["seconds"], run["peak_memory_bytes"]
+    assert swept == alone
+    shown = cvfp("train", "--recipe", study, "--out", out, "--layers", "2", "--tokens", "2", "--samples", 4)
+    assert shown.code == 0
+    assert "done already" in shown.err
+
+
+def test_another_study_is_refused_and_nothing_is_lost(cvfp: Cvfp, study: Path, out: Path) -> None:
+    cvfp("sweep", "--recipe", study, "--out", out, "--layers", "1", "--tokens", "1", "--samples", "4")
+    before = (out / "summary.json").read_bytes()
+    for arguments, named in (
+        (["--set", "phase2.epochs=3"], "phase2.epochs is 2 there and 3 here"),
+        (["--tokenizer", "bpe:280"], "tokenizer"),
+        (["--embedding", "ppmi:4"], "embedding"),
+        (["--validation", "last:3"], "validation"),
+    ):
+        refused = cvfp("sweep", "--recipe", study, "--out", out, *arguments)
+        assert refused.code == 2
+        assert named in refused.err
+        assert len([line for line in refused.err.splitlines() if line.startswith("cvfp: ")]) == 1
+    assert (out / "summary.json").read_bytes() == before
+    fresh = cvfp(
+        "sweep", "--recipe", study, "--out", out, "--set", "phase2.epochs=3", "--samples", "4", "--fresh"
+    )
+    assert fresh.code == 0
+    assert len(names(out)) == 4
+
+
+def test_a_folder_with_other_files_is_refused(cvfp: Cvfp, study: Path, out: Path) -> None:
+    out.mkdir()
+    (out / "thesis.tex").write_text("all of it")
+    refused = cvfp("sweep", "--recipe", study, "--out", out, "--fresh")
+    assert refused.code == 2
+    assert "thesis.tex" in refused.err
+    assert (out / "thesis.tex").read_text() == "all of it"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--samples", "5-1"], "--samples: the range 5-1 runs downwards"),
+        (["--layers", "0"], "--layers: 0 is too small"),
+        (["--samples", "37"], "overlap"),
+        (["--data", "missing.jsonl"], "missing.jsonl"),
+        (["--set", "phase2.epoch=3"], "did you mean phase2.epochs?"),
+        (["--set", "phase2_patience=3"], "phase2.patience"),
+        (["--device", "cuda"], "--device cuda"),
+        (["--device", "gpu"], "Did you mean cuda?"),
+        (["--precision", "tf32", "--device", "cpu"], "tf32"),
+        (["--memory", "lots"], "--memory"),
+        (["--threads", "0"], "--threads"),
+        (["--recipe", "nothing"], "no recipe and no file 'nothing'"),
+    ],
+)
+def test_wrong_input_is_answered_in_one_line(
+    cvfp: Cvfp, study: Path, out: Path, arguments: list[str], said: str
+) -> None:
+    recipe = [] if "--recipe" in arguments else ["--recipe", study]
+    device = [] if "--device" in arguments else ["--device", "cpu"]
+    refused = cvfp("sweep", *recipe, *device, "--out", out, *arguments)
+    assert refused.code == 2
+    assert refused.out == ""
+    wrong = [line for line in refused.err.splitlines() if line.startswith("cvfp: ")]
+    assert len(wrong) == 1
+    assert said in wrong[0]
+    assert "Traceback" not in refused.err
+    assert not out.exists()
+
+
+def test_all_problems_are_told_at_once(cvfp: Cvfp, study: Path, tmp_path: Path) -> None:
+    refused = cvfp(
+        "sweep", "--recipe", study, "--layers", "0", "--samples", "x", "--set", "a", "--memory", "1"
+    )
+    assert refused.code == 2
+    assert len([line for line in refused.err.splitlines() if line.startswith("cvfp: ")]) == 4
+    (tmp_path / "file").write_text("")
+    refused = cvfp(
+        "sweep",
+        "--recipe",
+        study,
+        "--device",
+        "cuda",
+        "--out",
+        tmp_path / "file",
+        "--data",
+        tmp_path / "missing.jsonl",
+    )
+    assert refused.code == 2
+    assert all(word in refused.err for word in ("--device cuda", "is a file", "missing.jsonl"))
+
+
+def test_broken_text_is_named_by_line(cvfp: Cvfp, study: Path, out: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.jsonl"
+    lines = text.read_text().splitlines()
+    lines[2] = '{"text": "cut'
+    text.write_text("\n".join(lines))
+    refused = cvfp("sweep", "--recipe", study, "--out", out)
+    assert refused.code == 2
+    assert "text.jsonl" in refused.err
+    assert "3" in refused.err
+
+
+def test_a_missing_extra_is_named(
+    cvfp: Cvfp, study: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvfp_cli.sweep.tensorboard.find_spec", lambda name: None)
+    refused = cvfp("sweep", "--recipe", study, "--out", out, "--tensorboard", out / "tb")
+    assert refused.code == 2
+    assert "cvfp-cli[tensorboard]" in refused.err
+
+
+def test_ctrl_c_says_how_to_go_on(
+    cvfp: Cvfp, study: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cvfp_cli.core import experiment
+
+    real, left = experiment.run_experiment, 3
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return real(*arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(experiment, "run_experiment", interrupted)
+        stopped = cvfp("sweep", "--recipe", study, "--out", out, "--fresh")
+    assert stopped.code == 130
+    assert stopped.out == ""
+    assert stopped.err.splitlines()[-1].strip() == f"cvfp sweep --recipe {study} --out {out}"
+    assert json.loads((out / "summary.json").read_text())["complete"] is False
+    assert len(names(out)) == 3
+    assert "[9/9]" in cvfp("sweep", "--recipe", study, "--out", out).err
+
+
+def test_a_run_that_diverges_makes_the_sweep_fail_at_its_end(cvfp: Cvfp, study: Path, out: Path) -> None:
+    done = cvfp(
+        "sweep",
+        "--recipe",
+        study,
+        "--out",
+        out,
+        "--samples",
+        "4",
+        "--set",
+        "phase1.learning_rate=1e38",
+        "--quiet",
+    )
+    assert done.code == 1
+    assert "diverged" in done.out
+    assert "4 of 4 runs ended without figures" in done.err
+    text = (out / "summary.json").read_text()
+    assert "NaN" not in text
+    assert {run["status"] for run in json.loads(text)["runs"]} == {"diverged"}
+
+
+def test_quiet_says_nothing_but_the_answer(cvfp: Cvfp, study: Path, out: Path) -> None:
+    done = cvfp("sweep", "--recipe", study, "--out", out, "--samples", "4", "--quiet", "--device", "cpu")
+    assert done.code == 0
+    assert done.err == ""
+    assert "1L_8d_1tok" in done.out
+
+
+def test_recover_runs_again_what_is_damaged(cvfp: Cvfp, study: Path, out: Path) -> None:
+    arguments = ("sweep", "--recipe", study, "--out", out, "--samples", "4", "--layers", "1")
+    cvfp(*arguments)
+    whole = json.loads((out / "summary.json").read_text())["runs"]
+    damaged = out / "runs" / "1L_8d_1tok_s4_seed42" / "result.json"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    refused = cvfp(*arguments)
+    assert refused.code == 2
+    assert "--recover" in refused.err
+    assert "result.json" in refused.err
+    mended = cvfp(*arguments, "--recover")
+    assert mended.code == 0
+    assert "[1/1]" in mended.err
+    assert [run["val_ppl"] for run in json.loads((out / "summary.json").read_text())["runs"]] == [
+        run["val_ppl"] for run in whole
+    ]
+
+
+def test_recipes_are_listed(cvfp: Cvfp) -> None:
+    shown = cvfp("sweep", "--list-recipes")
+    assert shown.code == 0
+    assert "2025-11-30-matrix" in shown.out
+    assert "demo" in shown.out
+
+
+def test_a_read_only_folder_is_refused(
+    cvfp: Cvfp, study: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    refused = cvfp("sweep", "--recipe", study, "--out", out / "deep")
+    assert refused.code == 2
+    assert f"{out.parent} cannot be written to" in refused.err
