@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cvfp_cli.data import files, hub
 from cvfp_cli.data.cache import Cache, content_hash, pack_texts, unpack_texts
 from cvfp_cli.data.files import first_line
+from cvfp_cli.data.ppmi import ROW_SCALE
 from cvfp_cli.errors import InputError
 
 Table = NDArray[np.float32]
@@ -48,8 +49,9 @@ def made_table(name: str) -> MadeTable | None:
 
 
 def random_table(vocab_size: int, width: int) -> Table:
-    """Independent standard normal entries, shape (vocab_size, width): rows have norms near √E, as PPMI rows do."""
-    return np.random.default_rng(RANDOM_SEED).standard_normal((vocab_size, width), dtype=np.float32)
+    """Independent normal entries, shape (vocab_size, width), with rows about as long as those of PPMI tables."""
+    normal = np.random.default_rng(RANDOM_SEED).standard_normal((vocab_size, width), dtype=np.float32)
+    return normal * np.float32(ROW_SCALE)
 
 
 def read_table(name: str, cache: Cache, connection: hub.Hub) -> Table:
@@ -84,7 +86,8 @@ def _checked(table: NDArray[Any], name: str) -> Table:
         )
     if table.dtype.kind != "f":
         raise InputError(f"--embedding {name}: a table holds floats, this holds {table.dtype}.")
-    result = np.array(table, dtype=np.float32, order="C")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is found below
+        result = np.array(table, dtype=np.float32, order="C")
     if not np.isfinite(result).all():
         row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
         raise InputError(f"--embedding {name}: row {row} has an entry that is not finite.")

@@ -27,7 +27,7 @@ def existing(name: str) -> Path | None:
     """The local file or folder of this name, ``~`` expanded; None if there is none or no path can be so called."""
     try:
         path = Path(name).expanduser()
-        return path if path.exists() else None
+        return path if name and path.exists() else None
     except (OSError, RuntimeError, ValueError):
         return None
 

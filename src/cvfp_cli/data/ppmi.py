@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW = 2
-ROW_SCALE = 0.5  # norms of ROW_SCALE * sqrt(E)
+ROW_SCALE = 0.14  # of sqrt(E): the norms of GPT-2's rows, so that a PPMI table can stand where that one stood
 SEED = 0
 FORMAT = 1  # raised whenever the same tokens would have to give other vectors
 
 _OVERSAMPLING = 16
-_ROUNDS = 6
+_ROUNDS = 4
+_GRID = 2.0**14
+_NO_DIRECTION = 1e-9
 
 
 def ppmi_table(ids: NDArray[np.int64], vocab_size: int, width: int) -> NDArray[np.float32]:
@@ -27,30 +29,36 @@ def ppmi_table(ids: NDArray[np.int64], vocab_size: int, width: int) -> NDArray[n
 
     Returns:
         float32, shape (V, E). Rows of tokens that the stream holds have the norm ``ROW_SCALE`` * √E. The other rows
-        are 0, so that they say nothing to the blocks, and their logits are the head's bias alone. Where the stream
-        has fewer than E different tokens, the last columns are 0.
+        are 0 (as are those of tokens without any positive information), so that they say nothing to the blocks, and
+        their logits are the head's bias alone. Where the stream has fewer than E different tokens, the last columns
+        are 0.
     """
     seen, compact = np.unique(ids, return_inverse=True)
     vectors = _vectors(compact, len(seen), min(width, len(seen)))
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors *= ROW_SCALE * np.sqrt(width) / np.where(norms > 0, norms, 1)
+    norms[norms <= _NO_DIRECTION * norms.max()] = np.inf  # no positive information: rounding errors only
+    vectors *= ROW_SCALE * np.sqrt(width) / norms
     table = np.zeros((vocab_size, width), dtype=np.float32)
-    table[seen, : vectors.shape[1]] = vectors
+    # Onto a grid far coarser than rounding errors, which depend on how many threads a matrix product was cut for.
+    table[seen, : vectors.shape[1]] = np.round(vectors * _GRID) / _GRID
     return table
 
 
 def _vectors(compact: NDArray[np.int64], tokens: int, width: int) -> NDArray[np.float64]:
     """U √|S| of the PPMI matrix of tokens numbered without gaps, shape (tokens, width).
 
-    The matrix is symmetric, so the SVD is an eigendecomposition, found by randomised subspace iteration (Halko,
-    Martinsson and Tropp 2011). Signs are fixed so that each vector's largest entry is positive.
+    The matrix is symmetric, so its SVD is an eigendecomposition up to signs. It is found by randomised subspace
+    iteration (Halko, Martinsson and Tropp 2011): LU keeps the basis apart between rounds, and one generalised
+    eigenproblem at the end turns it into eigenvectors. Each one's largest entry is made positive.
     """
+    from scipy import linalg
+
     matrix = _ppmi(compact, tokens)
     basis = np.random.default_rng(SEED).standard_normal((tokens, min(tokens, width + _OVERSAMPLING)))
     for _ in range(_ROUNDS):
-        basis, _ = np.linalg.qr(matrix @ basis)
-    small = basis.T @ (matrix @ basis)
-    values, rotation = np.linalg.eigh((small + small.T) / 2)
+        basis, _ = linalg.lu(matrix @ basis, permute_l=True, overwrite_a=True, check_finite=False)
+    image = matrix @ basis
+    values, rotation = linalg.eigh(basis.T @ image, basis.T @ basis, check_finite=False)
     order = np.argsort(-np.abs(values), kind="stable")[:width]
     vectors = basis @ rotation[:, order]
     largest = np.abs(vectors).argmax(axis=0)
