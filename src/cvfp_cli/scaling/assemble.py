@@ -12,10 +12,10 @@ from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.laws import Law, log_curve
 from cvfp_cli.scaling.limits import Limit, find_limit, limiting_parameters
 from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.predictions import estimate_of, find_target, local_exponents, maybe
+from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.quantities import Quantity
-from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts
+from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
 from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.variance import Variance
 
@@ -30,10 +30,6 @@ class Wanted(Protocol):
     @property
     def predict(self) -> tuple[float, ...]: ...
     @property
-    def targets(self) -> tuple[float, ...]: ...
-    @property
-    def holdout(self) -> int: ...
-    @property
     def window(self) -> int: ...
 
 
@@ -43,16 +39,16 @@ class Figures:
 
     Attributes:
         quantities, values, intervals: in one order; arrays of shape (P,).
-        delta: allowed rise of the sum of squares; NaN where no interval is walked for, (P,).
         has_intervals: whether the intervals mean anything, (P,).
+        targets: for each fit, one entry a target.
         loo: leave-one-out error, (P,). forward: see ``held_out.forward``.
     """
 
     quantities: Sequence[Quantity]
     values: Sequence[Array]
     intervals: Sequence[Interval]
-    delta: Array
     has_intervals: Array
+    targets: Sequence[tuple[Target, ...]]
     loo: Array
     forward: list[list[tuple[int, float]]]
 
@@ -94,7 +90,6 @@ def _one(
     held_out, forward_error = _held_out(figures.forward[row], points)
     drops = _drops(law, fits, batch, figures, row, parameters)
     asymptote = parameters[law.parameters[0]] if law.has_floor else None
-    single = np.array([row])
     return Fit(
         config=points.label,
         law=law.name,
@@ -120,10 +115,7 @@ def _one(
         asymptote=asymptote,
         distance=_distance(points, asymptote),
         predictions=_predictions(law, figures, row, points, options),
-        targets=tuple(
-            find_target(fits.take(single), batch.take(single), float(figures.delta[row]), ppl)
-            for ppl in options.targets
-        ),
+        targets=figures.targets[row],
         local_exponents=local_exponents(points, options.window, options.level) if options.window else (),
         replicates=variance.replicates[row],
         starts=Starts(fits.tried, float(fits.agree[row])),

@@ -22,7 +22,7 @@ class Data:
     Attributes:
         z: centred ln n, shape (P, m).
         target: ln y (``log``) or y divided by its scale (``ppl``), shape (P, m).
-        weight: 1 for a point that counts, 0 for one left out or for padding, shape (P, m).
+        weight: how often a point counts: 1, 0 for one left out or for padding, or a resampling count, shape (P, m).
         objective: ``log`` or ``ppl``.
     """
 
@@ -85,7 +85,8 @@ def residuals(law: Law, data: Data, theta: Array) -> tuple[Array, Array]:
     if data.objective == "ppl":
         value = np.exp(np.minimum(value, 300.0))
         jacobian = jacobian * value[:, :, None]
-    return data.weight * (data.target - value), data.weight[:, :, None] * jacobian
+    root = np.sqrt(data.weight)
+    return root * (data.target - value), root[:, :, None] * jacobian
 
 
 def normal_equations(residual: Array, jacobian: Array) -> Evaluation:

@@ -13,6 +13,7 @@ from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
 from cvfp_cli.scaling.held_out import forward, leave_one_out
 from cvfp_cli.scaling.laws import Law, get_law
 from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.predictions import find_target
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
 from cvfp_cli.scaling.quantities import (
     Quantity,
@@ -21,7 +22,7 @@ from cvfp_cli.scaling.quantities import (
     parameter_quantities,
     value_quantity,
 )
-from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.result import Fit, Target
 from cvfp_cli.scaling.solver import Array, Rows
 from cvfp_cli.scaling.variance import Variance, error_variance
 
@@ -112,8 +113,8 @@ def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptio
         quantities=quantities,
         values=values,
         intervals=found,
-        delta=np.where(exact, np.nan, delta),
         has_intervals=np.isfinite(delta),
+        targets=_targets(fits, batch, np.where(exact, np.nan, delta), options),
         loo=leave_one_out(law, batch),
         forward=forward(law, batch, options.holdout),
     )
@@ -127,6 +128,15 @@ def _intervals(
     if fits.law.name == "power" and options.objective == "log":
         return linear_intervals(family, delta[rows], quantities)
     return intervals(family, delta[rows], quantities)
+
+
+def _targets(fits: CurveFits, batch: Batch, delta: Array, options: FitOptions) -> list[tuple[Target, ...]]:
+    result = []
+    for row in range(len(batch.groups)):
+        one = np.array([row])
+        family, single = fits.take(one), batch.take(one)
+        result.append(tuple(find_target(family, single, float(delta[row]), ppl) for ppl in options.targets))
+    return result
 
 
 def figure_quantities(law: Law, batch: Batch, options: FitOptions) -> list[Quantity]:

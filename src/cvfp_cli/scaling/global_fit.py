@@ -101,8 +101,8 @@ def _line(data: Data) -> tuple[Array, Array]:
     w = data.weight
     count = w.sum(axis=1)
     z_mean, y_mean = (w * data.z).sum(1) / count, (w * data.target).sum(1) / count
-    z = w * (data.z - z_mean[:, None])
-    slope = (z * data.target).sum(1) / np.maximum((z * z).sum(1), 1e-300)
+    z = data.z - z_mean[:, None]
+    slope = (w * z * data.target).sum(1) / np.maximum((w * z * z).sum(1), 1e-300)
     theta = np.stack([y_mean - slope * z_mean, slope], axis=1)
-    r = w * (data.target - theta[:, :1] - theta[:, 1:] * data.z)
-    return theta, np.einsum("pm,pm->p", r, r)
+    r = data.target - theta[:, :1] - theta[:, 1:] * data.z
+    return theta, np.einsum("pm,pm,pm->p", w, r, r)

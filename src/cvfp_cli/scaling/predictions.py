@@ -58,7 +58,7 @@ def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Targ
                 None if np.isnan(end[0]) else float(np.exp(end[0] + centre)) for end in (ends.low, ends.high)
             )
         return Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max())
-    reason = _out_of_reach(fits, batch, ppl)
+    reason = out_of_reach(fits.law, fits.theta, log_unit, points.y_name, ppl)
     if not measured or not fits.law.has_floor or "falls to" not in reason:
         return Target(ppl, None, None, None, True, reason)
     floor = parameter_quantities(fits.law, batch.scale)[0]
@@ -70,13 +70,11 @@ def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Targ
     return Target(ppl, None, None if low_end is None else float(np.exp(low_end + centre)), None, True, reason)
 
 
-def _out_of_reach(fits: CurveFits, batch: Batch, ppl: float) -> str:
-    values = np.exp(
-        log_curve(fits.law, fits.theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + batch.scale.log_unit[0]
-    )
-    name = batch.groups[0].y_name
+def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: float) -> str:
+    """Why one curve, theta (1, k), never is at ``ppl``."""
+    values = np.exp(log_curve(law, theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + log_unit)
     if values[1] >= values[0]:
-        return f"the fitted law does not fall, so {name} {ppl:g} has no size of its own"
+        return f"the fitted law does not fall, so {y_name} {ppl:g} has no size of its own"
     if ppl < values[1]:
         return f"out of reach: the fitted law falls to {values[1]:.4g}, above {ppl:g}"
     return f"the fitted law is never above {values[0]:.4g}"

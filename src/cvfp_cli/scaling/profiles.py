@@ -66,6 +66,7 @@ class _Walks:
     problem: Rows
     quantity: NDArray[np.int64]
     sign: Array
+    delta: Array
     start: Array
     t_in: Array
     g_in: Array
@@ -108,7 +109,7 @@ def held_fits(family: Family, edges: Sequence[Edge]) -> dict[tuple[int, float], 
 def _begin(family: Family, delta: Array, quantities: Sequence[Quantity]) -> _Walks:
     """Both walks of every figure, with edges already compared with the threshold."""
     problems, count = len(family.theta), len(quantities)
-    half, centre = _half_widths(family, delta, quantities)
+    half, centre = half_widths(family, delta, quantities)
     problem = np.tile(np.repeat(np.arange(problems), 2), count)
     quantity = np.repeat(np.arange(count), 2 * problems)
     size = len(problem)
@@ -116,6 +117,7 @@ def _begin(family: Family, delta: Array, quantities: Sequence[Quantity]) -> _Wal
         problem=problem,
         quantity=quantity,
         sign=np.tile([-1.0, 1.0], problems * count),
+        delta=delta[quantity, problem],
         start=centre[quantity, problem],
         t_in=centre[quantity, problem],
         g_in=np.full(size, -1.0),
@@ -138,28 +140,30 @@ def _begin(family: Family, delta: Array, quantities: Sequence[Quantity]) -> _Wal
             rss, theta = held[edge.coordinate, edge.bound]
             rise = np.maximum(rss - family.rss, 0.0)
             mask = (quantity == index) & (walks.sign == direction)
-            reached = (rise <= delta)[problem[mask]]
+            reached = (rise <= delta[index])[problem[mask]]
             walks.end[mask] = np.where(reached, np.nan if edge.end is None else edge.end, np.inf)
             if np.isfinite(edge.t):
                 walks.edge[mask] = ~reached
                 walks.t_out[mask] = np.where(reached, np.nan, edge.t)
-                walks.g_out[mask] = np.where(reached, np.nan, np.sqrt(rise / delta)[problem[mask]] - 1.0)
+                walks.g_out[mask] = np.where(
+                    reached, np.nan, np.sqrt(rise / delta[index])[problem[mask]] - 1.0
+                )
                 walks.theta_out[mask] = theta[problem[mask]]
     return walks
 
 
-def _half_widths(family: Family, delta: Array, quantities: Sequence[Quantity]) -> tuple[Array, Array]:
+def half_widths(family: Family, delta: Array, quantities: Sequence[Quantity]) -> tuple[Array, Array]:
     """Linear half-width and value of every figure, (Q, P) each, from the curvature at the optimum."""
     every = np.arange(len(family.theta))
     gram = family.pose(every, None, None).evaluate(family.theta, every).gram
     unit = 1.0 / np.sqrt(np.maximum(np.einsum("pkk->pk", gram), 1e-12))
     scaled = gram * unit[:, :, None] * unit[:, None, :] + 1e-9 * np.eye(gram.shape[1])
     half, centre = [], []
-    for q in quantities:
+    for q, allowed in zip(quantities, delta, strict=True):
         value, gradient = q.functional(family.theta, every)
         solved = np.linalg.solve(scaled, (gradient * unit)[:, :, None])[:, :, 0]
         variance = np.einsum("pk,pk->p", solved, gradient * unit) + (1.0 if q.hold is None else 0.0)
-        width = np.sqrt(np.maximum(delta * variance, 0.0))
+        width = np.sqrt(np.maximum(allowed * variance, 0.0))
         largest = 0.5 * (1.0 + np.abs(value))
         half.append(np.where(np.isfinite(width) & (width > 1e-9), np.minimum(width, largest), largest))
         centre.append(value)
@@ -240,9 +244,10 @@ def intervals(family: Family, delta: Array, quantities: Sequence[Quantity]) -> l
     """Interval of every figure for every problem.
 
     Args:
-        delta: allowed rise of the sum of squares above its minimum, shape (P,), above 0.
+        delta: allowed rise of the sum of squares above its minimum, above 0: one a problem (P,), or one a figure
+            and problem (Q, P).
     """
-    walks = _begin(family, delta, quantities)
+    walks = _begin(family, np.broadcast_to(delta, (len(quantities), len(family.theta))), quantities)
     tracer = _Tracer(family, quantities, walks.problem, walks.quantity)
     farthest = np.array([q.farthest for q in quantities])[walks.quantity]
     vanishing = np.array([np.nan if q.vanishing is None else q.vanishing for q in quantities])[walks.quantity]
@@ -252,7 +257,7 @@ def intervals(family: Family, delta: Array, quantities: Sequence[Quantity]) -> l
             break
         t = _next(walks, on, turn)
         rise, theta = tracer.solve(on, t, (walks.theta_in[on], walks.theta_out[on]))
-        g = np.sqrt(np.maximum(rise, 0.0) / delta[walks.problem[on]]) - 1.0
+        g = np.sqrt(np.maximum(rise, 0.0) / walks.delta[on]) - 1.0
         close = np.abs(g) < PRECISION
         out = (g > 0.0) & ~close
         w_out, w_in = on[out], on[~out]

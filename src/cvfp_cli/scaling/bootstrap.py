@@ -1,0 +1,182 @@
+"""Bootstrap intervals: the fitted curve with errors drawn anew, refitted many times, all replicates in one batch."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.assemble import Figures, assemble
+from cvfp_cli.scaling.batch import Batch, make_batch
+from cvfp_cli.scaling.curves import CurveProblem, Data
+from cvfp_cli.scaling.fits import FitOptions, figure_quantities, measure
+from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
+from cvfp_cli.scaling.laws import get_law
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.profiles import Interval, fitted_values
+from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.solver import Array, minimise
+from cvfp_cli.scaling.starts import best_starts
+from cvfp_cli.scaling.variance import Variance, error_variance
+
+KINDS = ("residual", "parametric", "case")
+# Replicates solved in one batch, to bound memory.
+CHUNK = 500
+# Fewer points than this are not resampled as cases: too many resamples would hold too few different sizes.
+LEAST_CASES = 8
+
+
+def bootstrap_groups(
+    groups: Sequence[Points],
+    law: str,
+    options: FitOptions,
+    *,
+    replicates: int,
+    seed: int,
+    kind: str = "residual",
+) -> tuple[Fit, ...]:
+    """``fit_groups`` with percentile intervals from ``replicates`` refits.
+
+    ``residual`` draws from the residuals, scaled by sqrt(m / (m - k)) to the error's own size; ``parametric`` draws
+    normal errors of the estimated variance; ``case`` draws whole points, of which there must be at least 8.
+
+    Raises:
+        InputError: too few replicates, an unknown kind, or too few points for ``case``.
+    """
+    if kind not in KINDS:
+        raise InputError(f"There is no bootstrap {kind!r}.", hint=f"Choose {', '.join(KINDS)}.")
+    if replicates < 100:
+        raise InputError(
+            f"--bootstrap {replicates}: too few for an interval.", hint="Use at least 100; 1000 is usual."
+        )
+    small = [points.label for points in groups if len(points) < LEAST_CASES]
+    if kind == "case" and small:
+        raise InputError(
+            f"{small[0]} has fewer than {LEAST_CASES} points: whole points cannot be resampled.",
+            hint="Use the residual bootstrap.",
+        )
+    chosen = get_law(law)
+    for points in groups:
+        points.require_fittable()
+    batch = make_batch(groups, options.objective)
+    fits = fit_curves(chosen, batch.data, starts=options.starts)
+    variance = error_variance(batch.residuals(chosen, fits.theta), batch.data.weight, batch.size, chosen.k)
+    # The figures themselves are as without a bootstrap; only the intervals are replaced.
+    quiet = Variance(np.full(len(groups), np.nan), variance.df, variance.replicates)
+    figures = measure(fits, batch, quiet, options)
+    rng = np.random.default_rng(seed)
+    found = [
+        _percentiles(fits, batch, row, variance, options, replicates, kind, rng) for row in range(len(groups))
+    ]
+    count = len(figures.quantities)
+    with_intervals = np.array([ends is not None for ends in found])
+    lows, highs = (
+        np.array([ends[side] if ends is not None else np.full(count, np.nan) for ends in found]).T
+        for side in (0, 1)
+    )
+    intervals = [Interval(low, high) for low, high in zip(lows, highs, strict=True)]
+    figures = Figures(
+        figures.quantities,
+        figures.values,
+        intervals,
+        with_intervals,
+        figures.targets,
+        figures.loo,
+        figures.forward,
+    )
+    result = assemble(fits, batch, variance, figures, options)
+    method = f"{kind} bootstrap"
+    return tuple(
+        replace(fit, interval_method=method if good else "none")
+        for fit, good in zip(result, with_intervals, strict=True)
+    )
+
+
+def _percentiles(
+    fits: CurveFits,
+    batch: Batch,
+    row: int,
+    variance: Variance,
+    options: FitOptions,
+    replicates: int,
+    kind: str,
+    rng: np.random.Generator,
+) -> tuple[Array, Array] | None:
+    """Ends of every figure's interval for one group, (Q,) each; None where no error can be estimated."""
+    law, m = fits.law, len(batch.groups[row])
+    if not np.isfinite(variance.value[row]):
+        return None
+    one = np.full(replicates, row)
+    part = batch.take(one)
+    residuals = batch.residuals(law, fits.theta)[row, :m]
+    fitted = part.data.target[:, :m] - residuals
+    sd = float(np.sqrt(variance.value[row]))
+    weight, target = part.data.weight.copy(), part.data.target.copy()
+    if kind == "case":
+        weight[:, :m] = rng.multinomial(m, np.full(m, 1.0 / m), size=replicates)
+    elif kind == "parametric":
+        target[:, :m] = fitted + sd * rng.standard_normal((replicates, m))
+    else:
+        scaled = (residuals - residuals.mean()) * np.sqrt(m / (m - law.k))
+        target[:, :m] = fitted + rng.choice(scaled, size=(replicates, m))
+    if options.objective == "ppl":
+        # A draw below 0 is no perplexity; it is held just above.
+        target = np.where(weight > 0, np.maximum(target, 1e-3 * fitted.min()), target)
+    data = Data(part.data.z, target, weight, options.objective)
+    theta = np.concatenate([_refit(fits, row, _slice(data, first)) for first in range(0, replicates, CHUNK)])
+    refits = replace(fits.take(one), theta=theta, data=data)
+    quantities = figure_quantities(law, part, options)
+    values = fitted_values(refits, quantities)
+    at_fit = fitted_values(fits.take(one), quantities)
+    tail = 0.5 * (1.0 - options.level)
+    ends = []
+    for q, value, own in zip(quantities, values, at_fit, strict=True):
+        if q.hold is None:
+            ends.append(
+                _new_run(value, own, sd, float(np.exp(batch.scale.log_unit[row])), options, tail, rng)
+            )
+            continue
+        low, high = np.quantile(np.where(np.isfinite(value), value, 1e308), [tail, 1.0 - tail])
+        ends.append((low, high if high < 1e300 else np.nan))
+    lows, highs = np.array(ends).T
+    return lows, highs
+
+
+def _new_run(
+    value: Array,
+    own: Array,
+    sd: float,
+    unit: float,
+    options: FitOptions,
+    tail: float,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """Prediction interval: the fitted value moved by the quantiles of (new error - error of the fit)."""
+    error = sd * rng.standard_normal(len(value))
+    if options.objective == "ppl":
+        shift = error * unit + own - value
+        low, high = np.quantile(shift, [tail, 1.0 - tail])
+        return max(float(own[0] + low), 0.0), float(own[0] + high)
+    shift = error + np.log(np.maximum(own, 1e-300)) - np.log(np.maximum(value, 1e-300))
+    low, high = np.quantile(shift, [tail, 1.0 - tail])
+    return float(own[0] * np.exp(low)), float(own[0] * np.exp(min(high, 700.0)))
+
+
+def _slice(data: Data, first: int) -> Data:
+    return data.take(np.arange(first, min(first + CHUNK, len(data.z))))
+
+
+def _refit(fits: CurveFits, row: int, data: Data) -> Array:
+    """Refits from the fit itself and the two best grid points of each replicate, (R, k)."""
+    count = len(data.z)
+    if fits.law.name == "power" and data.objective == "log":
+        return fit_curves(fits.law, data, starts=1).theta
+    starts = np.concatenate([np.tile(fits.theta[row], (count, 1, 1)), best_starts(fits.law, data, 2)], axis=1)
+    each = starts.shape[1]
+    rows = np.repeat(np.arange(count), each)
+    lower, upper = np.tile(fits.lower[row], (len(rows), 1)), np.tile(fits.upper[row], (len(rows), 1))
+    got = minimise(
+        CurveProblem(fits.law, data), starts.reshape(len(rows), -1), lower, upper, rows=rows, tolerance=1e-10
+    )
+    best = got.rss.reshape(count, each).argmin(axis=1)
+    return np.asarray(got.theta.reshape(count, each, -1)[np.arange(count), best])

@@ -1,0 +1,232 @@
+"""The joint law of model and data size, ``L = E + A / N^alpha + B / D^beta``, with the loss L in nats.
+
+Form: Hoffmann et al. 2022 ("Chinchilla"), approach 3. Fitted as there and in Besiroglu et al. 2024: the Huber loss
+(threshold 1e-3) of ln L minus its logarithm measured, from a grid of starts. The grid runs over the two exponents
+alone, since E, A and B enter linearly and have a closed form there.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy import special
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.huber import huber_loss, minimise_huber
+from cvfp_cli.scaling.solver import Array, Rows
+
+PARAMETERS = ("E", "A", "alpha", "B", "beta")
+THRESHOLD = 1e-3
+EXPONENTS = np.array([0.03, 0.08, 0.15, 0.25, 0.35, 0.45, 0.6, 0.8, 1.1, 1.5, 2.2])
+STARTS = 10
+# Of ln E, ln A, ln B at the centre of the data, and of both exponents.
+LOWER = np.array([-30.0, -30.0, -30.0, 0.0, 0.0])
+UPPER = np.array([10.0, 10.0, 10.0, 5.0, 5.0])
+
+
+@dataclass(frozen=True)
+class JointData:
+    """Runs as arrays of shape (m,): centred ln N and ln D, ln L, and the two centres."""
+
+    u: Array
+    v: Array
+    log_loss: Array
+    centre_n: float
+    centre_d: float
+
+
+@dataclass(frozen=True)
+class JointFit:
+    """One joint fit.
+
+    Attributes:
+        theta: ln E, ln A', ln B' (both at the centre of the data), alpha, beta.
+        residuals: ln L measured minus fitted, (m,).
+        covariance: of theta with E itself in place of ln E, (5, 5), so that it exists where E is 0; None where there
+            are no degrees of freedom.
+        scale: robust standard deviation of the residuals.
+        tried, agree: starts, and the share of them that reached the same loss.
+    """
+
+    theta: Array
+    loss: float
+    residuals: Array
+    covariance: Array | None
+    scale: float
+    tried: int
+    agree: float
+
+
+def joint_data(parameters: Array, tokens: Array, loss: Array) -> JointData:
+    """Centre the logarithms.
+
+    Raises:
+        InputError: fewer than two model sizes or data sizes, or a loss that is not above 0.
+    """
+    if np.any(~(loss > 0)):
+        raise InputError("The joint law needs losses above 0 nats: a perplexity of 1 or less has none.")
+    for name, values in (("model sizes (parameters)", parameters), ("data sizes", tokens)):
+        if len(np.unique(values)) < 2:
+            raise InputError(
+                f"The joint law needs at least two different {name}; all runs have {values[0]:g}.",
+                hint="Fit power, saturating or exp-decay instead.",
+            )
+    u, v = np.log(parameters), np.log(tokens)
+    return JointData(u - u.mean(), v - v.mean(), np.log(loss), float(u.mean()), float(v.mean()))
+
+
+def log_loss_at(theta: Array, u: Array, v: Array) -> tuple[Array, Array]:
+    """ln L and its Jacobian for coordinates theta (P, 5) at u, v of shape (P, m)."""
+    terms = np.stack(
+        [
+            np.broadcast_to(theta[:, :1], u.shape),
+            theta[:, 1:2] - theta[:, 3:4] * u,
+            theta[:, 2:3] - theta[:, 4:5] * v,
+        ],
+        axis=2,
+    )
+    top = terms.max(axis=2, keepdims=True)
+    parts = np.exp(terms - top)
+    total = parts.sum(axis=2, keepdims=True)
+    share = parts / total
+    jacobian = np.empty((*u.shape, 5))
+    jacobian[:, :, :3] = share
+    jacobian[:, :, 3] = -share[:, :, 1] * u
+    jacobian[:, :, 4] = -share[:, :, 2] * v
+    return (top + np.log(total))[:, :, 0], jacobian
+
+
+def _starts(data: JointData) -> Array:
+    """The best grid points over (alpha, beta), each with E, A', B' >= 0 by weighted least squares, (S, 5)."""
+    alpha, beta = (grid.ravel() for grid in np.meshgrid(EXPONENTS, EXPONENTS))
+    loss = np.exp(data.log_loss)
+    columns = np.stack(
+        [
+            np.ones((len(alpha), len(loss))),
+            np.exp(-alpha[:, None] * data.u),
+            np.exp(-beta[:, None] * data.v),
+        ],
+        axis=2,
+    )
+    columns /= loss[None, :, None]
+    best_rss = np.full(len(alpha), np.inf)
+    best = np.zeros((len(alpha), 3))
+    # Non-negative least squares by trying every set of columns: there are seven.
+    for size in (1, 2, 3):
+        for chosen in combinations(range(3), size):
+            part = columns[:, :, chosen]
+            gram = part.transpose(0, 2, 1) @ part
+            ridge = 1e-12 * np.einsum("pkk->p", gram)[:, None, None] * np.eye(size)
+            found = np.linalg.solve(gram + ridge, part.sum(axis=1)[:, :, None])[:, :, 0]
+            rss = np.sum((1.0 - (part @ found[:, :, None])[:, :, 0]) ** 2, axis=1)
+            take = np.all(found >= 0.0, axis=1) & (rss < best_rss)
+            best_rss[take] = rss[take]
+            full = np.zeros((len(alpha), 3))
+            full[:, chosen] = found
+            best[take] = full[take]
+    theta = np.column_stack([np.log(np.maximum(best, 1e-6)), alpha, beta])
+    wide_u, wide_v = (np.broadcast_to(part, (len(alpha), len(loss))) for part in (data.u, data.v))
+    r = data.log_loss - log_loss_at(theta, wide_u, wide_v)[0]
+    order = np.argsort(huber_loss(r, np.ones_like(r), THRESHOLD))
+    return np.asarray(theta[order[:STARTS]])
+
+
+def solve_joint(
+    data: JointData, start: Array, weight: Array, target: Array | None = None
+) -> tuple[Array, Array]:
+    """Minimise the Huber loss from each start (P, 5) with weights (P, m); ``target`` (P, m) replaces ln L."""
+    wide = weight.shape
+    u, v = np.broadcast_to(data.u, wide), np.broadcast_to(data.v, wide)
+    log_loss = np.broadcast_to(data.log_loss, wide) if target is None else target
+
+    def model(theta: Array, rows: Rows) -> tuple[Array, Array]:
+        value, jacobian = log_loss_at(theta, u[rows], v[rows])
+        return value - log_loss[rows], jacobian
+
+    low, high = np.broadcast_to(LOWER, start.shape), np.broadcast_to(UPPER, start.shape)
+    got = minimise_huber(model, start, weight, low, high, THRESHOLD)
+    return got.theta, got.loss
+
+
+def fit_joint(data: JointData) -> JointFit:
+    """Fit the joint law to the runs."""
+    starts = _starts(data)
+    theta, loss = solve_joint(data, starts, np.ones((len(starts), len(data.u))))
+    best = int(np.argmin(loss))
+    agree = float(np.mean(loss <= loss[best] * (1.0 + 1e-4) + 1e-15))
+    value, jacobian = log_loss_at(theta[best : best + 1], data.u[None], data.v[None])
+    residuals = data.log_loss - value[0]
+    by_e = jacobian[0].copy()
+    by_e[:, 0] = np.exp(-value[0])  # d ln L / d E
+    covariance, scale = _covariance(residuals, by_e, theta[best])
+    return JointFit(theta[best], float(loss[best]), residuals, covariance, scale, len(starts), agree)
+
+
+def _covariance(residuals: Array, jacobian: Array, theta: Array) -> tuple[Array | None, float]:
+    """Asymptotic covariance of an M-estimate (Huber 1981): mean psi^2 / (mean psi')^2 times (J'J)^-1.
+
+    With a threshold below the noise, mean psi' is the share of errors within it: a density at 0, estimated over a
+    wider window as for median regression (Koenker 2005, section 3.4).
+    """
+    m, k = jacobian.shape
+    scale = float(np.median(np.abs(residuals)) / special.ndtri(0.75))
+    if m <= k or scale <= 0.0:
+        return None, scale
+    window = max(THRESHOLD, 1.06 * scale * m ** (-0.2))
+    # A fit of absolute errors passes through k points; they say nothing about the density.
+    inside = max(float(np.sum(np.abs(residuals) < window)) - k, 1.0)
+    within = inside / (m - k) * THRESHOLD / window
+    psi = np.clip(residuals, -THRESHOLD, THRESHOLD)
+    free = (theta > LOWER + 1e-9) & (theta < UPPER - 1e-9)
+    free[0] = True
+    part = jacobian[:, free]
+    gram = part.T @ part
+    if np.linalg.cond(gram) > 1e14:
+        return None, scale
+    covariance = np.zeros((k, k))
+    factor = float(np.mean(psi**2)) / within**2
+    covariance[np.ix_(free, free)] = factor * np.linalg.inv(gram)
+    return covariance, scale
+
+
+def user_values(theta: Array, data: JointData) -> Array:
+    """(E, ln A, alpha, ln B, beta) from coordinates (P, 5): A and B at N = 1 and D = 1."""
+    return np.stack(
+        [
+            np.exp(theta[:, 0]),
+            theta[:, 1] + theta[:, 3] * data.centre_n,
+            theta[:, 3],
+            theta[:, 2] + theta[:, 4] * data.centre_d,
+            theta[:, 4],
+        ],
+        axis=1,
+    )
+
+
+def user_jacobian(data: JointData) -> Array:
+    """Derivatives of ``user_values`` by the coordinates of ``JointFit.covariance``, (5, 5)."""
+    jacobian = np.zeros((5, 5))
+    jacobian[0, 0] = jacobian[1, 1] = jacobian[2, 3] = jacobian[3, 2] = jacobian[4, 4] = 1.0
+    jacobian[1, 3], jacobian[3, 4] = data.centre_n, data.centre_d
+    return jacobian
+
+
+def bootstrap_joint(data: JointData, fit: JointFit, replicates: int, seed: int) -> Array:
+    """Coordinates of refits to resampled runs (cases), (replicates, 5).
+
+    Each is the better of two: from the fit, and from the fit with half of the loss in E, since from E = 0 there is no
+    way back.
+    """
+    rng = np.random.default_rng(seed)
+    m = len(data.u)
+    half = fit.theta.copy()
+    middle = float(np.median(data.log_loss))
+    half[:3] = middle + np.log([0.5, 0.25, 0.25])
+    found = []
+    for first in range(0, replicates, 250):
+        size = min(250, replicates - first)
+        counts = rng.multinomial(m, np.full(m, 1.0 / m), size=size).astype(float)
+        ends = [solve_joint(data, np.tile(start, (size, 1)), counts) for start in (fit.theta, half)]
+        better = ends[1][1] < ends[0][1]
+        found.append(np.where(better[:, None], ends[1][0], ends[0][0]))
+    return np.concatenate(found)

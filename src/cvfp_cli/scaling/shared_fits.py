@@ -1,0 +1,238 @@
+"""Fits with shared parameters, put together as one ``Fit`` a group."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cvfp_cli.notes import Note
+from cvfp_cli.scaling.assemble import Figures, assemble
+from cvfp_cli.scaling.batch import Batch, make_batch
+from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.global_fit import CurveFits
+from cvfp_cli.scaling.held_out import Origin
+from cvfp_cli.scaling.laws import get_law
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.predictions import out_of_reach, solve_size
+from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals
+from cvfp_cli.scaling.quantities import Quantity
+from cvfp_cli.scaling.result import Fit, Target
+from cvfp_cli.scaling.shared import (
+    SharedFit,
+    curve,
+    fit_shared,
+    refit_shared,
+    shared_coordinates,
+    shared_starts,
+)
+from cvfp_cli.scaling.shared_errors import SharedErrors, shared_errors
+from cvfp_cli.scaling.shared_quantities import GroupQuantities
+from cvfp_cli.scaling.solver import Array
+from cvfp_cli.scaling.variance import Variance
+
+# Notes of a fit on its own that a shared fit answers differently.
+OWN_NOTES = frozenset({"no-freedom", "underdetermined", "one-degree-of-freedom", "starts-disagree"})
+
+
+def fit_shared_groups(
+    groups: Sequence[Points], law: str, share: Sequence[str], options: FitOptions | None = None
+) -> tuple[Fit, ...]:
+    """Fit one law to all groups with the parameters ``share`` in common.
+
+    A law that has none of them is fitted to each group on its own.
+
+    Raises:
+        InputError: as ``fit_groups``, or a parameter that cannot be shared.
+    """
+    chosen, options = get_law(law), options or FitOptions()
+    shared = shared_coordinates(chosen, share)
+    if not shared or len(groups) < 2:
+        return fit_groups(groups, law, options)
+    for points in groups:
+        points.require_fittable()
+    batch = shared_batch(groups, options.objective)
+    fit = fit_shared(chosen, batch, shared)
+    curves = as_curves(fit)
+    errors = shared_errors(fit, batch, batch.residuals(chosen, curves.theta))
+    figures = _figures(fit, batch, curves, errors, options)
+    count = len(groups)
+    none = Variance(np.full(count, np.nan), np.full(count, errors.df), (None,) * count)
+    fits = assemble(curves, batch, none, figures, options)
+    names = [name for name in chosen.parameters if name in share]
+    return tuple(_with_joint(one, fit, errors, names, count) for one in fits)
+
+
+def shared_batch(groups: Sequence[Points], objective: str) -> Batch:
+    """A batch with one centre and one unit of y, so that shared coordinates mean the same in every group."""
+    batch = make_batch(groups, objective, common_centre=True)
+    if objective == "log":
+        return batch
+    unit = float(np.mean(batch.scale.log_unit))
+    shift = batch.scale.log_unit - unit
+    data = replace(batch.data, target=batch.data.target * np.exp(shift)[:, None])
+    scale = replace(batch.scale, log_unit=np.full_like(shift, unit), lowest=batch.scale.lowest + shift)
+    return replace(batch, data=data, scale=scale)
+
+
+def as_curves(fit: SharedFit) -> CurveFits:
+    """The groups' curves in the coordinates of ``laws``."""
+    own = fit.coordinates()
+    theta = own.copy()
+    if fit.law.has_floor:
+        excess = np.exp(own[:, 0])
+        total = own[:, 1] + excess
+        theta[:, 0], theta[:, 1] = np.log(total), own[:, 1] / total
+    groups = len(theta)
+    empty = np.zeros((groups, fit.law.k))
+    return CurveFits(
+        fit.law, fit.data, theta, np.zeros(groups), empty, empty, np.full(groups, fit.agree), fit.tried
+    )
+
+
+def shared_rolling_origins(
+    groups: Sequence[Points], law: str, share: Sequence[str], objective: str
+) -> list[Origin]:
+    """As ``held_out.rolling_origins``, all groups cut at the same number of sizes and fitted together."""
+    chosen = get_law(law)
+    shared = shared_coordinates(chosen, share)
+    batch = shared_batch(groups, objective)
+    fit = fit_shared(chosen, batch, shared)
+    sizes = batch.size.max(axis=1) + 1
+    origins = [j for j in range(2, int(sizes.max())) if _enough(fit, batch, j)]
+    if not origins:
+        return []
+    kept = [np.where(batch.size < j, batch.data.weight, 0.0) for j in origins]
+    errors = np.abs(_log_errors(fit, batch, shared, np.array(kept)))
+    return [
+        Origin(g, j, float(errors[i, g, batch.size[g] == j].mean()))
+        for i, j in enumerate(origins)
+        for g in range(len(groups))
+        if np.any(batch.size[g] == j)
+    ]
+
+
+def _enough(fit: SharedFit, batch: Batch, sizes: int) -> bool:
+    """Whether the first ``sizes`` sizes of every group determine all unknowns."""
+    kept = np.minimum(batch.size.max(axis=1) + 1, sizes)
+    own = fit.law.k - int(np.sum(fit.layout.position[0] == fit.layout.position[-1]))
+    return bool(np.sum(kept) >= fit.layout.unknowns and np.all(kept >= max(own, 2)))
+
+
+def _log_errors(fit: SharedFit, batch: Batch, shared: Sequence[int], weight: Array) -> Array:
+    """ln(predicted / measured) (P, G, m) of refits with other weights (P, G, m)."""
+    starts = np.concatenate([fit.theta, shared_starts(fit.law, batch, fit.layout, shared)[:6]])
+    coordinates = refit_shared(fit, starts, weight)
+    z = np.broadcast_to(batch.data.z, weight.shape)
+    return np.asarray(curve(fit.law, coordinates, z)[0] - batch.log_y)
+
+
+def _figures(
+    fit: SharedFit, batch: Batch, curves: CurveFits, errors: SharedErrors, options: FitOptions
+) -> Figures:
+    per_group = [_quantities(fit, batch, g, options) for g in range(len(batch.groups))]
+    flat = [q for quantities in per_group for q in quantities]
+    values = [float(value[0]) for value in fitted_values(fit, flat)]
+    measured = errors.df > 0 and fit.rss[0] > 1e-24 * np.sum(batch.data.weight * batch.data.target**2)
+    found = intervals(fit, errors.delta(fit, flat, options.level), flat) if measured else []
+    count, groups = len(per_group[0]), len(per_group)
+
+    def column(ends: list[float]) -> list[Array]:
+        return list(np.array(ends).reshape(groups, count).T)
+
+    lows, highs = (
+        column([float(getattr(interval, side)[0]) for interval in found] or [np.nan] * len(flat))
+        for side in ("low", "high")
+    )
+    loo, forward = _held_out(fit, batch, options)
+    return Figures(
+        quantities=per_group[0],
+        values=column(values),
+        intervals=[Interval(low, high) for low, high in zip(lows, highs, strict=True)],
+        has_intervals=np.full(groups, bool(measured)),
+        targets=[
+            _targets(fit, batch, curves, g, errors if measured else None, options) for g in range(groups)
+        ],
+        loo=loo,
+        forward=forward,
+    )
+
+
+def _quantities(fit: SharedFit, batch: Batch, g: int, options: FitOptions) -> list[Quantity]:
+    make = GroupQuantities(fit.law, fit.layout, g, batch.scale)
+    result = list(make.parameters())
+    for x in options.predict:
+        if np.isinf(x) and not fit.law.has_floor:
+            continue
+        z = float(np.log(x) - batch.scale.centre[g])
+        result += [make.value(z), make.observation(z, options.objective)]
+    return result
+
+
+def _targets(
+    fit: SharedFit, batch: Batch, curves: CurveFits, g: int, errors: SharedErrors | None, options: FitOptions
+) -> tuple[Target, ...]:
+    points, centre, log_unit = batch.groups[g], float(batch.scale.centre[g]), float(batch.scale.log_unit[g])
+    make = GroupQuantities(fit.law, fit.layout, g, batch.scale)
+    result = []
+    for ppl in options.targets:
+        log_target = float(np.log(ppl)) - log_unit
+        z = solve_size(fit.law, curves.theta[g], log_target)
+        if not np.isfinite(z):
+            reason = out_of_reach(fit.law, curves.theta[g : g + 1], log_unit, points.y_name, ppl)
+            result.append(Target(ppl, None, None, None, True, reason))
+            continue
+        low = high = None
+        if errors is not None:
+            wanted = [make.target(z, log_target)]
+            ends = intervals(fit, errors.delta(fit, wanted, options.level), wanted)[0]
+            low, high = (
+                None if np.isnan(end[0]) else float(np.exp(end[0] + centre)) for end in (ends.low, ends.high)
+            )
+        x = float(np.exp(z + centre))
+        result.append(Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max()))
+    return tuple(result)
+
+
+def _held_out(
+    fit: SharedFit, batch: Batch, options: FitOptions
+) -> tuple[Array, list[list[tuple[int, float]]]]:
+    """Leave-one-out errors (G,) and the forward test of each group, refitted with the sharing kept."""
+    shared = [i for i in range(fit.law.k) if np.all(fit.layout.position[:, i] == fit.layout.position[0, i])]
+    groups = len(batch.groups)
+    cells = np.argwhere(batch.data.weight > 0)
+    loo = np.full(groups, np.nan)
+    if len(cells) - 1 >= fit.layout.unknowns:
+        weight = np.repeat(batch.data.weight[None], len(cells), axis=0)
+        weight[np.arange(len(cells)), cells[:, 0], cells[:, 1]] = 0.0
+        errors = np.abs(
+            _log_errors(fit, batch, shared, weight)[np.arange(len(cells)), cells[:, 0], cells[:, 1]]
+        )
+        loo = np.array([errors[cells[:, 0] == g].mean() for g in range(groups)])
+    sizes = batch.size.max(axis=1) + 1
+    hidden = batch.size >= (sizes - options.holdout)[:, None]
+    forward: list[list[tuple[int, float]]] = [[] for _ in batch.groups]
+    if np.min(sizes) > options.holdout and _enough(fit, batch, int(np.min(sizes)) - options.holdout):
+        errors = _log_errors(fit, batch, shared, np.where(hidden, 0.0, batch.data.weight)[None])[0]
+        forward = [[(int(c), float(errors[g, c])) for c in np.flatnonzero(hidden[g])] for g in range(groups)]
+    return loo, forward
+
+
+def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, names: Sequence[str], groups: int) -> Fit:
+    """The group's fit, with what belongs to all groups together: k, information criteria, shared flags, notes."""
+    m, k = int(np.sum(fit.data.weight)), fit.layout.unknowns
+    rss = float(fit.rss[0])
+    parameters = {name: replace(estimate, shared=name in names) for name, estimate in one.parameters.items()}
+    notes = [note for note in one.warnings if note.code not in OWN_NOTES]
+    said = (
+        f"{one.law}: {', '.join(names)} shared by {groups} configurations: one fit of {m} points and {k} parameters; "
+        "k, AICc, BIC and all intervals belong to it."
+    )
+    notes += [Note("shared-fit", said), *errors.notes(one.law)]
+    full = k + 1
+    fitted = m * float(np.log(rss / m)) if rss > 0 else None
+    aicc = bic = None
+    if fitted is not None:
+        bic = fitted + k * float(np.log(m))
+        if m - full - 1 > 0:
+            aicc = fitted + 2 * full + 2 * full * (full + 1) / (m - full - 1)
+    return replace(one, k=k, aic=None, aicc=aicc, bic=bic, parameters=parameters, warnings=tuple(notes))
