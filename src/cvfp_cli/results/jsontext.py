@@ -193,9 +193,7 @@ class _Scanner:
         """The next value; None (and ``failed``) where there is no complete one."""
         self._skip_space()
         value, end = _decode_at(self.text, self.position)
-        # A number that touches the end of the text may have lost digits.
-        cut_number = isinstance(value, int | float) and end >= len(self.text)
-        self.failed = end == self.position or cut_number
+        self.failed = end == self.position
         if self.failed:
             return None
         self.position = end
