@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ class Trials:
         """
         while True:
             broken = Path(tempfile.mkdtemp(dir=self.folder)) / "out"
-            ended_by, seconds = in_child(lambda: sweep(broken), kill_after=share * self.seconds)
+            ended_by, seconds = in_child(partial(sweep, broken), kill_after=share * self.seconds)
             if ended_by == signal.SIGKILL:
                 break
             self.seconds = 0.9 * min(seconds, self.seconds)

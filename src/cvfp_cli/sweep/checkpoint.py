@@ -17,7 +17,7 @@ SECONDS_BETWEEN = 30.0
 
 
 class CheckpointFile:
-    """Saves at most every half minute, and loads only what belongs to the same run on the same footing.
+    """Saves every half minute at most, and loads only what belongs to the same run on the same footing.
 
     Args:
         path: the file; its folder exists.
@@ -43,6 +43,7 @@ class CheckpointFile:
         self._resume = resume
         self._between = seconds_between
         self._last = time.monotonic()
+        self._cost = 0.0
         self._writable = True
 
     def load(self) -> dict[str, Any] | None:
@@ -78,12 +79,14 @@ class CheckpointFile:
             return None
         return kept["stamp"], kept["state"]
 
-    def due(self) -> bool:
-        """Whether the last save is long enough ago."""
-        return self._writable and time.monotonic() - self._last >= self._between
-
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state to a temporary file, flush it, rename it."""
+        """Write the state to a temporary file, flush it, rename it; or let the offer pass where it is too soon.
+
+        Writing may take a twentieth of a run's time at most: large contexts are written less often.
+        """
+        began = time.monotonic()
+        if not self._writable or began - self._last < max(self._between, 20 * self._cost):
+            return
         import torch
 
         temporary = self._path.with_suffix(".pt.tmp")
@@ -100,6 +103,7 @@ class CheckpointFile:
                 f"no checkpoint could be written to {self._path} ({problem}); the run goes on without."
             )
         self._last = time.monotonic()
+        self._cost = self._last - began
 
     def remove(self) -> None:
         """Delete the file once the run's result is on disk."""
