@@ -130,10 +130,11 @@ class _Run:
         device = torch.device(execution.device)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        self.table = torch.from_numpy(data.table).to(device)
+        # A copy: cached arrays are read-only, which torch.from_numpy would warn about.
+        self.table = torch.tensor(data.table, device=device)
         model = config.model
-        self.train = Stream(torch.from_numpy(data.train_ids).to(device), self.table, model.tokens)
-        self.validation = Stream(torch.from_numpy(data.val_ids).to(device), self.table, model.tokens)
+        self.train = Stream(torch.tensor(data.train_ids, device=device), self.table, model.tokens)
+        self.validation = Stream(torch.tensor(data.val_ids, device=device), self.table, model.tokens)
         self.context_block = ContextBlock(model, data.table.shape[1])
         self.token_block = TokenBlock(model, data.table.shape[1])
         cpu = torch.device("cpu")
