@@ -25,7 +25,7 @@ class CheckpointFile:
         warn: called with one line where a checkpoint cannot be used or written. The run itself goes on: without
             a checkpoint only time can be lost.
         resume: whether an existing checkpoint is used at all.
-        seconds_between: least time between two saves.
+        seconds_between: least time between two saves; None for ``SECONDS_BETWEEN``.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class CheckpointFile:
         *,
         warn: Callable[[str], None],
         resume: bool = True,
-        seconds_between: float = SECONDS_BETWEEN,
+        seconds_between: float | None = None,
     ) -> None:
         self._path = path
         self._stamp = stamp
         self._warn = warn
         self._resume = resume
-        self._between = seconds_between
+        self._between = SECONDS_BETWEEN if seconds_between is None else seconds_between
         self._last = time.monotonic()
         self._cost = 0.0
         self._writable = True

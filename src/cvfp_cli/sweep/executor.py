@@ -9,7 +9,7 @@ from cvfp_cli.core.result import Epoch, Event, ExperimentData, Iteration
 from cvfp_cli.errors import WorkError
 from cvfp_cli.results import ResultsStore, Run
 from cvfp_cli.results.atomic import make_folder, write_atomic
-from cvfp_cli.sweep.checkpoint import FILE_NAME, SECONDS_BETWEEN, CheckpointFile
+from cvfp_cli.sweep.checkpoint import FILE_NAME, CheckpointFile
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Job, Plan
 from cvfp_cli.sweep.records import Origin, failed_run, finished_run, weights_file
@@ -29,12 +29,12 @@ class Keeping:
     Attributes:
         weights: whether ``model.safetensors`` is written.
         resume: whether a run goes on from the checkpoint that an earlier command left.
-        seconds_between: least time between two checkpoints.
+        seconds_between: least time between two checkpoints; None for the usual.
     """
 
     weights: bool = False
     resume: bool = True
-    seconds_between: float = SECONDS_BETWEEN
+    seconds_between: float | None = None
 
 
 @dataclass
