@@ -16,7 +16,11 @@ HEAVY = ("torch", "transformers", "datasets", "pandas", "matplotlib", "scipy")
 def cvfp(*arguments: str, columns: int = 100) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": str(columns)}
     return subprocess.run(
-        [sys.executable, "-m", "cvfp_cli", *arguments], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-m", "cvfp_cli", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
 
 
@@ -34,7 +38,9 @@ def imported_by(*arguments: str) -> set[str]:
     return set(names)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *[[name, "--help"] for name in door.COMMANDS]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *[[name, "--help"] for name in door.COMMANDS]]
+)
 def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(*arguments) == set()
 
@@ -105,7 +111,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (InputError("wrong.", hint="Do this."), 2, "cvfp: wrong. Do this.\n"),
         (InputError("first.\nsecond."), 2, "cvfp: first.\ncvfp: second.\n"),
         (WorkError("broken."), 1, "cvfp: broken.\n"),
-        (OSError(28, "No space left on device", "/x/summary.json"), 1, "cvfp: /x/summary.json: No space left on device\n"),
+        (
+            OSError(28, "No space left on device", "/x/summary.json"),
+            1,
+            "cvfp: /x/summary.json: No space left on device\n",
+        ),
         (MemoryError(), 1, "cvfp: out of memory.\n"),
         (KeyboardInterrupt(), 130, "cvfp: interrupted\n"),
     ],
@@ -137,7 +147,10 @@ def test_a_bug_is_shown_as_one_and_its_traceback_only_with_debug(
 
 def test_a_reader_that_leaves_early_is_no_error_message() -> None:
     shown = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m cvfp_cli --help | head -1"], capture_output=True, text=True, check=True
+        ["bash", "-c", f"{sys.executable} -m cvfp_cli --help | head -1"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert shown.stderr == ""
 
@@ -145,5 +158,7 @@ def test_a_reader_that_leaves_early_is_no_error_message() -> None:
 def test_completion_names_the_commands() -> None:
     environment = {**os.environ, "_CVFP_COMPLETE": "complete_bash", "COMP_WORDS": "cvfp s", "COMP_CWORD": "1"}
     code = "import sys; sys.argv = ['cvfp']; from cvfp_cli.cli.app import main; main()"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
     assert shown.stdout.split() == ["sweep"]
