@@ -58,9 +58,7 @@ def test_a_checkpoint_in_parts_reads_the_one_that_holds_it(model: Path, cache: C
     (model / "model.safetensors").unlink()
     table = tensors.pop("transformer.wte.weight")
     save_torch({"transformer.wte.weight": table}, model / "part-2.safetensors")
-    places = {name: "part-1.safetensors" for name in tensors} | {
-        "transformer.wte.weight": "part-2.safetensors"
-    }
+    places = dict.fromkeys(tensors, "part-1.safetensors") | {"transformer.wte.weight": "part-2.safetensors"}
     (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
     np.testing.assert_array_equal(read_table(str(model), cache, Hub()), table.numpy())
 
@@ -213,10 +211,12 @@ def test_a_damaged_file_is_read_or_refused(
     content[position : position + len(patch)] = patch
     path = tmp_path_factory.getbasetemp() / f"damaged.{kind}"
     path.write_bytes(bytes(content[:position] if cut else content))
+    cache = Cache(tmp_path_factory.getbasetemp() / "cache")
+    table, message = None, ""
     try:
-        table = read_table(str(path), Cache(tmp_path_factory.getbasetemp() / "cache"), Hub())
+        table = read_table(str(path), cache, Hub())
     except InputError as error:
-        assert "--embedding" in str(error)
-        assert "\n" not in str(error)
-    else:
-        assert np.isfinite(table).all()
+        message = str(error)
+    assert (table is None) == message.startswith("--embedding")
+    assert "\n" not in message
+    assert table is None or np.isfinite(table).all()

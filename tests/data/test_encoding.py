@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 def parts(encoded: Encoded) -> list[list[int]]:
     bounds = encoded.boundaries.tolist()
-    return [encoded.ids[a:b].tolist() for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [encoded.ids[a:b].tolist() for a, b in pairwise(bounds)]
 
 
 def decoded(tokenizer: Tokenizer, ids: Sequence[int]) -> str:

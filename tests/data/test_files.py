@@ -139,12 +139,12 @@ def test_any_bytes_are_read_or_refused(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"any{suffix}"
     path.write_bytes(content)
+    texts, message = [""], ""
     try:
         texts = read_file(path, DataConfig())
     except InputError as error:
-        assert path.name in str(error)
-    else:
-        assert all(text.strip() for text in texts)
+        message = str(error)
+    assert path.name in message or all(text.strip() for text in texts)
 
 
 json_values = st.recursive(
@@ -155,7 +155,9 @@ json_values = st.recursive(
 
 @given(json_values, st.sampled_from(["", "messages", "text"]))
 def test_any_row_has_a_text_or_is_refused(row: object, field: str) -> None:
+    text, message = "", ""
     try:
-        assert sample_text(row, DataConfig(text_field=field), "here").strip()
+        text = sample_text(row, DataConfig(text_field=field), "here")
     except InputError as error:
-        assert str(error).startswith("here: ")
+        message = str(error)
+    assert message.startswith("here: ") or text.strip()

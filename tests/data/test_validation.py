@@ -49,7 +49,9 @@ def test_others_are_refused_in_one_line(text: str) -> None:
 
 @given(st.text() | st.from_regex(r"(tail|last|after-largest|[a-z]+):[-0-9.%]*", fullmatch=True))
 def test_any_text_is_read_or_refused(text: str) -> None:
+    message = ""
     try:
         parse_validation(text)
-    except InputError:
-        pass
+    except InputError as error:
+        message = str(error)
+    assert "\n" not in message

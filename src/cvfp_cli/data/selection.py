@@ -71,7 +71,7 @@ def select(
 def _held(validation: Validation, data: DataConfig, source: Source, largest: int, total: int) -> range:
     """The samples of the training split that validation takes; none where it comes from elsewhere."""
     match validation:
-        case SplitRange(split, first, last) if split == data.split or not source.has_splits:
+        case SplitRange(split, first, last) if _trains(split, data, source):
             return range(first, last + 1)
         case AfterLargest(count):
             return range(largest, largest + count)
@@ -79,6 +79,11 @@ def _held(validation: Validation, data: DataConfig, source: Source, largest: int
             return range(max(total - count, 0), total)
         case _:
             return range(0)
+
+
+def _trains(split: str, data: DataConfig, source: Source) -> bool:
+    """Whether training samples come from this split too; ``train`` is the name of the only one there is."""
+    return split == data.split or (split == "train" and not source.has_splits)
 
 
 def _check_count(first: Sequence[str], wanted: int, source: Source, data: DataConfig) -> None:
@@ -107,32 +112,28 @@ def _check_overlap(validation: Validation, held: range, wanted: int, total: int)
 def _validation_texts(
     validation: Validation, held: range, first: Sequence[str], source: Source, data: DataConfig, cache: Cache
 ) -> list[str]:
+    place, wanted = data.split, held
     match validation:
         case Tail():
             return []
         case File(path):
             texts = read_file(path, data)
             if not texts:
-                raise InputError(f"--validation {validation}: the file holds no sample.")
+                raise InputError(f"--validation {path}: the file holds no sample.")
             return texts
+        case Last(count) if count > len(first):
+            raise InputError(f"--validation {validation}: {source.name} has only {len(first)} samples.")
         case SplitRange(split, start, last) if not held:
-            wanted, place = range(start, last + 1), split
-        case _:
-            wanted, place = held, data.split
-    if (
-        isinstance(validation, SplitRange)
-        and not source.has_splits
-        and validation.split not in (data.split, "train")
-    ):
-        raise InputError(
-            f"--validation {validation}: {source.name} has no split '{validation.split}', nor any other.",
-            hint=f"Write train:{validation.first}-{validation.last}, after-largest:N, last:N or a file.",
-        )
+            if not source.has_splits:
+                raise InputError(
+                    f"--validation {validation}: {source.name} has no split '{split}', nor any other.",
+                    hint=f"Write train:{start}-{last}, after-largest:N, last:N or a file.",
+                )
+            place, wanted = split, range(start, last + 1)
     if place == data.split and wanted.stop <= len(first):
         return list(first[wanted.start : wanted.stop])
     texts = read_texts(source, data, cache, split=place, start=wanted.start, stop=wanted.stop)
-    asked = validation.count if isinstance(validation, AfterLargest | Last) else len(wanted)
-    if len(texts) < asked:
+    if len(texts) < len(wanted):
         raise InputError(
             f"{_place(source, place)} ends before sample {wanted.stop - 1}, which --validation {validation} asks for.",
             hint="Ask for fewer samples to train or validate on, or name more text with --data.",
@@ -153,7 +154,7 @@ def _check_draw(seed: int, free: int, wanted: int) -> None:
     if free < wanted:
         raise InputError(
             f"Data seed {seed} has {free} samples to draw from, and {wanted} are asked for to train on.",
-            hint=f"Ask for --samples {free} or fewer.",
+            hint=f"Ask for --samples {free} or fewer." if free else "Validate on other samples.",
         )
 
 

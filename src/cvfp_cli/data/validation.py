@@ -87,25 +87,25 @@ def parse_validation(text: str) -> Validation:
     if found is not None:
         first, last = int(found["first"]), int(found["last"])
         if last < first:
-            raise InputError(f"--validation {text}: the range ends before it begins.")
+            raise InputError(f"--validation {text!r}: the range ends before it begins.")
         return SplitRange(found["split"], first, last)
     path = files.existing(text)
     if path is None:
-        raise InputError(f"--validation {text}: no such file, and no known form.", hint=_FORMS)
+        raise InputError(f"--validation {text!r}: no such file, and no known form.", hint=_FORMS)
     return File(path)
 
 
 def _count(text: str, value: str) -> int:
     if not _NUMBER.fullmatch(value) or int(value) < 1:
-        raise InputError(f"--validation {text}: '{value}' is no number of samples.", hint=_FORMS)
+        raise InputError(f"--validation {text!r}: {value!r} is no number of samples.", hint=_FORMS)
     return int(value)
 
 
 def _share(text: str, value: str) -> Fraction:
     number = value.removesuffix("%")
     if number == value or not _PERCENT.fullmatch(number):
-        raise InputError(f"--validation {text}: '{value}' is no percentage.", hint=_FORMS)
+        raise InputError(f"--validation {text!r}: {value!r} is no percentage.", hint=_FORMS)
     share = Fraction(number) / 100
     if not 0 < share <= Fraction(1, 2):
-        raise InputError(f"--validation {text}: the share must be above 0 % and at most 50 %.")
+        raise InputError(f"--validation {text!r}: the share must be above 0 % and at most 50 %.")
     return share

@@ -1,0 +1,379 @@
+"""A study's data as a whole: the same text for train and sweep, no validation text in training, all problems at once."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
+from cvfp_cli.data.study import StudyData, prepare_study
+from cvfp_cli.errors import InputError
+
+Texts = Callable[[int, int], list[str]]
+Prepare = Callable[..., StudyData]
+
+
+@pytest.fixture
+def prepare(jsonl: Path, tmp_path: Path) -> Prepare:
+    """prepare_study on 60 dialogues in a file; keyword arguments replace single fields."""
+
+    def prepared(samples: tuple[int, ...] = (10, 20, 40), **changed: Any) -> StudyData:
+        return prepare_study(
+            DataConfig(
+                source=str(changed.get("source", jsonl)),
+                split=changed.get("split", "train_sft"),
+                max_tokens=changed.get("max_tokens", 0),
+                samples=changed.get("listed", (10, 20, 40)),
+            ),
+            ValidationConfig(changed.get("validation", "last:10"), changed.get("separator", "")),
+            TokenizerConfig(changed.get("tokenizer", "bpe:300")),
+            EmbeddingConfig(changed.get("embedding", "ppmi:16"), changed.get("width", 0)),
+            samples=samples,
+            data_seeds=changed.get("data_seeds", (None,)),
+            cache_dir=tmp_path / changed.get("cache", "cache"),
+            notify=changed.get("notify", lambda line: None),
+        )
+
+    return prepared
+
+
+def texts_of(study: StudyData, ids: Any, tokenizer: Any) -> str:
+    return str(tokenizer.decode(ids.tolist()))
+
+
+def test_streams_hold_the_samples_in_order(prepare: Prepare, gpt2_folder: Path, chat_texts: Texts) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(gpt2_folder)
+    study = prepare(tokenizer=str(gpt2_folder), embedding=str(gpt2_folder), validation="train_sft:45-49")
+    for count in (10, 20, 40):
+        text = study.experiment(count)
+        pieces = np.split(text.train.ids, text.train.boundaries[1:-1])
+        assert [tokenizer.decode(piece.tolist()) for piece in pieces] == chat_texts(0, count)
+        assert study.train_token_count(count) == len(text.train.ids)
+        assert text.train.sizes_bytes == len("".join(chat_texts(0, count)).encode())
+        assert study.val_token_count(count) == len(text.validation.ids)
+        pieces = np.split(text.validation.ids, text.validation.boundaries[1:-1])
+        assert [tokenizer.decode(piece.tolist()) for piece in pieces] == chat_texts(45, 50)
+        assert text.table.shape == (50257, 8)
+        with pytest.raises(ValueError, match="read-only"):
+            text.table[0, 0] = 1
+    joined = prepare(
+        tokenizer=str(gpt2_folder), embedding="random:4", validation="train_sft:45-49", separator="\n\n"
+    )
+    held = joined.experiment(10).validation
+    assert tokenizer.decode(held.ids.tolist()) == "\n\n".join(chat_texts(45, 50))
+    assert held.samples == 5
+
+
+@pytest.mark.parametrize(
+    ("validation", "first", "stop"),
+    [("last:10", 50, 60), ("after-largest:7", 40, 47), ("train_sft:41-43", 41, 44), ("train:41-43", 41, 44)],
+)
+def test_validation_samples(
+    prepare: Prepare, gpt2_folder: Path, chat_texts: Texts, validation: str, first: int, stop: int
+) -> None:
+    study = prepare(tokenizer=str(gpt2_folder), embedding="random:4", validation=validation)
+    assert study.experiment(10).validation.sizes_bytes == len("".join(chat_texts(first, stop)).encode())
+    described: Any = study.describe()
+    assert described["validation"]["samples"] == stop - first
+
+
+def test_validation_from_another_split_or_a_file(
+    prepare: Prepare, chat_folder: Path, tmp_path: Path, chat_texts: Texts
+) -> None:
+    study = prepare(source=chat_folder, validation="test_sft:2-5")
+    assert study.experiment(10).validation.sizes_bytes == len("".join(chat_texts(102, 106)).encode())
+    held = tmp_path / "held.txt"
+    held.write_text("First paragraph.\n\nSecond one.\n")
+    study = prepare(source=chat_folder, validation=str(held))
+    assert study.experiment(10).validation.sizes_bytes == len("First paragraph.Second one.")
+    assert study.experiment(10).validation.samples == 2
+
+
+def test_each_run_validates_on_its_own_tail(prepare: Prepare, gpt2_folder: Path) -> None:
+    whole = prepare(tokenizer=str(gpt2_folder), embedding="random:4")
+    study = prepare(tokenizer=str(gpt2_folder), embedding="random:4", validation="tail:10%")
+    for count in (10, 20, 40):
+        text, ids = study.experiment(count), whole.experiment(count).train.ids
+        assert len(text.validation.ids) == int(len(ids) * Fraction(1, 10)) == study.val_token_count(count)
+        np.testing.assert_array_equal(np.concatenate([text.train.ids, text.validation.ids]), ids)
+    one: Any = study.describe()
+    two: Any = prepare(
+        (20,), tokenizer=str(gpt2_folder), embedding="random:4", validation="tail:10%"
+    ).describe()
+    assert one["fingerprint"] == two["fingerprint"]
+
+
+def test_train_alone_meets_the_sweeps_run(prepare: Prepare) -> None:
+    """The same 20 samples, tokenizer and table, whether trained alone or among others, cached or not."""
+    sweep = prepare((10, 20, 40))
+    alone = prepare((20,), cache="other cache")
+    assert alone.run_fingerprint(20) == sweep.run_fingerprint(20)
+    assert alone.describe()["fingerprint"] == sweep.describe()["fingerprint"]
+    one, other = alone.experiment(20), sweep.experiment(20)
+    np.testing.assert_array_equal(one.train.ids, other.train.ids)
+    np.testing.assert_array_equal(one.validation.ids, other.validation.ids)
+    np.testing.assert_array_equal(one.table, other.table)
+    assert one.fingerprint == other.fingerprint == sweep.run_fingerprint(20)
+    assert sweep.run_fingerprint(10) != sweep.run_fingerprint(20)
+    identity = ("fingerprint", "tokenizer", "embedding", "validation", "source")
+    assert [alone.describe()[key] for key in identity] == [sweep.describe()[key] for key in identity]
+
+
+def test_a_larger_size_than_the_list_moves_the_tokenizer_and_says_so(prepare: Prepare) -> None:
+    listed: Any = prepare((20,)).describe()
+    beyond: Any = prepare((20, 45)).describe()
+    assert listed["tokenizer"]["trained_on_samples"] == 40
+    assert beyond["tokenizer"]["trained_on_samples"] == 45
+    assert listed["fingerprint"] != beyond["fingerprint"]
+
+
+def test_the_tokenizer_never_sees_validation(prepare: Prepare, jsonl: Path) -> None:
+    before: Any = prepare().describe()
+    lines = jsonl.read_text().splitlines()
+    lines[50:] = ['{"text": "zebra zebra zebra zebra"}'] * 10
+    jsonl.write_text("\n".join(lines))
+    after: Any = prepare().describe()
+    assert after["tokenizer"]["fingerprint"] == before["tokenizer"]["fingerprint"]
+    assert after["validation"]["fingerprint"] != before["validation"]["fingerprint"]
+    with pytest.raises(InputError, match=r"tail:10% takes another text.*--tokenizer bpe:300"):
+        prepare(validation="tail:10%")
+    # A list whose largest size reaches over the validation range, with only small sizes trained.
+    inside: Any = prepare((10,), listed=(10, 60), validation="train:20-29").describe()
+    assert inside["tokenizer"]["trained_on_samples"] == 50
+
+
+def test_ppmi_tables_come_from_each_runs_own_samples(prepare: Prepare) -> None:
+    study = prepare()
+    small, large = study.experiment(10), study.experiment(40)
+    assert small.table_fingerprint != large.table_fingerprint
+    unseen = np.setdiff1d(large.train.ids, small.train.ids)
+    assert unseen.size
+    assert (small.table[unseen] == 0).all()
+    assert (large.table[unseen] != 0).any()
+    assert study.embed_dim == 16
+    assert study.vocab_size == 300 == large.table.shape[0]
+
+
+def test_data_seeds_draw_nested_samples_and_never_validation(
+    prepare: Prepare, gpt2_folder: Path, chat_texts: Texts
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(gpt2_folder)
+    study = prepare(
+        (10, 20),
+        tokenizer=str(gpt2_folder),
+        embedding="random:4",
+        validation="train:5-24",
+        data_seeds=(0, 1),
+        listed=(10,),
+    )
+    drawn = {}
+    for seed in (0, 1):
+        for count in (10, 20):
+            train = study.experiment(count, seed).train
+            pieces = np.split(train.ids, train.boundaries[1:-1])
+            drawn[count, seed] = [tokenizer.decode(piece.tolist()) for piece in pieces]
+        assert drawn[10, seed] == drawn[20, seed][:10]
+        assert len(set(drawn[20, seed])) == 20
+        assert not set(drawn[20, seed]) & set(chat_texts(5, 25))
+    assert drawn[20, 0] != drawn[20, 1]
+    assert set(drawn[20, 0]) | set(drawn[20, 1]) <= set(chat_texts(0, 60))
+    same_words = (
+        study.experiment(10, 0).validation.fingerprint == study.experiment(20, 1).validation.fingerprint
+    )
+    assert same_words
+
+
+def test_a_data_seed_leaves_the_tokenizer_as_it_was(prepare: Prepare) -> None:
+    plain: Any = prepare().describe()
+    seeded: Any = prepare(data_seeds=(None, 3)).describe()
+    assert seeded["fingerprint"] == plain["fingerprint"]
+    assert seeded["tokenizer"] == plain["tokenizer"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"samples": (10, 55), "validation": "train_sft:50-54"},
+            r"Training samples 0-54 and validation samples 50-54 \(--validation train_sft:50-54\) overlap in 5 of "
+            r"them\. Use --validation after-largest:5 or --samples 50 or fewer\.",
+        ),
+        (
+            {"samples": (10,), "validation": "train_sft:0-4"},
+            r"Training samples 0-9 and validation samples 0-4 .* overlap in 5 .* Use --validation after-largest:5\.",
+        ),
+        (
+            {"samples": (55,)},
+            r"Training samples 0-54 and validation samples 50-59 \(--validation last:10\) overlap in 5 of them; "
+            r"the data set has 60 samples\. Use --samples 50 or fewer\.",
+        ),
+        ({"samples": (61,), "validation": "tail:10%", "tokenizer": "GPT2"},
+         r"has 60 samples, and 61 are asked for to train on\. Ask for --samples 60 or fewer"),
+        ({"samples": (10,), "validation": "train_sft:70-79"}, r"ends before sample 79, which --validation train_sft"),
+        ({"samples": (10,), "validation": "train_sft:55-64"}, r"ends before sample 64"),
+        ({"samples": (10,), "validation": "after-largest:21"}, r"ends before sample 60, which --validation after"),
+        ({"samples": (10,), "validation": "test_sft:1-2"}, r"has no split 'test_sft'.* Write train:1-2"),
+        ({"samples": (51,), "data_seeds": (0,)}, r"Data seed 0 has 50 samples to draw from, and 51 are asked"),
+        ({"embedding": "ppmi:301"}, r"vectors of width 301 do not fit a tokenizer of 300 tokens"),
+        ({"source": "missing.jsonl"}, r"missing\.jsonl: no such file or folder"),
+        ({"validation": "missing.jsonl"}, r"--validation 'missing\.jsonl': no such file, and no known form"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(
+    prepare: Prepare, gpt2_folder: Path, changed: dict[str, Any], said: str
+) -> None:
+    if changed.get("tokenizer") == "GPT2":
+        changed = {**changed, "tokenizer": str(gpt2_folder)}
+    with pytest.raises(InputError, match=said) as caught:
+        prepare(**changed)
+    assert "\n" not in str(caught.value)
+
+
+def test_more_validation_than_there_is(prepare: Prepare) -> None:
+    with pytest.raises(InputError, match=r"--validation last:61: \S+ has only 60 samples"):
+        prepare(validation="last:61")
+
+
+def test_validation_behind_training_is_not_an_overlap(prepare: Prepare) -> None:
+    assert prepare((50,), validation="train_sft:50-54").train_token_count(50) > 0
+    assert prepare((50,), validation="last:10").train_token_count(50) > 0
+
+
+def test_too_few_rows_and_a_wrong_width_say_both_numbers(prepare: Prepare, tmp_path: Path) -> None:
+    path = tmp_path / "table.npy"
+    np.save(path, np.ones((299, 16), dtype=np.float32))
+    with pytest.raises(InputError, match=r"299 rows of width 16, and tokenizer bpe:300 has 300 tokens"):
+        prepare(embedding=str(path))
+    np.save(path, np.ones((16, 300), dtype=np.float32))
+    with pytest.raises(InputError, match=r"16 rows of width 300.*It looks transposed"):
+        prepare(embedding=str(path))
+    np.save(path, np.ones((300, 16), dtype=np.float32))
+    with pytest.raises(InputError, match=r"16 wide, and the recipe asks for 768.*embedding\.width=16"):
+        prepare(embedding=str(path), width=768)
+    assert prepare(embedding=str(path), width=16).notes == ()
+
+
+def test_rows_beyond_the_vocabulary_are_left_out_and_said(prepare: Prepare, tmp_path: Path) -> None:
+    path = tmp_path / "table.npy"
+    table = np.random.default_rng(0).standard_normal((320, 16)).astype(np.float32)
+    np.save(path, table)
+    study = prepare(embedding=str(path))
+    [note] = study.notes
+    assert note.code == "embedding-rows-unused"
+    assert "320 rows" in note.message
+    np.testing.assert_array_equal(study.experiment(10).table, table[:300])
+
+
+def test_identical_texts_on_both_sides_are_counted(prepare: Prepare, jsonl: Path) -> None:
+    lines = jsonl.read_text().splitlines()
+    lines[51], lines[52] = lines[3], lines[15]
+    jsonl.write_text("\n".join(lines))
+    study = prepare()
+    described: Any = study.describe()
+    assert described["overlap"] == {"identical_texts": {"10": 1, "20": 2, "40": 2}}
+    [note] = study.notes
+    assert (note.code, note.severity) == ("identical-texts", "warning")
+    assert note.message.startswith("2 validation samples")
+
+
+def test_identical_texts_in_a_tail(prepare: Prepare, jsonl: Path, gpt2_folder: Path) -> None:
+    lines = jsonl.read_text().splitlines()
+    lines[19] = lines[0]
+    jsonl.write_text("\n".join(lines))
+    study = prepare((20, 10), validation="tail:10%", tokenizer=str(gpt2_folder), embedding="random:4")
+    described: Any = study.describe()
+    assert described["overlap"] == {"identical_texts": {"10": 0, "20": 1}}
+
+
+def test_samples_are_cut(prepare: Prepare) -> None:
+    text = prepare(max_tokens=5).experiment(20)
+    for stream in (text.train, text.validation):
+        assert (np.diff(stream.boundaries) == 5).all()
+    assert text.train.sizes_bytes < prepare().experiment(20).train.sizes_bytes
+
+
+def test_all_problems_are_told_together(prepare: Prepare, tmp_path: Path) -> None:
+    np.save(tmp_path / "flat.npy", np.ones(4))
+    with pytest.raises(InputError) as caught:
+        prepare(
+            source="missing.jsonl",
+            validation="tail:60%",
+            tokenizer="bpe:1",
+            embedding=str(tmp_path / "flat.npy"),
+        )
+    first, *rest = str(caught.value).splitlines()
+    assert first == "4 problems with the data:"
+    for line, word in zip(rest, ("--validation", "missing.jsonl", "--tokenizer", "--embedding"), strict=True):
+        assert word in line
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_an_unreachable_hub_is_one_line_that_names_all_it_was_to_give(prepare: Prepare) -> None:
+    with pytest.raises(InputError) as caught:
+        prepare(source="HuggingFaceH4/ultrachat_200k", tokenizer="gpt2-none", embedding="gpt2-none")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert re.search(
+        r"data set 'HuggingFaceH4/ultrachat_200k', tokenizer 'gpt2-none', embedding 'gpt2-none'", message
+    )
+    assert "--data pydocs --tokenizer bpe:4096 --embedding ppmi:256" in message
+
+
+def test_what_takes_time_is_announced_once(prepare: Prepare) -> None:
+    said: list[str] = []
+    prepare(notify=said.append).experiment(10)
+    assert any("Training tokenizer bpe:300 on 40 samples" in line for line in said)
+    assert any("Tokenising" in line for line in said)
+    assert any("ppmi:16" in line for line in said)
+    prepare(notify=pytest.fail).experiment(10)
+
+
+def test_one_changed_byte_of_the_source_is_not_served_from_the_cache(prepare: Prepare, jsonl: Path) -> None:
+    before = prepare()
+    jsonl.write_bytes(jsonl.read_bytes().replace(b"Question 3:", b"Question 3;"))
+    after = prepare()
+    assert after.run_fingerprint(10) != before.run_fingerprint(10)
+    assert after.describe()["fingerprint"] != before.describe()["fingerprint"]
+
+
+def test_a_damaged_cache_is_made_again_and_noted(prepare: Prepare, tmp_path: Path) -> None:
+    before = prepare().experiment(10)
+    for path in (tmp_path / "cache").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    study = prepare()
+    after = study.experiment(10)
+    np.testing.assert_array_equal(before.table, after.table)
+    assert before.fingerprint == after.fingerprint
+    assert {note.code for note in study.notes} == {"cache-damaged"}
+
+
+def test_descriptions_are_json(prepare: Prepare) -> None:
+    study = prepare()
+    assert json.loads(json.dumps(study.describe(), allow_nan=False)) == study.describe()
+    assert "300" in study.width_check
+
+
+def test_a_text_with_nothing_to_predict(prepare: Prepare, tmp_path: Path) -> None:
+    held = tmp_path / "held.txt"
+    held.write_text("x")
+    with pytest.raises(InputError, match=r"validation text of 10 samples has 1 tokens: nothing to predict"):
+        prepare(validation=str(held))
+
+
+def test_defaults_are_the_studies(tmp_path: Path) -> None:
+    """What the options' defaults say is what the main study used."""
+    assert replace(DataConfig()) == DataConfig(
+        source="HuggingFaceH4/ultrachat_200k", split="train_sft", samples=(50, 100, 200, 500)
+    )
+    assert ValidationConfig().source == "train_sft:1000-1019"
+    assert TokenizerConfig().name == EmbeddingConfig().name == "gpt2"
