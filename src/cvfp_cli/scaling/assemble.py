@@ -19,6 +19,8 @@ from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Star
 from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.variance import Variance
 
+NO_AICC = "no-aicc"
+
 
 class Wanted(Protocol):
     """The options that the assembly reads; see ``fits.FitOptions``."""
@@ -277,6 +279,9 @@ def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, vari
                 "and AIC cannot choose between laws.",
             )
         )
+    if m - k - 2 <= 0:
+        message = f"{name}: AICc does not exist with {m} points and {k} parameters (m - k - 2 = {m - k - 2})."
+        notes.append(Note(NO_AICC, message))
     if law.name == "power" and fits.theta[row, 1] >= 0.0:
         notes.append(
             Note(

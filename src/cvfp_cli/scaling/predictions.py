@@ -112,7 +112,9 @@ def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExp
         )
         slope = line["slope"]
         estimate = Estimate(slope.value, slope.low, slope.high)
-        result.append(LocalExponent(float(np.exp(x.min())), float(np.exp(x.max())), len(x), estimate))
+        result.append(
+            LocalExponent(float(points.x[here].min()), float(points.x[here].max()), len(x), estimate)
+        )
     return tuple(result)
 
 

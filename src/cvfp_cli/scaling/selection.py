@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.scaling.held_out import Origin
+from cvfp_cli.scaling.numbers import counted
 from cvfp_cli.scaling.result import Fit
 
 # Fewer different held-out sizes than this decide nothing, whatever the spread.
@@ -161,7 +162,7 @@ def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
     if not ranked:
         return f"Not decided: these sizes leave nothing to predict{untested}."
     best = ranked[0]
-    held = f"{best.tests} predictions of {best.held_out_sizes} held-out size{'' if best.held_out_sizes == 1 else 's'}"
+    held = f"{counted(best.tests, 'prediction')} of {counted(best.held_out_sizes, 'held-out size')}"
     if len(ranked) == 1:
         return f"Nothing to choose: {best.law} alone could be tested ({held}){untested}."
     close = [score.law for score in ranked[1:] if not score.decided]

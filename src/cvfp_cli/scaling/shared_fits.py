@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.assemble import Figures, assemble
+from cvfp_cli.scaling.assemble import NO_AICC, Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
@@ -31,7 +31,7 @@ from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.variance import Variance
 
 # Notes of a fit on its own that a shared fit answers differently.
-OWN_NOTES = frozenset({"no-freedom", "underdetermined", "one-degree-of-freedom", "starts-disagree"})
+OWN_NOTES = frozenset({"no-freedom", "underdetermined", "one-degree-of-freedom", "starts-disagree", NO_AICC})
 
 
 def fit_shared_groups(

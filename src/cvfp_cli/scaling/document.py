@@ -1,0 +1,254 @@
+"""A ``Study`` as a document: headings, tables and sentences, before it is text or Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cvfp_cli.scaling.assemble import NO_AICC
+from cvfp_cli.scaling.numbers import MISSING, counted, ends, figure, interval, percent, signed_percent, size
+from cvfp_cli.scaling.result import Estimate, Fit, Target
+from cvfp_cli.scaling.selection import LawScore
+from cvfp_cli.scaling.study import Study
+
+FORMULAS = {
+    "power": "y = A n^alpha",
+    "saturating": "y = ppl_min + A n^(-a)",
+    "exp-decay": "y = ppl_min + A exp(-b n^c)",
+    "bnsl": "y = E + A n^(-c0) (1 + (n/d)^(1/f))^(-c1 f)",
+    "joint": "loss = E + A N^(-alpha) + B D^(-beta)",
+}
+METHODS = {
+    "t": "t intervals of the log-log line: exact for independent normal errors of ln y",
+    "profile": "profile-likelihood intervals with F(1, m - k)",
+    "none": "no intervals",
+}
+# A fit of many runs shows its points only in JSON and CSV.
+MOST_POINTS = 40
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A title of level 1 (a fit) or 2 (a part of one)."""
+
+    text: str
+    level: int = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text cells below a header; columns from the second on are flush right unless ``left``."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence."""
+
+    text: str
+
+
+Block = Heading | Table | Line
+
+
+def study_blocks(study: Study) -> list[Block]:
+    """The whole answer: every fit, then all fits side by side, then what the data decide."""
+    blocks: list[Block] = []
+    for fit in study.fits:
+        blocks += fit_blocks(fit)
+    if len(study.fits) > 1:
+        blocks += _side_by_side(study.fits)
+    if study.selection:
+        blocks += [Heading("Selection"), _selection(study.selection.laws), Line(study.selection.sentence)]
+        blocks += [Line(f"{score.law}: {score.reason}.") for score in study.selection.laws if score.reason]
+    return blocks
+
+
+def fit_blocks(fit: Fit) -> list[Block]:
+    """One fit: parameters, points, errors, reductions, asymptote, predictions, targets, notes."""
+    measured = fit.interval_method != "none"
+    level = f"{100 * fit.level:g} %"
+    method = METHODS.get(fit.interval_method, f"intervals by {fit.interval_method}")
+    limit = f", at its limit: {fit.limit}" if fit.limit else ""
+    blocks: list[Block] = [
+        Heading(f"{fit.config or 'all points'}: {fit.law}{limit}"),
+        Line(
+            f"{FORMULAS[fit.law]}; {fit.points} points, {fit.k} parameters, objective {fit.objective}; "
+            f"{level} {method}."
+        ),
+        Table(
+            ("parameter", "value", f"{level} interval", ""),
+            tuple(_parameter(name, estimate, measured) for name, estimate in fit.parameters.items()),
+        ),
+    ]
+    if len(fit.fitted) <= MOST_POINTS:
+        blocks.append(
+            Table(
+                (fit.x, fit.y, "fitted", "error"),
+                tuple(
+                    (size(p.x), figure(p.y), figure(p.predicted), signed_percent(p.error)) for p in fit.fitted
+                ),
+            )
+        )
+    blocks.append(Line(_quality(fit)))
+    blocks.append(Line(_held_out(fit)))
+    blocks += [Line(text) for text in _shape(fit, measured)]
+    if fit.predictions:
+        blocks.append(_predictions(fit, level))
+    blocks += [Line(_target(target, fit)) for target in fit.targets]
+    if fit.local_exponents:
+        rows = tuple(
+            (
+                f"{size(w.x_low)} to {size(w.x_high)}",
+                figure(w.estimate.value),
+                interval(w.estimate.low, w.estimate.high) if w.estimate.low is not None else MISSING,
+            )
+            for w in fit.local_exponents
+        )
+        blocks.append(Table((f"{fit.x}", "local exponent", f"{level} interval"), rows))
+    if fit.replicates:
+        blocks.append(Line(_replicates(fit)))
+    blocks += [Line(f"{note.severity}: {note.message}") for note in fit.warnings if note.code != NO_AICC]
+    return blocks
+
+
+def _parameter(name: str, estimate: Estimate, measured: bool) -> tuple[str, str, str, str]:
+    remarks = [word for word, on in (("shared", estimate.shared), ("at its bound", estimate.at_bound)) if on]
+    value = "no finite value" if estimate.value is None else figure(estimate.value)
+    return name, value, ends(estimate, measured), ", ".join(remarks)
+
+
+def _quality(fit: Fit) -> str:
+    r2 = MISSING if fit.r_squared is None else f"{fit.r_squared:.4f}"
+    aicc = _criterion(fit.aicc)
+    if fit.aicc is None and fit.points - fit.k - 2 <= 0:
+        aicc = f"none (m - k - 2 = {fit.points - fit.k - 2})"
+    return (
+        f"R^2 {r2}; RSS {figure(fit.rss_ppl)} ({fit.y}), {figure(fit.rss_log)} (ln); AIC {_criterion(fit.aic)}, "
+        f"AICc {aicc}, BIC {_criterion(fit.bic)}; largest error {fit.largest_error:.1f} %."
+    )
+
+
+def _criterion(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def _held_out(fit: Fit) -> str:
+    text = f"Left out one at a time: {percent(fit.loo_error)} off on average."
+    if not fit.held_out or len(fit.held_out) > MOST_POINTS:
+        return f"{text} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
+    tests = "; ".join(
+        f"{size(p.x)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.1f}, "
+        f"{signed_percent(p.error)})"
+        for p in fit.held_out
+    )
+    return f"{text} Fitted without the largest: {tests}."
+
+
+def _shape(fit: Fit, measured: bool) -> list[str]:
+    lines = []
+    if fit.per_doubling and fit.per_tenfold and fit.per_doubling.value is not None:
+        where = "" if fit.law == "power" else " from the largest size"
+        parts = []
+        for name, estimate in (("doubling", fit.per_doubling), ("tenfold", fit.per_tenfold)):
+            known = measured and not (estimate.low is None and estimate.high is None)
+            between = f" ({interval(estimate.low, estimate.high)})" if known else ""
+            parts.append(f"{figure(estimate.value, 3)} %{between} per {name}")
+        lines.append(f"{fit.y} falls by {', '.join(parts)}{where}.")
+    if fit.asymptote and fit.distance:
+        lines.append(
+            f"Asymptote {figure(fit.asymptote.value)} ({ends(fit.asymptote, measured)}); the last measurement lies "
+            f"{figure(fit.distance.value)} above it ({ends(fit.distance, measured)})."
+        )
+    elif fit.law == "power":
+        lines.append("Asymptote: none, a power law falls to 0.")
+    return lines
+
+
+def _predictions(fit: Fit, level: str) -> Table:
+    rows = tuple(
+        (
+            size(p.x),
+            figure(p.value),
+            MISSING if p.low is None and p.high is None else interval(p.low, p.high),
+            MISSING if p.mean_low is None and p.mean_high is None else interval(p.mean_low, p.mean_high),
+            "extrapolation" if p.extrapolated else "interpolation",
+        )
+        for p in fit.predictions
+    )
+    return Table((fit.x, "predicted", f"{level} for a new run", f"{level} for the law", ""), rows)
+
+
+def _target(target: Target, fit: Fit) -> str:
+    if target.x is None:
+        from_size = f"; the data allow it from {size(target.low)} on" if target.low is not None else ""
+        return f"{fit.y} {figure(target.ppl)}: {target.reason}{from_size}."
+    between = "" if target.low is None and target.high is None else f" ({interval(target.low, target.high)})"
+    far = ", an extrapolation" if target.extrapolated else ""
+    return f"{fit.y} {figure(target.ppl)} is reached at {fit.x} {size(target.x)}{between}{far}."
+
+
+def _replicates(fit: Fit) -> str:
+    r = fit.replicates
+    assert r is not None
+    test = (
+        f"lack of fit F {figure(r.lack_of_fit_f)}, p {figure(r.lack_of_fit_p, 2)}"
+        if r.lack_of_fit_f is not None
+        else "no size to spare for a test of lack of fit"
+    )
+    return (
+        f"Replicates at {r.sizes} sizes: standard deviation {figure(r.pure_sd)} with {r.pure_df} degrees of freedom; "
+        f"{test}; intervals use the variance of {r.variance_from}."
+    )
+
+
+def _side_by_side(fits: Sequence[Fit]) -> list[Block]:
+    blocks: list[Block] = [Heading("All fits")]
+    for law in dict.fromkeys(fit.law for fit in fits):
+        members = [fit for fit in fits if fit.law == law]
+        names = list(members[0].parameters)
+        rows = []
+        for fit in members:
+            cells = [fit.config or "all points"]
+            for name in names:
+                estimate = fit.parameters[name]
+                value = MISSING if estimate.value is None else figure(estimate.value)
+                known = fit.interval_method != "none"
+                cells.append(f"{value} ({interval(estimate.low, estimate.high)})" if known else value)
+            r2 = MISSING if fit.r_squared is None else f"{fit.r_squared:.4f}"
+            rows.append((*cells, r2, percent(fit.loo_error), percent(fit.forward_error)))
+        blocks.append(Table((law, *names, "R^2", "left out", "forward"), tuple(rows)))
+    return blocks
+
+
+def _selection(scores: Sequence[LawScore]) -> Table:
+    rows = []
+    for score in scores:
+        place = "-" if score.rank is None else str(score.rank)
+        weight = MISSING if score.akaike_weight is None else f"{score.akaike_weight:.3f}"
+        aic = MISSING if score.mean_aic is None else f"{score.mean_aic:.2f}"
+        tests = f"{score.tests} at {counted(score.held_out_sizes, 'size')}" if score.rank else MISSING
+        rows.append(
+            (
+                score.law,
+                place,
+                percent(score.mean_error),
+                percent(score.spread),
+                tests,
+                percent(score.mean_loo),
+                aic,
+                weight,
+            )
+        )
+    header = (
+        "law",
+        "rank",
+        "forward error",
+        "spread",
+        "predictions",
+        "left out",
+        "mean AIC",
+        "Akaike weight",
+    )
+    return Table(header, tuple(rows))

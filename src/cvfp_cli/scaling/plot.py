@@ -1,0 +1,127 @@
+"""A figure of points, curves and interval bands for a document. Needs matplotlib, imported when called."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cvfp_cli.errors import InputError, WorkError
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.result import Fit
+
+FORMATS = (".png", ".svg", ".pdf")
+# Sizes each curve and band is drawn at.
+GRID = 48
+# A panel a configuration up to this many; beyond, all share one.
+MOST_PANELS = 12
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: told apart by all eyes
+STYLES = ("-", "--", "-.", ":")
+
+
+def check_plot_path(path: Path) -> None:
+    """Check the file's kind and place before anything is fitted.
+
+    Raises:
+        InputError: another kind, or a folder that does not exist.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"--plot: {path} must end in .png, .svg or .pdf.")
+    if not path.parent.is_dir():
+        raise InputError(f"--plot: there is no folder {path.parent}.", hint="Make it first.")
+
+
+def plot_sizes(groups: Sequence[Points], predict: Sequence[float]) -> tuple[float, ...]:
+    """Sizes to draw curves at: from the smallest measured one to the largest to predict, and at least twofold beyond."""
+    low = min(float(points.x.min()) for points in groups)
+    high = max(
+        max(float(points.x.max()) for points in groups) * 2.0, *(x for x in predict if math.isfinite(x)), 0.0
+    )
+    return tuple(float(x) for x in np.geomspace(low, high, GRID))
+
+
+def draw(
+    groups: Sequence[Points], curves: Mapping[str, Sequence[Fit]], path: Path, *, joint: Fit | None = None
+) -> None:
+    """Write the figure: log axes, points, each law's curve with its band, dashed beyond the data.
+
+    Args:
+        curves: for each law one fit a group, with ``predictions`` on ``plot_sizes``.
+        joint: drawn as measured against predicted, where it is all there is.
+
+    Raises:
+        InputError: matplotlib is not installed. WorkError: the file cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError(
+            "--plot needs matplotlib, which is not installed.",
+            hint="Install it: pip install 'cvfp-cli[plot]'.",
+        ) from None
+    panels = len(groups) if curves and len(groups) <= MOST_PANELS else 1
+    across = min(3, panels)
+    down = math.ceil(panels / across)
+    figure = Figure(figsize=(4.6 * across + 0.6, 3.4 * down + 0.6), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    if not curves and joint is not None:
+        _measured_against_predicted(figure.add_subplot(1, 1, 1), joint)
+    else:
+        axes = [figure.add_subplot(down, across, i + 1) for i in range(panels)]
+        for i, points in enumerate(groups):
+            axis = axes[i] if panels > 1 or len(groups) == 1 else axes[0]
+            _panel(axis, points, {law: fits[i] for law, fits in curves.items()}, alone=panels == len(groups))
+        axes[0].legend(fontsize=7, frameon=False)
+    try:
+        figure.savefig(path)
+    except OSError as problem:
+        raise WorkError(f"--plot: {path} cannot be written: {problem.strerror or problem}.") from None
+
+
+def _panel(axis: Any, points: Points, fits: Mapping[str, Fit], *, alone: bool) -> None:
+    for (law, fit), colour, style in zip(fits.items(), COLOURS, STYLES, strict=False):
+        x = np.array([p.x for p in fit.predictions])
+        value = np.array([p.value for p in fit.predictions])
+        low = np.array([np.nan if p.mean_low is None else p.mean_low for p in fit.predictions])
+        high = np.array([np.nan if p.mean_high is None else p.mean_high for p in fit.predictions])
+        inside = (x >= points.x.min() * 0.999) & (x <= points.x.max() * 1.001)
+        beyond = x >= x[inside].max() if inside.any() else np.ones(len(x), dtype=bool)
+        if alone:
+            axis.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        axis.plot(
+            x[inside],
+            value[inside],
+            color=colour,
+            linestyle=style,
+            linewidth=1.4,
+            label=law if alone else None,
+        )
+        axis.plot(x[beyond], value[beyond], color=colour, linestyle=(0, (2, 2)), linewidth=1.0)
+    axis.plot(
+        points.x, points.y, "o", markersize=4, color="black", label="measured" if alone else points.label
+    )
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel(points.x_name)
+    axis.set_ylabel(points.y_name)
+    # Bands of poorly determined laws may reach to 0 or far up; the points decide what is shown.
+    axis.set_ylim(points.y.min() / 2.5, points.y.max() * 1.6)
+    if alone:
+        axis.set_title(points.label, fontsize=9)
+    axis.grid(True, which="both", alpha=0.2, linewidth=0.5)
+    axis.tick_params(labelsize=7, which="both")
+
+
+def _measured_against_predicted(axis: Any, joint: Fit) -> None:
+    measured = np.array([point.y for point in joint.fitted])
+    predicted = np.array([point.predicted for point in joint.fitted])
+    ends = [min(measured.min(), predicted.min()), max(measured.max(), predicted.max())]
+    axis.plot(ends, ends, color="grey", linewidth=0.8)
+    axis.plot(predicted, measured, "o", markersize=4, color=COLOURS[0])
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel(f"{joint.y} by the joint law")
+    axis.set_ylabel(f"{joint.y} measured")
+    axis.grid(True, which="both", alpha=0.2, linewidth=0.5)

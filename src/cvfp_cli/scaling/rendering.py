@@ -1,0 +1,122 @@
+"""A document as plain text or Markdown, and a study as JSON or CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+
+from wcwidth import wcswidth
+
+from cvfp_cli.scaling.document import Block, Heading, Line, Table, study_blocks
+from cvfp_cli.scaling.study import Study
+
+
+def to_text(study: Study) -> str:
+    """For a terminal: aligned columns, sentences as they are."""
+    parts = []
+    for block in study_blocks(study):
+        if isinstance(block, Heading):
+            rule = "=" if block.level == 1 else "-"
+            parts.append(f"\n{block.text}\n{rule * wcswidth(block.text)}")
+        elif isinstance(block, Table):
+            parts.append(_aligned(block))
+        else:
+            parts.append(block.text)
+    return "\n".join(parts).strip("\n") + "\n"
+
+
+def to_markdown(study: Study) -> str:
+    """For a document: headings, pipe tables, paragraphs."""
+    return "\n\n".join(_markdown(block) for block in study_blocks(study)) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * (block.level + 1)} {_escaped(block.text)}"
+    if isinstance(block, Line):
+        return _escaped(block.text)
+    header, rows = _used(block)
+    lines = [header, tuple("---" if i == 0 else "---:" for i in range(len(header))), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell if i == 1 else _escaped(cell) for cell in row) + " |"
+        for i, row in enumerate(lines)
+    )
+
+
+def _escaped(text: str) -> str:
+    for sign in ("\\", "|", "*", "_", "<"):
+        text = text.replace(sign, "\\" + sign)
+    return text
+
+
+def _used(table: Table) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The table without columns that have neither a header nor a cell."""
+    keep = [i for i, name in enumerate(table.header) if name or any(row[i] for row in table.rows)]
+    return tuple(table.header[i] for i in keep), [tuple(row[i] for i in keep) for row in table.rows]
+
+
+def _aligned(table: Table) -> str:
+    header, rows = _used(table)
+    widths = [max(wcswidth(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = []
+        for i, cell in enumerate(cells):
+            space = " " * (widths[i] - wcswidth(cell))
+            padded.append(cell + space if i == 0 else space + cell)
+        return ("  " + "  ".join(padded)).rstrip()
+
+    return "\n".join([line(header), *(line(row) for row in rows)])
+
+
+def to_json(study: Study) -> str:
+    """The documented shape; JSON has no NaN or infinity, so neither has this."""
+    return json.dumps(study.to_json(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def to_csv(study: Study) -> str:
+    """One line a figure: config, law, kind, name, x, value, low, high."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["config", "law", "kind", "name", "x", "value", "low", "high"])
+    for fit in study.fits:
+
+        def row(
+            kind: str, name: str, x: object, value: object, low: object = None, high: object = None
+        ) -> None:
+            cells = ["" if cell is None else cell for cell in (x, value, low, high)]
+            writer.writerow([fit.config, fit.law, kind, name, *cells])  # noqa: B023  (called in this turn only)
+
+        for name, estimate in fit.parameters.items():
+            row("parameter", name, None, estimate.value, estimate.low, estimate.high)
+        quality = {
+            "points": fit.points,
+            "k": fit.k,
+            "r_squared": fit.r_squared,
+            "rss_ppl": fit.rss_ppl,
+            "rss_log": fit.rss_log,
+            "aic": fit.aic,
+            "aicc": fit.aicc,
+            "bic": fit.bic,
+            "loo_error": fit.loo_error,
+            "forward_error": fit.forward_error,
+        }
+        for name, value in quality.items():
+            row("quality", name, None, value)
+        for name in ("per_doubling", "per_tenfold", "asymptote", "distance"):
+            derived = getattr(fit, name)
+            if derived is not None:
+                row("derived", name, None, derived.value, derived.low, derived.high)
+        for point in fit.fitted:
+            row("measured", fit.y, point.x, point.y)
+            row("fitted", fit.y, point.x, point.predicted)
+        for prediction in fit.predictions:
+            row("prediction", fit.y, prediction.x, prediction.value, prediction.low, prediction.high)
+        for target in fit.targets:
+            row("target", f"{fit.y}={target.ppl:g}", None, target.x, target.low, target.high)
+        for window in fit.local_exponents:
+            name = f"{window.x_low:g}-{window.x_high:g}"
+            row(
+                "local_exponent", name, None, window.estimate.value, window.estimate.low, window.estimate.high
+            )
+    return out.getvalue()
