@@ -112,7 +112,11 @@ class Group:
 
     def cell(self, size: float) -> Cell | None:
         """The cell of this size, if there is one."""
-        return next((cell for cell in self.cells if cell.size == size), None)
+        return self._by_size.get(size)
+
+    @cached_property
+    def _by_size(self) -> dict[float, Cell]:
+        return {cell.size: cell for cell in self.cells}
 
     @cached_property
     def context_parameters(self) -> int | None:

@@ -24,6 +24,7 @@ _LINK = re.compile(
     r"(?i)(?<=\bhttp)(:)(?=//)|(?<=\bhttps)(:)(?=//)|(?<=\bftp)(:)(?=//)|(?<=\bwww)(\.)|(?<=\S)(@)(?=\S)"
 )
 _PAIRED = {"*": re.compile(r"\*"), "~": re.compile(r"~"), "_": re.compile(r"(?<![^\W_])_|_(?![^\W_])")}
+_FIGURE = re.compile(r"[-+]?[0-9.,]+[%*]?")  # what nearly all cells hold: nothing to escape
 _LINE_START = re.compile(r"^(?:(\d{1,9})([.)])(?=\s|$)|(#{1,6}(?=\s|$)|[-+*](?=\s|$)|>|={2,}$|-{2,}$|\[))")
 
 
@@ -45,6 +46,8 @@ def escape(text: str, *, cell: bool = False) -> str:
     Args:
         cell: the text stands in a table, where a bar ends the cell and no line starts.
     """
+    if cell and _FIGURE.fullmatch(text):
+        return text
     plain = " ".join(_CONTROL.sub(" ", text).split())
     plain = _ALWAYS.sub(lambda found: "\\" + found[0], plain)
     plain = _LINK.sub(lambda found: "\\" + found[0], plain)

@@ -8,7 +8,7 @@ cannot be told from the best are marked alike.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import Literal
 
@@ -34,18 +34,29 @@ class Noise:
     Attributes:
         method: where they come from.
         df: degrees of freedom of the estimate.
-        variance: of each figure, shape (figures,); or of each difference, shape (figures, figures).
+        variance: of each figure, shape (figures,).
+        shared: what the figures have in common, shape (figures, samples): the covariance of two figures is the
+            product of their rows. None where figures are independent.
     """
 
     method: Method
     df: float
     variance: Vector
+    shared: Vector | None = None
 
     def difference_variance(self, i: int) -> Vector:
-        """Variance of every figure's difference from figure ``i``."""
-        if self.variance.ndim == 2:
-            return np.asarray(self.variance[i])
-        return np.asarray(self.variance + self.variance[i])
+        """Variance of every figure's difference from figure ``i``, shape (figures,)."""
+        both = self.variance + self.variance[i]
+        return np.asarray(both if self.shared is None else both - 2 * self.shared @ self.shared[i])
+
+    def of(self, rows: Sequence[int]) -> "Noise":
+        """The noise of these figures alone."""
+        chosen = list(rows)
+        return replace(
+            self,
+            variance=self.variance[chosen],
+            shared=None if self.shared is None else self.shared[chosen],
+        )
 
 
 def log_of(measure: Callable[[Cell], float | None]) -> Callable[[Cell], float | None]:
@@ -145,7 +156,7 @@ def marks(values: Sequence[float | None], noise: Noise | None, *, level: float =
         return tuple(blank)
     figures = np.array([values[i] for i in known], dtype=float)
     best = int(np.argmin(figures))
-    p_values = _against_best(figures, _picked(noise, known), best)
+    p_values = _against_best(figures, noise.of(known), best)
     same = p_values >= 1 - level
     same[best] = True
     mark: Mark = "best" if same.sum() == 1 else "tied"
@@ -164,11 +175,6 @@ def noise_finding(column: str, noise: Noise | None) -> Finding:
         values["df"] = int(noise.df)
         return Finding(f"noise-{noise.method}", values, "note")
     return Finding(f"noise-{noise.method}-normal", values, "note")
-
-
-def _picked(noise: Noise, rows: list[int]) -> Noise:
-    variance = noise.variance[np.ix_(rows, rows)] if noise.variance.ndim == 2 else noise.variance[rows]
-    return Noise(noise.method, noise.df, variance)
 
 
 def _against_best(figures: Vector, noise: Noise, best: int) -> Vector:
@@ -214,8 +220,6 @@ def _sample_noise(cells: Sequence[Cell]) -> Noise | None:
         return None
     weights = np.array(targets, dtype=float) / sum(targets)
     table = np.array(losses)
-    deviations = weights * (table - (table @ weights)[:, None])
-    gram = deviations @ deviations.T
-    own = np.diag(gram)
     samples = len(targets)
-    return Noise("samples", samples - 1, samples / (samples - 1) * (own[:, None] + own[None, :] - 2 * gram))
+    deviations = weights * (table - (table @ weights)[:, None]) * np.sqrt(samples / (samples - 1))
+    return Noise("samples", samples - 1, np.sum(deviations**2, axis=1), deviations)

@@ -27,6 +27,7 @@ class Scope:
     Attributes:
         fits: by label and law. unfitted: why a group has no fit of a law.
         level: confidence level of every interval.
+        rankings: those made so far, by size and measure; several sections ask for the same.
     """
 
     family: Family
@@ -34,6 +35,7 @@ class Scope:
     fits: dict[tuple[str, str], Fit]
     unfitted: dict[tuple[str, str], Finding]
     level: float
+    rankings: "dict[tuple[int | None, str], Ranking]" = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -77,9 +79,15 @@ class Scope:
 
     def at(self, size: int | None) -> list[tuple[Group, Cell]]:
         """Groups that have this size, with their cell there."""
-        if size is None:
-            return []
-        return [(group, cell) for group in self.groups if (cell := group.cell(size)) is not None]
+        return self._by_size.get(size, [])
+
+    @cached_property
+    def _by_size(self) -> dict[int | None, list[tuple[Group, Cell]]]:
+        found: dict[int | None, list[tuple[Group, Cell]]] = {}
+        for group in self.groups:
+            for cell in group.cells:
+                found.setdefault(cell.size, []).append((group, cell))
+        return found
 
 
 @dataclass(frozen=True)
@@ -114,9 +122,13 @@ class Ranking:
     marks: tuple[Mark, ...]
     noise: Noise | None
 
+    @cached_property
+    def _by_label(self) -> dict[str, Mark]:
+        return {group.label: mark for group, mark in zip(self.groups, self.marks, strict=True)}
+
     def mark_of(self, group: Group) -> Mark:
         """The mark of a group; none if it is not at this size."""
-        return next((mark for item, mark in zip(self.groups, self.marks, strict=True) if item is group), "")
+        return self._by_label.get(group.label, "")
 
     @property
     def best(self) -> int | None:
@@ -147,22 +159,29 @@ class Ranking:
 def rank(scope: Scope, size: int | None, measure: str) -> Ranking:
     """Rank the groups at one size by ``val_ppl``, ``train_ppl``, ``gap``, ``accuracy`` (highest first) or
     ``iterations``."""
+    if (size, measure) not in scope.rankings:
+        scope.rankings[size, measure] = _ranked(scope, size, measure)
+    return scope.rankings[size, measure]
+
+
+def _ranked(scope: Scope, size: int | None, measure: str) -> Ranking:
     pairs = scope.at(size)
     groups, cells = tuple(group for group, _ in pairs), tuple(cell for _, cell in pairs)
     raw = [getattr(cell, measure) for cell in cells]
+    values: tuple[float | None, ...]
     if measure == "accuracy":
         values = tuple(None if value is None else -value for value in raw)
         noise = accuracy_noise(scope.family, cells)
-        return Ranking(groups, cells, values, marks(values, noise), noise)
-    if measure == "iterations":
+    elif measure == "iterations":
+        values = tuple(raw)
         noise = seed_noise(scope.family, cells, lambda cell: cell.iterations)
-        return Ranking(groups, cells, tuple(raw), marks(raw, noise), noise)
-    logs = tuple(None if value is None or value <= 0 else log(value) for value in raw)
-    if measure == "val_ppl":
-        noise = ppl_noise(scope.family, cells)
     else:
-        noise = ppl_noise(scope.family, cells, lambda cell: getattr(cell, measure))
-    return Ranking(groups, cells, logs, marks(logs, noise), noise)
+        values = tuple(None if value is None or value <= 0 else log(value) for value in raw)
+        if measure == "val_ppl":
+            noise = ppl_noise(scope.family, cells)
+        else:
+            noise = ppl_noise(scope.family, cells, lambda cell: getattr(cell, measure))
+    return Ranking(groups, cells, values, marks(values, noise), noise)
 
 
 def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:

@@ -317,25 +317,37 @@ def compare_pairs(
 
 
 def _residual(curves: Sequence[Curve], column: dict[float, int], terms: int) -> tuple[float, int]:
-    """Residual sum of squares and degrees of freedom with ``terms`` own terms (0, 1: level, 2: and slope)."""
-    responses, dummies, used = [], [], 0
+    """Residual sum of squares and degrees of freedom with ``terms`` own terms (0, 1: level, 2: and slope).
+
+    Curves with the same sizes have the same design, so only their mean meets the size effects; what they differ
+    from it is residual whatever the sizes do.
+    """
+    alike: dict[tuple[tuple[float, ...], tuple[float, ...]], list[tuple[float, ...]]] = {}
     for curve in curves:
-        rows = np.zeros((len(curve.sizes), len(column)))
-        rows[np.arange(len(curve.sizes)), [column[size] for size in curve.sizes]] = 1.0
-        y = np.array(curve.y)
+        alike.setdefault((curve.sizes, curve.x), []).append(curve.y)
+    within, used, points = 0.0, 0, 0
+    means, designs = [], []
+    for (sizes, at), values in alike.items():
+        y = np.array(values)  # (curves, sizes)
+        rows = np.zeros((len(sizes), len(column)))
+        rows[np.arange(len(sizes)), [column[size] for size in sizes]] = 1.0
+        points += y.size
         if terms >= 1:
-            y, rows, used = y - y.mean(), rows - rows.mean(axis=0), used + 1
-        if terms == 2 and len(curve.x) > 1:
-            x = np.array(curve.x) - np.mean(curve.x)
-            y, rows, used = y - x * (x @ y) / (x @ x), rows - np.outer(x, x @ rows) / (x @ x), used + 1
-        responses.append(y)
-        dummies.append(rows)
-    y, rows = np.concatenate(responses), np.vstack(dummies)
+            y, rows, used = y - y.mean(axis=1, keepdims=True), rows - rows.mean(axis=0), used + len(values)
+        if terms == 2 and len(at) > 1:
+            x = np.array(at) - np.mean(at)
+            y = y - np.outer(y @ x, x) / (x @ x)
+            rows, used = rows - np.outer(x, x @ rows) / (x @ x), used + len(values)
+        mean = y.mean(axis=0)
+        within += float(np.sum((y - mean) ** 2))
+        means.append(np.sqrt(len(values)) * mean)
+        designs.append(np.sqrt(len(values)) * rows)
+    target, design = np.concatenate(means), np.vstack(designs)
     # What the configurations' own terms can express of the size effects is gone, so the rank falls short of
     # the columns by design: lstsq gives the residual whatever the rank, which regression.py refuses.
-    solution, _, rank, _ = np.linalg.lstsq(rows, y, rcond=1e-10)
-    left = y - rows @ solution
-    return float(left @ left), len(y) - used - int(rank)
+    solution, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
+    left = target - design @ solution
+    return within + float(left @ left), points - used - int(rank)
 
 
 def _f_test(

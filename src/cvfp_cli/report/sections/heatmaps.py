@@ -6,7 +6,7 @@ from math import floor, log10
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Finding, Heatmap, Mark, Subheading, Value
 from cvfp_cli.report.noise import marks, noise_finding, seed_noise
-from cvfp_cli.report.scope import Ranking, Scope, rank
+from cvfp_cli.report.scope import Scope, rank
 
 PLAIN_BELOW = 1e7  # perplexities from here on are divided by a power of ten, stated beside the box
 
@@ -22,21 +22,23 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     drawn = {key: groups for key, groups in slices.items() if len({(g.layers, g.tokens) for g in groups}) > 1}
     if not drawn:
         return Finding("heatmaps-one-cell", {}, "note")
+    seeds = {key: _by_seeds(scope, key) for key in ("iterations", "train_er", "val_er")}
+    alpha_marks = dict(zip((group.label for group in scope.groups), scope.alpha_noise[0], strict=True))
     blocks: list[Block] = []
     for (context_dim, token_input, study), groups in drawn.items():
         if len(slices) > 1:
             values = {"context_dim": context_dim, "token_input": token_input or "-", "study": study or "-"}
             blocks.append(Subheading("heatmap-slice", values))
-        blocks += _slice(scope, groups)
+        blocks += _slice(scope, groups, alpha_marks, seeds)
     return tuple(blocks)
 
 
-def _slice(scope: Scope, groups: list[Group]) -> list[Block]:
+Seeds = dict[str, tuple[dict[str, Mark], Finding]]
+
+
+def _slice(scope: Scope, groups: list[Group], alpha_marks: dict[str, Mark], seeds: Seeds) -> list[Block]:
     largest = scope.family.largest
-    alpha_marks = dict(zip((group.label for group in scope.groups), scope.alpha_noise[0], strict=True))
     ppl = rank(scope, largest, "val_ppl")
-    size = {"size": largest, "unit": scope.family.size_kind}
-    cells = {group.label: cell for group, cell in scope.at(largest)}
     blocks: list[Block] = []
 
     def draw(
@@ -46,31 +48,28 @@ def _slice(scope: Scope, groups: list[Group]) -> list[Block]:
         if any(item.value is not None for row in heatmap.cells for item in row):
             blocks.append(heatmap)
 
-    draw(
-        "alpha",
-        "alpha3",
-        lambda group: Value(scope.alpha(group), mark=alpha_marks[group.label]),
-        (noise_finding("alpha", scope.alpha_noise[1]),),
-    )
+    def alpha(group: Group) -> Value:
+        return Value(scope.alpha(group), mark=alpha_marks[group.label])
 
     def best(group: Group) -> Value:
         cell = min(group.cells, key=lambda item: item.val_ppl or 0.0, default=None)
-        return Value(
-            cell.val_ppl if cell else None, mark=_mark(ppl, group) if cell and cell.size == largest else ""
-        )
+        mark = ppl.mark_of(group) if cell and cell.size == largest else ""
+        return Value(cell.val_ppl if cell else None, mark=mark)
 
+    def share(key: str) -> Callable[[Group], Value]:
+        def of(group: Group) -> Value:
+            cell = group.cell(largest) if largest is not None else None
+            return Value(getattr(cell, key) if cell else None, mark=seeds[key][0].get(group.label, ""))
+
+        return of
+
+    draw("alpha", "alpha3", alpha, (noise_finding("alpha", scope.alpha_noise[1]),))
     draw("best_ppl", "box_ppl", best, (noise_finding("best_ppl", ppl.noise),))
     starred = any(_iterations(group).starred for group in groups)
     stars = (Finding("iterations-starred", {}, "note"),) if starred else ()
-    draw("phase1_iterations", "int", _iterations, (*stars, _seeds_only(scope, "phase1_iterations")))
+    draw("phase1_iterations", "int", _iterations, (*stars, seeds["iterations"][1]))
     for key in ("train_er", "val_er"):
-        found = _rank_marks(scope, key)
-
-        def share(group: Group, key: str = key, found: dict[str, Mark] = found) -> Value:
-            cell = cells.get(group.label)
-            return Value(getattr(cell, key) if cell else None, mark=found.get(group.label, ""))
-
-        draw(key, "share", share, (_seeds_only(scope, key),), **size)
+        draw(key, "share", share(key), (seeds[key][1],), size=largest, unit=scope.family.size_kind)
     return blocks
 
 
@@ -110,20 +109,16 @@ def _iterations(group: Group) -> Value:
     )
 
 
-def _rank_marks(scope: Scope, measure: str) -> dict[str, Mark]:
-    """Marks of the highest effective rank at the largest size, where seeds give its noise."""
+def _by_seeds(scope: Scope, measure: str) -> tuple[dict[str, Mark], Finding]:
+    """Marks of a measure at the largest size and what they rest on: seeds are the only estimate of its noise.
+
+    Fewest iterations and highest effective rank are marked; for a range of iterations there is no one figure.
+    """
     pairs = scope.at(scope.family.largest)
     noise = seed_noise(scope.family, [cell for _, cell in pairs], lambda cell: getattr(cell, measure))
+    key = "phase1_iterations" if measure == "iterations" else measure
+    if measure == "iterations":
+        return {}, noise_finding(key, noise)
     values = [None if (rank := getattr(cell, measure)) is None else -rank for _, cell in pairs]
-    return {group.label: mark for (group, _), mark in zip(pairs, marks(values, noise), strict=True)}
-
-
-def _seeds_only(scope: Scope, key: str) -> Finding:
-    pairs = scope.at(scope.family.largest)
-    measure = "iterations" if key == "phase1_iterations" else key
-    noise = seed_noise(scope.family, [cell for _, cell in pairs], lambda cell: getattr(cell, measure))
-    return noise_finding(key, noise)
-
-
-def _mark(ranking: Ranking, group: Group) -> Mark:
-    return ranking.mark_of(group)
+    found = {group.label: mark for (group, _), mark in zip(pairs, marks(values, noise), strict=True)}
+    return found, noise_finding(key, noise)

@@ -5,7 +5,7 @@ from math import exp, log
 
 from cvfp_cli.report.groups import Cell, Group
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
-from cvfp_cli.report.noise import Noise, marks
+from cvfp_cli.report.noise import marks
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.scaling.comparison import Curve, compare_pairs, holm
 
@@ -211,12 +211,6 @@ def _beyond(ranking: Ranking, cheaper: int, dearer: int, level: float) -> str:
     """Whether a step along the front lowers PPL beyond the noise: ``yes``, ``no`` or ``unknown``."""
     if ranking.noise is None:
         return "unknown"
-    noise = ranking.noise
-    both = [cheaper, dearer]
-    variance = noise.variance[[[i] for i in both], both] if noise.variance.ndim == 2 else noise.variance[both]
-    two = marks(
-        [ranking.values[cheaper], ranking.values[dearer]],
-        Noise(noise.method, noise.df, variance),
-        level=level,
-    )
+    values = [ranking.values[cheaper], ranking.values[dearer]]
+    two = marks(values, ranking.noise.of([cheaper, dearer]), level=level)
     return "yes" if two[1] == "best" else "no"

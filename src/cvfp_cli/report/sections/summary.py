@@ -1,5 +1,6 @@
 """Section 2: a row a configuration, and which of them is best as far as the noise allows."""
 
+from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
 from cvfp_cli.report.noise import Noise, noise_finding
 from cvfp_cli.report.scope import Ranking, Scope, estimate, rank
@@ -113,15 +114,9 @@ def filled(key: str, columns: list[Column], rows: list[dict[str, Value]]) -> Tab
     return Table(key, tuple(kept), tuple(tuple(row[column.key] for column in kept) for row in rows))
 
 
-def _mark_at(ranking: Ranking, group: object, size: int | None, largest: int | None) -> Mark:
+def _mark_at(ranking: Ranking, group: Group, size: int | None, largest: int | None) -> Mark:
     """The mark of a group's best figure, which counts only where it was reached at the size compared."""
-    return (
-        ""
-        if size != largest
-        else next(
-            (mark for item, mark in zip(ranking.groups, ranking.marks, strict=True) if item is group), ""
-        )
-    )
+    return ranking.mark_of(group) if size == largest else ""
 
 
 def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: Noise | None) -> Finding | None:
