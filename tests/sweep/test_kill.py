@@ -22,7 +22,7 @@ def test_killed_at_a_moment(trials: Trials, share: float) -> None:
     assert trials.kills == before + 1
 
 
-@pytest.mark.parametrize(("number", "step"), [(8, "open"), (13, "replace")])
+@pytest.mark.parametrize(("number", "step"), [(8, "open"), (13, "replace"), (12, "flush_folder")])
 def test_killed_within_a_write(trials: Trials, number: int, step: str) -> None:
     before = trials.kills
     trials.at_write(number, step)

@@ -6,6 +6,7 @@ answer at once.
 
 import difflib
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -133,6 +134,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without α shows ? and no traceback
     if not debug and not sys.warnoptions:
         # What libraries warn their programmers of; what concerns the user comes as a note of our own.
         warnings.simplefilter("ignore")

@@ -1,10 +1,11 @@
 """The end of a sweep on the screen: one row a configuration, and four heatmaps of layers by tokens."""
 
+import io
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
 from cvfp_cli.results.schema import Run
@@ -190,15 +191,39 @@ def _shade(value: float, low: float, high: float) -> str:
     return f"black on {RAMP[min(int((value - low) / (high - low) * len(RAMP)), len(RAMP) - 1)]}"
 
 
-def answer_console(file: IO[str] | None = None) -> "Console":
-    """A console for answers: colours on a terminal only, and lines that are never cut elsewhere."""
+class _Trimmed(io.TextIOBase):
+    """Passes whole lines on without the blanks that pad a table's last column."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._line = ""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The stream's: rich draws lines of plain ASCII where it has nothing else."""
+        return self._stream.encoding or "utf-8"
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._stream.write(line.rstrip() + "\n")
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def answer_console(file: TextIO | None = None) -> "Console":
+    """A console for answers: colours on a terminal; elsewhere plain lines, never cut and never padded."""
     from rich.console import Console
 
     stream = file or sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else PLAIN_WIDTH)
+    if stream.isatty():
+        return Console(file=stream, highlight=False)
+    return Console(file=cast(TextIO, _Trimmed(stream)), highlight=False, width=PLAIN_WIDTH)
 
 
-def print_summary(runs: Sequence[Run], fits: Sequence[dict[str, Any]], file: IO[str] | None = None) -> None:
+def print_summary(runs: Sequence[Run], fits: Sequence[dict[str, Any]], file: TextIO | None = None) -> None:
     """Print the table, its footnotes, and the heatmaps where there is more than one configuration."""
     console = answer_console(file)
     found = rows(runs, fits)
@@ -222,10 +247,12 @@ def _print_side_by_side(console: "Console", tables: "Sequence[RenderableType]") 
 
     room = max(Measurement.get(console, console.options, table).maximum for table in tables) + 3
     across = max(n for n in (1, 2, 4) if n == 1 or n * room <= console.width)
-    grid = Table.grid(padding=(0, 3, 1, 0))
     for start in range(0, len(tables), across):
+        grid = Table.grid(padding=(0, 3, 0, 0))
         grid.add_row(*tables[start : start + across])
-    console.print(grid)
+        console.print(grid)
+        if start + across < len(tables):
+            console.print()
 
 
 def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
@@ -245,7 +272,7 @@ def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
     return lines
 
 
-def print_run(run: Run, file: IO[str] | None = None) -> None:
+def print_run(run: Run, file: TextIO | None = None) -> None:
     """Print one run's figures, a line each."""
     star = "*" if run.phase1_converged is False else ""
     bits = None

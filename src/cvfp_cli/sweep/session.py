@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.results import ResultsStore, Run, Summary
 from cvfp_cli.results.atomic import work_error
+from cvfp_cli.sweep.checkpoint import FILE_NAME
 from cvfp_cli.sweep.executor import Executor, Keeping
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Plan
@@ -72,6 +73,10 @@ def carry_out(
                 for job in plan.jobs:
                     _delete(job.folder)
             plan = refreshed(plan, store.finished())
+            for job in plan.jobs:
+                if job.settled:
+                    # A kill between a result and the end of its checkpoint leaves both.
+                    (job.folder / FILE_NAME).unlink(missing_ok=True)
             executor = Executor(
                 plan, store, run, environment, watchers(plan), interrupts, warn=warn, keeping=keeping
             )
