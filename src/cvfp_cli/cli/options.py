@@ -185,7 +185,7 @@ def byte_count(text: str, option: str) -> int:
     unit = matched[2].lower().removesuffix("b")
     size = int(float(matched[1]) * (_BINARY_FACTORS.get(unit) or _FACTORS[unit]))
     if size < 1_000_000:
-        raise InputError(f"{option}: {text} is less than 1 MB.", hint="Write 2GB or 512MiB.")
+        raise InputError(f"{option}: {matched[0]} is less than 1 MB.", hint="Write 2GB or 512MiB.")
     return size
 
 
