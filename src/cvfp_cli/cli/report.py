@@ -90,6 +90,7 @@ def report(
     from cvfp_cli.report.text.choice import choose_language
     from cvfp_cli.report.text.language import load_language
     from cvfp_cli.scaling.laws import LAWS
+    from cvfp_cli.scaling.study import ALL, JOINT
 
     language = choose_language(lang, os.environ)
     chosen = (
@@ -98,7 +99,7 @@ def report(
         else SUFFIXES.get(out.suffix.lower() if out else "", "markdown")
     )
     wanted = writing.listed(sections, SECTIONS, "--sections") or SECTIONS
-    fitted = writing.listed(laws, (*LAWS, "all"), "--laws") or ("power",)
+    fitted = writing.listed(laws, (*LAWS, JOINT, ALL), "--laws") or ("power",)
     paths = results or [writing.DEFAULT_RESULTS]
     found = writing.read_all(paths, recover=recover)
     earlier = writing.read_all([previous], recover=recover)[0] if previous is not None else None
@@ -106,7 +107,7 @@ def report(
         found,
         names=[str(path) for path in paths],
         command=_command(paths, language, wanted if sections else (), fitted, title, previous, chosen),
-        laws_fitted=tuple(f"{law}?" for law in LAWS) if "all" in fitted else fitted,
+        laws_fitted=(ALL,) if ALL in fitted else fitted,
         sections=wanted,
         title=title,
         earlier=earlier,

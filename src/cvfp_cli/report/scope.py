@@ -12,8 +12,10 @@ from cvfp_cli.report.model import Finding, Mark, Value
 from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
-from cvfp_cli.scaling.laws import get_law
+from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.result import Estimate, Fit
+from cvfp_cli.scaling.selection import Selection
+from cvfp_cli.scaling.study import ALL, JOINT, Request, run_study
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
 PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown
@@ -27,6 +29,7 @@ class Scope:
     Attributes:
         fits: by label and law. unfitted: why a group has no fit of a law.
         level: confidence level of every interval.
+        joint: the law over parameters and tokens, one for the whole family. selection: which law predicts best.
         rankings: those made so far, by size and measure; several sections ask for the same.
     """
 
@@ -35,6 +38,8 @@ class Scope:
     fits: dict[tuple[str, str], Fit]
     unfitted: dict[tuple[str, str], Finding]
     level: float
+    joint: Fit | None = None
+    selection: Selection | None = None
     rankings: "dict[tuple[int | None, str], Ranking]" = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -185,32 +190,34 @@ def _ranked(scope: Scope, size: int | None, measure: str) -> Ranking:
 
 
 def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
-    """Fit every law to every group, a law at a time for all groups; one with too few sizes keeps the reason.
+    """Fit every law to every group, all groups at once; one with too few sizes keeps the reason.
 
     Args:
-        laws: names; a trailing ``?`` asks for the law only where it has fewer parameters than a group has sizes.
+        laws: names, or ``all``: every law with fewer parameters than a group has sizes.
     """
-    fits: dict[tuple[str, str], Fit] = {}
-    unfitted: dict[tuple[str, str], Finding] = {}
     bare = Scope(family, tuple(laws), {}, {}, level)
     options = FitOptions(level=level, predict=bare.predict_at, window=WINDOW)
     known = [(group, family.points(group)) for group in family.groups if group.cells]
-    usable = [(group, points) for group, points in known if len(group.cells) > 1 and np.ptp(points.x) > 0]
-    kept = []
-    for asked in laws:
-        law = asked.removesuffix("?")
-        least = get_law(law).k + 1 if asked != law else 2
-        chosen = [(group, points) for group, points in usable if len(group.cells) >= least]
-        if chosen:
-            found = fit_groups([points for _, points in chosen], law, options)
-            fits |= {(group.label, law): fit for (group, _), fit in zip(chosen, found, strict=True)}
-        if chosen or asked == law:
-            kept.append(law)
-        for group in family.groups:
+    usable = [points for group, points in known if len(group.cells) > 1 and np.ptp(points.x) > 0]
+    fits: dict[tuple[str, str], Fit] = {}
+    joint: Fit | None = None
+    selection: Selection | None = None
+    if usable and tuple(laws) == ("power",):
+        fits = {(fit.config, fit.law): fit for fit in fit_groups(usable, "power", options)}
+    elif usable:
+        study = run_study(usable, Request(laws=tuple(laws), options=options))
+        fits = {(fit.config, fit.law): fit for fit in study.fits if fit.law != JOINT}
+        joint = next((fit for fit in study.fits if fit.law == JOINT), None)
+        selection = study.selection
+    fitted = tuple(dict.fromkeys(law for _, law in fits)) or tuple(law for law in laws if law in LAWS)
+    unfitted: dict[tuple[str, str], Finding] = {}
+    for group in family.groups:
+        for law in fitted:
             if (group.label, law) not in fits:
+                least = 2 if ALL not in laws else max(2, get_law(law).k + 1)
                 values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
-    return Scope(family, tuple(kept), fits, unfitted, level)
+    return Scope(family, fitted, fits, unfitted, level, joint, selection)
 
 
 def estimate(value: Estimate | None, mark: Mark = "") -> Value:

@@ -280,5 +280,7 @@ def _er_range(scope: Scope, key: str) -> Finding | None:
     if len(found) < 2:
         return None
     (low, low_config), (high, high_config) = min(found), max(found)
-    values = {"measure": key, "low": low, "high": high, "low_config": low_config, "high_config": high_config}
-    return Finding("effective-rank-range", values)
+    ends = {"measure": key, "low": low, "high": high}
+    if len(scope.groups) == 1:
+        return Finding("effective-rank-range-one", ends)
+    return Finding("effective-rank-range", {**ends, "low_config": low_config, "high_config": high_config})

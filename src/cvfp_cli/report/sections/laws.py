@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from math import exp, inf, isfinite
 
+from cvfp_cli.notes import Note
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
 from cvfp_cli.report.scope import Context, Scope, estimate
 from cvfp_cli.report.sections.summary import filled
+from cvfp_cli.scaling.assemble import NO_AICC
 from cvfp_cli.scaling.comparison import compare_pairs
 from cvfp_cli.scaling.regression import FTest
 from cvfp_cli.scaling.result import Fit
@@ -14,6 +16,19 @@ from cvfp_cli.scaling.result import Fit
 MOST_PAIRS = 2000  # pairs that are tested one by one; beyond, only the joint test is made
 SHOWN_PAIRS = 10
 CURVE_STEPS = 24
+KNOWN_WARNINGS = (
+    "limit-floor",
+    "limit-power",
+    "limit-saturating",
+    "limit-step",
+    "limit-constant",
+    "no-aicc",
+    "no-freedom",
+    "one-degree-of-freedom",
+    "rising",
+    "starts-disagree",
+    "underdetermined",
+)
 MOST_SERIES = 12  # lines in one chart
 
 
@@ -30,6 +45,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     notes = _fit_notes(scope)
     if notes:
         blocks.append(Findings(notes))
+    blocks += [*_joint(scope), *_selection(scope)]
     blocks += tests_of(scope)
     blocks += _predictions(scope)
     blocks += _reductions(scope)
@@ -124,24 +140,85 @@ def _quality(scope: Scope) -> Table:
 def _fit_notes(scope: Scope) -> tuple[Finding, ...]:
     """What the fits themselves warn of, each warning once with its configurations."""
     found: dict[tuple[str, str], list[str]] = {}
+    texts: dict[tuple[str, str], Note] = {}
     for group, law, fit in _fitted(scope):
         for note in fit.warnings:
-            found.setdefault((law, note.code), []).append(group.label)
-    texts = {note.code: note.message for _, _, fit in _fitted(scope) for note in fit.warnings}
+            if note.code != NO_AICC or scope.laws != ("power",):
+                found.setdefault((law, note.code), []).append(group.label)
+                texts[law, note.code] = note
     return tuple(
         Finding(
-            "fit-warning",
-            {
-                "law": law,
-                "warning": code,
-                "message": texts[code],
-                "configs": tuple(labels),
-                "count": len(labels),
-            },
-            "note",
+            f"fit-{code}" if code in KNOWN_WARNINGS else "fit-warning",
+            {"law": law, "message": texts[law, code].message, "configs": tuple(labels), "count": len(labels)},
+            texts[law, code].severity,
         )
         for (law, code), labels in found.items()
     )
+
+
+def _joint(scope: Scope) -> list[Block]:
+    """The law over parameters and tokens, which has one fit for all configurations."""
+    if scope.joint is None:
+        return []
+    rows = tuple((Value(name), estimate(value)) for name, value in scope.joint.parameters.items())
+    columns = (Column("parameter", "term"), Column("estimate", "significant"))
+    count = {"points": scope.joint.points, "level": scope.level}
+    notes = [Finding("joint-method", count, "note")]
+    notes += [
+        Finding("reader-note", {"file": "joint", "message": note.message}, "note")
+        for note in scope.joint.warnings
+    ]
+    return [Subheading("joint"), Table("joint", columns, rows, tuple(notes))]
+
+
+def _selection(scope: Scope) -> list[Block]:
+    """Laws ranked by how well they predict larger sizes, and whether that decides anything."""
+    if scope.selection is None or not scope.selection.laws:
+        return []
+    scores = scope.selection.laws
+    rows = [
+        {
+            "law": Value(score.law),
+            "rank": Value(score.rank),
+            "rolling_error": Value(score.mean_error),
+            "spread": Value(score.spread),
+            "tests": Value(score.tests),
+            "loo_error": Value(score.mean_loo),
+            "mean_aic": Value(score.mean_aic),
+            "akaike_weight": Value(score.akaike_weight),
+        }
+        for score in scores
+    ]
+    columns = [
+        Column("law"),
+        Column("rank", "int"),
+        Column("rolling_error", "fall"),
+        Column("spread", "fall"),
+        Column("tests", "int"),
+        Column("loo_error", "fall"),
+        Column("mean_aic", "statistic"),
+        Column("akaike_weight", "ratio"),
+    ]
+    table = filled("selection", columns, rows)
+    note = Finding("selection-method", {}, "note")
+    ranked = [score for score in scores if score.rank is not None]
+    untested = tuple(score.law for score in scores if score.rank is None)
+    values: dict[str, object] = {"untested": untested, "count": len(untested)}
+    items = [Finding("selection-untested", values)] if untested else []
+    if len(ranked) > 1:
+        close = tuple(score.law for score in ranked if score is ranked[0] or not score.decided)
+        best = {
+            "law": ranked[0].law,
+            "error": ranked[0].mean_error,
+            "tests": ranked[0].tests,
+            "sizes": ranked[0].held_out_sizes,
+        }
+        undecided = len(close) > 1
+        items.insert(
+            0, Finding(f"selection-{'undecided' if undecided else 'decided'}", {**best, "laws": close})
+        )
+    blocks: list[Block] = [Subheading("selection"), Table(table.key, table.columns, table.rows, (note,))]
+    return [*blocks, Findings(tuple(items))] if items else blocks
 
 
 def tests_of(scope: Scope) -> list[Block]:

@@ -92,6 +92,12 @@ def _files(context: Context) -> list[Block]:
     return [Subheading("files"), Table("files", columns, tuple(rows))]
 
 
+def _fit_points(points: Sequence[int]) -> Finding:
+    if min(points) == max(points):
+        return Finding("check-fit-points-same", {"points": points[0]})
+    return Finding("check-fit-points", {"least": min(points), "most": max(points)})
+
+
 def _checklist(context: Context, runs: list[Run]) -> list[Block]:
     """The questions of Li, Kudugunta and Zettlemoyer (2025), answered from the results."""
     done = [run for run in runs if run.status == "done" and run.val_ppl is not None]
@@ -103,7 +109,7 @@ def _checklist(context: Context, runs: list[Run]) -> list[Block]:
     xs = tuple(dict.fromkeys(scope.family.x for scope in context.scopes))
     points = [fit.points for fit in fits]
     epochs = [run.epochs for run in done if run.epochs is not None]
-    started = [fit.starts for fit in fits if fit.starts is not None]
+    started = [fit.starts for fit in fits if fit.starts is not None and fit.law != "power"]
     forward = [fit.forward_error for fit in fits if fit.forward_error is not None]
     left_out = [fit.loo_error for fit in fits if fit.loo_error is not None]
     recipe = next(
@@ -165,7 +171,7 @@ def _checklist(context: Context, runs: list[Run]) -> list[Block]:
                     "check-objective", {"objectives": tuple(dict.fromkeys(fit.objective for fit in fits))}
                 ),
             ),
-            ("fit-points", Finding("check-fit-points", {"least": min(points), "most": max(points)})),
+            ("fit-points", _fit_points(points)),
             (
                 "starts",
                 Finding(

@@ -24,6 +24,7 @@ CHECKS = {
     "check-checkpoints": "No: each point is a run of its own, trained to its end.",
     "check-objective": "The squares of the errors of {objectives:terms}.",
     "check-fit-points": "{least:int} to {most:int}.",
+    "check-fit-points-same": "{points:int}.",
     "check-starts": "Non-linear least squares from up to {tried:int} starts; at least {agree:whole_share} of them agree on the optimum.",
     "check-closed-form": "In closed form: the log-log line has one optimum and needs no start.",
     "check-intervals": "{level:whole_share} intervals by {methods:terms}.",

@@ -96,6 +96,8 @@ FIGURES = {
     "fastest-depth": "With {tokens:int} input token{tokens:s}, the fewest iterations on average over the sizes ({iterations:count}) are those of {layers:ints} layers.",
     "one-size": "There is only one size, so no change can be given.",
     "total-change": "From the smallest to the largest size PPL changes by {most:change} to {least:change} ({configurations:int} configuration{configurations:s}).",
+    "total-change-one": "From the smallest to the largest size PPL changes by {change:change}.",
+    "effective-rank-range-one": "{measure:term} lies between {low:share} and {high:share} over all sizes.",
     "no-worse-steps": "In none of the {steps:int} steps to a larger size do PPL or accuracy get worse.",
     "worse-steps": "{count:int} step{count:s} to a larger size made PPL or accuracy worse: {configs:names}.",
     "step-ppl": "{before:ppl} → {after:ppl}",

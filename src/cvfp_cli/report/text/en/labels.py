@@ -71,6 +71,8 @@ SECTIONS = {
     "chart.scaling-some": "Validation PPL against {unit:term}: the {shown:int} lowest of {of:int} configurations",
     "chart.scaling-some.x": "{unit:term}",
     "chart.scaling-some.y": "validation PPL",
+    "heading.joint": "Law over parameters and tokens",
+    "heading.selection": "Which law?",
     "mark.best": "best beyond the noise",
     "mark.tied": "cannot be told from the best",
     "contents": "Contents",
@@ -200,6 +202,12 @@ COLUMNS = {
     "column.er_dims_second": "Dimensions of the second",
     "column.value_first": "First [interval]",
     "column.value_second": "Second [interval]",
+    "column.rank": "Rank",
+    "column.rolling_error": "Rolling error",
+    "column.spread": "Spread",
+    "column.tests": "Predictions",
+    "column.mean_aic": "Mean AIC",
+    "column.akaike_weight": "Akaike weight",
     "column.previous": "Previous",
 }
 

@@ -24,6 +24,7 @@ CHECKS = {
     "check-checkpoints": "使っていない。各点は最後まで訓練した別々の実行である。",
     "check-objective": "{objectives:terms}の誤差の二乗和である。",
     "check-fit-points": "{least:int}点から{most:int}点である。",
+    "check-fit-points-same": "{points:int}点である。",
     "check-starts": "最大{tried:int}個の初期値からの非線形最小二乗法であり、少なくとも{agree:whole_share}の初期値が同じ最適解に達した。",
     "check-closed-form": "閉じた式による。両対数直線の最適解は一つであり、初期値は要らない。",
     "check-intervals": "{methods:terms}による{level:whole_share}信頼区間である。",

@@ -96,6 +96,8 @@ FIGURES = {
     "fastest-depth": "入力トークン数 {tokens:int} では、サイズ平均の反復回数は{layers:ints}層が最も少ない ({iterations:count}回)。",
     "one-size": "サイズが一つしかないため、変化は示せない。",
     "total-change": "最小サイズから最大サイズまでのPPLの変化は{most:change}から{least:change}である (設定{configurations:int}通り)。",
+    "total-change-one": "最小サイズから最大サイズまでのPPLの変化は{change:change}である。",
+    "effective-rank-range-one": "全サイズにわたる{measure:term}の範囲は{low:share}から{high:share}までである。",
     "no-worse-steps": "サイズを増やす{steps:int}段階のうち、PPLまたは正解率が悪化した段階はない。",
     "worse-steps": "サイズを増やしてPPLまたは正解率が悪化した段階が{count:int}件ある: {configs:names}",
     "step-ppl": "{before:ppl} → {after:ppl}",

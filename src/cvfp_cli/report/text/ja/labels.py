@@ -71,6 +71,8 @@ SECTIONS = {
     "chart.scaling-some": "検証PPLと{unit:term} ({of:int}設定のうちPPLの低い{shown:int}設定)",
     "chart.scaling-some.x": "{unit:term}",
     "chart.scaling-some.y": "検証PPL",
+    "heading.joint": "パラメータ数とトークン数の法則",
+    "heading.selection": "どの法則がよいか",
     "mark.best": "ノイズを超えて最良",
     "mark.tied": "最良のものと区別できない",
     "contents": "目次",
@@ -200,6 +202,12 @@ COLUMNS = {
     "column.er_dims_second": "対象の次元数",
     "column.value_first": "基準 [信頼区間]",
     "column.value_second": "対象 [信頼区間]",
+    "column.rank": "順位",
+    "column.rolling_error": "逐次誤差",
+    "column.spread": "ばらつき",
+    "column.tests": "予測数",
+    "column.mean_aic": "平均AIC",
+    "column.akaike_weight": "赤池ウェイト",
     "column.previous": "前回",
 }
 
