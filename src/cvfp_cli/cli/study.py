@@ -241,7 +241,10 @@ def carry_out_plan(
     times = TimeEstimate(plan.jobs, plan.remaining)
     progress = progress_for(times, total=len(plan.remaining), quiet=place.quiet)
 
+    told = len(store.notes)
+
     def watchers(held: "Plan") -> Watcher:
+        tell(store.notes[told:], quiet=place.quiet)
         log = SweepLog(place.out / LOG_FILE)
         log.line(f"cvfp {shlex.join(sys.argv[1:])}")
         extra = [] if place.tensorboard is None else [TensorBoard(place.tensorboard)]

@@ -1,0 +1,205 @@
+"""What is known before training: parameters, identity, what fits, how long it takes."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from sweep_fakes import FakeText, plan_for, sweep_into, tiny_recipe
+
+from cvfp_cli.core.config import Execution
+from cvfp_cli.core.memory import Work
+from cvfp_cli.core.result import Advance, Epoch, Iteration
+from cvfp_cli.errors import InputError
+from cvfp_cli.recipes import load_recipe
+from cvfp_cli.results import ResultsStore, Run, Seconds
+from cvfp_cli.sweep.estimate import Counts, TimeEstimate, likely_counts, most_counts
+from cvfp_cli.sweep.plan import Job, Plan, fingerprints, make_plan, study_identity
+from cvfp_cli.sweep.tensorboard import TensorBoard, check_installed
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return plan_for(tiny_recipe(), tmp_path / "out")[0]
+
+
+def test_a_plan_counts_parameters_and_tokens_and_writes_nothing(plan: Plan, tmp_path: Path) -> None:
+    # K = 1, D = E = 8: one layer of [8 + 8] -> 8 with bias and norm in each block.
+    first = plan.jobs[0]
+    assert (first.parameters.context_block, first.parameters.token_block) == (152, 152)
+    assert [job.train_tokens for job in plan.jobs] == [24] * 4 + [48] * 4 + [96] * 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_ids_differ_by_everything_that_decides_a_figure(tmp_path: Path) -> None:
+    recipes = [
+        tiny_recipe(),
+        tiny_recipe(runs__seeds=[43]),
+        tiny_recipe(runs__data_seeds=[1]),
+        tiny_recipe(phase1__noise=0.2),
+        tiny_recipe(head__logit_scale=0.1),
+        tiny_recipe(model__token_input="first_layer"),
+        tiny_recipe(evaluation__effective_rank_tokens=10),
+    ]
+    ids = [job.run_id for recipe in recipes for job in plan_for(recipe, tmp_path / "out")[0].jobs]
+    assert len(set(ids)) == len(ids) == 12 * len(recipes)
+    again = [job.run_id for job in plan_for(tiny_recipe(), tmp_path / "elsewhere")[0].jobs]
+    assert again == ids[:12]
+
+
+def test_identity_leaves_out_the_grid_and_keeps_the_rest() -> None:
+    described = FakeText().describe()
+    base = study_identity(tiny_recipe(), described)
+    same = tiny_recipe(grid__layers=[3], runs__seeds=[1], runs__samples=[2], data__samples=[2, 4])
+    assert study_identity(same, described) == base
+    for changed in (tiny_recipe(phase1__noise=0.2), tiny_recipe(data__max_tokens=5)):
+        assert study_identity(changed, described) != base
+    assert study_identity(tiny_recipe(), FakeText("other").describe()) != base
+
+
+def test_fingerprints_are_found_at_any_depth() -> None:
+    described = {
+        "fingerprint": "a",
+        "n": 3,
+        "x": {"name": "b", "fingerprint": "c", "y": {"fingerprint": "d"}},
+        "z": {"w": 1},
+    }
+    assert fingerprints(described) == {
+        "fingerprint": "a",
+        "x": {"fingerprint": "c", "y": {"fingerprint": "d"}},
+    }
+
+
+def test_what_no_device_can_hold_is_refused_with_what_would_fit(tmp_path: Path) -> None:
+    class Large(FakeText):
+        def train_token_count(self, samples: int, data_seed: int | None = None) -> int:
+            return 10_000_000 * samples
+
+    def planned(device_bytes: int) -> Plan:
+        return make_plan(
+            tiny_recipe(),
+            Execution("cuda"),
+            ResultsStore(tmp_path / "out"),
+            device_bytes=device_bytes,
+            cache_dir=None,
+            fresh=False,
+            notify=lambda text: None,
+            prepare=lambda *_, **__: Large(),
+        )
+
+    needed = [job.held_bytes for job in planned(10**15).jobs]
+    assert len(planned(max(needed)).jobs) == 12
+    with pytest.raises(InputError, match="4 samples would fit"):
+        planned(max(needed[:8]))
+    with pytest.raises(InputError, match="12 of 12 runs do not fit on cuda"):
+        planned(1)
+
+
+def done(job: Job, seconds: float, *, iterations: int = 5, epochs: int = 2) -> Run:
+    return Run(
+        job.experiment.config.model.name,
+        1,
+        8,
+        1,
+        job.experiment.samples,
+        job.train_tokens,
+        phase1_iterations=iterations,
+        epochs=epochs,
+        seconds=Seconds(seconds / 2, 0.0, seconds / 2),
+    )
+
+
+def test_nothing_is_known_before_a_run_is_done_without_a_rate(plan: Plan) -> None:
+    times = TimeEstimate(plan.jobs, plan.jobs)
+    assert times.total(plan.jobs) is None
+    assert times.left() is None
+    assert times.seconds(plan.jobs[0], most=True) is None
+
+
+def test_a_rate_gives_operations_over_it(plan: Plan) -> None:
+    job = plan.jobs[0]
+    times = TimeEstimate(plan.jobs, plan.jobs, rate=1000.0)
+    counts = likely_counts(job.experiment.config)
+    assert counts == Counts(6, 2)  # both at the recipe's limits
+    assert times.seconds(job) == pytest.approx((job.work.iteration * 5 + job.work.epoch * 2) / 1000.0)
+
+
+def test_finished_runs_teach_their_own_time(plan: Plan) -> None:
+    times = TimeEstimate(plan.jobs, plan.jobs)
+    job = plan.jobs[0]
+    times.finished(job, done(job, 10.0))
+    assert times.seconds(job) == pytest.approx(10.0)
+    # The same configuration at twice the text: twice the training, the same validation.
+    bigger = plan.jobs[4]
+    assert bigger.experiment.config.model == job.experiment.config.model
+    assert 10.0 < times.seconds(bigger) < 20.0  # type: ignore[operator]
+    assert times.seconds(bigger, most=True) >= times.seconds(bigger)  # type: ignore[operator]
+    left = times.left()
+    assert left == pytest.approx(times.total(plan.jobs[1:]), rel=0.05)  # type: ignore[arg-type]
+
+
+def test_recorded_runs_teach_too_and_failed_ones_do_not(plan: Plan) -> None:
+    job = plan.jobs[0]
+    failed = replace(done(job, 10.0), status="failed")
+    assert TimeEstimate([replace(job, recorded=failed)], plan.jobs).total(plan.jobs) is None
+    assert TimeEstimate([replace(job, recorded=done(job, 10.0))], plan.jobs).total(plan.jobs) is not None
+
+
+def test_fixed_epochs_are_all_expected() -> None:
+    config = load_recipe("demo", overrides={"phase2.patience": 0}).experiment(
+        load_recipe("demo").configurations[0], 42
+    )
+    assert likely_counts(config).epochs == most_counts(config).epochs == 10
+    assert Counts(1, 1).operations(Work(3.0, 5.0)) == 8.0
+
+
+def test_tensorboard_gets_every_figure_under_the_run_s_name(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scalars: list[tuple[str, float, int]] = []
+    folders: list[str] = []
+
+    class SummaryWriter:
+        def __init__(self, folder: str) -> None:
+            folders.append(folder)
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            scalars.append((name, value, step))
+
+        def flush(self) -> None: ...
+
+        def close(self) -> None:
+            folders.append("closed")
+
+    module: Any = ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    board = TensorBoard(tmp_path / "tb")
+    job = plan.jobs[0]
+    board.started(job, 1, 1)
+    for event in (
+        Iteration(1, None, None, None, None, 0.1),
+        Advance("phase1", 2, 6, 1, 1),
+        Iteration(2, 0.5, 0.25, -1.0, 0.75, 0.1),
+        Epoch(1, 2.0, 7.4, 3.0, 20.1, 0.2, 0.1),
+    ):
+        board.advanced(job, event)
+    board.finished(job, done(job, 1.0))
+    assert folders == [str(tmp_path / "tb" / "1L_8d_1tok_s2_seed42"), "closed"]
+    assert ("phase1/rate", 0.75, 2) in scalars
+    assert ("phase2/val_ppl", 20.1, 1) in scalars
+    assert {step for name, _, step in scalars if name.startswith("phase1")} == {2}
+
+
+def test_a_missing_tensorboard_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvfp_cli.sweep.tensorboard.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'cvfp-cli\[tensorboard\]'"):
+        check_installed()
+
+
+def test_a_sweep_of_stand_ins_has_its_plan_s_runs(tmp_path: Path) -> None:
+    ended = sweep_into(tmp_path / "out")
+    plan, _ = plan_for(tiny_recipe(), tmp_path / "out")
+    assert [run.run_id for run in ended.here] == [job.run_id for job in plan.jobs]
