@@ -5,6 +5,7 @@ run is cut into nor the place where it was resumed can change a figure. Devices 
 """
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -21,15 +22,23 @@ def seeded(device: torch.device, *key: int | str) -> torch.Generator:
 
 def normal_rows(key: tuple[int | str, ...], start: int, stop: int, out: Tensor, deviation: float) -> Tensor:
     """Fill ``out`` (stop − start, D) with the N(0, deviation²) rows of tokens ``start`` … ``stop`` − 1."""
-    width = out.shape[1]
-    for block in range(start // BLOCK, -(-stop // BLOCK)):
-        first = block * BLOCK
-        generator = seeded(out.device, *key, block)
+    starts = range(start // BLOCK * BLOCK, stop, BLOCK)
+
+    def fill(first: int) -> None:
+        generator = seeded(out.device, *key, first // BLOCK)
         low, high = max(start, first), min(stop, first + BLOCK)
         if (low, high) == (first, first + BLOCK):
             out[low - start : high - start].normal_(0.0, deviation, generator=generator)
         else:
-            rows = torch.empty(BLOCK, width, dtype=out.dtype, device=out.device)
+            rows = torch.empty(BLOCK, out.shape[1], dtype=out.dtype, device=out.device)
             rows.normal_(0.0, deviation, generator=generator)
             out[low - start : high - start] = rows[low - first : high - first]
+
+    # A CPU draws on one thread a call, so blocks are given to as many threads as torch may use.
+    if out.device.type == "cpu" and len(starts) > 1 and torch.get_num_threads() > 1:
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(fill, starts))
+    else:
+        for first in starts:
+            fill(first)
     return out

@@ -125,6 +125,17 @@ def _logits(scaled: Tensor, products: Tensor, bias: Tensor | None) -> Tensor:
     return torch.addmm(padded, scaled, products.t())
 
 
+def _losses(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
+    """−ln p of the targets, (n,); from the logits where a probability is too small for its logarithm to be exact."""
+    probability = p.gather(1, targets[:, None])[:, 0]
+    losses = -probability.log()
+    rare = (probability < torch.finfo(p.dtype).tiny * 1e6).nonzero().flatten()
+    if len(rare):
+        exact = torch.log_softmax(logits[rare], 1, dtype=p.dtype)
+        losses[rare] = -exact.gather(1, targets[rare, None])[:, 0]
+    return losses
+
+
 class _CrossEntropy(torch.autograd.Function):
     """Loss and gradient in one pass, piece by piece, so that logits never outlive their piece."""
 
@@ -154,11 +165,9 @@ class _CrossEntropy(torch.autograd.Function):
             if fused:
                 total += kernels.cross_entropy_(p, wanted, vocab).sum()
             else:
-                p = p[:, :vocab]
-                # Never a probability without its logarithm: a target's may be too small for any float.
-                logs = torch.log_softmax(p, 1, dtype=v.dtype)
-                total -= logs.gather(1, wanted[:, None]).sum()
-                p = logs.exp_()
+                logits = p[:, :vocab]
+                p = torch.softmax(logits, 1, dtype=v.dtype)
+                total += _losses(logits, p, wanted).sum()
                 p.scatter_add_(1, wanted[:, None], p.new_full((len(wanted), 1), -1.0))
                 p = p.to(products.dtype)
             dv[at] = p @ products[: p.shape[1]]

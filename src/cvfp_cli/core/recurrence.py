@@ -21,6 +21,8 @@ WARM_UP = 32
 # How many rows' arithmetic costs as much as the overhead of one step; fixed per kind of device, so that the
 # cut (and with it the last bits of a figure) never depends on how fast the machine happened to be.
 STEP_OVERHEAD_ROWS = {"cpu": 10, "cuda": 1024, "mps": 256}
+# So many failing chunks run on side by side even where nothing shrinks.
+FEW = 4
 # Differences are looked at every so many steps: each look is a synchronisation on a GPU.
 LOOK_EVERY = 8
 # Token parts are gathered for this many tokens at a time.
@@ -126,7 +128,7 @@ def true_contexts(
     loop = cut.tokens * (overhead + 1)
     rounds = rerun = single = 0
     met = 0.0
-    last_largest = math.inf
+    last_failed, last_largest = cut.chunks * 2, math.inf
     while True:
         difference = _difference(started[1:], cut.by_chunk[:-1, -1])
         failed = (difference > tolerance).nonzero().flatten() + 1
@@ -135,14 +137,16 @@ def true_contexts(
             break
         verified = int(failed[0]) * cut.length
         worst = cut.length * (overhead + len(failed))
-        # What is spent in vain may never exceed one plain loop, whose cost the rest may still need; and where a
-        # round did not halve the largest difference, differences do not shrink over a whole chunk.
+        # What is spent in vain may never exceed one plain loop, whose cost the rest may still need. And where a
+        # round halved neither the failing borders nor their largest difference, differences do not shrink over a
+        # whole chunk; a few such chunks still cost no more in rounds than one by one.
         affordable = spent + worst <= loop + verified * (overhead + 1)
         largest = float(difference.max())
-        if not affordable or 2 * largest > last_largest:
+        stuck = len(failed) > FEW and 2 * len(failed) > last_failed and 2 * largest > last_largest
+        if not affordable or stuck:
             single = _one_by_one(cut, verified)
             break
-        last_largest = largest
+        last_failed, last_largest = len(failed), largest
         rounds += 1
         rerun += len(failed)
         before = cut.steps

@@ -1,6 +1,6 @@
 """The embedding table of each run: one for all, or made from the run's own training stream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -47,11 +47,15 @@ class FixedTable:
 
 @dataclass(frozen=True)
 class PpmiTable:
-    """A PPMI table for each training stream, kept in the cache."""
+    """A PPMI table for each training stream, kept in the cache; the last one used also in memory.
+
+    A sweep runs all configurations of one size after each other, so one table in memory serves nearly all of them.
+    """
 
     vocab_size: int
     width: int
     cache: Cache
+    last: dict[str, Table] = field(default_factory=dict, repr=False, compare=False)
 
     def fingerprint(self, stream: TokenStream) -> str:
         """Identifies the table by what it is made from, so that it need not be made to be named."""
@@ -59,13 +63,17 @@ class PpmiTable:
 
     def of(self, stream: TokenStream) -> Table:
         """The table for runs on this stream."""
-        made = self.cache.fetch(
-            "ppmi",
-            self._key(stream),
-            lambda: {"table": ppmi_table(stream.ids, self.vocab_size, self.width)},
-            doing=f"Making the ppmi:{self.width} table of {len(stream.ids):,} tokens",
-        )
-        return read_only(made["table"])
+        identity = self.fingerprint(stream)
+        if identity not in self.last:
+            made = self.cache.fetch(
+                "ppmi",
+                self._key(stream),
+                lambda: {"table": ppmi_table(stream.ids, self.vocab_size, self.width)},
+                doing=f"Making the ppmi:{self.width} table of {len(stream.ids):,} tokens",
+            )
+            self.last.clear()
+            self.last[identity] = read_only(made["table"])
+        return self.last[identity]
 
     def _key(self, stream: TokenStream) -> dict[str, object]:
         return {
