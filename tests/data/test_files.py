@@ -55,6 +55,12 @@ def test_a_folder_is_read_in_the_order_of_its_paths_and_a_text_file_in_it_is_one
     assert rest == TEXTS
 
 
+def test_line_ends_and_byte_order_marks_are_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "data.txt"
+    path.write_bytes(b"\xef\xbb\xbfOne,\r\nstill one.\r\n \r\n\r\nTwo.\r\n")
+    assert read_file(path, DataConfig()) == ["One,\nstill one.", "Two."]
+
+
 def test_strings_alone_are_samples(tmp_path: Path) -> None:
     path = tmp_path / "data.json"
     path.write_text(json.dumps(TEXTS))
@@ -122,6 +128,16 @@ def test_other_files_and_empty_folders_are_refused(tmp_path: Path) -> None:
         files.data_files(tmp_path / "data.xlsx")
     with pytest.raises(InputError, match="the folder holds no"):
         files.data_files(tmp_path)
+
+
+def test_files_too_large_to_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.jsonl")
+    monkeypatch.setattr(files, "_LONGEST_LINE", 32)
+    with pytest.raises(InputError, match=r"a\.jsonl, line 2: longer than"):
+        read_file(path, DataConfig())
+    assert files.read_whole(path, path.stat().st_size) == path.read_bytes()
+    with pytest.raises(InputError, match=r"a\.jsonl: larger than"):
+        files.read_whole(path, path.stat().st_size - 1)
 
 
 def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ RANDOM_SEED = 0
 
 _MADE = re.compile(r"(ppmi|random):([0-9]{1,9})")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_LARGEST_SETTINGS = 2**26  # bytes of a config.json or an index
 _SAVE_IT = "Save the table as .npy and name that file."
 
 
@@ -150,7 +151,7 @@ def _model_table(name: str, fetch: Callable[[Sequence[str]], Path], cache: Cache
     """
     folder = fetch(["config.json", *(f"{file}.index.json" for file in _WEIGHTS)])
     try:
-        config = (folder / "config.json").read_bytes()
+        config = files.read_whole(folder / "config.json", _LARGEST_SETTINGS)
     except OSError as error:
         raise InputError(
             f"--embedding {name}: the folder has no readable config.json.", hint=_SAVE_IT
@@ -175,7 +176,7 @@ def _model_table(name: str, fetch: Callable[[Sequence[str]], Path], cache: Cache
 def _parts(index: Path) -> dict[str, str]:
     """Which file of a checkpoint in parts holds which tensor; only names within the folder count."""
     try:
-        found = json.loads(index.read_bytes())["weight_map"]
+        found = json.loads(files.read_whole(index, _LARGEST_SETTINGS))["weight_map"]
         return {str(tensor): Path(str(part)).name for tensor, part in found.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from cvfp_cli.errors import InputError
@@ -14,8 +15,10 @@ Row = tuple[str, object]  # where it stands, and a string or a mapping
 
 SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".txt")
 
-_BLANK_LINES = re.compile(r"\r?\n[ \t]*(?:\r?\n[ \t]*)+")
+_BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _LONGEST_CSV_FIELD = 2**31 - 1
+_LONGEST_LINE = 2**28
+_LARGEST_WHOLE = 2**30  # for the kinds of file that can only be read as a whole
 
 
 def first_line(error: BaseException) -> str:
@@ -30,6 +33,21 @@ def existing(name: str) -> Path | None:
         return path if name and path.exists() else None
     except (OSError, RuntimeError, ValueError):
         return None
+
+
+def read_whole(path: Path, largest: int = _LARGEST_WHOLE) -> bytes:
+    """The content of a file that has to be held in memory.
+
+    Raises:
+        InputError: it is larger than ``largest`` bytes.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(largest + 1)
+    if len(content) > largest:
+        raise InputError(
+            f"{path}: larger than {largest >> 20} MiB.", hint="Split it, or write one sample a line."
+        )
+    return content
 
 
 def data_files(path: Path) -> list[Path]:
@@ -103,14 +121,18 @@ def _reading(file: Path) -> Iterator[None]:
 
 def _json_lines(file: Path) -> Iterator[Row]:
     with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), start=1):
+            where = f"{file}, line {number}"
+            if len(line) == _LONGEST_LINE:
+                raise InputError(
+                    f"{where}: longer than {_LONGEST_LINE >> 20} MiB.", hint="Is it one sample a line?"
+                )
             if line.strip():
-                where = f"{file}, line {number}"
                 yield where, _parse_json(line, where)
 
 
 def _json(file: Path) -> Iterator[Row]:
-    content = _parse_json(file.read_bytes(), str(file))
+    content = _parse_json(read_whole(file), str(file))
     if not isinstance(content, list):
         raise InputError(f"{file}: expected a list of samples.", hint="One sample a line belongs in .jsonl.")
     for number, row in enumerate(content):
@@ -156,10 +178,10 @@ def _csv(file: Path) -> Iterator[Row]:
 
 
 def _text(file: Path, *, whole: bool) -> Iterator[Row]:
-    content = file.read_text(encoding="utf-8")
+    content = read_whole(file).decode("utf-8-sig").replace("\r\n", "\n")
     if whole:
         yield str(file), content
         return
-    paragraphs = (part.strip("\r\n") for part in _BLANK_LINES.split(content) if part.strip())
+    paragraphs = (part.strip("\n") for part in _BLANK_LINES.split(content) if part.strip())
     for number, paragraph in enumerate(paragraphs):
         yield f"{file}, paragraph {number}", paragraph
