@@ -17,7 +17,7 @@ class Batch:
     """P groups in the solver's units; columns beyond a group's own points are padding of weight 0.
 
     Attributes:
-        data: centred ln n, and ln y or y in units of its geometric mean.
+        data: ln n from the smallest size on, and ln y or y in units of its geometric mean.
         scale: back to the user's units. size: index of each point's distinct size, -1 for padding, (P, m).
     """
 
@@ -28,7 +28,7 @@ class Batch:
 
     def take(self, rows: Rows) -> "Batch":
         """The groups at ``rows`` (repeats allowed)."""
-        scale = Scale(self.scale.centre[rows], self.scale.log_unit[rows], self.scale.lowest[rows])
+        scale = Scale(self.scale.origin[rows], self.scale.log_unit[rows], self.scale.lowest[rows])
         return Batch(tuple(self.groups[row] for row in rows), self.data.take(rows), scale, self.size[rows])
 
     def with_weight(self, weight: Array) -> "Batch":
@@ -57,26 +57,29 @@ class Batch:
         return residuals(law, self.data, theta)[0]
 
 
-def make_batch(groups: Sequence[Points], objective: str, *, common_centre: bool = False) -> Batch:
-    """Pad groups to one batch.
+def make_batch(groups: Sequence[Points], objective: str, *, common_origin: bool = False) -> Batch:
+    """Pad groups to one batch; z is 0 at the smallest size.
+
+    There, steps are as well scaled as smooth curves: the asymptote's share and the excess are both of order 1,
+    whereas in the middle of the data a steep curve's excess is too small a number to work with.
 
     Args:
-        common_centre: one zero of z for all groups, so that shared shapes mean the same curve.
+        common_origin: one zero of z for all groups, so that shared shapes mean the same curve.
     """
     width = max(len(group) for group in groups)
     shape = (len(groups), width)
     z, target, weight = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     size = np.full(shape, -1, dtype=np.intp)
-    centre, log_unit, lowest = (np.zeros(len(groups)) for _ in range(3))
-    middle = float(np.mean(np.concatenate([np.log(group.x) for group in groups])))
+    origin, log_unit, lowest = (np.zeros(len(groups)) for _ in range(3))
+    first = float(min(np.log(group.x.min()) for group in groups))
     for p, group in enumerate(groups):
         m = len(group)
         log_x, log_y = np.log(group.x), np.log(group.y)
-        centre[p] = middle if common_centre else log_x.mean()
+        origin[p] = first if common_origin else log_x[0]
         log_unit[p] = log_y.mean() if objective == "ppl" else 0.0
-        z[p, :m] = log_x - centre[p]
+        z[p, :m] = log_x - origin[p]
         target[p, :m] = log_y if objective == "log" else np.exp(log_y - log_unit[p])
         weight[p, :m] = 1.0
         size[p, :m] = group.size_index
         lowest[p] = log_y.min() - log_unit[p]
-    return Batch(tuple(groups), Data(z, target, weight, objective), Scale(centre, log_unit, lowest), size)
+    return Batch(tuple(groups), Data(z, target, weight, objective), Scale(origin, log_unit, lowest), size)

@@ -20,7 +20,7 @@ class Data:
     """A batch of P data sets of up to m points.
 
     Attributes:
-        z: centred ln n, shape (P, m).
+        z: shifted ln n, shape (P, m).
         target: ln y (``log``) or y divided by its scale (``ppl``), shape (P, m).
         weight: how often a point counts: 1, 0 for one left out or for padding, or a resampling count, shape (P, m).
         objective: ``log`` or ``ppl``.

@@ -9,19 +9,14 @@ import numpy as np
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
+from cvfp_cli.scaling.derived import drop_quantity, observation_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
 from cvfp_cli.scaling.held_out import forward, leave_one_out
 from cvfp_cli.scaling.laws import Law, get_law
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.predictions import find_target
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
-from cvfp_cli.scaling.quantities import (
-    Quantity,
-    drop_quantity,
-    observation_quantity,
-    parameter_quantities,
-    value_quantity,
-)
+from cvfp_cli.scaling.quantities import Quantity, parameter_quantities
 from cvfp_cli.scaling.result import Fit, Target
 from cvfp_cli.scaling.solver import Array, Rows
 from cvfp_cli.scaling.variance import Variance, error_variance
@@ -151,7 +146,7 @@ def figure_quantities(law: Law, batch: Batch, options: FitOptions) -> list[Quant
                     observation_quantity(law, batch.scale, np.full(problems, np.inf), options.objective)
                 ]
             continue
-        z = np.log(x) - batch.scale.centre
+        z = np.log(x) - batch.scale.origin
         result += [
             value_quantity(law, batch.scale, z),
             observation_quantity(law, batch.scale, z, options.objective),

@@ -1,18 +1,19 @@
 """The scaling laws, each as one smooth curve in coordinates in which simpler laws are ordinary points.
 
-Every law of one variable is ``f(n) = E + B * exp(-h(z))`` with ``z = ln n - centre`` and ``h(0) = 0``:
+Every law of one variable is ``f(n) = E + B * exp(-h(z))`` with ``z = ln n - origin``, 0 at the smallest size, and
+``h(0) = 0``:
 
 ============ ========================================== =======================================
 law          as a user writes it                        h(z)
 ============ ========================================== =======================================
 power        A * n^alpha                                -alpha * z, and E = 0
 saturating   ppl_min + A * n^(-a)                       a * z
-exp-decay    ppl_min + A * exp(-b * n^c)                a * (e^(c z) - 1) / c, a = b c e^(c centre)
+exp-decay    ppl_min + A * exp(-b * n^c)                a * (e^(c z) - 1) / c, a = b c e^(c origin)
 bnsl         E + A n^(-c0) (1 + (n/d)^(1/f))^(-c1 f)    c0 z + c1 f (softplus((z - d')/f) - its value at 0)
 ============ ========================================== =======================================
 
 bnsl is the broken neural scaling law with one break (Caballero et al. 2023). Coordinates of a curve are
-``ln f(0)`` (the level at the centre), ``s = E / f(0)`` between 0 and 1, and the shape: ``ln a`` and ``c``. In them
+``ln f(0)`` (the level at the origin), ``s = E / f(0)`` between 0 and 1, and the shape: ``ln a`` and ``c``. In them
 exp-decay *is* saturating at c = 0 and saturating *is* power at s = 0, so a fit that runs into a limit stays finite;
 in the user's parameters the same limits need b and A to grow without bound.
 """
@@ -134,7 +135,7 @@ def log_curve(law: Law, theta: Array, z: Array) -> tuple[Array, Array]:
 
     Args:
         theta: coordinates, shape (P, k).
-        z: centred ln n, shape (P, m).
+        z: shifted ln n, shape (P, m).
 
     Returns:
         ln f, shape (P, m), and its Jacobian, shape (P, m, k).
@@ -155,7 +156,7 @@ def log_curve(law: Law, theta: Array, z: Array) -> tuple[Array, Array]:
     inside = np.abs(h) < MAX_H
     w = np.exp(-np.clip(h, -MAX_H, MAX_H))
     m = share + (1.0 - share) * w
-    # At s = 1 far below the centre, or s = 0 far above, m can only reach e^-600, never 0.
+    # At s = 1 far below the origin, or s = 0 far above, m can only reach e^-600, never 0.
     m = np.maximum(m, 1e-280)
     jacobian[:, :, 1] = (1.0 - w) / m
     by_h = np.where(inside, -(1.0 - share) * w / m, 0.0)

@@ -79,10 +79,10 @@ def find_limit(law: Law, label: str, theta: Array) -> Limit:
     return Limit(simple, ("A", "b"), at_bound, Note(f"limit-{simple}", message))
 
 
-def limiting_parameters(law: Law, theta: Array, centre: float, log_unit: float) -> dict[str, float]:
+def limiting_parameters(law: Law, theta: Array, origin: float, log_unit: float) -> dict[str, float]:
     """The limiting law's own parameters, where ``law`` (saturating or exp-decay) ended on it, from its coordinates."""
     level, share, a = np.exp(theta[0] + log_unit), theta[1], float(np.exp(theta[2]))
-    amplitude = float(level * (1.0 - share) * np.exp(min(a * centre, 700.0)))
+    amplitude = float(level * (1.0 - share) * np.exp(min(a * origin, 700.0)))
     if share <= SHARE_RANGE[0] + NEAR:
         return {"A": amplitude, "alpha": -a}
     return {"ppl_min": float(level * share), "A": amplitude, "a": a}

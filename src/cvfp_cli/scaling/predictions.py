@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from cvfp_cli.scaling.batch import Batch
+from cvfp_cli.scaling.derived import target_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.laws import Law, log_curve
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.profiles import Interval, intervals, profile_rise
-from cvfp_cli.scaling.quantities import Quantity, parameter_quantities, target_quantity, value_quantity
+from cvfp_cli.scaling.quantities import Quantity, parameter_quantities
 from cvfp_cli.scaling.regression import least_squares
 from cvfp_cli.scaling.result import Estimate, LocalExponent, Target
 from cvfp_cli.scaling.solver import Array
 
-# A target further than this in ln n from the centre of the data counts as never reached.
+# A target further than this in ln n from the origin of the data counts as never reached.
 FARTHEST = 50.0
 
 
@@ -24,7 +25,7 @@ def maybe(value: float) -> float | None:
 
 
 def solve_size(law: Law, theta: Array, log_target: float) -> float:
-    """The centred ln n at which one falling curve reaches a target; NaN where it never does."""
+    """The shifted ln n at which one falling curve reaches a target; NaN where it never does."""
     ends = np.array([[-FARTHEST, FARTHEST]])
     high, low = log_curve(law, theta[None], ends)[0][0]
     if not low <= log_target <= high or not low < high:
@@ -44,18 +45,18 @@ def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Targ
         delta: as in ``profiles.intervals``; NaN for no interval.
     """
     points = batch.groups[0]
-    centre, log_unit = float(batch.scale.centre[0]), float(batch.scale.log_unit[0])
+    origin, log_unit = float(batch.scale.origin[0]), float(batch.scale.log_unit[0])
     log_target = float(np.log(ppl)) - log_unit
     z = solve_size(fits.law, fits.theta[0], log_target)
     measured = bool(np.isfinite(delta) and delta > 0)
     if np.isfinite(z):
-        x = float(np.exp(z + centre))
+        x = float(np.exp(z + origin))
         low = high = None
         if measured:
             quantity = target_quantity(fits.law, np.array([z]), np.array([log_target]))
             ends = intervals(fits, np.array([delta]), [quantity])[0]
             low, high = (
-                None if np.isnan(end[0]) else float(np.exp(end[0] + centre)) for end in (ends.low, ends.high)
+                None if np.isnan(end[0]) else float(np.exp(end[0] + origin)) for end in (ends.low, ends.high)
             )
         return Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max())
     reason = out_of_reach(fits.law, fits.theta, log_unit, points.y_name, ppl)
@@ -67,7 +68,7 @@ def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Targ
             ppl, None, None, None, True, f"{reason}; the interval of the asymptote stays above {ppl:g} too"
         )
     low_end = _nearest_size(fits, batch, delta, log_target)
-    return Target(ppl, None, None if low_end is None else float(np.exp(low_end + centre)), None, True, reason)
+    return Target(ppl, None, None if low_end is None else float(np.exp(low_end + origin)), None, True, reason)
 
 
 def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: float) -> str:
@@ -81,7 +82,7 @@ def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: floa
 
 
 def _nearest_size(fits: CurveFits, batch: Batch, delta: float, log_target: float) -> float | None:
-    """The smallest centred ln n at which the data still allow the target, by bisection."""
+    """The smallest shifted ln n at which the data still allow the target, by bisection."""
 
     def allowed(z: float) -> bool:
         quantity = value_quantity(fits.law, batch.scale, np.array([z]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvfp_cli.scaling.curves import Functional
-from cvfp_cli.scaling.laws import Law, log_curve, stretch
+from cvfp_cli.scaling.laws import Law, log_curve
 from cvfp_cli.scaling.solver import Array, Rows
 
 # exp-decay's A is traced against e^-20 times the smallest y: far below any A that could matter.
@@ -30,10 +30,10 @@ class Scale:
     """What turns a batch's internal coordinates into the user's, arrays of shape (P,).
 
     Attributes:
-        centre: ln n at z = 0. log_unit: ln of y's unit. lowest: smallest ln y, in that unit.
+        origin: ln n at z = 0. log_unit: ln of y's unit. lowest: smallest ln y, in that unit.
     """
 
-    centre: Array
+    origin: Array
     log_unit: Array
     lowest: Array
 
@@ -138,14 +138,14 @@ def floor_functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
 
 
 def floor_enter(theta: Array, t: Array, rows: Rows) -> Array:
-    """For ``floor_hold``: ln of the excess over the asymptote at the centre, in place of the level."""
+    """For ``floor_hold``: ln of the excess over the asymptote at the origin, in place of the level."""
     out = theta.copy()
     out[:, 0] += np.log(np.maximum(1.0 - theta[:, SHARE], 1e-16))
     return out
 
 
 def floor_hold(unknowns: Array, t: Array, rows: Rows) -> tuple[Array, Array]:
-    """Hold the asymptote E = t: with B the excess at the centre, the level is ln(E + B) and the share E / (E + B)."""
+    """Hold the asymptote E = t: with B the excess at the origin, the level is ln(E + B) and the share E / (E + B)."""
     excess = clipped_exp(unknowns[:, 0])
     total = np.maximum(t + excess, 1e-300)
     out = unknowns.copy()
@@ -176,7 +176,7 @@ def log_value_functional(law: Law, z: Array) -> Functional:
 
 
 def _log_b0(theta: Array) -> tuple[Array, Array]:
-    """ln of the excess over the asymptote at the centre, level + ln(1 - s)."""
+    """ln of the excess over the asymptote at the origin, level + ln(1 - s)."""
     rest = np.maximum(1.0 - theta[:, SHARE], 1e-12)
     gradient = np.zeros_like(theta)
     gradient[:, 0], gradient[:, SHARE] = 1.0, -1.0 / rest
@@ -187,7 +187,7 @@ def _log_amplitude(law: Law, scale: Scale) -> Functional:
     """ln A of power, saturating and bnsl."""
 
     def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
-        x = scale.centre[rows]
+        x = scale.origin[rows]
         if law.name == "power":
             return theta[:, 0] - theta[:, 1] * x, np.stack([np.ones_like(x), -x], axis=1)
         value, gradient = _log_b0(theta)
@@ -248,10 +248,10 @@ def _exp_decay_amplitude(scale: Scale) -> Quantity:
 
 
 def _exp_decay_rate(law: Law, scale: Scale) -> Quantity:
-    """exp-decay's b, traced in arsinh(1/b) with 1/b = c e^(c centre) / a; 0 at c = 0."""
+    """exp-decay's b, traced in arsinh(1/b) with 1/b = c e^(c origin) / a; 0 at c = 0."""
 
     def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
-        x, a, c = scale.centre[rows], np.exp(theta[:, LOG_A]), theta[:, STRETCH]
+        x, a, c = scale.origin[rows], np.exp(theta[:, LOG_A]), theta[:, STRETCH]
         power = clipped_exp(c * x) / a
         v = c * power
         outer = 1.0 / np.sqrt(1.0 + v * v)
@@ -263,7 +263,7 @@ def _exp_decay_rate(law: Law, scale: Scale) -> Quantity:
         return 1.0 / np.sinh(np.clip(t, 1e-300, 700.0))
 
     def hold(theta: Array, t: Array, rows: Rows) -> tuple[Array, Array]:
-        x, c = scale.centre[rows], np.maximum(theta[:, STRETCH], 1e-9)
+        x, c = scale.origin[rows], np.maximum(theta[:, STRETCH], 1e-9)
         gradient = np.zeros_like(theta)
         gradient[:, STRETCH] = 1.0 / c + x
         return solve_for(theta, LOG_A, np.log(rate(t)) + np.log(c) + c * x, gradient)
@@ -322,7 +322,7 @@ def parameter_quantities(law: Law, scale: Scale) -> tuple[Quantity, ...]:
         d = Quantity(
             "d",
             coordinate_functional(i),
-            lambda t, rows: clipped_exp(t + scale.centre[rows]),
+            lambda t, rows: clipped_exp(t + scale.origin[rows]),
             coordinate_hold(i),
         )
         return (
@@ -346,128 +346,3 @@ def parameter_quantities(law: Law, scale: Scale) -> tuple[Quantity, ...]:
         )
         return floor, bounded, at("a", "log_a", from_log, 0.0)
     return floor, _exp_decay_amplitude(scale), _exp_decay_rate(law, scale), at("c", "c", plain, 0.0)
-
-
-def value_quantity(law: Law, scale: Scale, z: Array) -> Quantity:
-    """The law at ``z`` (P,), in the user's unit."""
-    functional = log_value_functional(law, z)
-    return Quantity(
-        "value",
-        functional,
-        lambda t, rows: clipped_exp(t + scale.log_unit[rows]),
-        through_level(functional),
-        vanishing=0.0,
-        farthest=VANISHED,
-    )
-
-
-def observation_quantity(law: Law, scale: Scale, z: Array, objective: str) -> Quantity:
-    """One new measurement at ``z`` (P,), or at infinity where z is: scattered on the objective's scale."""
-    at = log_value_functional(law, z)
-
-    def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
-        value, gradient = at(theta, rows)
-        if objective == "ppl":
-            f = clipped_exp(value)
-            return f, f[:, None] * gradient
-        return value, gradient
-
-    def user(t: Array, rows: Rows) -> Array:
-        unit = np.exp(scale.log_unit[rows])
-        return np.maximum(t, 0.0) * unit if objective == "ppl" else clipped_exp(t) * unit
-
-    return Quantity(
-        "observation",
-        functional,
-        user,
-        None,
-        # Where the data allow an asymptote of 0, a measurement at infinity may be 0.
-        low=Edge(SHARE, 0.0, -np.inf, 0.0) if np.all(np.isinf(z)) else None,
-        vanishing=0.0,
-        farthest=VANISHED if objective == "log" else 1e3,
-    )
-
-
-def drop_quantity(law: Law, z: Array, factor: float) -> Quantity:
-    """The fall of f in percent when n grows by ``factor`` from ``z`` (P,), for saturating and exp-decay.
-
-    Traced as t = ln(ln f(z) - ln f(z + ln factor)). To hold it, the share of the asymptote is solved for: with
-    R = exp(-e^t) and w = exp(-h) at both places, s = N / (N + 1 - R), N = R w1 - w2. This is not negative only for
-    a >= a0 = e^t / (g2 - g1), so the unknown in place of ln a is ln(a - a0).
-    """
-    step = float(np.log(factor))
-
-    def ends(theta: Array, rows: Rows) -> tuple[Array, Array, Array, Array]:
-        z1, z2 = z[rows], z[rows] + step
-        if law.name == "saturating":
-            zero = np.zeros_like(z1)
-            return z1, z2, zero, zero
-        c = theta[:, STRETCH]
-        g1, by_c1 = stretch(c, z1)
-        g2, by_c2 = stretch(c, z2)
-        return g1, g2, by_c1, by_c2
-
-    def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
-        value, gradient = log_curve(law, theta, np.stack([z[rows], z[rows] + step], axis=1))
-        # A fall below e^-25 is none: it has no digits left.
-        fall = np.maximum(value[:, 0] - value[:, 1], np.exp(-VANISHED))
-        return np.log(fall), (gradient[:, 0] - gradient[:, 1]) / fall[:, None]
-
-    def enter(theta: Array, t: Array, rows: Rows) -> Array:
-        g1, g2, _, _ = ends(theta, rows)
-        out = theta.copy()
-        out[:, LOG_A] = np.log(np.maximum(np.exp(theta[:, LOG_A]) - clipped_exp(t) / (g2 - g1), 1e-5))
-        return out
-
-    def hold(unknowns: Array, t: Array, rows: Rows) -> tuple[Array, Array]:
-        g1, g2, by_c1, by_c2 = ends(unknowns, rows)
-        fall = clipped_exp(t)
-        more = np.exp(unknowns[:, LOG_A])
-        a = fall / (g2 - g1) + more
-        w1, w2 = clipped_exp(-a * g1), clipped_exp(-a * g2)
-        ratio, rest = np.exp(-fall), -np.expm1(-fall)
-        n = np.maximum(w1 * (np.expm1(-fall) - np.expm1(-a * (g2 - g1))), 0.0)
-        below = np.maximum(n + rest, 1e-300)
-        by_n = rest / below**2
-        n_by_a = -g1 * w1 * ratio + g2 * w2
-        out = unknowns.copy()
-        out[:, SHARE], out[:, LOG_A] = n / below, np.log(a)
-        by_unknown = np.tile(np.eye(unknowns.shape[1]), (len(unknowns), 1, 1))
-        by_unknown[:, SHARE, :] = 0.0
-        by_unknown[:, SHARE, LOG_A] = by_n * n_by_a * more
-        by_unknown[:, LOG_A, LOG_A] = more / a
-        if law.name == "exp-decay":
-            a_by_c = -fall * (by_c2 - by_c1) / (g2 - g1) ** 2
-            n_by_c = a * (-by_c1 * w1 * ratio + by_c2 * w2)
-            by_unknown[:, SHARE, STRETCH] = by_n * (n_by_a * a_by_c + n_by_c)
-            by_unknown[:, LOG_A, STRETCH] = a_by_c / a
-        return out, by_unknown
-
-    return Quantity(
-        f"per_{factor:g}",
-        functional,
-        lambda t, rows: -100.0 * np.expm1(-clipped_exp(t)),
-        hold,
-        enter=enter,
-        low=Edge(SHARE, 1.0, -np.inf, 0.0),
-        vanishing=0.0,
-        farthest=VANISHED,
-    )
-
-
-def target_quantity(law: Law, z: Array, log_target: Array) -> Quantity:
-    """The ln n (centred) at which the curve reaches ``log_target`` (P,); ``z`` is where the fitted curve does."""
-
-    def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
-        small = 1e-5
-        value, gradient = log_curve(law, theta, np.stack([z[rows], z[rows] - small, z[rows] + small], axis=1))
-        slope = np.minimum((value[:, 2] - value[:, 1]) / (2.0 * small), -1e-12)
-        return z[rows].copy(), -gradient[:, 0] / slope[:, None]
-
-    def hold(theta: Array, t: Array, rows: Rows) -> tuple[Array, Array]:
-        flat = theta.copy()
-        flat[:, 0] = 0.0
-        rest, gradient = log_curve(law, flat, t[:, None])
-        return solve_for(theta, 0, log_target[rows] - rest[:, 0], -gradient[:, 0])
-
-    return Quantity("target", functional, lambda t, rows: t, hold, farthest=50.0)

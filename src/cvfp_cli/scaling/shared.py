@@ -2,7 +2,7 @@
 
 Nine configurations of four sizes cannot determine exp-decay's four parameters each, but they can determine one b and
 one c for all, and a ppl_min and an A each. All groups make one least-squares problem. Coordinates of a group are
-``ln B`` and ``E`` (``f = E + B exp(-h(z))``, z with one centre for all groups) and the shape, or level and alpha for
+``ln B`` and ``E`` (``f = E + B exp(-h(z))``, z with one origin for all groups) and the shape, or level and alpha for
 ``power``; a shared coordinate stands once in the vector of unknowns.
 """
 
@@ -227,7 +227,7 @@ def shared_starts(law: Law, batch: Batch, layout: Layout, shared: Sequence[int])
 
 
 def fit_shared(law: Law, batch: Batch, shared: Sequence[int]) -> SharedFit:
-    """Fit all groups of a batch (made with one centre) at once."""
+    """Fit all groups of a batch (made with one origin) at once."""
     layout = make_layout(law, len(batch.groups), shared)
     starts = shared_starts(law, batch, layout, shared)
     count = len(starts)

@@ -63,8 +63,8 @@ def fit_shared_groups(
 
 
 def shared_batch(groups: Sequence[Points], objective: str) -> Batch:
-    """A batch with one centre and one unit of y, so that shared coordinates mean the same in every group."""
-    batch = make_batch(groups, objective, common_centre=True)
+    """A batch with one origin and one unit of y, so that shared coordinates mean the same in every group."""
+    batch = make_batch(groups, objective, common_origin=True)
     if objective == "log":
         return batch
     unit = float(np.mean(batch.scale.log_unit))
@@ -163,7 +163,7 @@ def _quantities(fit: SharedFit, batch: Batch, g: int, options: FitOptions) -> li
     for x in options.predict:
         if np.isinf(x) and not fit.law.has_floor:
             continue
-        z = float(np.log(x) - batch.scale.centre[g])
+        z = float(np.log(x) - batch.scale.origin[g])
         result += [make.value(z), make.observation(z, options.objective)]
     return result
 
@@ -171,7 +171,7 @@ def _quantities(fit: SharedFit, batch: Batch, g: int, options: FitOptions) -> li
 def _targets(
     fit: SharedFit, batch: Batch, curves: CurveFits, g: int, errors: SharedErrors | None, options: FitOptions
 ) -> tuple[Target, ...]:
-    points, centre, log_unit = batch.groups[g], float(batch.scale.centre[g]), float(batch.scale.log_unit[g])
+    points, origin, log_unit = batch.groups[g], float(batch.scale.origin[g]), float(batch.scale.log_unit[g])
     make = GroupQuantities(fit.law, fit.layout, g, batch.scale)
     result = []
     for ppl in options.targets:
@@ -186,9 +186,9 @@ def _targets(
             wanted = [make.target(z, log_target)]
             ends = intervals(fit, errors.delta(fit, wanted, options.level), wanted)[0]
             low, high = (
-                None if np.isnan(end[0]) else float(np.exp(end[0] + centre)) for end in (ends.low, ends.high)
+                None if np.isnan(end[0]) else float(np.exp(end[0] + origin)) for end in (ends.low, ends.high)
             )
-        x = float(np.exp(z + centre))
+        x = float(np.exp(z + origin))
         result.append(Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max()))
     return tuple(result)
 

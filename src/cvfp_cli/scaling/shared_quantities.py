@@ -31,7 +31,7 @@ class GroupQuantities:
 
     def __init__(self, law: Law, layout: Layout, g: int, scale: Scale) -> None:
         self.law, self.layout, self.g = law, layout, g
-        self.centre, self.log_unit = float(scale.centre[g]), float(scale.log_unit[g])
+        self.origin, self.log_unit = float(scale.origin[g]), float(scale.log_unit[g])
         self.lowest = float(scale.lowest[g])
         self.at = layout.position[g]
 
@@ -88,7 +88,7 @@ class GroupQuantities:
         return Quantity("observation", functional, user, None, low=at_infinity, vanishing=0.0, farthest=far)
 
     def target(self, z: float, log_target: float) -> Quantity:
-        """The centred ln n at which the curve reaches the target; ``z`` is where the fitted one does."""
+        """The shifted ln n at which the curve reaches the target; ``z`` is where the fitted one does."""
         log_value = self._log_value(z)
 
         def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
@@ -156,7 +156,7 @@ class GroupQuantities:
 
     def _amplitude(self) -> Quantity:
         """ln A of power and saturating: ln of the excess at n = 1."""
-        x = self.centre
+        x = self.origin
 
         def parts(theta: Array) -> tuple[Array, Array]:
             own = theta[:, self.at]
@@ -215,21 +215,21 @@ class GroupQuantities:
         )
 
     def _rate(self) -> Quantity:
-        """exp-decay: ln b = ln a - ln c - c centre; endless at c = 0."""
+        """exp-decay: ln b = ln a - ln c - c origin; endless at c = 0."""
 
         def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
             own = theta[:, self.at]
             c = np.maximum(own[:, STRETCH], 1e-9)
             gradient = np.zeros_like(own)
-            gradient[:, LOG_A], gradient[:, STRETCH] = 1.0, -1.0 / c - self.centre
-            return own[:, LOG_A] - np.log(c) - c * self.centre, self.layout.scatter(self.g, gradient)
+            gradient[:, LOG_A], gradient[:, STRETCH] = 1.0, -1.0 / c - self.origin
+            return own[:, LOG_A] - np.log(c) - c * self.origin, self.layout.scatter(self.g, gradient)
 
         def hold(theta: Array, t: Array, rows: Rows) -> tuple[Array, Array]:
             own = theta[:, self.at]
             c = np.maximum(own[:, STRETCH], 1e-9)
             gradient = np.zeros_like(own)
-            gradient[:, STRETCH] = 1.0 / c + self.centre
-            value = t + np.log(c) + c * self.centre
+            gradient[:, STRETCH] = 1.0 / c + self.origin
+            value = t + np.log(c) + c * self.origin
             return solve_for(theta, int(self.at[LOG_A]), value, self.layout.scatter(self.g, gradient))
 
         stretch_at = int(self.at[STRETCH])
