@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cvfp_cli.data import ppmi
 from cvfp_cli.data.cache import Cache, content_hash
 from cvfp_cli.data.config import EmbeddingConfig
 from cvfp_cli.data.embedding import MadeTable, Table, random_table
-from cvfp_cli.data.ppmi import FORMAT, ppmi_table
 from cvfp_cli.data.stream import TokenStream
 from cvfp_cli.data.tokenizer import Tokenizer
 from cvfp_cli.errors import InputError
@@ -68,7 +68,7 @@ class PpmiTable:
             made = self.cache.fetch(
                 "ppmi",
                 self._key(stream),
-                lambda: {"table": ppmi_table(stream.ids, self.vocab_size, self.width)},
+                lambda: {"table": ppmi.ppmi_table(stream.ids, self.vocab_size, self.width)},
                 doing=f"Making the ppmi:{self.width} table of {len(stream.ids):,} tokens",
             )
             self.last.clear()
@@ -77,7 +77,7 @@ class PpmiTable:
 
     def _key(self, stream: TokenStream) -> dict[str, object]:
         return {
-            "ppmi": FORMAT,
+            "ppmi": [ppmi.FORMAT, ppmi.WINDOW, ppmi.ROW_SCALE],
             "stream": content_hash(stream.ids),
             "vocabulary": self.vocab_size,
             "width": self.width,
