@@ -155,10 +155,25 @@ def test_a_reader_that_leaves_early_is_no_error_message() -> None:
     assert shown.stderr == ""
 
 
-def test_completion_names_the_commands() -> None:
-    environment = {**os.environ, "_CVFP_COMPLETE": "complete_bash", "COMP_WORDS": "cvfp s", "COMP_CWORD": "1"}
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("cvfp s", ["sweep"]),
+        ("cvfp train --lay", ["--layers"]),
+        ("cvfp sweep --recipe 2025-12", ["2025-12-03-context-dim"]),
+        ("cvfp train --device c", ["cpu", "cuda"]),
+        ("cvfp train --precision t", ["tf32"]),
+    ],
+)
+def test_a_shell_is_offered_commands_options_and_their_words(typed: str, offered: list[str]) -> None:
+    environment = {
+        **os.environ,
+        "_CVFP_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+    }
     code = "import sys; sys.argv = ['cvfp']; from cvfp_cli.cli.app import main; main()"
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
-    assert shown.stdout.split() == ["sweep"]
+    assert shown.stdout.split() == offered

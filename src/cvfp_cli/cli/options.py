@@ -13,17 +13,41 @@ import typer
 
 from cvfp_cli.errors import InputError
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "tf32", "bf16")
 STUDY, TEXT, MACHINE, OUTPUT = "Study", "Text", "Machine", "Output"
 
 
-def option(*names: str, panel: str, metavar: str | None = None, help: str) -> Any:
-    """A Typer option in a group of the help page."""
-    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, show_default=False)
+def option(*names: str, panel: str, metavar: str | None = None, help: str, complete: Any = None) -> Any:
+    """A Typer option in a group of the help page; ``complete`` gives a shell the words that it may take."""
+    return typer.Option(
+        *names, metavar=metavar, help=help, rich_help_panel=panel, show_default=False, autocompletion=complete
+    )
+
+
+def _recipes(incomplete: str) -> list[str]:
+    from cvfp_cli.recipes import list_recipes
+
+    return [name for name in list_recipes() if name.startswith(incomplete)]
+
+
+def _devices(incomplete: str) -> list[str]:
+    return [name for name in DEVICES if name.startswith(incomplete)]
+
+
+def _precisions(incomplete: str) -> list[str]:
+    return [name for name in PRECISIONS if name.startswith(incomplete)]
 
 
 RecipeOption = Annotated[
     str | None,
-    option("--recipe", panel=STUDY, metavar="NAME|FILE", help="Study to run. [default: 2025-11-30-matrix]"),
+    option(
+        "--recipe",
+        panel=STUDY,
+        metavar="NAME|FILE",
+        help="Study to run. [default: 2025-11-30-matrix]",
+        complete=_recipes,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -80,7 +104,12 @@ CacheDirOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        "--device", metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=MACHINE, show_default=True
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda or mps.",
+        autocompletion=_devices,
+        rich_help_panel=MACHINE,
+        show_default=True,
     ),
 ]
 PrecisionOption = Annotated[
@@ -90,6 +119,7 @@ PrecisionOption = Annotated[
         panel=MACHINE,
         metavar="NAME",
         help="float32, tf32 or bf16. [default: tf32 on cuda, else float32]",
+        complete=_precisions,
     ),
 ]
 MemoryOption = Annotated[

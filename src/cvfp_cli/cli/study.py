@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cvfp_cli.cli.options import byte_count, one_of
+from cvfp_cli.cli.options import DEVICES, PRECISIONS, byte_count, one_of
 from cvfp_cli.errors import CvfpError, InputError
 from cvfp_cli.notes import Note
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from cvfp_cli.sweep.plan import Plan
     from cvfp_cli.sweep.session import Ended
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 FIRST_GUESSES = {"gpu": "cuda", "metal": "mps"}
-PRECISIONS = ("float32", "tf32", "bf16")
 
 
 class Problems:
