@@ -24,6 +24,7 @@ Vector = NDArray[np.float64]
 Method = Literal["seeds", "two-way", "samples", "clustered", "slopes"]
 
 ENOUGH_FREEDOM = 3  # degrees of freedom from which the two-way residual is preferred to per-sample losses
+ROUNDING = 1e-12  # differences (of shares, or of logarithms) up to this are rounding
 HOLM_UP_TO = 300  # figures; beyond that Bonferroni's bound (Holm's first step) spares sorting all pairs
 
 
@@ -197,10 +198,10 @@ def _against_best(figures: Vector, noise: Noise, best: int) -> Vector:
 
 
 def _p(difference: Vector, variance: Vector, df: float) -> Vector:
-    """Two-sided t probability of each difference; exact equality cannot be told apart."""
+    """Two-sided t probability of each difference; one within rounding is none, however small the noise."""
     error = np.sqrt(np.maximum(variance, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(difference == 0.0, 0.0, np.abs(difference) / error)
+        t = np.where(np.abs(difference) <= ROUNDING, 0.0, np.abs(difference) / error)
     tail = special.stdtr(df, -t) if np.isfinite(df) else special.ndtr(-t)
     return np.asarray(2.0 * tail, dtype=float)
 
