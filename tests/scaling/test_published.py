@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
+from cvfp_cli.scaling.fits import fit_groups, fit_law
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
 

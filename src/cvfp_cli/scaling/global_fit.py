@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.scaling.curves import CurveProblem, Data, Pull, Tie, box
+from cvfp_cli.scaling.curves import CurveProblem, Data, Pull, Tie, best_level, box, residuals
 from cvfp_cli.scaling.laws import LAWS, LOG_A_RANGE, Law
+from cvfp_cli.scaling.quantities import SHARE
 from cvfp_cli.scaling.solver import Array, Problem, Rows, minimise
 from cvfp_cli.scaling.starts import best_starts
 
@@ -75,10 +76,14 @@ def fit_curves(law: Law, data: Data, *, starts: int) -> CurveFits:
     agree = np.mean(rss <= lowest[:, None] * (1.0 + SAME) + ROUNDING, axis=1)
     theta = got.theta.reshape(problems, count, k)[np.arange(problems), best]
     if simple is not None:
-        # What does not gain over the simpler law is the simpler law, not a neighbour of it.
-        same = lowest >= simple.rss * (1.0 - 1e-9)
-        theta = np.where(same[:, None], contained(law, simple.law, simple.theta), theta)
-        lowest = np.where(same, simple.rss, lowest)
+        # What does not gain over the simpler law, or over a constant, is that, not a neighbour of it.
+        flat = np.zeros((problems, k))
+        flat[:, SHARE] = 1.0
+        for plain in (contained(law, simple.law, simple.theta), flat):
+            plain, rss_there = _at(law, data, plain)
+            same = lowest >= rss_there * (1.0 - 1e-9)
+            theta = np.where(same[:, None], plain, theta)
+            lowest = np.where(same, rss_there, lowest)
     return CurveFits(law, data, theta, lowest, lower, upper, agree, count)
 
 
@@ -94,6 +99,13 @@ def contained(law: Law, simple: Law, theta: Array) -> Array:
     out[:, :2] = theta[:, :2]
     out[:, 2] = np.exp(theta[:, 2]) if law.name == "bnsl" else theta[:, 2]
     return out
+
+
+def _at(law: Law, data: Data, theta: Array) -> tuple[Array, Array]:
+    """Coordinates (P, k) with their best level, and the sum of squares there (P,)."""
+    theta = best_level(law, data, theta)
+    r, _ = residuals(law, data, theta)
+    return theta, np.einsum("pm,pm->p", r, r)
 
 
 def _line(data: Data) -> tuple[Array, Array]:

@@ -1,0 +1,325 @@
+"""What a fit is and says: invariances, nesting, limits, missing freedom, replicates, held-out errors, JSON."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
+from cvfp_cli.scaling.batch import make_batch
+from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
+from cvfp_cli.scaling.global_fit import fit_curves
+from cvfp_cli.scaling.laws import LAWS
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.regression import least_squares
+
+X = 6e4 * 2.0 ** np.arange(6)
+NOISE = np.exp(0.02 * np.random.default_rng(0).standard_normal(6))
+
+
+def falling(m: int = 6, floor: float = 90.0, noise: float = 0.02, seed: int = 1) -> Points:
+    rng = np.random.default_rng(seed)
+    x = 6e4 * 2.0 ** np.arange(m)
+    return Points(
+        x, (floor + 500.0 * (x / x[0]) ** -0.6) * np.exp(noise * rng.standard_normal(m)), label="2L"
+    )
+
+
+def codes(fit: Any) -> set[str]:
+    return {note.code for note in fit.warnings}
+
+
+@pytest.mark.parametrize("law", ["power", "saturating", "exp-decay"])
+@pytest.mark.parametrize("objective", ["log", "ppl"])
+def test_rows_and_units_do_not_matter(law: str, objective: str) -> None:
+    points = falling()
+    order = np.random.default_rng(2).permutation(6)
+    fit = fit_law(points, law, objective=objective)
+    shuffled = fit_law(Points(points.x[order], points.y[order], label="2L"), law, objective=objective)
+    assert shuffled.to_json() == fit.to_json()
+    thousands = fit_law(Points(points.x / 1000.0, points.y, label="2L"), law, objective=objective)
+    assert thousands.rss_log == pytest.approx(fit.rss_log, rel=1e-9)
+    for name in ("ppl_min", "alpha", "a", "c"):
+        if name in fit.parameters:
+            for part in ("value", "low", "high"):
+                one, other = (getattr(f.parameters[name], part) for f in (fit, thousands))
+                assert (one is None) == (other is None)
+                if one is not None:
+                    assert other == pytest.approx(one, rel=2e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["log", "ppl"])
+@given(seed=st.integers(0, 10_000), noise=st.floats(0.0, 0.5))
+@settings(max_examples=20, deadline=None)
+def test_a_law_never_fits_worse_than_one_it_contains(objective: str, seed: int, noise: float) -> None:
+    batch = make_batch([falling(5, noise=noise, seed=seed + i) for i in range(10)], objective)
+    rss = [fit_curves(LAWS[law], batch.data, starts=8).rss for law in ("power", "saturating", "exp-decay")]
+    falls = fit_curves(LAWS["power"], batch.data, starts=8).theta[:, 1] < 0.0
+    assert np.all((rss[1] <= rss[0] * (1 + 1e-9) + 1e-18)[falls])
+    assert np.all(rss[2] <= rss[1] * (1 + 1e-9) + 1e-18)
+
+
+def test_batch_and_single_fits_agree() -> None:
+    groups = [falling(m, seed=m) for m in (5, 6, 8)]
+    together = fit_groups(groups, "saturating", FitOptions(predict=(1e7,)))
+    for points, fit in zip(groups, together, strict=True):
+        alone = fit_law(points, "saturating", predict=(1e7,))
+        assert fit.rss_log == pytest.approx(alone.rss_log, rel=1e-9)
+        assert fit.parameters["a"].high == pytest.approx(alone.parameters["a"].high, rel=1e-3)
+        assert fit.predictions[0].low == pytest.approx(alone.predictions[0].low, rel=2e-3)
+
+
+def test_no_asymptote_in_the_data_ends_at_the_power_law() -> None:
+    x = 1e5 * 2.0 ** np.arange(6)
+    # Steeper at the end: any asymptote makes it worse.
+    y = 600.0 * (x / x[0]) ** -0.5 * np.array([0.98, 1.0, 1.01, 1.02, 1.0, 0.97])
+    fit, line = fit_law(Points(x, y), "saturating"), fit_law(Points(x, y), "power")
+    assert fit.limit == "power"
+    assert "limit-power" in codes(fit)
+    assert fit.parameters["ppl_min"].value == 0.0
+    assert fit.parameters["ppl_min"].at_bound
+    assert fit.parameters["ppl_min"].low == 0.0
+    assert fit.parameters["ppl_min"].high is not None
+    assert fit.rss_log == pytest.approx(line.rss_log)
+    assert fit.parameters["a"].value == pytest.approx(-line.parameters["alpha"].value, rel=1e-6)  # type: ignore[operator]
+
+
+def test_no_faster_fall_in_the_data_ends_at_the_saturating_law() -> None:
+    x = 1e5 * 2.0 ** np.arange(7)
+    # An excess that falls ever more slowly than a power of n.
+    y = 80.0 + 500.0 * np.exp(-0.8 * np.log(x / x[0]) ** 0.8)
+    fit, simple = fit_law(Points(x, y), "exp-decay"), fit_law(Points(x, y), "saturating")
+    assert fit.limit == "saturating"
+    assert fit.parameters["b"].value is None
+    assert fit.parameters["A"].value is None
+    assert fit.parameters["b"].high is None
+    assert fit.parameters["c"].value == 0.0
+    assert fit.parameters["c"].at_bound
+    assert fit.parameters["ppl_min"].value == pytest.approx(simple.parameters["ppl_min"].value, rel=1e-6)
+    message = next(note.message for note in fit.warnings if note.code == "limit-saturating")
+    assert f"{simple.parameters['a'].value:.4g}" in message
+
+
+@pytest.mark.parametrize("law", ["saturating", "exp-decay"])
+def test_no_fall_at_all_ends_at_a_constant(law: str) -> None:
+    x = 1e5 * 2.0 ** np.arange(6)
+    fit = fit_law(Points(x, np.array([200.0, 203.0, 199.0, 204.0, 206.0, 209.0])), law)
+    assert fit.limit == "constant"
+    assert "limit-constant" in codes(fit)
+    assert fit.parameters["ppl_min"].value == pytest.approx(203.5, rel=0.01)
+
+
+def test_a_step_is_called_one() -> None:
+    x = 1e5 * 2.0 ** np.arange(6)
+    fit = fit_law(Points(x, np.array([400.0, 100.5, 99.5, 100.2, 99.8, 100.1])), "saturating")
+    assert fit.limit == "step" or fit.parameters["a"].value > 5  # type: ignore[operator]
+    assert fit.parameters["a"].high is None
+
+
+def test_rising_data_are_said_to_rise() -> None:
+    x = 1e5 * 2.0 ** np.arange(4)
+    fit = fit_law(Points(x, np.array([100.0, 110.0, 125.0, 130.0])), "power", targets=(50.0,))
+    assert "rising" in codes(fit)
+    assert fit.targets[0].x is None
+    assert "does not fall" in fit.targets[0].reason
+
+
+def test_four_points_and_four_parameters() -> None:
+    fit = fit_law(falling(4), "exp-decay", predict=(1e7,))
+    assert fit.interval_method == "none"
+    assert "no-freedom" in codes(fit)
+    assert "--share" in next(note.message for note in fit.warnings if note.code == "no-freedom")
+    assert all(p.low is None and p.high is None for p in fit.parameters.values())
+    assert fit.rss_log >= 0.0
+    assert fit.loo_error is None
+    assert fit.forward_error is None
+    assert fit.predictions[0].low is None
+
+
+def test_fewer_points_than_parameters_is_fitted_and_said() -> None:
+    fit = fit_law(falling(3), "exp-decay")
+    assert "underdetermined" in codes(fit)
+    assert fit.rss_log == pytest.approx(0.0, abs=1e-6)
+
+
+def test_exact_data_have_intervals_of_no_width() -> None:
+    x = 1e5 * 2.0 ** np.arange(5)
+    fit = fit_law(Points(x, 1000.0 * x**-0.25), "power")
+    assert fit.parameters["alpha"].low == pytest.approx(-0.25)
+    assert fit.parameters["alpha"].high == pytest.approx(-0.25)
+    assert fit.aic is None
+
+
+def test_leave_one_out_and_forward_errors_are_refits() -> None:
+    points = falling(6)
+    fit = fit_law(points, "power", holdout=2)
+    errors = []
+    for i in range(6):
+        keep = np.arange(6) != i
+        slope, level = np.polyfit(np.log(points.x[keep]), np.log(points.y[keep]), 1)
+        errors.append(abs(level + slope * np.log(points.x[i]) - np.log(points.y[i])))
+    assert fit.loo_error == pytest.approx(np.mean(errors))
+    slope, level = np.polyfit(np.log(points.x[:4]), np.log(points.y[:4]), 1)
+    predicted = np.exp(level + slope * np.log(points.x[4:]))
+    assert [p.predicted for p in fit.held_out] == pytest.approx(predicted)
+    assert fit.forward_error == pytest.approx(np.mean(np.abs(np.log(predicted / points.y[4:]))))
+
+
+def test_information_criteria() -> None:
+    fit = fit_law(falling(8), "saturating")
+    m, k = 8, 3
+    assert fit.aic == pytest.approx(m * np.log(fit.rss_ppl / m) + 2 * k)
+    assert fit.aicc == pytest.approx(
+        m * np.log(fit.rss_log / m) + 2 * (k + 1) + 2 * (k + 1) * (k + 2) / (m - k - 2)
+    )
+    assert fit.bic == pytest.approx(m * np.log(fit.rss_log / m) + k * np.log(m))
+
+
+def test_replicates_give_pure_error_and_the_larger_variance() -> None:
+    rng = np.random.default_rng(3)
+    sizes = np.repeat(1e5 * 2.0 ** np.arange(5), 3)
+    line = 600.0 * (sizes / 1e5) ** -0.4
+    quiet = Points(sizes, line * np.exp(0.01 * rng.standard_normal(15)), sizes=sizes)
+    fit = fit_law(quiet, "power")
+    assert fit.replicates is not None
+    assert fit.replicates.pure_df == 10
+    assert fit.replicates.pure_sd == pytest.approx(0.01, rel=0.6)
+    # A common error at each size: seeds repeat it, so they must not shrink the interval as if they did not.
+    shock = np.repeat(np.exp(0.05 * rng.standard_normal(5)), 3)
+    shaken = Points(sizes, quiet.y * shock, sizes=sizes)
+    fit = fit_law(shaken, "power")
+    assert fit.replicates is not None
+    assert fit.replicates.variance_from == "lack-of-fit"
+    assert fit.replicates.lack_of_fit_p is not None
+    assert fit.replicates.lack_of_fit_p < 0.01
+    means = np.exp(np.log(shaken.y).reshape(5, 3).mean(axis=1))
+    on_means = fit_law(Points(sizes[::3], means), "power").parameters["alpha"]
+    assert fit.parameters["alpha"].low == pytest.approx(on_means.low)
+    assert fit.parameters["alpha"].high == pytest.approx(on_means.high)
+
+
+def test_predictions_are_labelled_and_contain_the_law() -> None:
+    fit = fit_law(falling(), "saturating", predict=(1e5, 1e8, float("inf")))
+    inside, far, end = fit.predictions
+    assert not inside.extrapolated
+    assert far.extrapolated
+    assert end.extrapolated
+    for p in fit.predictions:
+        assert p.low is not None
+        assert p.mean_low is not None
+        assert p.low <= p.mean_low + 1e-9 <= p.value
+        assert p.high is not None
+        assert p.mean_high is not None
+        assert p.value <= p.mean_high <= p.high + 1e-9
+    assert end.value == pytest.approx(fit.parameters["ppl_min"].value)
+    assert end.mean_high == pytest.approx(fit.parameters["ppl_min"].high, rel=1e-3)
+
+
+def test_a_target_is_where_the_law_is_there_and_its_ends_are_where_the_band_is() -> None:
+    fit = fit_law(falling(), "saturating", targets=(150.0, 20.0, 1e9))
+    reached, below, above = fit.targets
+    assert reached.x is not None
+    there = fit_law(falling(), "saturating", predict=(reached.x, reached.low or 1.0)).predictions
+    assert there[0].value == pytest.approx(150.0, rel=1e-6)
+    # At the low end of n the law's own band just touches the target.
+    assert there[1].mean_low == pytest.approx(150.0, rel=2e-3)
+    assert below.x is None
+    assert "falls to" in below.reason
+    assert above.x is not None or "never above" in above.reason
+
+
+def test_a_power_laws_target_interval_is_the_band_inverted() -> None:
+    points = falling(floor=0.0)
+    target = fit_law(points, "power", targets=(60.0,)).targets[0]
+    assert target.low is not None
+    assert target.high is not None
+    ends = fit_law(points, "power", predict=(target.low, target.high)).predictions
+    assert ends[0].mean_low == pytest.approx(60.0, rel=2e-3)
+    assert ends[1].mean_high == pytest.approx(60.0, rel=2e-3)
+
+
+def test_local_exponents_are_windowed_lines() -> None:
+    points = falling(6)
+    windows = fit_law(points, "power", window=4).local_exponents
+    assert len(windows) == 3
+    line = least_squares(np.column_stack([np.ones(4), np.log(points.x[1:5])]), np.log(points.y[1:5]))
+    assert windows[1].estimate.value == pytest.approx(line.values[1])
+    assert windows[1].x_low == points.x[1]
+
+
+def test_json_has_the_documented_shape_and_no_nan() -> None:
+    fit = fit_law(falling(), "exp-decay", predict=(1e7, float("inf")), targets=(100.0, 1.0), window=3)
+    shape = json.loads(json.dumps(fit.to_json(), allow_nan=False))
+    wanted = {
+        "config", "law", "x", "objective", "points", "parameters", "r_squared", "rss", "aic", "aicc", "bic",
+        "loo_error", "forward_error", "per_doubling", "per_tenfold", "asymptote", "fitted", "predictions", "warnings",
+    }  # fmt: skip
+    assert wanted <= set(shape)
+    assert set(shape["parameters"]["c"]) == {"value", "low", "high", "shared", "at_bound"}
+    assert set(shape["rss"]) == {"ppl", "log"}
+    assert set(shape["fitted"][0]) == {"x", "y", "predicted", "error"}
+    assert {"x", "value", "low", "high", "extrapolated"} <= set(shape["predictions"][0])
+    assert set(shape["warnings"][0]) == {"code", "message"} if shape["warnings"] else True
+
+
+def test_notes_of_the_points_travel_with_the_fit() -> None:
+    note = Note("mixed-data", "two data sets", "warning")
+    points = Points(X, 1000.0 * X**-0.2 * NOISE, notes=(note,))
+    assert note in fit_law(points, "power").warnings
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (lambda: Points(np.array([1.0]), np.array([2.0])).require_fittable(), "at least two"),
+        (
+            lambda: Points(np.array([5.0, 5.0]), np.array([2.0, 3.0])).require_fittable(),
+            "two different sizes",
+        ),
+        (lambda: Points(np.array([1.0, 2.0]), np.array([2.0, 0.0])), "above 0"),
+        (lambda: Points(np.array([1.0, 2.0]), np.array([2.0, np.nan])), "finite"),
+        (lambda: Points(np.array([1.0, np.inf]), np.array([2.0, 1.0])), "finite"),
+        (lambda: Points(np.array([1.0]), np.array([2.0, 1.0])), "length"),
+    ],
+)
+def test_bad_points_are_answered_in_a_line(points: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        points()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"objective": "nats"},
+        {"level": 1.0},
+        {"level": 0.0},
+        {"predict": (-1.0,)},
+        {"predict": (float("nan"),)},
+        {"targets": (float("inf"),)},
+        {"holdout": 0},
+        {"window": 1},
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        fit_law(falling(), "power", **options)
+
+
+def test_bnsl_recovers_a_break() -> None:
+    rng = np.random.default_rng(4)
+    x = 1e4 * 2.0 ** np.arange(14)
+    clean = 20.0 + 3000.0 * (x / 1e4) ** -0.1 * (1.0 + (x / 4e5) ** 4.0) ** (-0.5 / 4.0)
+    fit = fit_law(Points(x, clean * np.exp(0.003 * rng.standard_normal(14))), "bnsl")
+    broken = fit_law(Points(x, clean), "saturating")
+    assert fit.rss_log < 0.05 * broken.rss_log
+    assert fit.parameters["d"].value == pytest.approx(4e5, rel=0.3)
+    assert fit.parameters["c0"].value == pytest.approx(0.1, abs=0.04)
+    low, high = fit.parameters["c0"].low, fit.parameters["c0"].high
+    assert low is not None
+    assert high is not None
+    assert low < 0.1 < high
