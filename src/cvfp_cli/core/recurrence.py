@@ -128,7 +128,7 @@ def true_contexts(
     loop = cut.tokens * (overhead + 1)
     rounds = rerun = single = 0
     met = 0.0
-    last_failed, last_largest = cut.chunks * 2, math.inf
+    last_failed, last_largest = cut.chunks, math.inf
     while True:
         difference = _difference(started[1:], cut.by_chunk[:-1, -1])
         failed = (difference > tolerance).nonzero().flatten() + 1
@@ -137,12 +137,12 @@ def true_contexts(
             break
         verified = int(failed[0]) * cut.length
         worst = cut.length * (overhead + len(failed))
-        # What is spent in vain may never exceed one plain loop, whose cost the rest may still need. And where a
-        # round halved neither the failing borders nor their largest difference, differences do not shrink over a
-        # whole chunk; a few such chunks still cost no more in rounds than one by one.
-        affordable = spent + worst <= loop + verified * (overhead + 1)
+        # What is spent in vain may never exceed half a plain loop, all of which the rest may still need. Where a
+        # round mended next to nothing and its largest difference stayed, differences do not shrink over a whole
+        # chunk; a few such chunks cost no more in rounds than one by one.
+        affordable = spent + worst <= loop // 2 + verified * (overhead + 1)
         largest = float(difference.max())
-        stuck = len(failed) > FEW and 2 * len(failed) > last_failed and 2 * largest > last_largest
+        stuck = len(failed) > max(FEW, 0.9 * last_failed) and 2 * largest > last_largest
         if not affordable or stuck:
             single = _one_by_one(cut, verified)
             break
