@@ -232,7 +232,7 @@ def with_failures(runs: list[Run]) -> list[Run]:
     failed = replace(
         runs[0], status="failed", reason="out of memory", val_ppl=None, train_ppl=None, val_accuracy=None
     )
-    diverged = replace(runs[-1], status="diverged", reason="phase 2: loss is nan", val_ppl=None)
+    diverged = replace(runs[-1], status="diverged", reason="phase 2: the loss is not finite", val_ppl=None)
     return [failed, *runs[1:-1], diverged]
 
 

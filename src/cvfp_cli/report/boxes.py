@@ -18,11 +18,12 @@ def cell_text(value: Value, heatmap: Heatmap) -> str:
     """One figure as it stands in the box: ``198``, ``6-7``, ``40*``; ``-`` where it is missing."""
     if not isinstance(value.value, int | float):
         return MISSING
-    text = number(value.value / 10.0**heatmap.unit, heatmap.kind)
+    kind = "ratio" if heatmap.unit else heatmap.kind
+    text = number(value.value / 10.0**heatmap.unit, kind)
     if value.top is not None:
-        text += f"-{number(value.top / 10.0**heatmap.unit, heatmap.kind)}"
+        text += f"-{number(value.top, kind)}"
     text = text.replace(",", "") + ("*" if value.starred else "")
-    return text if text.isascii() else f"{value.value:.0f}"
+    return text
 
 
 def box_lines(heatmap: Heatmap) -> list[str]:

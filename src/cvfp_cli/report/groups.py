@@ -187,10 +187,12 @@ class Family:
     def points(self, group: Group) -> Points:
         """A group's validation perplexities, ready to fit."""
         runs = [(cell.size, run) for cell in group.cells for run in cell.runs]
+        parameters = group.block_parameters
         return Points(
             x=np.array([getattr(run, self.x) for _, run in runs], dtype=float),
             y=np.array([run.val_ppl for _, run in runs], dtype=float),
             sizes=np.array([size for size, _ in runs], dtype=float),
+            parameters=np.full(len(runs), float(parameters)) if parameters and runs else None,
             label=group.label,
             x_name=self.x,
         )

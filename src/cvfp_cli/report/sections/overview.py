@@ -15,7 +15,7 @@ SHOWN = 200  # characters of one value from a file
 def build(context: Context) -> tuple[Block, ...]:
     """The overview of everything that was read."""
     runs = [run for results in context.results for run in results.runs]
-    blocks: list[Block] = [Findings(_purpose(context, runs)), _grid(runs)]
+    blocks: list[Block] = [Findings(_purpose(context, runs)), *([_grid(runs)] if runs else [])]
     blocks += _described("data", [results.summary.data for results in context.results if results.summary])
     if not any(block for block in blocks if isinstance(block, Subheading)):
         blocks.append(Findings((_streams(runs),)))
