@@ -1,0 +1,67 @@
+"""Bootstrap intervals: repeatable, near the exact ones where these exist, and refused where they would mislead."""
+
+import numpy as np
+import pytest
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.bootstrap import bootstrap_groups
+from cvfp_cli.scaling.fits import FitOptions, fit_law
+from cvfp_cli.scaling.points import Points
+
+
+def falling(m: int, seed: int = 0, floor: float = 0.0) -> Points:
+    rng = np.random.default_rng(seed)
+    x = 6e4 * 1.5 ** np.arange(m)
+    return Points(x, (floor + 600 * (x / x[0]) ** -0.5) * np.exp(0.02 * rng.standard_normal(m)), label="c")
+
+
+@pytest.mark.parametrize("kind", ["residual", "parametric", "case"])
+def test_with_many_points_it_is_close_to_the_t_interval(kind: str) -> None:
+    points = falling(30)
+    options = FitOptions(predict=(1e7,))
+    fit = bootstrap_groups([points], "power", options, replicates=2000, seed=1, kind=kind)[0]
+    exact = fit_law(points, "power", predict=(1e7,))
+    for name in ("A", "alpha"):
+        ours, theirs = fit.parameters[name], exact.parameters[name]
+        assert ours.value == theirs.value
+        width = np.log(ours.high / ours.low) / np.log(theirs.high / theirs.low)  # type: ignore[operator]
+        assert width == pytest.approx(1.0, abs=0.35)
+    prediction, known = fit.predictions[0], exact.predictions[0]
+    assert prediction.low == pytest.approx(known.low, rel=0.03)
+    assert prediction.high == pytest.approx(known.high, rel=0.03)
+    assert fit.interval_method == f"{kind} bootstrap"
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    groups = [falling(6, floor=100.0), falling(8, seed=2, floor=80.0)]
+    first, again, other = (
+        bootstrap_groups(groups, "saturating", FitOptions(), replicates=200, seed=seed) for seed in (0, 0, 1)
+    )
+    assert [fit.to_json() for fit in first] == [fit.to_json() for fit in again]
+    assert first[0].parameters["a"].low != other[0].parameters["a"].low
+
+
+def test_residuals_are_scaled_to_the_errors_own_size() -> None:
+    # Raw residuals of five points and three parameters are too small by sqrt(2 / 5).
+    points = falling(5, floor=100.0)
+    fit = bootstrap_groups([points], "saturating", FitOptions(), replicates=1500, seed=0)[0]
+    normal = bootstrap_groups(
+        [points], "saturating", FitOptions(), replicates=1500, seed=0, kind="parametric"
+    )[0]
+    widths = [np.log(f.parameters["a"].high / f.parameters["a"].low) for f in (fit, normal)]  # type: ignore[operator]
+    assert widths[0] / widths[1] == pytest.approx(1.0, abs=0.35)
+
+
+def test_no_freedom_gives_no_interval() -> None:
+    fit = bootstrap_groups([falling(3)], "saturating", FitOptions(), replicates=100, seed=0)[0]
+    assert fit.interval_method == "none"
+    assert fit.parameters["a"].low is None
+
+
+@pytest.mark.parametrize(
+    ("replicates", "kind", "words"),
+    [(50, "residual", "too few"), (200, "jackknife", "no bootstrap"), (200, "case", "fewer than 8 points")],
+)
+def test_what_would_mislead_is_refused(replicates: int, kind: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        bootstrap_groups([falling(6)], "power", FitOptions(), replicates=replicates, seed=0, kind=kind)

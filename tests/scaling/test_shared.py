@@ -1,0 +1,143 @@
+"""Shared parameters: against closed forms, recovery of known ones, and errors common to all configurations."""
+
+import numpy as np
+import pytest
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.regression import least_squares
+from cvfp_cli.scaling.shared_fits import fit_shared_groups, shared_rolling_origins
+
+
+def lines(
+    groups: int, sizes: int, own: float, common: float, seed: int, slope: float = -0.45
+) -> list[Points]:
+    rng = np.random.default_rng(seed)
+    x = 6e4 * 2.0 ** np.arange(sizes)
+    shock = common * rng.standard_normal(sizes)
+    return [
+        Points(
+            x,
+            (500 + 40 * g) * (x / x[0]) ** slope * np.exp(shock + own * rng.standard_normal(sizes)),
+            label=f"c{g}",
+        )
+        for g in range(groups)
+    ]
+
+
+def decays(groups: int, sizes: int, noise: float, seed: int) -> list[Points]:
+    rng = np.random.default_rng(seed)
+    x = 6e4 * 2.0 ** np.arange(sizes)
+    shape = np.exp(-0.0145 * x**0.42)
+    return [
+        Points(
+            x,
+            (100 + 8 * g + (2500 + 200 * g) * shape) * np.exp(noise * rng.standard_normal(sizes)),
+            label=f"c{g}",
+        )
+        for g in range(groups)
+    ]
+
+
+def test_one_slope_for_all_is_the_covariance_model() -> None:
+    # Without a common error the intervals are those of ordinary least squares with a level for each group.
+    groups = lines(4, 6, own=0.03, common=0.0, seed=11)
+    fits = fit_shared_groups(groups, "power", ["alpha"])
+    rows = [(g, np.log(x), np.log(y)) for g, p in enumerate(groups) for x, y in zip(p.x, p.y, strict=True)]
+    columns = np.array([[*(g == i for i in range(4)), x] for g, x, _ in rows], dtype=float)
+    line = least_squares(columns, [y for _, _, y in rows])
+    alpha = fits[0].parameters["alpha"]
+    assert alpha.shared
+    assert alpha.value == pytest.approx(line.values[4], abs=1e-7)
+    assert sum(fit.rss_log for fit in fits) == pytest.approx(line.rss)
+    assert fits[0].k == 5
+    if "common-errors" not in {note.code for note in fits[0].warnings}:
+        assert alpha.low == pytest.approx(line.coefficients[4].low, rel=1e-3)
+        assert alpha.high == pytest.approx(line.coefficients[4].high, rel=1e-3)
+    assert len({fit.parameters["alpha"].value for fit in fits}) == 1
+    assert len({fit.parameters["A"].value for fit in fits}) == 4
+
+
+def test_common_errors_are_seen_and_widen_the_interval() -> None:
+    calm = fit_shared_groups(lines(9, 6, own=0.02, common=0.0, seed=5), "power", ["alpha"])[0]
+    shaken = fit_shared_groups(lines(9, 6, own=0.02, common=0.05, seed=5), "power", ["alpha"])[0]
+
+    def width(fit: object) -> float:
+        alpha = fit.parameters["alpha"]  # type: ignore[attr-defined]
+        return float(alpha.high - alpha.low)
+
+    assert "common-errors" in {note.code for note in shaken.warnings}
+    assert width(shaken) > 3 * width(calm)
+
+
+@pytest.mark.parametrize("common", [0.0, 0.04])
+def test_shared_slope_intervals_hold_the_truth(common: float) -> None:
+    held = 0
+    for seed in range(80):
+        alpha = fit_shared_groups(lines(6, 6, own=0.02, common=common, seed=seed), "power", ["alpha"])[
+            0
+        ].parameters["alpha"]
+        assert alpha.low is not None
+        assert alpha.high is not None
+        held += alpha.low <= -0.45 <= alpha.high
+    assert held / 80 > 0.87
+
+
+def test_nine_times_four_points_determine_what_four_cannot() -> None:
+    groups = decays(9, 4, noise=0.002, seed=2)
+    alone = fit_groups(groups, "exp-decay")[0]
+    assert alone.interval_method == "none"
+    fits = fit_shared_groups(groups, "exp-decay", ["b", "c"])
+    b, c = fits[0].parameters["b"], fits[0].parameters["c"]
+    assert c.low is not None
+    assert c.high is not None
+    assert c.low < 0.42 < c.high
+    assert b.low is not None
+    assert b.low < 0.0145
+    assert b.high is None or b.high > 0.0145
+    held = 0
+    for g, fit in enumerate(fits):
+        floor = fit.parameters["ppl_min"]
+        assert floor.low is not None
+        assert floor.high is not None
+        held += floor.low < 100 + 8 * g < floor.high
+    assert held >= 7
+
+
+@pytest.mark.parametrize("share", [["ppl_min"], ["a"], ["ppl_min", "a"]])
+@pytest.mark.parametrize("objective", ["log", "ppl"])
+def test_sharing_costs_fit_and_its_values_are_the_same_everywhere(share: list[str], objective: str) -> None:
+    groups = decays(3, 6, noise=0.02, seed=3)
+    options = FitOptions(objective=objective, predict=(1e7,))
+    own = fit_groups(groups, "saturating", options)
+    fits = fit_shared_groups(groups, "saturating", share, options)
+    scale = "rss_log" if objective == "log" else "rss_ppl"
+    assert sum(getattr(fit, scale) for fit in fits) >= sum(getattr(fit, scale) for fit in own) * (1 - 1e-9)
+    for name in share:
+        assert len({round(fit.parameters[name].value or 0.0, 9) for fit in fits}) == 1
+        assert all(fit.parameters[name].shared for fit in fits)
+    for fit in fits:
+        prediction = fit.predictions[0]
+        assert prediction.low is not None
+        assert prediction.low < prediction.value < (prediction.high or np.inf)
+
+
+def test_a_law_without_the_parameter_is_fitted_on_its_own() -> None:
+    groups = lines(3, 5, own=0.02, common=0.0, seed=1)
+    assert [f.to_json() for f in fit_shared_groups(groups, "power", ["c"])] == [
+        f.to_json() for f in fit_groups(groups, "power")
+    ]
+
+
+@pytest.mark.parametrize(("law", "share"), [("power", ["A"]), ("exp-decay", ["b"]), ("bnsl", ["c0"])])
+def test_what_cannot_be_shared_is_refused(law: str, share: list[str]) -> None:
+    with pytest.raises(InputError, match="--share"):
+        fit_shared_groups(lines(3, 5, own=0.02, common=0.0, seed=1), law, share)
+
+
+def test_rolling_origins_cut_all_groups_at_once() -> None:
+    groups = lines(3, 6, own=0.0, common=0.0, seed=1)
+    origins = shared_rolling_origins(groups, "power", ["alpha"], "log")
+    assert {(o.group, o.sizes) for o in origins} == {(g, j) for g in range(3) for j in range(2, 6)}
+    assert max(o.error for o in origins) == pytest.approx(0.0, abs=1e-7)
