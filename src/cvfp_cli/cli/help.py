@@ -85,7 +85,7 @@ class PlainCommand(TyperCommand):
             row = (_option_names(param), _option_help(param))
             if param.param_type_name == "argument":
                 arguments.append(row)
-            elif param.name == "help":
+            elif "--help" in param.opts:
                 panels.setdefault(COMMON_PANEL, []).append(("-h, --help", "Show this page and exit."))
             else:
                 panels.setdefault(getattr(param, "rich_help_panel", None) or COMMON_PANEL, []).append(row)
@@ -112,7 +112,7 @@ class PlainGroup(TyperGroup):
         rows = [
             (_option_names(param), _option_help(param))
             for param in self.get_params(ctx)
-            if not getattr(param, "hidden", False) and param.name != "help"
+            if not getattr(param, "hidden", False) and "--help" not in param.opts
         ]
         rows += [
             ("--debug", "On an error, show the traceback too."),
