@@ -13,6 +13,7 @@ from cvfp_cli.scaling.starts import best_starts
 # Two ends are the same optimum when their sums of squares agree to this share (or to rounding of the data).
 SAME = 1e-6
 ROUNDING = 1e-22
+POLISH = 3000
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ def fit_curves(law: Law, data: Data, *, starts: int) -> CurveFits:
     lowest = rss[np.arange(problems), best]
     agree = np.mean(rss <= lowest[:, None] * (1.0 + SAME) + ROUNDING, axis=1)
     theta = got.theta.reshape(problems, count, k)[np.arange(problems), best]
+    # Large residuals slow the last digits down: the winner alone goes on until nothing moves.
+    end = minimise(CurveProblem(law, data), theta, lower, upper, max_iterations=POLISH)
+    theta, lowest = end.theta, end.rss
     if simple is not None:
         # What does not gain over the simpler law, or over a constant, is that, not a neighbour of it.
         flat = np.zeros((problems, k))

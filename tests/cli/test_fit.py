@@ -1,0 +1,311 @@
+"""``cvfp fit`` as a user meets it: answers, formats, plots, error lines, and what it must not import."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cvfp_cli.cli import app
+
+PUBLISHED = Path(__file__).parents[1] / "published_results.json"
+DECEMBER = ["--configs", "1L_256d_1tok,1L_320d_1tok", "--x", "samples", "--objective", "ppl"]
+MATRIX = ",".join(
+    f"{layers}L_768d_{tokens}tok (2025-11-30-matrix)" for layers in (1, 2, 3) for tokens in (1, 2, 3)
+)
+
+Answer = tuple[int, str, str]
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def cvfp(capsys: pytest.CaptureFixture[str]) -> Command:
+    def run(*arguments: object) -> Answer:
+        code = app.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "runs.csv"
+    rows = [
+        (w, t, 2.0 + 3.0 * (t / 1e5) ** -0.4 + 0.001 * w)
+        for w in (8, 16)
+        for t in (1e5, 2e5, 4e5, 8e5, 1.6e6)
+    ]
+    path.write_text("width,tokens,loss\n" + "".join(f"{w},{t},{y}\n" for w, t, y in rows))
+    return path
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    code, out, err = answer
+    assert code == 0, err
+    return json.loads(out)  # type: ignore[no-any-return]
+
+
+def test_the_december_study(cvfp: Command) -> None:
+    answer = as_json(cvfp("fit", PUBLISHED, *DECEMBER, "--predict", "3200,6400,inf", "--format", "json"))
+    assert set(answer) >= {"fits", "selection"}
+    by_law = {(fit["config"].split(" ")[0], fit["law"]): fit for fit in answer["fits"]}
+    assert by_law["1L_256d_1tok", "exp-decay"]["aic"] == pytest.approx(18.54, abs=0.01)
+    assert by_law["1L_320d_1tok", "power"]["aic"] == pytest.approx(21.60, abs=0.01)
+    assert by_law["1L_320d_1tok", "saturating"]["predictions"][2]["x"] == "inf"
+    assert [score["law"] for score in answer["selection"]] == ["saturating", "exp-decay", "power"]
+    assert answer["verdict"].startswith("Not decided")
+
+
+def test_nine_configurations_with_all_laws(cvfp: Command) -> None:
+    answer = as_json(cvfp("fit", PUBLISHED, "--configs", MATRIX, "--format", "json"))
+    laws = [fit["law"] for fit in answer["fits"]]
+    # exp-decay has as many parameters as there are points, so it is not fitted unasked.
+    assert laws == ["power"] * 9 + ["saturating"] * 9
+
+
+def test_a_law_named_by_the_user_is_always_fitted(cvfp: Command) -> None:
+    answer = as_json(cvfp("fit", PUBLISHED, "--configs", MATRIX, "--model", "exp-decay", "--format", "json"))
+    assert len(answer["fits"]) == 9
+    for fit in answer["fits"]:
+        assert "no-freedom" in {note["code"] for note in fit["warnings"]}
+        assert fit["rss"]["log"] is not None
+    code, out, _ = cvfp("fit", PUBLISHED, "--configs", MATRIX, "--model", "exp-decay")
+    assert code == 0
+    assert "nothing is left to judge it by" in out
+    assert "--share" in out
+
+
+def test_sharing(cvfp: Command) -> None:
+    answer = as_json(
+        cvfp(
+            "fit", PUBLISHED, "--configs", MATRIX, "--model", "power", "--share", "alpha", "--format", "json"
+        )
+    )
+    shared = [fit["parameters"]["alpha"] for fit in answer["fits"]]
+    assert len({alpha["value"] for alpha in shared}) == 1
+    assert all(alpha["shared"] for alpha in shared)
+    # The nine lines err together, so one slope is known hardly better than each of them.
+    assert shared[0]["high"] - shared[0]["low"] > 0.1
+
+
+def test_commas_and_repetition(cvfp: Command, table: Path) -> None:
+    base = ("fit", table, "--x", "tokens", "--y", "loss", "--group", "width", "--format", "json")
+    one = as_json(cvfp(*base, "--model", "power,saturating", "--predict", "1e7", "--predict", "1e8"))
+    two = as_json(cvfp(*base, "--model", "power", "--model", "saturating", "--predict", "1e7,1e8"))
+    assert one == two
+    assert {fit["law"] for fit in one["fits"]} == {"power", "saturating"}
+    assert {fit["config"] for fit in one["fits"]} == {"8", "16"}
+
+
+def test_the_table_says_everything(cvfp: Command) -> None:
+    code, out, err = cvfp(
+        "fit", PUBLISHED, *DECEMBER, "--predict", "3200,inf", "--target-ppl", "100", "--window", "4"
+    )
+    assert code == 0, err
+    for words in (
+        "95 % interval", "open", "error", "R^2", "AICc none (m - k - 2 = -1)", "Left out one at a time",
+        "1,600 predicted 117.1, measured 134.7 (-17.6", "per doubling", "Asymptote", "for a new run", "extrapolation",
+        "is reached at samples", "out of reach", "local exponent", "one residual degree of freedom", "Selection",
+        "Akaike weight", "Not decided",
+    ):  # fmt: skip
+        assert words in out, words
+    assert "nan" not in out.lower().split()
+
+
+def test_stdout_holds_the_answer_and_stderr_the_notes(cvfp: Command) -> None:
+    code, out, err = cvfp("fit", PUBLISHED, *DECEMBER, "--format", "json")
+    assert code == 0
+    json.loads(out)
+    assert "no schema" in err
+    assert cvfp("fit", PUBLISHED, *DECEMBER, "--format", "json", "--quiet")[2] == ""
+
+
+def test_csv(cvfp: Command) -> None:
+    _, out, _ = cvfp("fit", PUBLISHED, *DECEMBER, "--format", "csv", "--predict", "3200")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    floor = next(r for r in rows if r["law"] == "exp-decay" and r["name"] == "ppl_min")
+    assert float(floor["value"]) == pytest.approx(132.48, abs=0.01)
+    assert {"parameter", "quality", "derived", "measured", "fitted", "prediction"} == {
+        r["kind"] for r in rows
+    }
+
+
+def test_markdown_parses_back(cvfp: Command) -> None:
+    markdown_it = pytest.importorskip("markdown_it")
+    _, out, _ = cvfp("fit", PUBLISHED, *DECEMBER, "--format", "markdown", "--predict", "3200")
+    tokens = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).parse(out)
+    headings = [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open"]
+    assert any("saturating" in heading for heading in headings)
+    assert sum(t.type == "table_open" for t in tokens) >= 12
+    text = [child for t in tokens if t.type == "inline" for child in t.children or []]
+    assert not [child for child in text if child.type in ("strong_open", "em_open")]
+
+
+def test_bootstrap_is_repeatable(cvfp: Command, table: Path) -> None:
+    base = (
+        "fit",
+        table,
+        "--x",
+        "tokens",
+        "--y",
+        "loss",
+        "--model",
+        "saturating",
+        "--bootstrap",
+        "200",
+        "--format",
+        "json",
+    )
+    first, again = (as_json(cvfp(*base, "--seed", "3")) for _ in range(2))
+    assert first == again
+    assert first["fits"][0]["interval_method"] == "residual bootstrap"
+
+
+def test_level(cvfp: Command, table: Path) -> None:
+    def width(level: str) -> float:
+        answer = as_json(
+            cvfp(
+                "fit",
+                table,
+                "--x",
+                "tokens",
+                "--y",
+                "loss",
+                "--model",
+                "power",
+                "--level",
+                level,
+                "--format",
+                "json",
+            )
+        )
+        alpha = answer["fits"][0]["parameters"]["alpha"]
+        return float(alpha["high"] - alpha["low"])
+
+    assert width("0.5") < width("0.95") < width("0.99")
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_plot(cvfp: Command, table: Path, tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / f"laws.{suffix}"
+    code, out, err = cvfp(
+        "fit", table, "--x", "tokens", "--y", "loss", "--group", "width", "--model", "power", "--plot", path
+    )
+    assert code == 0, err
+    assert path.stat().st_size > 4000
+    assert "power" in out
+
+
+def test_a_small_plot_on_a_terminal(cvfp: Command, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.setenv("LINES", "40")
+    arguments = ("fit", table, "--x", "tokens", "--y", "loss", "--group", "width", "--model", "power")
+    _, out, _ = cvfp(*arguments)
+    assert "both logarithmic" in out
+    assert max(len(line) for line in out.splitlines() if "|" in line) <= 90
+    monkeypatch.setenv("LINES", "12")
+    assert "both logarithmic" not in cvfp(*arguments)[1]
+
+
+def test_the_joint_law_from_a_table(cvfp: Command, tmp_path: Path) -> None:
+    rows = [(n, d) for n in (1e6, 3e6, 1e7) for d in (1e5, 3e5, 1e6, 3e6)]
+    path = tmp_path / "joint.csv"
+    lines = [f"{n},{d},{1.5 + 20 * n**-0.2 + 60 * d**-0.3}" for n, d in rows]
+    path.write_text("size,tokens,loss\n" + "\n".join(lines) + "\n")
+    arguments = ("fit", path, "--x", "tokens", "--y", "loss", "--parameters", "size", "--group", "size")
+    answer = as_json(cvfp(*arguments, "--model", "joint", "--format", "json"))
+    (fit,) = answer["fits"]
+    assert fit["parameters"]["beta"]["value"] == pytest.approx(0.3, rel=1e-3)
+    assert fit["points"] == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.json"], "there is no such file"),
+        ([PUBLISHED, "--model", "powr"], "no law 'powr'"),
+        ([PUBLISHED, "--format", "xml"], "--format"),
+        ([PUBLISHED, "--objective", "logs"], "--objective"),
+        ([PUBLISHED, "--x", "size"], "no column 'size'"),
+        ([PUBLISHED, "--configs", "9L"], "no configuration '9L'"),
+        ([PUBLISHED, "--predict", "many"], "--predict: 'many' is not a number"),
+        ([PUBLISHED, "--target-ppl", "-3"], "above 0"),
+        ([PUBLISHED, "--level", "95"], "between 0 and 1"),
+        ([PUBLISHED, "--share", "gamma"], "--share"),
+        ([PUBLISHED, "--share", "alpha", "--bootstrap", "100"], "--bootstrap cannot be combined"),
+        ([PUBLISHED, "--bootstrap", "10"], "too few"),
+        ([PUBLISHED, "--plot", "laws.txt"], ".png, .svg or .pdf"),
+        ([PUBLISHED, "--plot", "no/where/laws.png"], "no folder"),
+        ([PUBLISHED, "--model", "joint"], "parameter counts"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(cvfp: Command, arguments: list[object], words: str) -> None:
+    code, out, err = cvfp("fit", *arguments)
+    assert code == 2
+    assert out == ""
+    lines = [line for line in err.splitlines() if not line.startswith("cvfp: note")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("tokens,loss\n1e5,4\n", "at least two"),
+        ("tokens,loss\n1e5,4\n1e5,5\n", "two different sizes"),
+        ("tokens,loss\n1e5,4\n2e5,0\n", "above 0"),
+        ("tokens,loss\n1e5,4\n2e5,inf\n", "above 0"),
+        ("tokens,loss\n1e5,4\n2e5,-3\n", "above 0"),
+        ("tokens,perplexity\n1e5,4\n2e5,3\n", "no column 'loss'"),
+        ("tokens,loss\n1e5,four\n2e5,3\n", "not a number"),
+        ("", "empty"),
+        ("\x00\x01", "no rows"),
+        ("\x00\x01\n1\n", "no column"),
+    ],
+)
+def test_bad_input_is_one_line(cvfp: Command, tmp_path: Path, content: str, words: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    code, _, err = cvfp("fit", path, "--x", "tokens", "--y", "loss")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert words in err
+
+
+def test_an_old_summary_is_answered_with_where_the_runs_are(cvfp: Command, tmp_path: Path) -> None:
+    old = [{"config_name": "1L_8d_1tok", "num_layers": 1, "context_dim": 8, "num_input_tokens": 1, "alpha": -0.5, "A": 1.0,
+            "r_squared": 0.9, "best_ppl": 200.0, "best_acc": 0.2}]  # fmt: skip
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps(old))
+    code, _, err = cvfp("fit", path)
+    assert code == 2
+    assert "detailed_results.json" in err
+
+
+def test_a_configuration_with_one_size_is_left_out_and_said_to_be(cvfp: Command, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("g,tokens,loss\na,1e5,4\na,2e5,3.5\na,4e5,3.2\nb,1e5,4\n")
+    code, out, err = cvfp("fit", path, "--x", "tokens", "--y", "loss", "--group", "g")
+    assert code == 0
+    assert "Left out: b has 1 point" in err
+    assert "a: power" in out
+
+
+def test_nothing_heavy_is_imported() -> None:
+    program = (
+        "import sys; from cvfp_cli.cli import app; "
+        f"code = app.run(['fit', {str(PUBLISHED)!r}, '--x', 'samples', '--configs', '1L_256d_1tok', '--quiet']); "
+        "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'matplotlib', 'scipy.stats', 'scipy.optimize'}; "
+        "print(code, sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "0 []"
