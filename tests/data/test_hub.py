@@ -55,6 +55,24 @@ def test_a_broken_file_in_a_folder(chat_folder: Path, cache: Cache) -> None:
         read_texts(source, DataConfig(), cache, split="train_sft")
 
 
+def test_a_connection_that_breaks(chat_folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("reset by peer")
+
+    source = open_source(str(chat_folder), cache, Hub())
+    monkeypatch.setattr("datasets.load_dataset", broken)
+    with pytest.raises(WorkError, match=r"stopped coming \(reset by peer\)\. Try again"):
+        read_texts(source, DataConfig(), cache, split="train_sft")
+
+
+def test_a_readme_alone_makes_no_hub_folder(tmp_path: Path, cache: Cache) -> None:
+    (tmp_path / "README.md").write_text("# Mine\n\nconfigs: none\n")
+    (tmp_path / "a.txt").write_text("A sample.")
+    assert open_source(str(tmp_path), cache, Hub()).kind == "files"
+    (tmp_path / "README.md").write_text("---\nlicense: mit\nconfigs:\n- config_name: default\n---\n")
+    assert open_source(str(tmp_path), cache, Hub()).kind == "folder"
+
+
 @pytest.mark.usefixtures("no_hub")
 def test_a_hub_that_cannot_be_reached_is_said_at_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     # Its own library would try again and again for most of a minute, so it is not asked.

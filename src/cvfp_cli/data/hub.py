@@ -121,6 +121,7 @@ def dataset_rows(name: str, split: str, start: int, stop: int | None, revision: 
 
     Raises:
         InputError: there is no such split, or the data set cannot be read.
+        WorkError: the connection broke.
     """
     import datasets
 
@@ -133,14 +134,23 @@ def dataset_rows(name: str, split: str, start: int, stop: int | None, revision: 
         length = None if stop is None else stop - start
         for number, row in enumerate(islice(splits[split].skip(start), length), start=start):
             yield f"{name}, {split} row {number}", row
+    except (ConnectionError, TimeoutError, *_http_errors()) as error:
+        raise WorkError(
+            f"Data set '{name}' stopped coming ({first_line(error)}).", hint="Try again."
+        ) from error
     except (datasets.exceptions.DatasetsError, *_hub_errors()) as error:
         raise InputError(f"{name}: not readable as a data set ({first_line(error)}).") from error
 
 
 def _hub_errors() -> tuple[type[BaseException], ...]:
-    """What the hub's client raises; its HTTP library, and so its errors, changed between versions."""
+    """What the hub's client raises."""
+    return (OSError, ValueError, *_http_errors())
+
+
+def _http_errors() -> tuple[type[BaseException], ...]:
+    """What the client's HTTP library raises; it changed between versions."""
     libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
-    return (OSError, ValueError, *(library.HTTPError for library in libraries))
+    return tuple(library.HTTPError for library in libraries)
 
 
 def _not_served(wanted: str, error: BaseException) -> InputError | WorkError:

@@ -1,5 +1,6 @@
 """Where samples come from: ``pydocs``, local files, or a data set in the hub's format."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +15,8 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
 PYDOCS = "pydocs"
+
+_DATA_FILES = re.compile(r"---\s*\n(?:(?!---).*\n)*?configs:")
 
 Kind = Literal["pydocs", "files", "folder", "hub"]
 
@@ -151,9 +154,9 @@ def _open_hub(name: str, cache: Cache, connection: hub.Hub) -> Source:
 
 
 def _is_hub_format(path: Path) -> bool:
-    """A README that names data files, or files named ``SPLIT-00000-of-00001.parquet``."""
+    """A README whose header names data files, or files named ``SPLIT-00000-of-00001.parquet``."""
     readme = path / "README.md"
-    if readme.is_file() and "configs:" in readme.read_text(encoding="utf-8", errors="replace"):
+    if readme.is_file() and _DATA_FILES.match(readme.read_text(encoding="utf-8", errors="replace")):
         return True
     return any(path.rglob("*-00000-of-*.parquet"))
 
