@@ -99,10 +99,10 @@ def test_a_wrong_word_is_answered_in_one_line_with_the_right_one(arguments: list
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def fail(**_: object) -> None:
+    def fail(arguments: list[str]) -> None:
         raise error
 
-    monkeypatch.setattr(door, "app", fail)
+    monkeypatch.setattr(door, "_invoke", fail)
 
 
 @pytest.mark.parametrize(
@@ -132,17 +132,31 @@ def test_errors_become_lines_and_exit_codes(
     assert capsys.readouterr() == ("", said)
 
 
-def test_a_bug_is_shown_as_one_and_its_traceback_only_with_debug(
+@pytest.mark.parametrize(("more", "traceback"), [([], False), (["--debug"], True)])
+def test_a_bug_is_shown_as_one_and_its_traceback_only_with_debug(more: list[str], traceback: bool) -> None:
+    code = (
+        "import sys\n"
+        "from cvfp_cli.cli import app\n"
+        f"sys.argv = ['cvfp', 'fit', *{more!r}]\n"
+        "def fail(arguments):\n    raise ValueError('inside')\n"
+        "app._invoke = fail\n"
+        "app.main()\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert shown.returncode == 1
+    assert shown.stderr.splitlines()[-1].startswith("cvfp: bug in cvfp: ValueError: inside.")
+    assert ("Traceback" in shown.stderr) == traceback
+    assert ("--debug" in shown.stderr) != traceback
+
+
+def test_a_user_s_error_shows_its_traceback_with_debug(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failing(monkeypatch, ValueError("inside"))
-    assert door.run([]) == 1
-    short = capsys.readouterr().err
-    assert "bug" in short
-    assert "--debug" in short
-    assert "Traceback" not in short
-    assert door.run(["--debug"]) == 1
-    assert "Traceback" in capsys.readouterr().err
+    failing(monkeypatch, InputError("wrong."))
+    assert door.run(["--debug"]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.splitlines()[-1] == "cvfp: wrong."
 
 
 def test_a_reader_that_leaves_early_is_no_error_message() -> None:

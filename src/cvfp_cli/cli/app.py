@@ -9,8 +9,10 @@ import importlib
 import io
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -130,8 +132,16 @@ def _usage_message(error: Any) -> str:
     return message
 
 
+def _invoke(arguments: list[str]) -> Any:
+    # Not app(...), which would put Typer's own hook for uncaught exceptions in the place of ours.
+    return typer.main.get_command(app).main(args=arguments, prog_name="cvfp", standalone_mode=False)
+
+
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted.
+
+    Whatever is no error of the user's or the system's is a bug and passes through.
+    """
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -140,7 +150,7 @@ def run(arguments: Sequence[str]) -> int:
         # What libraries warn their programmers of; what concerns the user comes as a note of our own.
         warnings.simplefilter("ignore")
     try:
-        code = app(args=arguments, prog_name="cvfp", standalone_mode=False)
+        code = _invoke(arguments)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
@@ -150,10 +160,8 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return 130
-    except Exception as error:
+    except (CvfpError, UsageError, OSError, MemoryError) as error:
         if debug:
-            import traceback
-
             traceback.print_exc()
         if isinstance(error, CvfpError):
             _complain(str(error))
@@ -164,15 +172,20 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""
             _complain(f"{where}{error.strerror or error}")
-            return 1
-        if isinstance(error, MemoryError):
+        else:
             _complain("out of memory.")
-            return 1
-        more = "" if debug else " Run it again with --debug for the traceback."
-        _complain(f"bug in cvfp: {type(error).__name__}: {error}.{more}")
         return 1
+
+
+def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an exception that nobody should ever see, as the bug it is; Python then exits with 1."""
+    if "--debug" in sys.argv:
+        sys.__excepthook__(kind, error, trace)
+    more = "" if "--debug" in sys.argv else " Run it again with --debug for the traceback."
+    _complain(f"bug in cvfp: {kind.__name__}: {error}.{more}")
 
 
 def main() -> None:
     """The console script ``cvfp``."""
+    sys.excepthook = show_bug
     raise SystemExit(run(sys.argv[1:]))

@@ -1,0 +1,142 @@
+"""What is shown while runs are under way: bars on a terminal, plain lines elsewhere, nothing when quiet."""
+
+import io
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cvfp_cli.cli.progress import Bars, PlainLines, Quiet, progress_for
+from cvfp_cli.core.config import ExperimentConfig, ModelConfig
+from cvfp_cli.core.memory import Work
+from cvfp_cli.core.result import Advance, Epoch, Iteration
+from cvfp_cli.core.shapes import ParameterCounts
+from cvfp_cli.recipes import Configuration
+from cvfp_cli.results import Run, Seconds
+from cvfp_cli.sweep.estimate import TimeEstimate
+from cvfp_cli.sweep.grid import Experiment
+from cvfp_cli.sweep.plan import Job
+
+EVENTS = [
+    Iteration(1, None, None, None, None, 0.1),
+    Advance("phase1", 2, 40, 600, 1000),
+    Advance("phase1", 2, 40, 400, 1000),
+    Iteration(2, -0.25, 0.1, -0.3, 0.75, 0.1),
+    Advance("contexts", 0, 0, 500, 500),
+    Advance("phase2", 1, 10, 1000, 1000),
+    Epoch(1, 5.0, 148.41, 6.0, 403.43, 0.171, 0.3),
+]
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def job() -> Job:
+    config = ExperimentConfig(model=ModelConfig(layers=2, tokens=2))
+    point = Experiment(config, Configuration("", 2, 768, 2), 50)
+    return Job(point, "id", Path("runs/x"), ParameterCounts(1, 2, 3, 6), 62_891, 1, 2, Work(1.0, 1.0))
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run(
+        "2L_768d_2tok",
+        2,
+        768,
+        2,
+        50,
+        62_891,
+        phase1_iterations=8,
+        phase1_converged=True,
+        epochs=3,
+        val_ppl=622.3,
+        val_accuracy=0.173,
+        seconds=Seconds(60.0, 1.0, 20.0),
+    )
+
+
+def shown(progress: Quiet | PlainLines | Bars, times: TimeEstimate, job: Job, run: Run, total: int) -> None:
+    with progress:
+        for number in range(1, total + 1):
+            for watcher in (times, progress):
+                watcher.started(job, number, total)
+            for event in EVENTS:
+                progress.advanced(job, event)
+            for watcher in (times, progress):
+                watcher.finished(job, run)
+        progress.note("a remark with [brackets]")
+
+
+def test_lines_elsewhere(job: Job, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [replace(job, run_id="a"), replace(job, run_id="b")]
+    times = TimeEstimate(jobs, jobs)
+    progress = progress_for(times, total=2, quiet=False)
+    assert isinstance(progress, PlainLines)
+    shown(progress, times, jobs[0], run, 2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\x1b" not in err
+    assert err.splitlines()[:2] == [
+        "[1/2] 2L_768d_2tok, 50 samples, seed 42: 62,891 tokens",
+        "  P1 iter 8, val PPL 622.3, accuracy 17.3%, 1 min 21 s",
+    ]
+    assert re.search(r"\[2/2\] .* tokens, about 1 min 2[01] s left", err)
+    assert err.splitlines()[-1] == "a remark with [brackets]"
+
+
+def test_one_run_shows_every_iteration_and_epoch(
+    job: Job, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = TimeEstimate([job], [job])
+    shown(progress_for(times, total=1, quiet=False), times, job, run, 1)
+    assert capsys.readouterr().err.splitlines()[1:4] == [
+        "  phase 1 1/40 untrained start",
+        "  phase 1 2/40 loss -0.2500 converged 75.0%",
+        "  phase 2 1/10 train PPL 148.4 val PPL 403.4 accuracy 17.1%",
+    ]
+
+
+def test_quiet_is_quiet(job: Job, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    times = TimeEstimate([job], [job])
+    shown(progress_for(times, total=1, quiet=True), times, job, run, 1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bars_on_a_terminal(job: Job, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "140")
+    jobs = [replace(job, run_id="a"), replace(job, run_id="b")]
+    times = TimeEstimate(jobs, jobs)
+    progress = progress_for(times, total=2, quiet=False)
+    assert isinstance(progress, Bars)
+    with progress:
+        progress.started(job, 1, 2)
+        for event in EVENTS:
+            progress.advanced(job, event)
+        progress._progress.refresh()
+        drawn = terminal.getvalue()
+        progress.finished(job, run)
+        progress.note("a remark with [brackets]")
+    said = terminal.getvalue()
+    assert "runs" in drawn
+    assert "phase 2" in drawn
+    assert "val PPL 403.4" in drawn
+    assert "1/2" in drawn
+    assert "2L_768d_2tok, 50 samples, seed 42: P1 iter 8, val PPL 622.3" in said
+    assert "a remark with [brackets]" in said
+
+
+def test_a_run_without_figures_shows_its_reason(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    times = TimeEstimate([job], [job])
+    failed = Run("c", 2, 768, 2, 50, 62_891, status="failed", reason="out of memory")
+    shown(progress_for(times, total=1, quiet=False), times, job, failed, 1)
+    assert "  failed: out of memory" in capsys.readouterr().err.splitlines()
