@@ -134,12 +134,17 @@ def dataset_rows(name: str, split: str, start: int, stop: int | None, revision: 
         length = None if stop is None else stop - start
         for number, row in enumerate(islice(splits[split].skip(start), length), start=start):
             yield f"{name}, {split} row {number}", row
-    except (ConnectionError, TimeoutError, *_http_errors()) as error:
+    except _broken_connections() as error:
         raise WorkError(
             f"Data set '{name}' stopped coming ({first_line(error)}).", hint="Try again."
         ) from error
-    except (datasets.exceptions.DatasetsError, *_hub_errors()) as error:
+    except (datasets.exceptions.DatasetsError, OSError, ValueError) as error:
         raise InputError(f"{name}: not readable as a data set ({first_line(error)}).") from error
+
+
+def _broken_connections() -> tuple[type[BaseException], ...]:
+    """What reading on raises when the hub is gone."""
+    return (ConnectionError, TimeoutError, *_http_errors())
 
 
 def _hub_errors() -> tuple[type[BaseException], ...]:
@@ -150,7 +155,8 @@ def _hub_errors() -> tuple[type[BaseException], ...]:
 def _http_errors() -> tuple[type[BaseException], ...]:
     """What the client's HTTP library raises; it changed between versions."""
     libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
-    return tuple(library.HTTPError for library in libraries)
+    found: list[type[BaseException]] = [library.HTTPError for library in libraries]
+    return tuple(found)
 
 
 def _not_served(wanted: str, error: BaseException) -> InputError | WorkError:
