@@ -10,15 +10,25 @@ from cvfp_cli.results.reader import Results
 
 def tokenizer_of(results: Results | None) -> str | None:
     """The tokenizer's name, where the file records one."""
-    return _named(results, "tokenizer")
+    return _recorded(results, "tokenizer", ("name", "source"))
 
 
-def _named(results: Results | None, key: str) -> str | None:
+def _recorded(results: Results | None, part: str, keys: tuple[str, ...]) -> str | None:
+    """What a file's ``data`` says of its tokenizer or validation text: the first of these keys that it has."""
     data: Mapping[str, Any] = results.summary.data if results is not None and results.summary else {}
-    value = data.get(key)
+    value = data.get(part)
     if isinstance(value, Mapping):
-        value = value.get("name") or value.get("source") or value.get("fingerprint")
+        value = next((value[key] for key in keys if value.get(key)), None)
     return str(value) if value not in (None, "") else None
+
+
+def _part_differs(part: str, first: Results | None, second: Results | None) -> bool:
+    """Whether a part of the data differs, by its fingerprint where both files record one, else by its name."""
+    for keys in (("fingerprint",), ("name", "source")):
+        ours, theirs = _recorded(first, part, keys), _recorded(second, part, keys)
+        if ours and theirs:
+            return ours != theirs
+    return False
 
 
 def differences(first: Group, second: Group, files: Mapping[str, Results]) -> tuple[Finding, ...]:
@@ -31,12 +41,12 @@ def differences(first: Group, second: Group, files: Mapping[str, Results]) -> tu
     names = {"first": first.label, "second": second.label}
     here, there = _fingerprints(first), _fingerprints(second)
     same_file = files.get(first.label) is files.get(second.label)
-    ours, theirs = tokenizer_of(files.get(first.label)), tokenizer_of(files.get(second.label))
     if here and there and here != there:
         found.append(Finding("data-differ", names, "warning"))
     elif not (here and there) and (first.study != second.study or not same_file):
         found.append(Finding("data-unknown", names, "warning"))
-    if ours and theirs and ours != theirs:
+    if not same_file and _part_differs("tokenizer", files.get(first.label), files.get(second.label)):
+        ours, theirs = tokenizer_of(files.get(first.label)), tokenizer_of(files.get(second.label))
         both = {"first_tokenizer": ours, "second_tokenizer": theirs}
         found.append(Finding("tokenizer-differ", {**names, **both}, "warning"))
     if _validation_differs(first, second, files):
@@ -49,11 +59,14 @@ def _fingerprints(group: Group) -> set[str]:
 
 
 def _validation_differs(first: Group, second: Group, files: Mapping[str, Results]) -> bool:
-    """Whether the validation text differs: by its bytes or tokens, or by what the files say it is."""
+    """Whether the validation text differs: by its bytes, or by what the files say it is; tokens tell of it only
+    under one tokenizer."""
+    ours, theirs = files.get(first.label), files.get(second.label)
     for key in ("val_bytes", "val_tokens"):
         here = {getattr(run, key) for run in first.runs} - {None}
         there = {getattr(run, key) for run in second.runs} - {None}
-        if here and there:
-            return here != there
-    ours, theirs = (_named(files.get(group.label), "validation") for group in (first, second))
-    return bool(ours and theirs and ours != theirs)
+        if here and there and (key == "val_bytes" or not _part_differs("tokenizer", ours, theirs)):
+            if here != there:
+                return True
+            break
+    return ours is not theirs and _part_differs("validation", ours, theirs)

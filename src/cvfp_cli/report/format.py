@@ -37,6 +37,11 @@ def _count(value: float) -> str:
     return _whole(value) if float(value).is_integer() else f"{value:,.1f}"
 
 
+def _millions(value: float) -> str:
+    """``1.18M``; the whole count where that would lose digits."""
+    return f"{value / 1e6:.2f}M" if value >= 1e5 else _whole(value)
+
+
 def _seconds(value: float) -> str:
     return f"{value:,.1f}" if abs(value) < 100 else _whole(value)
 
@@ -87,7 +92,7 @@ KINDS: dict[str, Callable[[float], str]] = {
     "plain": lambda value: f"{value:g}",
     "count": _count,
     "dims": lambda value: f"{value:,.0f}",
-    "million": lambda value: f"{value / 1e6:.2f}M",
+    "million": _millions,
     "seconds": _seconds,
     "minutes": lambda value: f"{value / 60:,.1f}",
     "gigabytes": lambda value: f"{value / 1e9:.1f}",

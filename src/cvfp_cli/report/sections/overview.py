@@ -62,9 +62,9 @@ def _grid(runs: list[Run]) -> Table:
     for key, unit in (("train_tokens", "train_tokens"), ("val_tokens", "val_tokens")):
         counts = [getattr(run, key) for run in runs if getattr(run, key)]
         if counts:
-            rows.append(
-                (Value(unit), Value(Finding("number-range", {"low": min(counts), "high": max(counts)})))
-            )
+            ends = {"low": min(counts), "high": max(counts)}
+            code = "number-range" if ends["low"] < ends["high"] else "number-alone"
+            rows.append((Value(unit), Value(Finding(code, ends))))
     return Table("grid", (Column("factor", "term"), Column("values", "mixed")), tuple(rows))
 
 
@@ -94,10 +94,19 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 def _described(key: str, tables: list[dict[str, Any]]) -> list[Block]:
     """Each distinct table of a file as rows of key and value."""
     distinct = [table for i, table in enumerate(tables) if table and table not in tables[:i]]
-    if not distinct:
+    rows = tuple(
+        (Value(name), _described_value(name, value)) for table in distinct for name, value in flat(table)
+    )
+    if not rows:
         return []
-    rows = tuple((Value(name), Value(value)) for table in distinct for name, value in flat(table))
-    return [Subheading(key), Table(key, (Column("key", "term"), Column("value")), rows)]
+    return [Subheading(key), Table(key, (Column("key", "term"), Column("value", "mixed")), rows)]
+
+
+def _described_value(name: str, value: str) -> Value:
+    """A value as it stands in the file; a size of memory in gigabytes."""
+    if name.endswith("_bytes") and value.isdecimal():
+        return Value(Finding("memory-size", {"bytes": int(value)}))
+    return Value(value)
 
 
 def _streams(runs: list[Run]) -> Finding:

@@ -48,7 +48,7 @@ def _cost(context: Context, runs: list[Run]) -> list[Block]:
     ]
     total = Finding(
         "total-time",
-        {"seconds": sum(timed), "minutes": sum(timed) / 60, "timed": len(timed), "runs": len(runs)},
+        {"seconds": sum(timed), "timed": len(timed), "runs": len(runs)},
     )
     return [Subheading("cost"), filled("cost", columns, rows), Findings((total,))]
 

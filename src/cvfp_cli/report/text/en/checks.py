@@ -3,7 +3,7 @@
 CHECKS = {
     # Cost and reproduction
     "time-unrecorded": "The files hold no times ({runs:int} run{runs:s}).",
-    "total-time": "Together {seconds:seconds} s ({minutes:minutes} min) of training time, known for {timed:int} of {runs:int} runs.",
+    "total-time": "Together {seconds:seconds} s ({seconds:minutes} min) of training time, known for {timed:int} of {runs:int} runs.",
     "command-unrecorded": "The files do not record the command that made the runs.",
     "checklist-source": "The questions follow the checklist of Li, Kudugunta and Zettlemoyer, (Mis)Fitting: A Survey of Scaling Laws ({year:plain}).",
     "check-form": "{laws:names}, fitted to each configuration by itself.",

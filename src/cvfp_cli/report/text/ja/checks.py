@@ -3,7 +3,7 @@
 CHECKS = {
     # Cost and reproduction
     "time-unrecorded": "ファイルに時間の記録がない (実行{runs:int}件)。",
-    "total-time": "訓練時間は合計{seconds:seconds}秒 ({minutes:minutes}分) である (実行{runs:int}件中{timed:int}件の記録による)。",
+    "total-time": "訓練時間は合計{seconds:seconds}秒 ({seconds:minutes}分) である (実行{runs:int}件中{timed:int}件の記録による)。",
     "command-unrecorded": "ファイルに実行したコマンドの記録がない。",
     "checklist-source": "質問は Li、Kudugunta、Zettlemoyer による (Mis)Fitting: A Survey of Scaling Laws ({year:plain}) のチェックリストに沿う。",
     "check-form": "{laws:names} を設定ごとに個別に当てはめた。",
