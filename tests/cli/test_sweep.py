@@ -291,6 +291,24 @@ def test_recover_runs_again_what_is_damaged(cvfp: Cvfp, study: Path, out: Path) 
     ]
 
 
+def test_recover_writes_a_damaged_study_file_anew(cvfp: Cvfp, study: Path, out: Path) -> None:
+    arguments = ("sweep", "--recipe", study, "--out", out, "--samples", "4", "--layers", "1")
+    cvfp(*arguments)
+    whole = (out / "study.json").read_text()
+    (out / "study.json").write_text(whole[:100])
+    refused = cvfp(*arguments)
+    assert refused.code == 2
+    assert "study.json" in refused.err
+    assert "--recover" in refused.err
+    mended = cvfp(*arguments, "--recover")
+    assert mended.code == 0
+    assert "warning: Written anew" in mended.err
+    assert "[1/" not in mended.err
+    identity = json.loads((out / "study.json").read_text())["identity"]
+    assert identity == json.loads(whole)["identity"]
+    assert cvfp(*arguments).code == 0
+
+
 def test_recipes_are_listed(cvfp: Cvfp) -> None:
     shown = cvfp("sweep", "--list-recipes")
     assert shown.code == 0

@@ -64,6 +64,7 @@ class ResultsStore:
         self.environments: list[dict[str, Any]] = []
         self.notes: list[Note] = []
         self._recover = recover
+        self._identity_lost = False
         self._environment_index: dict[str, int] = {}
         self._last_summary = time.monotonic()
         self._summary_seconds = 0.0
@@ -87,7 +88,7 @@ class ResultsStore:
             if note is not None:
                 self.notes.append(note)
             self.check_same_study(identity)
-            if not (self.folder / STUDY_FILE).is_file():
+            if self._identity_lost or not (self.folder / STUDY_FILE).is_file():
                 created = datetime.now().astimezone().isoformat(timespec="seconds")
                 content = {"schema": STUDY_SCHEMA, "created": created, "identity": dict(identity)}
                 write_atomic(self.folder / STUDY_FILE, dump_json(content))
@@ -107,12 +108,18 @@ class ResultsStore:
         path = self.folder / STUDY_FILE
         if not path.is_file():
             return
-        value = parse(decode(read_bytes(path), str(path)), str(path))
-        theirs = value.get("identity") if isinstance(value, dict) else None
-        if not isinstance(theirs, dict) or value.get("schema") != STUDY_SCHEMA:
-            raise InputError(
-                f"{path} is not a study file of cvfp.", hint="Use another --out, or start over with --fresh."
+        try:
+            theirs = _read_identity(path)
+        except InputError as problem:
+            if not self._recover:
+                raise InputError(
+                    problem.message, hint=f"{RECOVER_HINT} Or start over with --fresh."
+                ) from None
+            self.notes.append(
+                Note("study-unreadable", f"Written anew from this command: {problem.message}", "warning")
             )
+            self._identity_lost = True
+            return
         there, here = _flat(theirs), _flat(to_json(dict(identity)))
         differing = [
             f"{key} is {_quoted(there.get(key))} there and {_quoted(here.get(key))} here"
@@ -249,6 +256,15 @@ class ResultsStore:
             self._environment_index[key] = len(self.environments)
             self.environments.append(environment)
         return replace(run, environment=self._environment_index[key])
+
+
+def _read_identity(path: Path) -> dict[str, Any]:
+    """Whose folder it is, by its study file."""
+    value = parse(decode(read_bytes(path), str(path)), str(path))
+    identity = value.get("identity") if isinstance(value, dict) else None
+    if not isinstance(identity, dict) or value.get("schema") != STUDY_SCHEMA:
+        raise InputError(f"{path} is not a study file of cvfp.")
+    return identity
 
 
 def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
