@@ -235,3 +235,28 @@ def test_one_common_size_gives_a_ratio_without_a_slope() -> None:
     assert pair.slope is None
     assert pair.ratio.value == pytest.approx(np.exp(0.5))
     assert pair.ratio.low is None
+
+
+def test_crossing_and_ratio_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    x = np.log(np.array([50, 100, 200, 400]) * 1200.0)
+    crossings = ratios = 0
+    trials = 1000
+    for _ in range(trials):
+        curves = [
+            Curve(
+                str(i),
+                (1.0, 2.0, 3.0, 4.0),
+                tuple(x),
+                tuple(11 + 1.2 * i - (0.5 + 0.1 * i) * x + rng.normal(0, 0.001, 4)),
+                (1,) * 4,
+            )
+            for i in (0, 1)
+        ]
+        line = compare_pairs(curves, joint_test(curves))[0].line
+        assert line is not None
+        crossing, ratio = line.crossing(), line.ratio(1e6)
+        crossings += crossing.low < np.exp(12) < crossing.high
+        ratios += ratio.low < np.exp(1.2 - 0.1 * np.log(1e6)) < ratio.high
+    assert 0.93 < crossings / trials < 0.97
+    assert 0.93 < ratios / trials < 0.97

@@ -1,0 +1,125 @@
+"""``cvfp compare`` as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cvfp_cli.cli import app
+
+PUBLISHED = json.loads((Path(__file__).parents[1] / "published_results.json").read_text(encoding="utf-8"))
+
+
+def write_study(path: Path, study: str) -> None:
+    runs = [run for run in PUBLISHED["runs"] if run["study"] == study]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"runs": runs}), encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three studies in the current folder, in English."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CVFP_LANG", "en")
+    write_study(Path("results/summary.json"), "2025-11-30-matrix")
+    write_study(Path("old.json"), "2025-11-29-shallow-wide")
+    write_study(Path("dec.json"), "2025-12-03-context-dim")
+
+
+def out(capsysbinary: pytest.CaptureFixture[bytes], *arguments: str) -> str:
+    assert app.run(["compare", *arguments]) == 0
+    return capsysbinary.readouterr().out.decode()
+
+
+def test_the_default_compares_everything_in_results(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    text = out(capsysbinary)
+    assert "Equal slopes are rejected: F(8, 16) = 2.65, p = 0.046." in text
+    assert text.count("paired, 4 sizes") == 36
+
+
+def test_the_december_table_and_its_parameters(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    text = out(
+        capsysbinary,
+        "dec.json",
+        "--by",
+        "context_dim",
+        "--model",
+        "exp-decay",
+        "--x",
+        "samples",
+        "--objective",
+        "ppl",
+    )
+    for shown in (
+        "-0.5%",
+        "-1.2%",
+        "+1.6%",
+        "+0.1%",
+        "-1.6%",
+        "-0.3% [",
+        "132.5 [",
+        "122.8 [",
+        "-7.3%",
+        "+61.2%",
+    ):
+        assert shown in text
+
+
+def test_studies_across_files_warn_and_strict_refuses(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    arguments = ["results/summary.json", "old.json", "--configs", "1L_768d_2tok,3L_1536d_2tok"]
+    assert app.run(["compare", *arguments]) == 0
+    shown = capsysbinary.readouterr()
+    assert shown.err.count(b"\n") == 1
+    assert b"warning" in shown.err
+    assert b"not verified" in shown.err
+    assert app.run(["compare", *arguments, "--strict"]) == 2
+    refused = capsysbinary.readouterr()
+    assert refused.out == b""
+    assert b"--strict" in refused.err
+
+
+def test_formats(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert json.loads(out(capsysbinary, "--format", "json"))["kind"] == "comparison"
+    assert out(capsysbinary, "--format", "csv").startswith("table,row,column,value")
+    assert out(capsysbinary, "--format", "markdown").startswith("# CVFP comparison: 2025-11-30-matrix")
+    assert out(capsysbinary, "--lang", "ja").startswith("設定の一覧")
+
+
+def test_a_picture(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    out(capsysbinary, "--plot", "a.svg")
+    assert Path("a.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_the_extra_is_named_where_matplotlib_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert app.run(["compare", "--plot", "a.png"]) == 2
+    assert b"cvfp-cli[plot]" in capsysbinary.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--configs", "1L_768d_9tok"], b"Did you mean 1L_768d_"),
+        (["--by", "depth"], b"There are layers"),
+        (["--by", "context_dim"], b"differ in context_dim alone"),
+        (["--model", "exp_decay"], b"Did you mean exp-decay?"),
+        (["--format", "tabel"], b"Did you mean table?"),
+        (["--level", "1.5"], b"--level"),
+        (["--objective", "x"], b"--objective"),
+        (["--plot", "a.bmp"], b".png"),
+        (["--x", "samplez"], b"Did you mean samples?"),
+        (["nix.json"], b"nix.json"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    arguments: list[str], told: bytes, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert app.run(["compare", *arguments]) == 2
+    shown = capsysbinary.readouterr()
+    assert told in shown.err
+    assert shown.out == b""
+    assert shown.err.count(b"\n") == 1
