@@ -24,6 +24,8 @@ KINDS = ("residual", "parametric", "case")
 CHUNK = 500
 # Fewer points than this are not resampled as cases: too many resamples would hold too few different sizes.
 LEAST_CASES = 8
+# Errors are drawn at most this many times their estimated size, so that no draw leaves the range of doubles.
+WIDEST = 100.0
 
 
 def bootstrap_groups(
@@ -38,7 +40,8 @@ def bootstrap_groups(
     """``fit_groups`` with percentile intervals from ``replicates`` refits.
 
     ``residual`` draws from the residuals, scaled by sqrt(m / (m - k)) to the error's own size; ``parametric`` draws
-    normal errors of the estimated variance; ``case`` draws whole points, of which there must be at least 8.
+    normal errors of the estimated variance; both allow for that size being an estimate. ``case`` draws whole points, of
+    which there must be at least 8.
 
     Raises:
         InputError: too few replicates, an unknown kind, or too few points for ``case``.
@@ -112,13 +115,17 @@ def _percentiles(
     fitted = part.data.target[:, :m] - residuals
     sd = float(np.sqrt(variance.value[row]))
     weight, target = part.data.weight.copy(), part.data.target.copy()
+    # How large the errors are is itself known from few residuals: every replicate draws it anew, as s sqrt(df / chi^2).
+    # For a straight line and normal errors the percentiles then are the t interval; without, they are far too short.
+    unknown = np.sqrt(variance.df[row] / rng.chisquare(variance.df[row], size=(replicates, 1)))
+    unknown = np.minimum(unknown, WIDEST)
     if kind == "case":
         weight[:, :m] = rng.multinomial(m, np.full(m, 1.0 / m), size=replicates)
     elif kind == "parametric":
-        target[:, :m] = fitted + sd * rng.standard_normal((replicates, m))
+        target[:, :m] = fitted + unknown * sd * rng.standard_normal((replicates, m))
     else:
         scaled = (residuals - residuals.mean()) * np.sqrt(m / (m - law.k))
-        target[:, :m] = fitted + rng.choice(scaled, size=(replicates, m))
+        target[:, :m] = fitted + unknown * rng.choice(scaled, size=(replicates, m))
     if options.objective == "ppl":
         # A draw below 0 is no perplexity; it is held just above.
         target = np.where(weight > 0, np.maximum(target, 1e-3 * fitted.min()), target)
@@ -133,7 +140,15 @@ def _percentiles(
     for q, value, own in zip(quantities, values, at_fit, strict=True):
         if q.hold is None:
             ends.append(
-                _new_run(value, own, sd, float(np.exp(batch.scale.log_unit[row])), options, tail, rng)
+                _new_run(
+                    value,
+                    own,
+                    unknown[:, 0] * sd,
+                    float(np.exp(batch.scale.log_unit[row])),
+                    options,
+                    tail,
+                    rng,
+                )
             )
             continue
         low, high = np.quantile(np.where(np.isfinite(value), value, 1e308), [tail, 1.0 - tail])
@@ -145,7 +160,7 @@ def _percentiles(
 def _new_run(
     value: Array,
     own: Array,
-    sd: float,
+    sd: Array,
     unit: float,
     options: FitOptions,
     tail: float,
