@@ -14,6 +14,8 @@ from cvfp_cli.recipes import Recipe
 from cvfp_cli.results import ResultsStore, Run, run_id
 from cvfp_cli.sweep.grid import Experiment, experiments
 
+FINGERPRINT_DIGITS = 16  # 64 bits: enough to tell studies apart, short enough for a message
+
 
 @dataclass(frozen=True)
 class Job:
@@ -133,15 +135,16 @@ def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, An
     tables = recipe.resolved()
     shared = {key: value for key, value in tables.items() if key not in ("configurations", "runs", "name")}
     shared["data"] = {key: value for key, value in shared["data"].items() if key != "samples"}
-    return {"recipe": shared, "data": fingerprints(described)}
+    # Last in the alphabet, and so last in a message: what was set comes before what came of it.
+    return {**shared, "what_was_read": fingerprints(described)}
 
 
 def fingerprints(described: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of the data's description that identifies it: every entry called ``fingerprint``."""
+    """The part of the data's description that identifies it: every entry called ``fingerprint``, shortened."""
     found: dict[str, Any] = {}
     for key, value in described.items():
         if key == "fingerprint":
-            found[key] = value
+            found[key] = str(value)[:FINGERPRINT_DIGITS]
         elif isinstance(value, Mapping) and (inner := fingerprints(value)):
             found[key] = inner
     return found
