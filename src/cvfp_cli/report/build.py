@@ -7,6 +7,7 @@ from cvfp_cli.report.groups import Family, gather
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.scope import Context, Scope, fit_family
 from cvfp_cli.report.sections import (
+    data_ranges,
     details,
     expressiveness,
     factors,
@@ -140,7 +141,7 @@ def _section(key: str, context: Context) -> Section:
             blocks.append(Subheading("family", {"name": scope.family.name or "-"}))
         blocks += part
     if key == "laws":
-        blocks += laws.by_data_range(context)
+        blocks += data_ranges.by_data_range(context)
     if not blocks:
         return Section(key, (), reasons[0] if reasons else Finding("no-finished-runs", {}, "warning"))
     if reasons:

@@ -13,9 +13,10 @@ from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Sub
 from cvfp_cli.report.pairs import pair_blocks
 from cvfp_cli.report.scope import Scope, fit_family
 from cvfp_cli.report.sections import summary
-from cvfp_cli.report.sections.laws import tests_of
+from cvfp_cli.report.sections.equal_lines import tests_of
 from cvfp_cli.results.reader import Results
-from cvfp_cli.scaling.comparison import Pair, compare_pairs, holm
+from cvfp_cli.scaling.comparison import Pair, compare_pairs
+from cvfp_cli.scaling.contrasts import holm
 
 FACTORS = ("layers", "tokens", "context_dim", "token_input", "study")
 MOST_PAIRS = 5000

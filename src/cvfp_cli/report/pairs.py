@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from cvfp_cli.errors import InputError
 from cvfp_cli.report.groups import mean
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Subheading, Table, Value
+from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.sections.details import bits_per_byte
-from cvfp_cli.report.sections.laws import scaling_chart
 from cvfp_cli.report.sections.summary import filled
-from cvfp_cli.scaling.comparison import Contrast
+from cvfp_cli.scaling.contrasts import Contrast
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.result import Estimate, Fit
 

@@ -1,21 +1,15 @@
 """Section 7: the laws, whether slopes and levels differ, predictions, reductions, and alpha by data range."""
 
-from collections.abc import Sequence
-from math import exp, inf, isfinite
-
 from cvfp_cli.notes import Note
 from cvfp_cli.report.groups import Group
-from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
-from cvfp_cli.report.scope import Context, Scope, estimate
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
+from cvfp_cli.report.scaling_chart import scaling_chart
+from cvfp_cli.report.scope import Scope, estimate
+from cvfp_cli.report.sections.equal_lines import tests_of
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.assemble import NO_AICC
-from cvfp_cli.scaling.comparison import compare_pairs
-from cvfp_cli.scaling.regression import FTest
 from cvfp_cli.scaling.result import Fit
 
-MOST_PAIRS = 2000  # pairs that are tested one by one; beyond, only the joint test is made
-SHOWN_PAIRS = 10
-CURVE_STEPS = 24
 KNOWN_WARNINGS = (
     "limit-floor",
     "limit-power",
@@ -29,7 +23,6 @@ KNOWN_WARNINGS = (
     "starts-disagree",
     "underdetermined",
 )
-MOST_SERIES = 12  # lines in one chart
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
@@ -221,49 +214,6 @@ def _selection(scope: Scope) -> list[Block]:
     return [*blocks, Findings(tuple(items))] if items else blocks
 
 
-def tests_of(scope: Scope) -> list[Block]:
-    """Equal slopes? Equal levels? Which pairs? On common sizes, with size as a factor."""
-    if len(scope.groups) < 2:
-        return []
-    joint = scope.family.joint
-    if joint is None or joint.slopes is None:
-        return [Subheading("equal-lines"), Findings((Finding("equal-lines-untested", {}, "note"),))]
-    alpha = 1 - scope.level
-    design = {"points": joint.points, "configurations": joint.curves, "sizes": joint.sizes}
-    items = [Finding("paired-model", design, "note")]
-    items.append(_test_finding("equal-slopes", joint.slopes, alpha))
-    count = len(scope.family.curves)
-    if count * (count - 1) // 2 <= MOST_PAIRS:
-        pairs = [
-            pair
-            for pair in compare_pairs(list(scope.family.curves.values()), joint, level=scope.level)
-            if pair.slope is not None and pair.slope_holm is not None
-        ]
-        apart = [pair for pair in pairs if (pair.slope_holm or 0.0) < alpha]
-        if apart:
-            names = tuple(f"{pair.first} / {pair.second}" for pair in apart[:SHOWN_PAIRS])
-            values = {"count": len(apart), "pairs": len(pairs), "names": names}
-            items.append(Finding("slope-pairs-differ", values))
-        elif len(pairs) > 1:
-            closest = min(pairs, key=lambda pair: pair.slope_holm or 0.0)
-            values = {
-                "pairs": len(pairs),
-                "first": closest.first,
-                "second": closest.second,
-                "p": closest.slope_holm,
-            }
-            items.append(Finding("slope-pairs-none", values))
-        if joint.levels is not None:
-            items.append(_test_finding("equal-levels", joint.levels, alpha))
-    return [Subheading("equal-lines"), Findings(tuple(items))]
-
-
-def _test_finding(code: str, test: FTest, alpha: float) -> Finding:
-    verdict = "rejected" if test.p_value < alpha else "kept"
-    values = {"f": test.statistic, "df1": test.df1, "df2": test.df2, "p": test.p_value}
-    return Finding(f"{code}-{verdict}", values)
-
-
 def _predictions(scope: Scope) -> list[Block]:
     fitted = [(group, law, fit) for group, law, fit in _fitted(scope) if fit.predictions]
     if not fitted:
@@ -297,64 +247,6 @@ def _predictions(scope: Scope) -> list[Block]:
         Subheading("predictions"),
         Table("predictions", tuple(columns), tuple(rows), (note,)),
     ]
-
-
-def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
-    """Points and fitted lines over the sizes; of very many, those with the lowest PPL at their largest size."""
-    drawn = [(scope, group, fit) for scope, group in shown if (fit := _first_fit(scope, group)) is not None]
-    if not drawn:
-        return None
-    lowest = sorted(
-        drawn, key=lambda item: item[1].last.val_ppl if item[1].last and item[1].last.val_ppl else inf
-    )
-    kept = {id(group) for _, group, _ in lowest[:MOST_SERIES]}
-    series = []
-    for _, group, fit in drawn:
-        if id(group) in kept:
-            points = tuple((point.x, point.y) for point in fit.fitted)
-            until = max([x for x, _ in points] + [item.x for item in fit.predictions if isfinite(item.x)])
-            ends = (min(x for x, _ in points), max(x for x, _ in points), until)
-            series.append(Series(group.label, points, _curve(fit, ends)))
-    scope = drawn[0][0]
-    values = {"unit": scope.family.x, "shown": len(series), "of": len(drawn)}
-    return Chart(
-        "scaling" if len(series) == len(drawn) else "scaling-some",
-        "lines",
-        tuple(series),
-        "int",
-        "ppl",
-        log_x=True,
-        log_y=True,
-        measured_to=max(item.measured_to for item, _, _ in drawn),
-        values=values,
-    )
-
-
-def _first_fit(scope: Scope, group: Group) -> Fit | None:
-    fits = (scope.fits.get((group.label, law)) for law in ("power", *scope.laws))
-    return next((fit for fit in fits if fit is not None), None)
-
-
-def _curve(fit: Fit, ends: tuple[float, float, float]) -> tuple[tuple[float, float], ...]:
-    """The fitted law from the smallest size over the largest (both are points of it) to the last prediction, evenly
-    on a logarithmic axis; nothing where a parameter has no value."""
-    values = {name: parameter.value for name, parameter in fit.parameters.items()}
-    if any(value is None for value in values.values()) or fit.law not in ("power", "saturating", "exp-decay"):
-        return ()
-    known = {name: float(value) for name, value in values.items() if value is not None}
-    floor, a = known.get("ppl_min", 0.0), known["A"]
-    low, middle, high = ends
-    sizes = [low * (high / low) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
-    points = []
-    for x in sorted({*sizes, middle}):
-        if fit.law == "power":
-            y = a * x ** known["alpha"]
-        elif fit.law == "saturating":
-            y = floor + a * x ** -known["a"]
-        else:
-            y = floor + a * exp(-known["b"] * x ** known["c"])
-        points.append((x, y))
-    return tuple(points)
 
 
 def _reductions(scope: Scope) -> list[Block]:
@@ -405,48 +297,3 @@ def _windows(scope: Scope) -> list[Block]:
         Subheading("windows"),
         Table("windows", columns, tuple(rows), (Finding("windows-overlap", {}, "note"),)),
     ]
-
-
-def by_data_range(context: Context) -> tuple[Block, ...]:
-    """Alpha over the studies' data ranges: only with several families, and with what else differs between them."""
-    rows, ends, differing = [], [], set()
-    groups = [group for scope in context.scopes for group in scope.groups]
-    if len(context.scopes) < 2:
-        return ()
-    for scope in context.scopes:
-        for group in scope.groups:
-            fit = scope.power(group)
-            if fit is None or scope.family.x != "train_tokens":
-                continue
-            low, high = min(point.x for point in fit.fitted), max(point.x for point in fit.fitted)
-            ends.append((low, high))
-            rows.append(
-                (
-                    Value(group.label),
-                    Value(scope.family.name or None),
-                    Value(low),
-                    Value(high),
-                    Value(fit.points),
-                    estimate(fit.parameters["alpha"]),
-                )
-            )
-    if len(set(ends)) < 2:
-        return ()
-    for factor in ("layers", "tokens", "context_dim", "token_input", "study"):
-        if len({getattr(group, factor) for group in groups}) > 1:
-            differing.add(factor)
-    columns = (
-        Column("config"),
-        Column("study"),
-        Column("from_n", "int", {"unit": "train_tokens"}),
-        Column("to_n", "int", {"unit": "train_tokens"}),
-        Column("points", "int"),
-        Column("alpha", "alpha"),
-    )
-    order = ("layers", "tokens", "context_dim", "token_input", "study")
-    confounds = tuple(factor for factor in order if factor in differing)
-    return (
-        Subheading("data-ranges"),
-        Table("data-ranges", columns, tuple(rows)),
-        Findings((Finding("data-ranges-confounded", {"factors": confounds}, "warning"),)),
-    )

@@ -1,0 +1,70 @@
+"""The chart of PPL over sizes: measured points and fitted curves."""
+
+from collections.abc import Sequence
+from math import exp, inf, isfinite
+
+from cvfp_cli.report.groups import Group
+from cvfp_cli.report.model import Chart, Series
+from cvfp_cli.report.scope import Scope
+from cvfp_cli.scaling.result import Fit
+
+CURVE_STEPS = 24
+MOST_SERIES = 12  # lines in one chart
+
+
+def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
+    """Points and fitted lines over the sizes; of very many, those with the lowest PPL at their largest size."""
+    drawn = [(scope, group, fit) for scope, group in shown if (fit := _first_fit(scope, group)) is not None]
+    if not drawn:
+        return None
+    lowest = sorted(
+        drawn, key=lambda item: item[1].last.val_ppl if item[1].last and item[1].last.val_ppl else inf
+    )
+    kept = {id(group) for _, group, _ in lowest[:MOST_SERIES]}
+    series = []
+    for _, group, fit in drawn:
+        if id(group) in kept:
+            points = tuple((point.x, point.y) for point in fit.fitted)
+            until = max([x for x, _ in points] + [item.x for item in fit.predictions if isfinite(item.x)])
+            ends = (min(x for x, _ in points), max(x for x, _ in points), until)
+            series.append(Series(group.label, points, _curve(fit, ends)))
+    scope = drawn[0][0]
+    values = {"unit": scope.family.x, "shown": len(series), "of": len(drawn)}
+    return Chart(
+        "scaling" if len(series) == len(drawn) else "scaling-some",
+        "lines",
+        tuple(series),
+        "int",
+        "ppl",
+        log_x=True,
+        log_y=True,
+        measured_to=max(item.measured_to for item, _, _ in drawn),
+        values=values,
+    )
+
+
+def _first_fit(scope: Scope, group: Group) -> Fit | None:
+    fits = (scope.fits.get((group.label, law)) for law in ("power", *scope.laws))
+    return next((fit for fit in fits if fit is not None), None)
+
+
+def _curve(fit: Fit, ends: tuple[float, float, float]) -> tuple[tuple[float, float], ...]:
+    """The fitted law from the smallest size over the largest (both are points of it) to the last prediction, evenly
+    on a logarithmic axis; nothing where a parameter has no value."""
+    values = {name: parameter.value for name, parameter in fit.parameters.items()}
+    if any(value is None for value in values.values()) or fit.law not in ("power", "saturating", "exp-decay"):
+        return ()
+    known = {name: float(value) for name, value in values.items() if value is not None}
+    floor, a = known.get("ppl_min", 0.0), known["A"]
+    low, middle, high = ends
+    sizes = [low * (high / low) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
+    points = []
+    for x in sorted({*sizes, middle}):
+        if fit.law == "power":
+            y = a * x ** known["alpha"]
+        elif fit.law == "saturating":
+            y = floor + a * x ** -known["a"]
+        else:
+            y = floor + a * exp(-known["b"] * x ** known["c"])
+        points.append((x, y))
+    return tuple(points)

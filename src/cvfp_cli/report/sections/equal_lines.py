@@ -1,0 +1,52 @@
+"""Part of section 7: equal slopes? Equal levels? Which pairs differ?"""
+
+from cvfp_cli.report.model import Block, Finding, Findings, Subheading
+from cvfp_cli.report.scope import Scope
+from cvfp_cli.scaling.comparison import compare_pairs
+from cvfp_cli.scaling.regression import FTest
+
+MOST_PAIRS = 2000  # pairs that are tested one by one; beyond, only the joint test is made
+SHOWN_PAIRS = 10
+
+
+def tests_of(scope: Scope) -> list[Block]:
+    """Equal slopes? Equal levels? Which pairs? On common sizes, with size as a factor."""
+    if len(scope.groups) < 2:
+        return []
+    joint = scope.family.joint
+    if joint is None or joint.slopes is None:
+        return [Subheading("equal-lines"), Findings((Finding("equal-lines-untested", {}, "note"),))]
+    alpha = 1 - scope.level
+    design = {"points": joint.points, "configurations": joint.curves, "sizes": joint.sizes}
+    items = [Finding("paired-model", design, "note")]
+    items.append(_test_finding("equal-slopes", joint.slopes, alpha))
+    count = len(scope.family.curves)
+    if count * (count - 1) // 2 <= MOST_PAIRS:
+        pairs = [
+            pair
+            for pair in compare_pairs(list(scope.family.curves.values()), joint, level=scope.level)
+            if pair.slope is not None and pair.slope_holm is not None
+        ]
+        apart = [pair for pair in pairs if (pair.slope_holm or 0.0) < alpha]
+        if apart:
+            names = tuple(f"{pair.first} / {pair.second}" for pair in apart[:SHOWN_PAIRS])
+            values = {"count": len(apart), "pairs": len(pairs), "names": names}
+            items.append(Finding("slope-pairs-differ", values))
+        elif len(pairs) > 1:
+            closest = min(pairs, key=lambda pair: pair.slope_holm or 0.0)
+            values = {
+                "pairs": len(pairs),
+                "first": closest.first,
+                "second": closest.second,
+                "p": closest.slope_holm,
+            }
+            items.append(Finding("slope-pairs-none", values))
+        if joint.levels is not None:
+            items.append(_test_finding("equal-levels", joint.levels, alpha))
+    return [Subheading("equal-lines"), Findings(tuple(items))]
+
+
+def _test_finding(code: str, test: FTest, alpha: float) -> Finding:
+    verdict = "rejected" if test.p_value < alpha else "kept"
+    values = {"f": test.statistic, "df1": test.df1, "df2": test.df2, "p": test.p_value}
+    return Finding(f"{code}-{verdict}", values)

@@ -1,0 +1,115 @@
+"""Contrasts of two log-log lines: differences, ratios and crossing points with their intervals, and Holm's rule."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvfp_cli.scaling.regression import t_p_value, t_quantile
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference or ratio, its interval and the p value of no difference; None where no freedom is left."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where two lines meet.
+
+    Attributes:
+        x: the size (tokens or samples) at which both predict the same; None where they are parallel, or so
+            nearly that no number can hold it.
+        low, high: Fieller's interval of it; None is an open end. ``outside`` marks an interval that is
+            everything except (low, high); it arises where the slopes cannot be told apart but the levels can.
+    """
+
+    x: float | None
+    low: float | None
+    high: float | None
+    outside: bool = False
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """The difference of two log-log lines, second minus first: ``at_centre + slope * (ln n - centre)``.
+
+    ``v_centre``, ``v_slope`` and ``covariance`` belong to ``at_centre`` and ``slope``; df 0: they are unknown.
+    """
+
+    at_centre: float
+    slope: float
+    centre: float
+    v_centre: float
+    v_slope: float
+    covariance: float
+    df: int
+
+    def ratio(self, n: float, level: float = 0.95) -> Contrast:
+        """PPL of the second curve over that of the first at ``n``, by their lines."""
+        step = float(np.log(n)) - self.centre
+        variance = self.v_centre + 2 * step * self.covariance + step * step * self.v_slope
+        return ratio_of(self.at_centre + self.slope * step, variance, self.df, level)
+
+    def crossing(self, level: float = 0.95) -> Crossing:
+        """The size at which both lines meet, with the interval of Fieller (1954)."""
+        if self.slope == 0.0:
+            return Crossing(None, None, None)
+        x = _size(self.centre - self.at_centre / self.slope)
+        if self.df <= 0:
+            return Crossing(x, None, None)
+        t2 = t_quantile(level, self.df) ** 2
+        # |difference(step)| <= t * error(step) is a quadratic inequality a step^2 + b step + c <= 0.
+        a = self.slope**2 - t2 * self.v_slope
+        b = 2 * (self.at_centre * self.slope - t2 * self.covariance)
+        c = self.at_centre**2 - t2 * self.v_centre
+        discriminant = b * b - 4 * a * c
+        if a == 0.0 or (a < 0 and discriminant <= 0):
+            return Crossing(x, None, None)
+        root = float(np.sqrt(max(0.0, discriminant)))
+        ends = sorted(((-b - root) / (2 * a), (-b + root) / (2 * a)))
+        return Crossing(x, _size(self.centre + ends[0]), _size(self.centre + ends[1]), outside=a < 0)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down adjustment (Holm 1979); entries that are None stay None and do not count."""
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, i) in enumerate(known):
+        highest = max(highest, min(1.0, p * (len(known) - rank)))
+        adjusted[i] = highest
+    return adjusted
+
+
+def ratio_of(difference: float, variance: float, df: int, level: float) -> Contrast:
+    """exp of a difference of logarithms, with its t interval."""
+    shift = contrast_of(difference, variance, df, level)
+    if shift.low is None or shift.high is None:
+        return Contrast(exp_of(difference))
+    return Contrast(exp_of(difference), exp_of(shift.low), exp_of(shift.high), shift.p_value)
+
+
+def contrast_of(value: float, variance: float, df: int, level: float) -> Contrast:
+    """A value with its t interval; without one where ``df`` is 0."""
+    if df <= 0:
+        return Contrast(value)
+    error = float(np.sqrt(max(0.0, variance)))
+    half = t_quantile(level, df) * error
+    p_value = t_p_value(value / error, df) if error > 0 else float(value == 0.0)
+    return Contrast(value, value - half, value + half, p_value)
+
+
+def exp_of(value: float) -> float:
+    """exp without overflow: beyond the largest double it is infinity."""
+    return float(np.exp(value)) if value < 709.0 else float("inf")
+
+
+def _size(log_size: float) -> float | None:
+    """A size from its logarithm; None where it lies beyond what a number can hold."""
+    return exp_of(log_size) if abs(log_size) < 690.0 else None
