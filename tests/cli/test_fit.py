@@ -281,6 +281,18 @@ def test_bad_input_is_one_line(cvfp: Command, tmp_path: Path, content: str, word
     assert words in err
 
 
+def test_without_results_it_says_how_to_get_some(
+    cvfp: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = cvfp("fit")
+    assert code == 2
+    assert (
+        err
+        == "cvfp: results/summary.json: there is no such file. Name results, or make some with cvfp sweep.\n"
+    )
+
+
 def test_an_old_summary_is_answered_with_where_the_runs_are(cvfp: Command, tmp_path: Path) -> None:
     old = [{"config_name": "1L_8d_1tok", "num_layers": 1, "context_dim": 8, "num_input_tokens": 1, "alpha": -0.5, "A": 1.0,
             "r_squared": 0.9, "best_ppl": 200.0, "best_acc": 0.2}]  # fmt: skip

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cvfp_cli.cli.options import one_of, option
+from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
     from cvfp_cli.scaling.points import Points
     from cvfp_cli.scaling.study import Request
 
 INPUT, LAWS, INTERVALS, QUESTIONS, OUTPUT = "Input", "Laws", "Intervals", "Questions", "Output"
+DEFAULT_RESULTS = "results/summary.json"
 FORMATS = ("table", "json", "csv", "markdown")
 
 
@@ -192,8 +194,12 @@ def fit(
         bootstrap_kind=bootstrap_kind,
         seed=seed,
     )
+    if not results and not Path(DEFAULT_RESULTS).is_file():
+        raise InputError(
+            f"{DEFAULT_RESULTS}: there is no such file.", hint="Name results, or make some with cvfp sweep."
+        )
     groups, notes = load_points(
-        results or ["results/summary.json"],
+        results or [DEFAULT_RESULTS],
         Columns(x, y, _words(group), parameters or ""),
         recover=recover,
     )
@@ -229,8 +235,6 @@ def _numbers(texts: list[str] | None, name: str) -> tuple[float, ...]:
     Raises:
         InputError: a word that is not a number.
     """
-    from cvfp_cli.errors import InputError
-
     values = []
     for word in _words(texts):
         try:

@@ -19,7 +19,7 @@ FORMULAS = {
 METHODS = {
     "t": "t intervals of the log-log line: exact for independent normal errors of ln y",
     "profile": "profile-likelihood intervals with F(1, m - k)",
-    "none": "no intervals",
+    "none": "no intervals, nothing is left to make them from",
 }
 # A fit of many runs shows its points only in JSON and CSV.
 MOST_POINTS = 40
@@ -70,12 +70,13 @@ def fit_blocks(fit: Fit) -> list[Block]:
     measured = fit.interval_method != "none"
     level = f"{100 * fit.level:g} %"
     method = METHODS.get(fit.interval_method, f"intervals by {fit.interval_method}")
+    if measured:
+        method = f"{level} {method}"
     limit = f", at its limit: {fit.limit}" if fit.limit else ""
     blocks: list[Block] = [
         Heading(f"{fit.config or 'all points'}: {fit.law}{limit}"),
         Line(
-            f"{FORMULAS[fit.law]}; {fit.points} points, {fit.k} parameters, objective {fit.objective}; "
-            f"{level} {method}."
+            f"{FORMULAS[fit.law]}; {fit.points} points, {fit.k} parameters, objective {fit.objective}; {method}."
         ),
         Table(
             ("parameter", "value", f"{level} interval", ""),
@@ -135,15 +136,23 @@ def _criterion(value: float | None) -> str:
 
 
 def _held_out(fit: Fit) -> str:
-    text = f"Left out one at a time: {percent(fit.loo_error)} off on average."
-    if not fit.held_out or len(fit.held_out) > MOST_POINTS:
-        return f"{text} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
+    if fit.loo_error is None and fit.forward_error is None:
+        return "Nothing can be held out: fewer points would be left than there are parameters."
+    left = (
+        f"Left out one at a time: {percent(fit.loo_error)} off on average."
+        if fit.loo_error is not None
+        else "Points cannot be left out one at a time: too few would remain."
+    )
+    if fit.forward_error is None:
+        return f"{left} Without the largest size too few remain to predict it."
+    if len(fit.held_out) > MOST_POINTS:
+        return f"{left} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
     tests = "; ".join(
-        f"{size(p.x)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.1f}, "
+        f"{size(p.x)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.3g}, "
         f"{signed_percent(p.error)})"
         for p in fit.held_out
     )
-    return f"{text} Fitted without the largest: {tests}."
+    return f"{left} Fitted without the largest: {tests}."
 
 
 def _shape(fit: Fit, measured: bool) -> list[str]:
