@@ -69,12 +69,15 @@ def generic_best(
         log_f = log_curve_plain(low + span * (0.5 + 0.5 * np.sin(free)))
         return target - (log_f if objective == "log" else np.exp(np.minimum(log_f, 300.0)))
 
-    best = np.inf
-    for start in rng.uniform(size=(starts, law.k)):
-        free = leastsq(residuals, np.arcsin(2.0 * start - 1.0), ftol=1e-13, xtol=1e-13, maxfev=400)[0]
+    def descend(start: Array, tolerance: float, most: int) -> tuple[float, Array]:
+        free = leastsq(residuals, start, ftol=tolerance, xtol=tolerance, maxfev=most)[0]
         r = residuals(free)
-        best = min(best, float(r @ r))
-    return best
+        return float(r @ r), free
+
+    # Every start to four digits, then the fifty best ends to the last one.
+    ends = [descend(np.arcsin(2.0 * start - 1.0), 1e-5, 120) for start in rng.uniform(size=(starts, law.k))]
+    ends.sort(key=lambda end: end[0])
+    return min(descend(free, 1e-14, 3000)[0] for _, free in ends[:50])
 
 
 def main() -> None:
