@@ -15,6 +15,7 @@ Phase1Start = Literal["random", "sequential"]
 LossOver = Literal["batch", "stream"]
 TrainContexts = Literal["phase1", "recurrence"]
 Precision = Literal["float32", "tf32", "bf16"]
+StateDtype = Literal["float32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,10 @@ class Execution:
         device: a torch device name, already resolved (``cpu``, ``cuda``, ``mps``).
         precision: arithmetic of the large matrix products.
         memory_bytes: bound that pieces are derived from (never the free memory of the moment).
+        state_dtype: how the training stream's contexts are kept; bf16 halves the largest thing in memory.
     """
 
     device: str = "cpu"
     precision: Precision = "float32"
     memory_bytes: int = 2 * 1024**3
+    state_dtype: StateDtype = "float32"

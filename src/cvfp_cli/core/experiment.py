@@ -32,6 +32,7 @@ from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult
 from cvfp_cli.core.shapes import parameter_counts
 from cvfp_cli.errors import InputError, WorkError
 
+STATE_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 SMALLEST_BUDGET = 16 * 2**20
 
 
@@ -197,6 +198,7 @@ class _Run:
             self.config.seed,
             piece_tokens=self.plan.phase1_tokens,
             arithmetic=self.arithmetic.for_phase1(),
+            state_dtype=STATE_DTYPES[self.execution.state_dtype],
         )
         state = trainer.restore(saved["phase1"]) if saved else trainer.start()
         if not saved:
@@ -311,6 +313,8 @@ class _Run:
             peak_memory_bytes=peak_memory(self.execution.device),
             execution_path={
                 "precision": self.execution.precision,
+                "state_dtype": self.execution.state_dtype,
+                "kernels": "triton" if self.head.fused else "torch",
                 "pieces": self.plan.as_dict(),
                 "recurrence": {name: asdict(trace) for name, trace in traces.items()},
             },

@@ -73,7 +73,6 @@ class FixedPointTrainer:
         piece_tokens: int,
         arithmetic: Arithmetic,
         state_dtype: torch.dtype | None = None,
-        fused: bool = True,
     ) -> None:
         self.block = block
         self.stream = stream
@@ -82,7 +81,7 @@ class FixedPointTrainer:
         self.piece_tokens = piece_tokens
         self.arithmetic = arithmetic
         self.state_dtype = state_dtype or stream.types.dtype
-        self.optimiser = torch.optim.Adam(block.parameters(), lr=config.learning_rate, fused=fused)
+        self.optimiser = torch.optim.Adam(block.parameters(), lr=config.learning_rate, fused=True)
 
     def start(self) -> FixedPoint:
         """Iteration 1: contexts without training."""

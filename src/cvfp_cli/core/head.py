@@ -93,16 +93,13 @@ class Head(nn.Module):
         losses, correct = [], []
         for start in range(0, len(v), piece_tokens):
             wanted = targets[start : start + piece_tokens]
-            logits = _logits(
-                (v[start : start + piece_tokens] * self.scale).to(products.dtype), products, self.bias
-            )
+            scaled = (v[start : start + piece_tokens] * self.scale).to(products.dtype)
             if self.fused:
-                loss, best = kernels.score(logits, wanted, len(self.weight))
+                loss, best = kernels.score(scaled @ products.t(), self.bias, wanted, len(self.weight))
             else:
-                logits = logits[:, : len(self.weight)]
-                exact = logits if logits.dtype == torch.float64 else logits.float()
-                loss = exact.logsumexp(1) - exact.gather(1, wanted[:, None])[:, 0]
-                best = exact.argmax(1)
+                logits = _logits(scaled, products, self.bias)
+                loss = logits.logsumexp(1) - logits.gather(1, wanted[:, None])[:, 0]
+                best = logits.argmax(1)
             losses.append(loss)
             correct.append(best == wanted)
         return torch.cat(losses), torch.cat(correct)
@@ -118,11 +115,11 @@ class Head(nn.Module):
 
 
 def _logits(scaled: Tensor, products: Tensor, bias: Tensor | None) -> Tensor:
-    """(n, V or more): what stands beyond V belongs to padding and is for the caller to leave out."""
-    if bias is None:
-        return scaled @ products.t()
-    padded = F.pad(bias, (0, len(products) - len(bias))).to(scaled.dtype)
-    return torch.addmm(padded, scaled, products.t())
+    """(n, V), at least float32: a bias of some −10 nats would lose its digits in bf16."""
+    if scaled.dtype == torch.bfloat16:
+        logits = (scaled @ products.t()).float()
+        return logits if bias is None else logits.add_(bias)
+    return scaled @ products.t() if bias is None else torch.addmm(bias, scaled, products.t())
 
 
 def _losses(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
@@ -161,12 +158,12 @@ class _CrossEntropy(torch.autograd.Function):
             at = slice(start, start + piece_tokens)
             scaled = (v[at] * scale).to(products.dtype)
             wanted = targets[at]
-            p = _logits(scaled, products, bias)
             if fused:
-                total += kernels.cross_entropy_(p, wanted, vocab).sum()
+                p = scaled @ products.t()
+                total += kernels.cross_entropy_(p, bias, wanted, vocab).sum()
             else:
-                logits = p[:, :vocab]
-                p = torch.softmax(logits, 1, dtype=v.dtype)
+                logits = _logits(scaled, products, bias)
+                p = torch.softmax(logits, 1)
                 total += _losses(logits, p, wanted).sum()
                 p.scatter_add_(1, wanted[:, None], p.new_full((len(wanted), 1), -1.0))
                 p = p.to(products.dtype)

@@ -80,12 +80,10 @@ def plan(
     trained = counts.context_block + counts.token_block + counts.head
     types = min(train_tokens, vocab_size)
     tables = types * model.tokens * sum(u[1:] if model.token_input == "all_layers" else u[1:2])
-    held = FLOAT * (
-        (train_tokens + val_tokens + 2) * model.context_dim
-        + (vocab_size + types) * embed_dim
-        + 4 * trained
-        + 3 * tables
-    ) + 8 * (train_tokens + val_tokens) * (model.tokens + 2)
+    state = 2 if execution.state_dtype == "bf16" else FLOAT
+    parts = (val_tokens + 1) * model.context_dim + (vocab_size + types) * embed_dim + 4 * trained + 3 * tables
+    held = FLOAT * parts + state * (train_tokens + 1) * model.context_dim
+    held += 8 * (train_tokens + val_tokens) * (model.tokens + 2)
     piece = max(min(phase1, train_tokens) * phase1_token, phase2 * phase2_token + logits * logit_token)
     return Plan(phase1, phase2, logits, held, piece)
 

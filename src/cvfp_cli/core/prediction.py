@@ -25,7 +25,7 @@ from cvfp_cli.core.result import Advance, Epoch, Progress
 # A graph is captured after this many eager steps, and only for streams with this many batches an epoch: capturing
 # costs about as much as twenty steps save.
 STEPS_BEFORE_GRAPH = 3
-GRAPH_FROM_BATCHES = 20
+GRAPH_FROM_BATCHES = 8
 
 # Contexts (n, D), window types (n, K) and targets (n,) of a batch.
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -118,7 +118,6 @@ class PredictionTrainer:
         *,
         pieces: Pieces,
         arithmetic: Arithmetic,
-        fused: bool = True,
     ) -> None:
         self.token_block = token_block
         self.head = head
@@ -133,7 +132,7 @@ class PredictionTrainer:
             device.type == "cuda" and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
         )
         self.optimiser = torch.optim.Adam(
-            self.parameters, lr=config.learning_rate, fused=fused, capturable=self.graphed
+            self.parameters, lr=config.learning_rate, fused=True, capturable=self.graphed
         )
         self._graph: _GraphedStep | None = None
         self._steps = 0

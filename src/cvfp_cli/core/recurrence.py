@@ -196,19 +196,20 @@ def _rerun(cut: _Cut, started: Tensor, failed: Tensor, tolerance: float) -> floa
     """
     state = cut.by_chunk[failed - 1, -1]
     started[failed] = state
-    met = torch.zeros(len(failed), 1, dtype=torch.bool, device=state.device)
-    largest = torch.zeros((), dtype=state.dtype, device=state.device)
-    for offset, advanced in cut.advance(state, cut.first[failed], cut.length):
-        recorded = cut.by_chunk[failed, offset]
-        cut.by_chunk[failed, offset] = torch.where(met, recorded, advanced)
-        if offset % LOOK_EVERY == LOOK_EVERY - 1:
-            left = _difference(advanced, recorded)[:, None]
-            meets = (left <= tolerance) & ~met
-            largest = torch.maximum(largest, torch.where(meets, left, 0.0).max())
-            met |= meets
-            if bool(met.all()):
-                break
-    return float(largest)
+    running, largest = failed, 0.0
+    for begun in range(0, cut.length, LOOK_EVERY):
+        count = min(LOOK_EVERY, cut.length - begun)
+        recorded = cut.by_chunk[running, begun + count - 1]
+        for offset, advanced in cut.advance(state, cut.first[running] + begun, count):
+            cut.by_chunk[running, begun + offset] = advanced
+            state = advanced
+        left = _difference(state, recorded)
+        met = left <= tolerance
+        largest = max(largest, float(torch.where(met, left, 0.0).max()))
+        running, state = running[~met], state[~met]
+        if len(running) == 0:
+            break
+    return largest
 
 
 def _one_by_one(cut: _Cut, start: int) -> int:

@@ -1,0 +1,88 @@
+"""Time and memory against the length of the training stream, and a stream that barely fits.
+
+    python benchmarks/memory.py [--device cuda] [--limit-gb 24] [--tokens 10000000] [--small]
+
+Doubles the stream from 1/8 of ``--base`` to ``--base``: seconds an iteration and an epoch take, the peak estimated
+before the run and the peak measured. Then runs ``--tokens`` tokens, two iterations and one epoch, with contexts kept
+in bf16, on a card limited to ``--limit-gb``. The text is the same piece repeated.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+
+from cvfp_cli.core.config import (
+    Execution,
+    ExperimentConfig,
+    HeadConfig,
+    ModelConfig,
+    Phase1Config,
+    Phase2Config,
+)
+from cvfp_cli.core.experiment import run_experiment
+from cvfp_cli.core.memory import plan
+from cvfp_cli.core.result import Epoch, Event, ExperimentData, Iteration
+
+
+def measure(tokens: int, given: argparse.Namespace, state_dtype: str) -> str:
+    """Run two iterations and one epoch; a row of the table."""
+    share = 1 / np.arange(1, given.vocabulary + 1)
+    piece = np.random.default_rng(0).choice(given.vocabulary, 200_000, p=share / share.sum())
+    data = ExperimentData(
+        train_ids=np.resize(piece, tokens).astype(np.int64),
+        val_ids=piece[:20_000].astype(np.int64),
+        val_boundaries=np.linspace(0, 20_000, 21).astype(np.int64),
+        val_bytes=80_000,
+        table=np.random.default_rng(1).standard_normal((given.vocabulary, given.width)).astype(np.float32),
+    )
+    config = ExperimentConfig(
+        ModelConfig(1, given.width, 1),
+        HeadConfig(),
+        Phase1Config(min_iterations=3, max_iterations=3),
+        Phase2Config(epochs=1, batch_tokens=given.batch),
+    )
+    execution = Execution(given.device, given.precision, 2 * 2**30, state_dtype)
+    sizes = {"vocab_size": given.vocabulary, "embed_dim": given.width}
+    estimate = plan(config, execution, train_tokens=tokens, val_tokens=20_000, **sizes).peak_bytes
+    events: list[Event] = []
+    result = run_experiment(config, data, execution, events.append).result
+    iteration = min(e.seconds for e in events if isinstance(e, Iteration) and e.iteration > 1)
+    epoch = next(e.seconds for e in events if isinstance(e, Epoch))
+    peak = (result.peak_memory_bytes or 0) / 2**30
+    return (
+        f"{tokens:>12,} {state_dtype:>8} {iteration:>9.3f} {epoch:>9.3f} {estimate / 2**30:>9.2f} {peak:>9.2f} "
+        f"{estimate / 2**30 / peak if peak else 0:>7.2f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--base", type=int, default=1_048_576)
+    parser.add_argument("--tokens", type=int, default=10_000_000)
+    parser.add_argument("--limit-gb", type=float, default=24.0)
+    parser.add_argument("--vocabulary", type=int, default=50257)
+    parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--batch", type=int, default=4096)
+    parser.add_argument("--small", action="store_true", help="a few seconds, to see that it works")
+    given = parser.parse_args()
+    if given.small:
+        given.base, given.tokens, given.vocabulary, given.width = 16_384, 20_000, 500, 16
+    if given.device == "cuda":
+        total = torch.cuda.get_device_properties(0).total_memory / 2**30
+        torch.cuda.set_per_process_memory_fraction(min(1.0, given.limit_gb / total))
+        print(f"{torch.cuda.get_device_name()}, limited to {given.limit_gb:g} of {total:.0f} GiB")
+    names = ("tokens", "contexts", "iter s", "epoch s", "est. GiB", "peak GiB", "ratio")
+    print("{:>12} {:>8} {:>9} {:>9} {:>9} {:>9} {:>7}".format(*names))
+    measure(given.base // 8, given, "float32")  # the first run loads kernels
+    for part in (8, 4, 2, 1):
+        print(measure(given.base // part, given, "float32"), flush=True)
+    print(measure(given.tokens, given, "bf16"), flush=True)
+
+
+if __name__ == "__main__":
+    main()
