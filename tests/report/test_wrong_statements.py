@@ -226,7 +226,7 @@ WRONG = (
         "10: one layer is the steepest",
         matrix,
         r"by layers, the mean α is steepest at 1\b|層数別の平均αは1で最も急峻",
-        lambda made: next(f for f in made.findings() if f.code == "steepest-mean").values["level"] == 3,
+        lambda made: next(f for f in made.findings() if f.code == "steepest-mean-tied").values["level"] == 3,
     ),
     Wrong(
         "10: 1L_768d_2tok has the lowest training PPL (77.6)",

@@ -42,6 +42,13 @@ def _millions(value: float) -> str:
     return f"{value / 1e6:.2f}M" if value >= 1e5 else _whole(value)
 
 
+def _coefficient(value: float, sign: str) -> str:
+    """Three decimals below 10, four digits below 1,000, scientific beyond; ``sign`` as in a format."""
+    if abs(value) >= 1000:
+        return scientific(value)
+    return f"{value:{sign}.4g}" if abs(value) >= 10 else f"{value:{sign}.3f}"
+
+
 def _seconds(value: float) -> str:
     return f"{value:,.1f}" if abs(value) < 100 else _whole(value)
 
@@ -78,8 +85,8 @@ KINDS: dict[str, Callable[[float], str]] = {
     "error": lambda value: f"{value:+.1f}%",
     "alpha": lambda value: f"{value:.4f}",
     "alpha3": lambda value: f"{value:.3f}",
-    "coefficient": lambda value: scientific(value) if abs(value) >= 1000 else f"{value:+.3f}",
-    "coefficient_size": lambda value: scientific(value) if abs(value) >= 1000 else f"{value:.3f}",
+    "coefficient": lambda value: _coefficient(value, "+"),
+    "coefficient_size": lambda value: _coefficient(value, "-"),
     "box_ppl": lambda value: f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}",
     "correlation": lambda value: f"{value:+.2f}",
     "r2": lambda value: f"{value:.3f}",
@@ -107,7 +114,11 @@ def number(value: float | int | None, kind: str) -> str:
         KeyError: no such kind.
     """
     write = KINDS[kind]
-    return MISSING if value is None or not isfinite(value) else write(value)
+    if value is None or not isfinite(value):
+        return MISSING
+    text = write(value)
+    # What rounds to 0 has no sign.
+    return text if any(digit in text for digit in "123456789") else text.lstrip("+-")
 
 
 def interval(value: Value, kind: str, open_end: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
+from cvfp_cli.report.noise import Noise, marks, slope_noise
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares, t_quantile
 
@@ -28,8 +29,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     if not factors:
         return Finding("surfaces-no-grid", {}, "note")
     blocks: list[Block] = [_means(name, known, scope.level) for name in factors]
-    order = [finding for name in factors if (finding := _extreme_mean(name, known)) is not None]
-    blocks.append(Findings(tuple(order)))
+    blocks.append(Findings(tuple(_extreme_mean(scope, name, known) for name in factors)))
     rows: list[tuple[Value, ...]] = []
     findings: list[Finding] = []
     for measure, over, terms in _surfaces(known, factors):
@@ -97,24 +97,27 @@ def _mean(values: list[float], level: float) -> Value:
     return Value(centre, centre - half, centre + half, bounded=True)
 
 
-def _extreme_mean(factor: str, known: Known) -> Finding | None:
-    """Which level has the steepest mean alpha, as a description and no more."""
+def _extreme_mean(scope: Scope, factor: str, known: Known) -> Finding:
+    """Which level has the steepest mean alpha, if the slopes' noise tells it from the others."""
     levels = sorted({getattr(group, factor) for group, _, _ in known})
-    means = {
-        level: fmean(alpha for group, alpha, _ in known if getattr(group, factor) == level)
-        for level in levels
-    }
-    steepest, flattest = min(levels, key=means.__getitem__), max(levels, key=means.__getitem__)
-    return Finding(
-        "steepest-mean",
-        {
-            "factor": factor,
-            "level": steepest,
-            "value": means[steepest],
-            "flattest": flattest,
-            "flattest_value": means[flattest],
-        },
+    members = [[group.label for group, _, _ in known if getattr(group, factor) == level] for level in levels]
+    means = [fmean(alpha for group, alpha, _ in known if getattr(group, factor) == level) for level in levels]
+    noise = slope_noise(scope.family, [group.label for group, _, _ in known])
+    if noise is not None:
+        at = {group.label: i for i, (group, _, _) in enumerate(known)}
+        spread = [sum(noise.variance[at[label]] for label in labels) / len(labels) ** 2 for labels in members]
+        noise = Noise(noise.method, noise.df, np.array(spread))
+    found = marks(means, noise, level=scope.level)
+    steepest = means.index(min(means))
+    values: dict[str, object] = {"factor": factor, "level": levels[steepest], "value": means[steepest]}
+    if noise is None:
+        return Finding("steepest-mean-unknown", values)
+    if found[steepest] == "best":
+        return Finding("steepest-mean-best", values)
+    others = tuple(
+        level for level, mark in zip(levels, found, strict=True) if mark and level != levels[steepest]
     )
+    return Finding("steepest-mean-tied", {**values, "others": others})
 
 
 def _surfaces(known: Known, factors: list[str]) -> list[tuple[str, tuple[str, ...], tuple[Term, ...]]]:

@@ -66,7 +66,9 @@ FIGURES = {
     "iterations-starred": "*: stopped at the limit of iterations without converging.",
     # Means and surfaces
     "means-interval-method": "Intervals of the mean α: {level:whole_share} t intervals over the configurations of a row; a row of one configuration has none.",
-    "steepest-mean": "By {factor:term}, the mean α is steepest at {level:int} ({value:alpha3}) and flattest at {flattest:int} ({flattest_value:alpha3}).",
+    "steepest-mean-best": "By {factor:term}, the mean α is steepest at {level:int} ({value:alpha3}), beyond the noise of the slopes.",
+    "steepest-mean-tied": "By {factor:term}, the mean α is steepest at {level:int} ({value:alpha3}), but within the noise of the slopes at {others:ints} too.",
+    "steepest-mean-unknown": "By {factor:term}, the mean α is steepest at {level:int} ({value:alpha3}); whether that is more than noise cannot be judged here.",
     "surface-method": "Least squares over {configurations:int} configurations; {level:whole_share} t intervals. Each α and A counts the same, whatever its own interval.",
     "surface-no-freedom": "The surface of {measure:term} over {over:terms} leaves no freedom to be judged by, so it is not fitted.",
     "surface-alpha-none-differs": "α ≈ {constant:alpha3} {terms:formula3} (R² {r_squared:ratio}). No coefficient differs from zero at the {level:whole_share} level.",

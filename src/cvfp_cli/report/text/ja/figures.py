@@ -66,7 +66,9 @@ FIGURES = {
     "iterations-starred": "*は収束せずに反復の上限で止まったことを表す。",
     # Means and surfaces
     "means-interval-method": "平均αの区間は、各行の設定にわたる{level:whole_share}信頼区間 (t分布) である。設定が一つの行には区間がない。",
-    "steepest-mean": "{factor:term}別の平均αは{level:int}で最も急峻であり ({value:alpha3})、{flattest:int}で最も緩い ({flattest_value:alpha3})。",
+    "steepest-mean-best": "{factor:term}別の平均αは、傾きのノイズを超えて{level:int}で最も急峻である ({value:alpha3})。",
+    "steepest-mean-tied": "{factor:term}別の平均αは{level:int}で最も急峻であるが ({value:alpha3})、傾きのノイズの範囲では{others:ints}と区別できない。",
+    "steepest-mean-unknown": "{factor:term}別の平均αは{level:int}で最も急峻であるが ({value:alpha3})、ノイズを超えるかはここでは判断できない。",
     "surface-method": "{configurations:int}設定についての最小二乗法と{level:whole_share}信頼区間 (t分布) である。各設定のαとAは、それ自体の区間によらず同じ重みで数える。",
     "surface-no-freedom": "{over:terms}についての{measure:term}の曲面は、判断のための自由度が残らないため当てはめない。",
     "surface-alpha-none-differs": "α ≈ {constant:alpha3} {terms:formula3} である (R² {r_squared:ratio})。水準{level:whole_share}でゼロと異なる係数はない。",
