@@ -168,6 +168,8 @@ def _change(scope: Scope) -> list[Block]:
         return [Subheading("change"), Findings((Finding("one-size", {}, "note"),))]
     table = filled("change", list(columns), rows)
     changes = [float(row["ppl_change"].value) for row in rows if isinstance(row["ppl_change"].value, float)]
+    if len(changes) == 1:
+        return [Subheading("change"), table, Findings((Finding("total-change-one", {"change": changes[0]}),))]
     items = (
         Finding("total-change", {"most": min(changes), "least": max(changes), "configurations": len(rows)}),
     )
