@@ -2,6 +2,7 @@
 
 import re
 import string
+from pathlib import Path
 
 import pytest
 from report_cases import LANGUAGES
@@ -158,3 +159,24 @@ def test_the_windows_interface_language_counts(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(choice, "_windows_language", lambda: "ja_JP")
     assert choose_language(None, {}) == "ja"
+
+
+GLOSSARY = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text(encoding="utf-8")
+
+
+def test_the_glossary_s_terms_are_the_ones_in_use() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", GLOSSARY, re.MULTILINE)[1:]
+    assert len(rows) > 25
+    joined = "".join(JA.findings.values()) + "".join(JA.labels.values()) + JA.open_end
+    for _, japanese in rows:
+        for term in japanese.split("、"):
+            assert term in joined, term
+
+
+def test_words_that_the_glossary_bans_are_not_used() -> None:
+    banned = GLOSSARY.partition("Words that are not used:")[2]
+    words = re.findall(r"[ァ-ヶー]{4,}|有意|significant", banned)
+    assert len(words) >= 6
+    for language in LANGUAGES:
+        for key, template in everything(language).items():
+            assert not any(word in template for word in words), key

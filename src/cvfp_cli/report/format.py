@@ -93,7 +93,6 @@ KINDS: dict[str, Callable[[float], str]] = {
     "scientific": scientific,
     "significant": _significant,
     "statistic": lambda value: f"{value:.2f}",
-    "loss": lambda value: f"{value:.4f}",
     "p": _p_value,
     "int": _whole,
     "plain": lambda value: f"{value:g}",

@@ -46,7 +46,6 @@ CHECKS = {
     "pair-method": "{level:whole_share} intervals; every difference is the second against the first; p values are corrected by Holm's method over {pairs:int} pair{pairs:s}.",
     "pair-paired": "paired, {sizes:int} sizes",
     "pair-independent": "independent lines (sizes or data differ)",
-    "pairs-shown": "Only the {shown:int} pairs with the smallest p are shown, out of {pairs:int}.",
     "crossing-at": "{x:int} [{low:end}, {high:end}]",
     "crossing-outside": "{x:int}, anywhere but ({low:end}, {high:end})",
     "crossing-none": "parallel",

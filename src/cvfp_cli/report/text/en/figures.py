@@ -37,8 +37,6 @@ FIGURES = {
     "laws-too-few-sizes": "a law needs at least two sizes in a configuration; there {sizes:isare} {sizes:int} in all.",
     "factors-nothing-varies": "no factor varies.",
     "recommendations-one-configuration": "a recommendation compares configurations; there {configurations:isare} {configurations:int} with finished runs.",
-    "previous-none": "no earlier study was given (--previous FILE).",
-    "section-not-asked": "not asked for.",
     # How to read the tables
     "alpha-interval-method": "Intervals of α and A: {level:whole_share} t intervals of the log-log line, exact if the errors of ln PPL are independent and normal.",
     "marks-legend": "★: best beyond the noise ({level:whole_share}, Holm's correction over all pairs). ≈: cannot be told from the best.",

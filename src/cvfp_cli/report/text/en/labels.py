@@ -179,7 +179,6 @@ COLUMNS = {
     "column.second": "Second",
     "column.difference": "Second against first",
     "column.mean_difference": "Mean over common sizes [interval]",
-    "column.common_sizes": "Common sizes",
     "column.method": "Method",
     "column.slope_difference": "Slope difference [interval]",
     "column.p_slopes": "p equal slopes",

@@ -46,7 +46,6 @@ CHECKS = {
     "pair-method": "区間は{level:whole_share}信頼区間である。差はすべて基準に対する対象の差であり、p値は{pairs:int}対についてHolm法で補正した。",
     "pair-paired": "対応あり ({sizes:int}サイズ)",
     "pair-independent": "独立な直線 (サイズまたはデータが異なる)",
-    "pairs-shown": "{pairs:int}対のうち、pが最も小さい{shown:int}対だけを示す。",
     "crossing-at": "{x:int} [{low:end}, {high:end}]",
     "crossing-outside": "{x:int} ({low:end} から {high:end} までを除く全域)",
     "crossing-none": "平行",

@@ -37,8 +37,6 @@ FIGURES = {
     "laws-too-few-sizes": "法則には一つの設定に少なくとも二つのサイズが必要であるが、全体で{sizes:int}通りしかない。",
     "factors-nothing-varies": "変化する要因がない。",
     "recommendations-one-configuration": "推奨は設定どうしの比較であるが、完了した実行をもつ設定は{configurations:int}通りである。",
-    "previous-none": "前回の実験が指定されていない (--previous FILE)。",
-    "section-not-asked": "指定されていない。",
     # How to read the tables
     "alpha-interval-method": "αとAの区間は両対数直線の{level:whole_share}信頼区間 (t分布) であり、ln PPLの誤差が独立な正規分布に従うとき厳密である。",
     "marks-legend": "★はノイズを超えて最良であること、≈は最良のものと区別できないことを表す (水準{level:whole_share}、すべての対についてHolm補正)。",

@@ -179,7 +179,6 @@ COLUMNS = {
     "column.second": "対象",
     "column.difference": "基準に対する対象の差",
     "column.mean_difference": "共通サイズの平均 [信頼区間]",
-    "column.common_sizes": "共通サイズ数",
     "column.method": "方法",
     "column.slope_difference": "傾きの差 [信頼区間]",
     "column.p_slopes": "p (等しい傾き)",
