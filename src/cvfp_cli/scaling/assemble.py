@@ -185,7 +185,7 @@ def _drops(
         alpha = parameters["alpha"]
 
         def fall(slope: float | None, factor: float) -> float | None:
-            return None if slope is None else -100.0 * float(np.expm1(slope * np.log(factor)))
+            return None if slope is None else -100.0 * float(np.expm1(min(slope * np.log(factor), 700.0)))
 
         doubling, tenfold = (
             Estimate(fall(alpha.value, factor), fall(alpha.high, factor), fall(alpha.low, factor))

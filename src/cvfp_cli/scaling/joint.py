@@ -132,19 +132,19 @@ def _starts(data: JointData) -> Array:
 
 
 def solve_joint(
-    data: JointData, start: Array, weight: Array, target: Array | None = None
+    data: JointData, start: Array, weight: Array, *, tolerance: float = 1e-9
 ) -> tuple[Array, Array]:
-    """Minimise the Huber loss from each start (P, 5) with weights (P, m); ``target`` (P, m) replaces ln L."""
+    """Minimise the Huber loss from each start (P, 5) with weights (P, m)."""
     wide = weight.shape
     u, v = np.broadcast_to(data.u, wide), np.broadcast_to(data.v, wide)
-    log_loss = np.broadcast_to(data.log_loss, wide) if target is None else target
+    log_loss = np.broadcast_to(data.log_loss, wide)
 
     def model(theta: Array, rows: Rows) -> tuple[Array, Array]:
         value, jacobian = log_loss_at(theta, u[rows], v[rows])
         return value - log_loss[rows], jacobian
 
     low, high = np.broadcast_to(LOWER, start.shape), np.broadcast_to(UPPER, start.shape)
-    got = minimise_huber(model, start, weight, low, high, THRESHOLD)
+    got = minimise_huber(model, start, weight, low, high, THRESHOLD, tolerance=tolerance)
     return got.theta, got.loss
 
 

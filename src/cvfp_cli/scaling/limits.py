@@ -6,6 +6,7 @@ import numpy as np
 
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.laws import LOG_A_RANGE, SHARE_RANGE, STRETCH_RANGE, Law
+from cvfp_cli.scaling.quantities import clipped_exp
 from cvfp_cli.scaling.solver import Array
 
 # A coordinate this close to its bound is on it.
@@ -81,8 +82,10 @@ def find_limit(law: Law, label: str, theta: Array) -> Limit:
 
 def limiting_parameters(law: Law, theta: Array, origin: float, log_unit: float) -> dict[str, float]:
     """The limiting law's own parameters, where ``law`` (saturating or exp-decay) ended on it, from its coordinates."""
-    level, share, a = np.exp(theta[0] + log_unit), theta[1], float(np.exp(theta[2]))
-    amplitude = float(level * (1.0 - share) * np.exp(min(a * origin, 700.0)))
+    level, share, a = theta[0] + log_unit, theta[1], float(np.exp(theta[2]))
+    with np.errstate(divide="ignore"):
+        log_amplitude = level + np.log1p(-share) + a * origin
+    amplitude = float(clipped_exp(np.asarray(log_amplitude)))
     if share <= SHARE_RANGE[0] + NEAR:
         return {"A": amplitude, "alpha": -a}
-    return {"ppl_min": float(level * share), "A": amplitude, "a": a}
+    return {"ppl_min": float(np.exp(level) * share), "A": amplitude, "a": a}

@@ -10,7 +10,7 @@ from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.laws import Law, log_curve
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.profiles import Interval, intervals, profile_rise
-from cvfp_cli.scaling.quantities import Quantity, parameter_quantities
+from cvfp_cli.scaling.quantities import Quantity, clipped_exp, parameter_quantities
 from cvfp_cli.scaling.regression import least_squares
 from cvfp_cli.scaling.result import Estimate, LocalExponent, Target
 from cvfp_cli.scaling.solver import Array
@@ -73,7 +73,7 @@ def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Targ
 
 def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: float) -> str:
     """Why one curve, theta (1, k), never is at ``ppl``."""
-    values = np.exp(log_curve(law, theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + log_unit)
+    values = clipped_exp(log_curve(law, theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + log_unit)
     if values[1] >= values[0]:
         return f"the fitted law does not fall, so {y_name} {ppl:g} has no size of its own"
     if ppl < values[1]:

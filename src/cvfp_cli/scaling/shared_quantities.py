@@ -81,7 +81,7 @@ class GroupQuantities:
 
         def user(t: Array, rows: Rows) -> Array:
             unit = np.exp(self.log_unit)
-            return np.maximum(t, 0.0) * unit if objective == "ppl" else clipped_exp(t) * unit
+            return np.asarray(np.maximum(t, 0.0) * unit if objective == "ppl" else clipped_exp(t) * unit)
 
         at_infinity = Edge(int(self.at[FLOOR]), 0.0, -np.inf, 0.0) if np.isinf(z) else None
         far = VANISHED if objective == "log" else 1e3
