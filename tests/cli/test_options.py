@@ -45,6 +45,7 @@ def test_integer_lists(texts: list[str] | None, values: tuple[int, ...] | None) 
         ("٣", "whole number"),
         ("1-2-3", "whole number"),
         ("1-999999999999", "more than 1000 values"),
+        ("1-1000,1001", "more than 1000 values"),
         ("9" * 5000, "whole number"),
     ],
 )

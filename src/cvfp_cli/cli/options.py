@@ -166,7 +166,7 @@ QuietOption = Annotated[
 
 MOST_VALUES = 1000
 _PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?", re.ASCII)
-_BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*((?:[KMGT]i?)?B?)", re.ASCII | re.IGNORECASE)
+_BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?((?:[KMGT]i?)?B?)", re.ASCII | re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_FACTORS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
 
@@ -197,9 +197,10 @@ def integers(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tup
             raise InputError(f"{option}: the range {part} runs downwards.", hint=f"Write {last}-{first}.")
         if first < least:
             raise InputError(f"{option}: {first} is too small; the least is {least}.")
+        if last - first < MOST_VALUES:
+            values.update(dict.fromkeys(range(first, last + 1)))
         if last - first >= MOST_VALUES or len(values) > MOST_VALUES:
             raise InputError(f"{option}: more than {MOST_VALUES} values.", hint="Give fewer.")
-        values.update(dict.fromkeys(range(first, last + 1)))
     return tuple(values)
 
 
