@@ -166,7 +166,7 @@ def test_colours_can_be_read(matrix: Report, scheme: int) -> None:
 def test_axes_have_a_few_round_ticks(values: list[float], logarithmic: bool) -> None:
     scale = Scale(values, 0.0, 100.0, logarithmic=logarithmic)
     ticks = scale.ticks()
-    assert 1 <= len(ticks) <= 10
+    assert 3 <= len(ticks) <= 10
     assert all(-1e-6 <= scale.at(tick) <= 100.000001 for tick in ticks)
     assert all(-1e-6 <= scale.at(value) <= 100.000001 for value in values)
 

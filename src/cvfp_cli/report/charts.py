@@ -12,6 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 10.0, 44.0
 COLOURS = 12
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "bar")
 MOST_TICKS = 8
+STEPS = (1.0, 2.0, 5.0)
 
 
 class Scale:
@@ -32,21 +33,27 @@ class Scale:
         return self.start + (self._map(value) - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Round values within the axis: ones, twos and fives."""
-        steps = (1.0, 2.0, 5.0)
-        if self.logarithmic:
-            decades = range(floor(self.low), ceil(self.high) + 1)
-            for chosen in (steps, (1.0,)):
-                found = [step * 10.0**decade for decade in decades for step in chosen]
-                inside = [tick for tick in found if self.low <= log10(tick) <= self.high]
-                if 2 <= len(inside) <= MOST_TICKS:
-                    return inside
-            stride = max(1, ceil(len(inside) / MOST_TICKS))
-            return inside[::stride] if len(inside) > 1 else [10.0 ** ((self.low + self.high) / 2)]
-        rough = (self.high - self.low) / 5
-        unit = 10.0 ** floor(log10(rough))
-        step = next(size * unit for size in (*steps, 10.0) if size * unit >= rough)
-        return [i * step for i in range(ceil(self.low / step), floor(self.high / step) + 1)]
+        """Round values within the axis: ones, twos and fives; on a short logarithmic axis evenly spaced ones."""
+        if not self.logarithmic:
+            return _even(self.low, self.high)
+        decades = range(floor(self.low), ceil(self.high) + 1)
+        inside: list[float] = []
+        for chosen in (STEPS, STEPS[:1]):
+            found = [step * 10.0**decade for decade in decades for step in chosen]
+            inside = [tick for tick in found if self.low <= log10(tick) <= self.high]
+            if 3 <= len(inside) <= MOST_TICKS:
+                return inside
+        if len(inside) > MOST_TICKS:
+            return inside[:: ceil(len(inside) / MOST_TICKS)]
+        return _even(10.0**self.low, 10.0**self.high)
+
+
+def _even(low: float, high: float) -> list[float]:
+    """Three to eight round values, evenly spaced."""
+    rough = (high - low) / 5
+    unit = 10.0 ** floor(log10(rough))
+    step = next(size * unit for size in (*STEPS, 10.0) if size * unit >= rough)
+    return [i * step for i in range(ceil(low / step), floor(high / step) + 1)]
 
 
 def compact(value: float) -> str:

@@ -26,7 +26,7 @@ from cvfp_cli.report.text import Language
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 WARMEST = 40  # percent of the accent colour in the best cell of a heatmap: text stays readable on it
-LONG = 24  # characters from which a cell of words may wrap
+LONG = 16  # characters from which a cell of words may wrap
 
 
 def render_html(report: Report, language: Language) -> str:
@@ -107,8 +107,8 @@ class _Page:
 
     def table(self, table: Table) -> str:
         heads = "".join(
-            f'<th scope="col"{_class(column, "")}>{clean(self.language.heading(column))}</th>'
-            for column in table.columns
+            f'<th scope="col"{_class(column, head)}>{head}</th>'
+            for column, head in ((column, clean(self.language.heading(column))) for column in table.columns)
         )
         rows = []
         for row in table.rows:
