@@ -9,7 +9,7 @@ import torch
 from cvfp_cli.core.config import Execution, Precision
 from cvfp_cli.errors import InputError
 
-DEFAULT_PRECISION: dict[str, Precision] = {"cpu": "float32", "cuda": "tf32", "mps": "float32"}
+DEFAULT_PRECISION: dict[str, Precision] = {"cpu": "float32", "cuda": "bf16", "mps": "float32"}
 
 
 def resolve_device(name: str) -> str:

@@ -4,6 +4,7 @@ Pieces follow from the configuration and the memory budget alone, never from the
 same command takes the same path on every day. They change no figure beyond rounding.
 """
 
+import math
 from dataclasses import asdict, dataclass
 
 from cvfp_cli.core.config import Execution, ExperimentConfig
@@ -11,7 +12,7 @@ from cvfp_cli.core.shapes import context_widths, parameter_counts, token_widths
 
 FLOAT = 4
 # Beyond these, larger pieces gain nothing: the products fill the device, or on a CPU leave its caches.
-LOGIT_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30, "mps": 2**28}
+LOGIT_BYTES = {"cpu": 48 * 2**20, "cuda": 2**30, "mps": 2**28}
 PHASE2_TOKENS = {"cpu": 1024, "cuda": 16384, "mps": 4096}
 
 
@@ -23,8 +24,8 @@ class Plan:
         phase1_tokens: tokens that phase 1 sends through the ContextBlock at once.
         phase2_tokens: tokens that phase 2 sends through the blocks at once, at most a batch.
         logit_tokens: tokens whose logits exist at once.
-        held_bytes: contexts, tables, weights and optimiser state, which no smaller piece can shrink.
-        piece_bytes: what the largest piece adds.
+        held_bytes: contexts, embedding table and ids, held from beginning to end.
+        piece_bytes: what the larger of the two phases adds: token tables, weights, optimiser state, a piece.
     """
 
     phase1_tokens: int
@@ -43,6 +44,14 @@ class Plan:
         return asdict(self)
 
 
+def expected_types(tokens: int, vocab_size: int) -> int:
+    """Token types that a stream of so many tokens uses, by Heaps' law.
+
+    27·N^0.51 was fitted to 47,315 and 514,543 tokens of dialogues in GPT-2 BPE (6,594 and 22,263 types).
+    """
+    return max(1, min(vocab_size, tokens, int(27 * math.pow(tokens, 0.51))))
+
+
 def plan(
     config: ExperimentConfig,
     execution: Execution,
@@ -52,18 +61,24 @@ def plan(
     vocab_size: int,
     embed_dim: int,
 ) -> Plan:
-    """Derive the pieces of an experiment from its configuration and its memory budget."""
+    """Derive the pieces of an experiment from its configuration and its memory budget.
+
+    The floats a token takes in phase 1 on NVIDIA devices were fitted to the measured peaks of the 36 runs of
+    2025-11-30-matrix (docs/performance.md); elsewhere, without fused kernels, autograd keeps more.
+    """
     model = config.model
     device = execution.device.split(":")[0]
+    fused = device == "cuda"
     u = context_widths(model, embed_dim)
     v = token_widths(model, embed_dim)
     budget = execution.memory_bytes
-    # Per token: what autograd keeps of each layer, and the inputs, outputs and gradients of the piece.
-    phase1_token = FLOAT * (sum(5 * width for width in u[1:]) + 6 * model.context_dim)
+    layer_floats, token_floats = (2.5, 5.0) if fused else (4.0, 6.0)
+    phase1_token = int(FLOAT * (layer_floats * sum(u[1:]) + token_floats * model.context_dim))
     phase2_token = FLOAT * (
-        sum(u) + sum(u[i + 1] + v[i] + 5 * v[i + 1] for i in range(model.layers)) + 3 * v[0]
+        sum(u) + sum(u[i + 1] + v[i] + 4 * v[i + 1] for i in range(model.layers)) + 2 * v[0]
     )
-    logit_token = FLOAT * 3 * vocab_size
+    product = 2 if execution.precision == "bf16" else FLOAT
+    logit_token = vocab_size * (product if fused else 3 * FLOAT)
     batch = min(config.phase1.batch_tokens, train_tokens)
     phase1 = max(1, budget // phase1_token)
     if device == "cpu":
@@ -73,19 +88,22 @@ def plan(
     phase2 = min(
         config.phase2.batch_tokens, PHASE2_TOKENS.get(device, 1024), max(1, budget // 2 // phase2_token)
     )
-    logits = min(
-        phase2, LOGIT_BYTES.get(device, 2**24) // (FLOAT * vocab_size) or 1, budget // 2 // logit_token or 1
-    )
+    logit_bytes = min(LOGIT_BYTES.get(device, LOGIT_BYTES["cpu"]), budget // 2)
+    logits = min(phase2, max(1, logit_bytes // logit_token))
     counts = parameter_counts(model, config.head, embed_dim, vocab_size)
-    trained = counts.context_block + counts.token_block + counts.head
-    types = min(train_tokens, vocab_size)
-    tables = types * model.tokens * sum(u[1:] if model.token_input == "all_layers" else u[1:2])
+    types = expected_types(train_tokens, vocab_size)
+    reading = sum(u[1:] if model.token_input == "all_layers" else u[1:2])
+    table = vocab_size * embed_dim * (FLOAT + (product if product < FLOAT or fused else 0))
     state = 2 if execution.state_dtype == "bf16" else FLOAT
-    parts = (val_tokens + 1) * model.context_dim + (vocab_size + types) * embed_dim + 4 * trained + 3 * tables
-    held = FLOAT * parts + state * (train_tokens + 1) * model.context_dim
+    held = state * (train_tokens + 1) * model.context_dim + table
+    held += FLOAT * ((val_tokens + 1) * model.context_dim + types * embed_dim + 4 * counts.head)
     held += 8 * (train_tokens + val_tokens) * (model.tokens + 2)
-    piece = max(min(phase1, train_tokens) * phase1_token, phase2 * phase2_token + logits * logit_token)
-    return Plan(phase1, phase2, logits, held, piece)
+    tables = 2 * types * model.tokens * reading
+    phase1_bytes = FLOAT * (tables + 4 * counts.context_block + counts.token_block)
+    phase1_bytes += min(phase1, train_tokens) * phase1_token
+    phase2_bytes = FLOAT * (tables + counts.context_block + 5 * counts.token_block)
+    phase2_bytes += phase2 * phase2_token + logits * logit_token
+    return Plan(phase1, phase2, logits, held, max(phase1_bytes, phase2_bytes))
 
 
 @dataclass(frozen=True)
