@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvfp_cli.scaling.curves import Data, best_level, box, residuals
-from cvfp_cli.scaling.laws import LOG_A_RANGE, STRETCH_RANGE, Law, log_curve
+from cvfp_cli.scaling.laws import LOG_A_RANGE, Law, log_curve
+from cvfp_cli.scaling.quantities import LOG_A, STRETCH
 
 Array = NDArray[np.float64]
 
-# Total fall in the exponent over the measured range, from hardly visible to a step.
-FALLS = np.geomspace(0.05, 40.0, 24)
+# Curves of each stretch on the grid.
+PLACES = 24
 STRETCHES = np.array([0.0, 0.15, 0.3, 0.5, 0.75, 1.1, 1.6, 2.4, 3.5, 5.0])
 FLOORS = np.array([0.0, 0.3, 0.6, 0.8, 0.9, 0.97])
 BREAKS = np.array([0.15, 0.35, 0.5, 0.65, 0.85])
@@ -53,18 +54,17 @@ def grid(law: Law, data: Data) -> Array:
     if law.name == "bnsl":
         return _broken_grid(data)
     c = STRETCHES if law.name == "exp-decay" else STRETCHES[:1]
-    log_a = np.clip(np.log(FALLS[None, :] / spread[:, None]), *LOG_A_RANGE)  # (P, A)
-    shapes = np.zeros((problems, len(c), len(FALLS), law.k))
-    shapes[..., 2] = log_a[:, None, :]
+    shapes = np.zeros((problems, len(c), PLACES, law.k))
+    # A curve is placed by the z at which its excess has fallen to 1/e: from a fortieth of the range, a step after the
+    # smallest size, to where it has hardly begun to fall (by 5 %) at the largest. That finds steps between any two sizes.
+    rate = np.maximum(c, 1e-6)[None, :]
+    first = np.broadcast_to(spread[:, None] / 40.0, (problems, len(c)))
+    last = np.log1p(20.0 * np.expm1(rate * spread[:, None])) / rate
+    share = np.linspace(0.0, 1.0, PLACES)
+    place = first[..., None] * (last / first)[..., None] ** share
+    shapes[..., LOG_A] = np.clip(np.log(rate[..., None] / np.expm1(rate[..., None] * place)), *LOG_A_RANGE)
     if law.name == "exp-decay":
-        shapes[..., 3] = np.clip(c, *STRETCH_RANGE)[None, :, None]
-        # The fall is meant over the range of z: e^(cz) makes it larger than a * range.
-        ends = [data.z.min(1), data.z.max(1)]
-        for_c = np.maximum(c, 1e-9)
-        stretch = (np.exp(for_c * ends[1][:, None]) - np.exp(for_c * ends[0][:, None])) / for_c
-        shapes[..., 2] = np.clip(
-            np.log(FALLS[None, None, :] / np.maximum(stretch, 1e-9)[:, :, None]), *LOG_A_RANGE
-        )
+        shapes[..., STRETCH] = c[None, :, None]
     flat = shapes.reshape(problems, -1, law.k)
     count = flat.shape[1]
     pure = flat.reshape(-1, law.k).copy()
@@ -121,7 +121,7 @@ def best_starts(law: Law, data: Data, count: int) -> Array:
     cost = np.where(np.isfinite(cost), cost, np.inf)
     theta = theta.reshape(problems, size, k)
     if law.name == "exp-decay":
-        blocks = cost.reshape(problems, len(STRETCHES), len(FALLS))
+        blocks = cost.reshape(problems, len(STRETCHES), PLACES)
         rank = np.argsort(np.argsort(blocks, axis=2), axis=2).reshape(problems, size)
         order = np.lexsort((cost, np.minimum(rank, 2)), axis=1)[:, :count]
     else:
