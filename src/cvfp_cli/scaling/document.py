@@ -127,8 +127,14 @@ def _quality(fit: Fit) -> str:
         aicc = f"none (m - k - 2 = {fit.points - fit.k - 2})"
     return (
         f"R^2 {r2}; RSS {figure(fit.rss_ppl)} ({fit.y}), {figure(fit.rss_log)} (ln); AIC {_criterion(fit.aic)}, "
-        f"AICc {aicc}, BIC {_criterion(fit.bic)}; largest error {fit.largest_error:.1f} %."
+        f"AICc {aicc}, BIC {_criterion(fit.bic)}; largest error {fit.largest_error:.1f} %.{_starts(fit)}"
     )
+
+
+def _starts(fit: Fit) -> str:
+    if fit.starts is None or fit.starts.tried < 2:
+        return ""
+    return f" {percent(fit.starts.agree, 0)} of {fit.starts.tried} starts ended here."
 
 
 def _criterion(value: float | None) -> str:
