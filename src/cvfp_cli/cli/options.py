@@ -15,6 +15,7 @@ from cvfp_cli.errors import InputError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16")
+STATE_DTYPES = ("float32", "bf16")
 STUDY, TEXT, MACHINE, OUTPUT = "Study", "Text", "Machine", "Output"
 
 
@@ -118,8 +119,17 @@ PrecisionOption = Annotated[
         "--precision",
         panel=MACHINE,
         metavar="NAME",
-        help="float32, tf32 or bf16. [default: tf32 on cuda, else float32]",
+        help="float32, tf32 or bf16. [default: bf16 on cuda, else float32]",
         complete=_precisions,
+    ),
+]
+StateDtypeOption = Annotated[
+    str | None,
+    option(
+        "--state-dtype",
+        panel=MACHINE,
+        metavar="NAME",
+        help="Training contexts in float32 or bf16. [default: float32]",
     ),
 ]
 MemoryOption = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cvfp_cli.cli.options import DEVICES, PRECISIONS, byte_count, one_of
+from cvfp_cli.cli.options import DEVICES, PRECISIONS, STATE_DTYPES, byte_count, one_of
 from cvfp_cli.errors import CvfpError, InputError
 from cvfp_cli.notes import Note
 
@@ -60,6 +60,7 @@ class Machine:
     precision: str | None
     memory: str | None
     threads: int | None
+    state_dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,9 @@ def check_machine(machine: Machine, problems: Problems) -> None:
         if machine.precision is not None:
             one_of(machine.precision, PRECISIONS, "--precision")
     with problems.collect():
+        if machine.state_dtype is not None:
+            one_of(machine.state_dtype, STATE_DTYPES, "--state-dtype")
+    with problems.collect():
         if machine.memory is not None:
             byte_count(machine.memory, "--memory")
     with problems.collect():
@@ -163,7 +167,11 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
         torch.set_num_threads(machine.threads)
     device = resolve_device(machine.device)
     precision = resolve_precision(device, machine.precision)  # type: ignore[arg-type]
-    given = {} if machine.memory is None else {"memory_bytes": byte_count(machine.memory, "--memory")}
+    given: dict[str, Any] = {}
+    if machine.memory is not None:
+        given["memory_bytes"] = byte_count(machine.memory, "--memory")
+    if machine.state_dtype is not None:
+        given["state_dtype"] = machine.state_dtype
     execution = Execution(device=device, precision=precision, **given)
     environment: dict[str, Any] = dict(describe_environment(execution))
     if machine.device == "auto":

@@ -48,6 +48,7 @@ def sweep(
     cache_dir: options.CacheDirOption = None,
     device: options.DeviceOption = "auto",
     precision: options.PrecisionOption = None,
+    state_dtype: options.StateDtypeOption = None,
     memory: options.MemoryOption = None,
     threads: options.ThreadsOption = None,
     out: options.OutOption = Path("results"),
@@ -91,7 +92,7 @@ def sweep(
             values = options.integers(texts, name, least=least)
             if values is not None:
                 overrides[key] = values
-    machine = study.Machine(device, precision, memory, threads)
+    machine = study.Machine(device, precision, memory, threads, state_dtype)
     place = study.Place(out, fresh, recover, quiet, tensorboard, cache_dir)
     study.check_machine(machine, problems)
     loaded = study.load(recipe, overrides, problems)

@@ -50,6 +50,7 @@ def train(
     cache_dir: options.CacheDirOption = None,
     device: options.DeviceOption = "auto",
     precision: options.PrecisionOption = None,
+    state_dtype: options.StateDtypeOption = None,
     memory: options.MemoryOption = None,
     threads: options.ThreadsOption = None,
     out: options.OutOption = Path("results"),
@@ -99,7 +100,7 @@ def train(
                 overrides[key] = values
     if resume and fresh:
         problems.found.append(InputError("--resume and --fresh exclude each other."))
-    machine = study.Machine(device, precision, memory, threads)
+    machine = study.Machine(device, precision, memory, threads, state_dtype)
     place = study.Place(out, False, recover, quiet, tensorboard, cache_dir)
     study.check_machine(machine, problems)
     loaded = study.load(recipe, overrides, problems)

@@ -67,6 +67,7 @@ def describe_environment(execution: Execution) -> dict[str, object]:
         "device_memory_bytes": memory,
         "dtype": "float32",
         "precision": execution.precision,
+        "state_dtype": execution.state_dtype,
         "memory_budget_bytes": execution.memory_bytes,
         "threads": torch.get_num_threads(),
         "cpu_count": os.cpu_count(),

@@ -132,7 +132,8 @@ class Executor:
 
     def _checkpoint(self, job: Job) -> CheckpointFile:
         stamp = {"run": job.run_id} | {
-            key: str(self.environment.get(key)) for key in ("device_name", "precision", "torch", "threads")
+            key: str(self.environment.get(key))
+            for key in ("device_name", "precision", "state_dtype", "torch", "threads")
         }
         return CheckpointFile(
             job.folder / FILE_NAME,
