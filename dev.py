@@ -38,7 +38,7 @@ def demo(programs: Path, out: Path) -> None:
     cvfp = str(programs / "cvfp")
     results = out / "summary.json"
     report = out / "report.md"
-    grid = ["--layers", "1-2", "--tokens", "1-2", "--samples", "25,50,100"]
+    grid = ["--layers", "2-3", "--tokens", "2-3", "--samples", "25,50,100"]
     run([cvfp, "sweep", "--recipe", "demo", *grid, "--out", str(out)])
     run([cvfp, "report", str(results), "-o", str(report)])
     print(f"\nThe report is in {report}.")
