@@ -250,7 +250,7 @@ def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, vari
         message = limit.note.message
         if limit.law in ("power", "saturating"):
             found = limiting_parameters(
-                law, fits.theta[row], float(batch.scale.origin[row]), float(batch.scale.log_unit[row])
+                fits.theta[row], float(batch.scale.origin[row]), float(batch.scale.log_unit[row])
             )
             message += " There: " + ", ".join(f"{key} = {value:.4g}" for key, value in found.items()) + "."
         notes.append(Note(limit.note.code, message, limit.note.severity))

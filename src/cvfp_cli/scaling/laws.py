@@ -178,8 +178,3 @@ def _broken(eta: Array, z: Array) -> tuple[Array, tuple[Array, ...]]:
     bend = f * (value - value0)
     by_f = bend - f * (slope * u - slope0 * u0)
     return c0 * z + c1 * bend, (z, bend, c1 * (slope0 - slope), c1 * by_f)
-
-
-def asymptote_share(law: Law, theta: Array) -> Array:
-    """``E / f(0)``, shape (P,): 0 for laws that fall to 0."""
-    return theta[:, 1] if law.has_floor else np.zeros(len(theta))

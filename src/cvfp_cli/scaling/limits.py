@@ -80,8 +80,8 @@ def find_limit(law: Law, label: str, theta: Array) -> Limit:
     return Limit(simple, ("A", "b"), at_bound, Note(f"limit-{simple}", message))
 
 
-def limiting_parameters(law: Law, theta: Array, origin: float, log_unit: float) -> dict[str, float]:
-    """The limiting law's own parameters, where ``law`` (saturating or exp-decay) ended on it, from its coordinates."""
+def limiting_parameters(theta: Array, origin: float, log_unit: float) -> dict[str, float]:
+    """The limiting law's own parameters, from the coordinates of saturating or exp-decay where it ended on it."""
     level, share, a = theta[0] + log_unit, theta[1], float(np.exp(theta[2]))
     with np.errstate(divide="ignore"):
         log_amplitude = level + np.log1p(-share) + a * origin

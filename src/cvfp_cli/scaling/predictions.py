@@ -1,7 +1,5 @@
 """What a fitted curve says elsewhere: values with prediction intervals, the n that reaches a target, local slopes."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from cvfp_cli.scaling.batch import Batch
@@ -10,7 +8,7 @@ from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.laws import Law, log_curve
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.profiles import Interval, intervals, profile_rise
-from cvfp_cli.scaling.quantities import Quantity, clipped_exp, parameter_quantities
+from cvfp_cli.scaling.quantities import clipped_exp, parameter_quantities
 from cvfp_cli.scaling.regression import least_squares
 from cvfp_cli.scaling.result import Estimate, LocalExponent, Target
 from cvfp_cli.scaling.solver import Array
@@ -124,8 +122,3 @@ def estimate_of(value: float, interval: Interval | None, row: int, *, at_bound: 
     if interval is None:
         return Estimate(maybe(value), at_bound=at_bound)
     return Estimate(maybe(value), maybe(interval.low[row]), maybe(interval.high[row]), at_bound=at_bound)
-
-
-def named(quantities: Sequence[Quantity], values: Sequence[Array]) -> dict[str, Array]:
-    """Values by the quantities' names."""
-    return {q.name: value for q, value in zip(quantities, values, strict=True)}

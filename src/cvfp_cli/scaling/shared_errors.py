@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.quantities import Quantity
+from cvfp_cli.scaling.regression import f_quantile
 from cvfp_cli.scaling.shared import SharedFit, curve
 from cvfp_cli.scaling.solver import Array
 
@@ -72,12 +72,12 @@ class SharedErrors:
         """F quantile times variance, from the figure's variance per unit of own error and of common error."""
         if self.common == 0.0:
             pooled = (self.within * self.within_df + self.between * self.between_df) / self.df
-            return float(special.fdtri(1.0, self.df, level)) * pooled
+            return f_quantile(level, 1.0, self.df) * pooled
         of_between = clustered / self.per_size * self.between
         of_within = max(alone - clustered / self.per_size, 0.0) * self.within
         variance = of_between + of_within
         df = variance**2 / (of_between**2 / self.between_df + of_within**2 / max(self.within_df, 1))
-        return float(special.fdtri(1.0, df, level)) * variance / alone
+        return f_quantile(level, 1.0, df) * variance / alone
 
     def notes(self, law: str) -> list[Note]:
         """What the intervals assume."""
