@@ -1,6 +1,8 @@
 """``cvfp fit`` as a user meets it: answers, formats, plots, error lines, and what it must not import."""
 
 import csv
+import dataclasses
+import inspect
 import io
 import json
 import subprocess
@@ -12,6 +14,10 @@ from typing import Any
 import pytest
 
 from cvfp_cli.cli import app
+from cvfp_cli.cli.fit import fit
+from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.sources import Columns
+from cvfp_cli.scaling.study import Request
 
 PUBLISHED = Path(__file__).parents[1] / "published_results.json"
 DECEMBER = ["--configs", "1L_256d_1tok,1L_320d_1tok", "--x", "samples", "--objective", "ppl"]
@@ -72,9 +78,9 @@ def test_nine_configurations_with_all_laws(cvfp: Command) -> None:
 def test_a_law_named_by_the_user_is_always_fitted(cvfp: Command) -> None:
     answer = as_json(cvfp("fit", PUBLISHED, "--configs", MATRIX, "--model", "exp-decay", "--format", "json"))
     assert len(answer["fits"]) == 9
-    for fit in answer["fits"]:
-        assert "no-freedom" in {note["code"] for note in fit["warnings"]}
-        assert fit["rss"]["log"] is not None
+    for one in answer["fits"]:
+        assert "no-freedom" in {note["code"] for note in one["warnings"]}
+        assert one["rss"]["log"] is not None
     code, out, _ = cvfp("fit", PUBLISHED, "--configs", MATRIX, "--model", "exp-decay")
     assert code == 0
     assert "nothing is left to judge it by" in out
@@ -222,9 +228,9 @@ def test_the_joint_law_from_a_table(cvfp: Command, tmp_path: Path) -> None:
     path.write_text("size,tokens,loss\n" + "\n".join(lines) + "\n")
     arguments = ("fit", path, "--x", "tokens", "--y", "loss", "--parameters", "size", "--group", "size")
     answer = as_json(cvfp(*arguments, "--model", "joint", "--format", "json"))
-    (fit,) = answer["fits"]
-    assert fit["parameters"]["beta"]["value"] == pytest.approx(0.3, rel=1e-3)
-    assert fit["points"] == 12
+    (one,) = answer["fits"]
+    assert one["parameters"]["beta"]["value"] == pytest.approx(0.3, rel=1e-3)
+    assert one["points"] == 12
 
 
 @pytest.mark.parametrize(
@@ -310,6 +316,17 @@ def test_a_configuration_with_one_size_is_left_out_and_said_to_be(cvfp: Command,
     assert code == 0
     assert "Left out: b has 1 point" in err
     assert "a: power" in out
+
+
+def test_every_default_is_the_one_of_its_dataclass() -> None:
+    shown = {name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()}
+    for kind, names in (
+        (FitOptions, ("objective", "level", "holdout", "window")),
+        (Request, ("bootstrap", "bootstrap_kind", "seed")),
+        (Columns, ("x", "y")),
+    ):
+        defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+        assert {name: shown[name] for name in names} == {name: defaults[name] for name in names}
 
 
 def test_nothing_heavy_is_imported() -> None:
