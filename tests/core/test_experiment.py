@@ -169,14 +169,19 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         run_experiment(CONFIG, replace(DATA, val_ids=np.array([1])), CPU)
 
 
-def test_out_of_memory_starts_again_in_smaller_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_out_of_memory_starts_again_in_smaller_pieces(
+    monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
     budgets: list[int] = []
     real = experiment_module._Run.outcome
 
     def starved(self: Any) -> Outcome:
         budgets.append(self.execution.memory_bytes)
         if self.execution.memory_bytes > 2**28:
-            raise torch.OutOfMemoryError
+            raise error
         return real(self)
 
     monkeypatch.setattr(experiment_module._Run, "outcome", starved)
@@ -185,6 +190,15 @@ def test_out_of_memory_starts_again_in_smaller_pieces(monkeypatch: pytest.Monkey
     assert budgets == [2**30, 2**29, 2**28]
     assert len(told) == 2
     assert outcome.result.val_ppl == run(execution=Execution("cpu", memory_bytes=2**28)).result.val_ppl
+
+
+def test_any_other_error_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any) -> Outcome:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(experiment_module._Run, "outcome", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        run()
 
 
 def test_not_enough_memory_at_all_says_what_the_rest_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,9 @@ def run_experiment(
     while True:
         try:
             return _Run(config, data, execution, progress, checkpoint).outcome()
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
             smaller = replace(execution, memory_bytes=execution.memory_bytes // 2)
         held = _Run.plan_for(config, data, execution).held_bytes
         if smaller.memory_bytes < SMALLEST_BUDGET:
@@ -97,6 +99,11 @@ def run_experiment(
         execution = smaller
         if execution.device.startswith("cuda"):
             torch.cuda.empty_cache()
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device had no memory left; on a CPU torch says so in words alone."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _check(data: ExperimentData) -> None:
