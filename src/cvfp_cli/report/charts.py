@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
-from math import ceil, floor, log10
+from math import ceil, floor, inf, log10
 
 from cvfp_cli.report.model import Chart, Series
 from cvfp_cli.report.text import Language
@@ -39,13 +39,20 @@ class Scale:
         decades = range(floor(self.low), ceil(self.high) + 1)
         inside: list[float] = []
         for chosen in (STEPS, STEPS[:1]):
-            found = [step * 10.0**decade for decade in decades for step in chosen]
+            found = [
+                tick for decade in decades for step in chosen if 0 < (tick := step * _power(decade)) < inf
+            ]
             inside = [tick for tick in found if self.low <= log10(tick) <= self.high]
             if 3 <= len(inside) <= MOST_TICKS:
                 return inside
         if len(inside) > MOST_TICKS:
             return inside[:: ceil(len(inside) / MOST_TICKS)]
-        return _even(10.0**self.low, 10.0**self.high)
+        return _even(_power(self.low), _power(self.high))
+
+
+def _power(exponent: float) -> float:
+    """Ten to a power; infinity beyond what a number can hold."""
+    return float(10.0**exponent) if exponent < 308 else inf
 
 
 def _even(low: float, high: float) -> list[float]:

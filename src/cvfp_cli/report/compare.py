@@ -121,7 +121,8 @@ def _pick(families: Sequence[Family], configs: Sequence[str]) -> list[Family]:
         groups = [
             group
             for group in family.groups
-            if group.cells and (not configs or {group.label, group.config, group.alias} & set(configs))
+            if family.usable(group)
+            and (not configs or {group.label, group.config, group.alias} & set(configs))
         ]
         if groups:
             picked.append(replace(family, groups=tuple(groups)))

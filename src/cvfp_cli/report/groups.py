@@ -142,7 +142,7 @@ class Family:
 
     Attributes:
         name: the studies in it, joined.
-        x: ``train_tokens`` or, where a run lacks those, ``samples``.
+        x: what laws are fitted over: ``train_tokens`` or, where more runs have those, ``samples``.
     """
 
     name: str
@@ -184,9 +184,13 @@ class Family:
         """Whether any cell holds more than one run."""
         return any(len(cell.runs) > 1 for cell in self.cells)
 
+    def usable(self, group: Group) -> list[tuple[int, Run]]:
+        """A group's finished runs whose ``x`` is known, each with its nominal size."""
+        return [(cell.size, run) for cell in group.cells for run in cell.runs if getattr(run, self.x)]
+
     def points(self, group: Group) -> Points:
         """A group's validation perplexities, ready to fit."""
-        runs = [(cell.size, run) for cell in group.cells for run in cell.runs]
+        runs = self.usable(group)
         parameters = group.block_parameters
         return Points(
             x=np.array([getattr(run, self.x) for _, run in runs], dtype=float),
@@ -200,7 +204,9 @@ class Family:
     @cached_property
     def curves(self) -> dict[str, Curve]:
         """ln PPL over ln n of every group with a finished run, by label."""
-        return {group.label: Curve.from_points(self.points(group)) for group in self.groups if group.cells}
+        return {
+            group.label: Curve.from_points(self.points(group)) for group in self.groups if self.usable(group)
+        }
 
     @cached_property
     def joint(self) -> JointTest | None:
@@ -233,10 +239,15 @@ def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
             gathered.setdefault(key, []).append(run)
             labels[key] = run_label(run, study=study if several or twice else "")
     families: dict[str, list[Group]] = {}
+    used: Counter[str] = Counter()
     for identity, members in gathered.items():
         first = members[0]
         family = first.data_fingerprint or f"study {first.study}"
-        families.setdefault(family, []).append(_group(members, labels[identity]))
+        label = labels[identity]
+        used[label] += 1
+        # Names made by hand may stand for several architectures; a label stands for one group only.
+        unique = label if used[label] == 1 else f"{label} #{used[label]}"
+        families.setdefault(family, []).append(_group(members, unique))
     return tuple(_family(part) for groups in families.values() for part in _same_sizes(groups))
 
 
@@ -282,9 +293,10 @@ def _group(runs: list[Run], label: str) -> Group:
 
 
 def _family(groups: list[Group]) -> Family:
-    known = all(run.train_tokens for group in groups for cell in group.cells for run in cell.runs)
+    runs = [run for group in groups for cell in group.cells for run in cell.runs]
+    tokens, samples = sum(bool(run.train_tokens) for run in runs), sum(bool(run.samples) for run in runs)
     names = dict.fromkeys(group.study for group in groups if group.study)
-    return Family(", ".join(names), tuple(groups), "train_tokens" if known else "samples")
+    return Family(", ".join(names), tuple(groups), "train_tokens" if tokens >= samples else "samples")
 
 
 def _same_sizes(groups: list[Group]) -> list[list[Group]]:

@@ -9,7 +9,7 @@ cannot be told from the best are marked alike.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import log
+from math import inf, log
 from typing import Literal
 
 import numpy as np
@@ -65,7 +65,7 @@ def log_of(measure: Callable[[Cell], float | None]) -> Callable[[Cell], float | 
 
     def logged(cell: Cell) -> float | None:
         value = measure(cell)
-        return None if value is None or value <= 0 else log(value)
+        return log(value) if value is not None and 0 < value < inf else None
 
     return logged
 

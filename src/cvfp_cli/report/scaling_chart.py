@@ -1,7 +1,7 @@
 """The chart of PPL over sizes: measured points and fitted curves."""
 
 from collections.abc import Sequence
-from math import exp, inf, isfinite
+from math import exp, inf, isfinite, log
 
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Chart, Series
@@ -56,15 +56,17 @@ def _curve(fit: Fit, ends: tuple[float, float, float]) -> tuple[tuple[float, flo
         return ()
     known = {name: float(value) for name, value in values.items() if value is not None}
     floor, a = known.get("ppl_min", 0.0), known["A"]
+    if not 0 < a < inf:
+        return ()
     low, middle, high = ends
     sizes = [low * (high / low) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
     points = []
     for x in sorted({*sizes, middle}):
         if fit.law == "power":
-            y = a * x ** known["alpha"]
+            excess = known["alpha"] * log(x)
         elif fit.law == "saturating":
-            y = floor + a * x ** -known["a"]
+            excess = -known["a"] * log(x)
         else:
-            y = floor + a * exp(-known["b"] * x ** known["c"])
-        points.append((x, y))
+            excess = -known["b"] * exp(min(700.0, known["c"] * log(x)))
+        points.append((x, floor + exp(min(700.0, log(a) + excess))))
     return tuple(points)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isfinite, log
+from math import inf, isfinite, log
 
 import numpy as np
 
@@ -67,7 +67,10 @@ class Scope:
     @cached_property
     def measured_to(self) -> float:
         """The largest size of any group, in the unit that the laws are fitted in."""
-        return max((max(self.family.points(group).x) for group in self.groups if group.cells), default=0.0)
+        return max(
+            (max(self.family.points(group).x) for group in self.groups if self.family.usable(group)),
+            default=0.0,
+        )
 
     @cached_property
     def alpha_noise(self) -> tuple[tuple[Mark, ...], Noise | None]:
@@ -181,7 +184,7 @@ def _ranked(scope: Scope, size: int | None, measure: str) -> Ranking:
         values = tuple(raw)
         noise = seed_noise(scope.family, cells, lambda cell: cell.iterations)
     else:
-        values = tuple(None if value is None or value <= 0 else log(value) for value in raw)
+        values = tuple(log(value) if value is not None and 0 < value < inf else None for value in raw)
         if measure == "val_ppl":
             noise = ppl_noise(scope.family, cells)
         else:
@@ -197,8 +200,8 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     """
     bare = Scope(family, tuple(laws), {}, {}, level)
     options = FitOptions(level=level, predict=bare.predict_at, window=WINDOW)
-    known = [(group, family.points(group)) for group in family.groups if group.cells]
-    usable = [points for group, points in known if len(group.cells) > 1 and np.ptp(points.x) > 0]
+    known = [family.points(group) for group in family.groups if family.usable(group)]
+    usable = [points for points in known if points.distinct_sizes > 1 and np.ptp(points.x) > 0]
     fits: dict[tuple[str, str], Fit] = {}
     joint: Fit | None = None
     selection: Selection | None = None

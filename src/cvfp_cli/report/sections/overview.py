@@ -22,7 +22,12 @@ def build(context: Context) -> tuple[Block, ...]:
     blocks += _environments(context)
     blocks += _recipes(context)
     blocks += _failures(runs)
-    notes = (*context.notes, *_reader_notes(context), *_unigram(context.scopes))
+    notes = (
+        *context.notes,
+        *_reader_notes(context),
+        *_without_size(context.scopes),
+        *_unigram(context.scopes),
+    )
     if notes:
         blocks += [Subheading("notes"), Findings(notes)]
     return tuple(blocks)
@@ -182,6 +187,17 @@ def _reader_notes(context: Context) -> list[Finding]:
             values = {"file": name, "message": note.message, "note": note.code}
             code = f"reader-{note.code}" if note.code in KNOWN_NOTES else "reader-note"
             found.append(Finding(code, values, note.severity))
+    return found
+
+
+def _without_size(scopes: tuple[Scope, ...]) -> list[Finding]:
+    """Finished runs that no law can use, since they do not say how much they trained on."""
+    found = []
+    for scope in scopes:
+        runs = sum(len(cell.runs) for group in scope.groups for cell in group.cells)
+        used = sum(len(scope.family.usable(group)) for group in scope.groups)
+        if used < runs:
+            found.append(Finding("runs-without-size", {"count": runs - used, "x": scope.family.x}, "warning"))
     return found
 
 

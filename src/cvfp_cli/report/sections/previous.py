@@ -32,7 +32,7 @@ def build(context: Context) -> tuple[Block, ...]:
         best = _lowest(scope)
         for earlier in context.previous:
             for group in earlier.groups:
-                if best is not None and group.cells:
+                if best is not None and earlier.family.usable(group):
                     items += _against(scope, best, earlier, group, context)
     warned = [item for item in items if item.severity == "warning"]
     told = [item for item in items if item.severity != "warning"]
@@ -58,7 +58,11 @@ def _row(scope: Scope, group: Group, previous: str) -> dict[str, Value]:
 
 def _lowest(scope: Scope) -> Group | None:
     """The configuration with the lowest PPL at the largest size."""
-    here = [(cell.val_ppl, group) for group, cell in scope.at(scope.family.largest) if cell.val_ppl]
+    here = [
+        (cell.val_ppl, group)
+        for group, cell in scope.at(scope.family.largest)
+        if cell.val_ppl and scope.family.usable(group)
+    ]
     return min(here, key=lambda item: item[0])[1] if here else None
 
 

@@ -24,6 +24,7 @@ FIGURES = {
     "reader-recovered": "{file:name} is damaged; this report covers the complete runs that could be recovered from it.",
     "reader-runs-added": "{file:name}: finished runs that its summary does not list yet are included.",
     "reader-runs-unreadable": "{file:name}: some runs could not be read and are left out.",
+    "runs-without-size": "{count:int} finished run{count:s} without {x:term}: no law uses them.",
     "same-runs-twice": "{count:int} run{count:s} appeared in more than one file and count once.",
     "unigram-beaten": "Every configuration beats the unigram model at its largest size: its PPL is at most {ratio:ratio} times the unigram's ({configurations:int} configuration{configurations:s}).",
     "unigram-not-beaten": "{configs:names} did not beat the unigram model at the largest size, so nothing has been learned there.",

@@ -24,6 +24,7 @@ FIGURES = {
     "reader-recovered": "{file:name} は破損しており、本レポートは復元できた完全な実行を対象とする。",
     "reader-runs-added": "{file:name}: サマリーにまだ載っていない完了済みの実行も含めた。",
     "reader-runs-unreadable": "{file:name}: 読み込めない実行は除いた。",
+    "runs-without-size": "{x:term}の記録がない完了した実行が{count:int}件あり、法則の当てはめには使わない。",
     "same-runs-twice": "{count:int}件の実行が複数のファイルに現れたため、一度だけ数えた。",
     "unigram-beaten": "すべての設定が最大サイズでユニグラムモデルを上回る。PPLはユニグラムの{ratio:ratio}倍以下である (設定{configurations:int}通り)。",
     "unigram-not-beaten": "{configs:names} は最大サイズでユニグラムモデルを上回らず、何も学習していない。",
