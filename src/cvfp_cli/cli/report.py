@@ -101,30 +101,31 @@ def report(
     wanted = writing.listed(sections, SECTIONS, "--sections") or SECTIONS
     fitted = writing.listed(laws, (*LAWS, JOINT, ALL), "--laws") or ("power",)
     paths = results or [writing.DEFAULT_RESULTS]
-    found = writing.read_all(paths, recover=recover)
-    earlier = writing.read_all([previous], recover=recover)[0] if previous is not None else None
-    document = build_report(
-        found,
-        names=[str(path) for path in paths],
-        command=_command(paths, language, wanted if sections else (), fitted, title, previous, chosen),
-        laws_fitted=(ALL,) if ALL in fitted else fitted,
-        sections=wanted,
-        title=title,
-        earlier=earlier,
-        earlier_name=str(previous or ""),
-    )
-    if chosen == "html":
-        from cvfp_cli.report.html import render_html
+    with writing.without_collector():
+        found = writing.read_all(paths, recover=recover)
+        earlier = writing.read_all([previous], recover=recover)[0] if previous is not None else None
+        document = build_report(
+            found,
+            names=[str(path) for path in paths],
+            command=_command(paths, language, wanted if sections else (), fitted, title, previous, chosen),
+            laws_fitted=(ALL,) if ALL in fitted else fitted,
+            sections=wanted,
+            title=title,
+            earlier=earlier,
+            earlier_name=str(previous or ""),
+        )
+        if chosen == "html":
+            from cvfp_cli.report.html import render_html
 
-        text = render_html(document, load_language(language))
-    elif chosen == "json":
-        from cvfp_cli.report.model import dump_json
+            text = render_html(document, load_language(language))
+        elif chosen == "json":
+            from cvfp_cli.report.model import dump_json
 
-        text = dump_json(document)
-    else:
-        from cvfp_cli.report.markdown import render_markdown
+            text = dump_json(document)
+        else:
+            from cvfp_cli.report.markdown import render_markdown
 
-        text = render_markdown(document, load_language(language))
+            text = render_markdown(document, load_language(language))
     writing.write_answer(text, out)
 
 
