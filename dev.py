@@ -25,7 +25,9 @@ def environment(folder: Path) -> Path:
         print(f"Setting up {folder} …", flush=True)
         venv.create(folder, with_pip=True, clear=True)
         # torch first and alone: a plain requirement elsewhere must find its pinned version already there.
-        torch = next(line for line in (ROOT / "constraints.txt").read_text().split() if line.startswith("torch=="))
+        torch = next(
+            line for line in (ROOT / "constraints.txt").read_text().split() if line.startswith("torch==")
+        )
         for what in ([torch], ["-e", ".[dev]"]):
             pip = [programs / "python", "-m", "pip", "install", "--quiet", "--constraint", "constraints.txt"]
             subprocess.run([*pip, *what], cwd=ROOT, check=True)
