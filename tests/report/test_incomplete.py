@@ -230,3 +230,21 @@ def test_sections_can_be_chosen() -> None:
 
 def test_a_title_of_the_users_own() -> None:
     assert markdown(report(results(simulated()), title="Mine")).startswith("# Mine\n")
+
+
+def test_slopes_are_there_whatever_laws_are_shown() -> None:
+    for laws in (("exp-decay",), ("saturating",), ("all",)):
+        document = report(results(simulated(samples=(50, 100, 200, 400, 800))), laws_fitted=laws)
+        assert all(row["alpha"].value is not None for row in table(document, "summary"))
+    shown = {
+        row["law"].value
+        for row in table(report(results(simulated()), laws_fitted=("exp-decay",)), "law-quality")
+    }
+    assert shown == {"exp-decay"}
+
+
+def test_all_laws_on_two_sizes_leave_the_line_alone() -> None:
+    document = report(results(simulated(samples=(50, 100))), laws_fitted=("all",))
+    rows = table(document, "law-power")
+    assert all(row["alpha"].value is not None and row["alpha"].low is None for row in rows)
+    assert "forward_error" not in rows[0]

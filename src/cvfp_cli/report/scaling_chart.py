@@ -44,7 +44,8 @@ def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
 
 
 def _first_fit(scope: Scope, group: Group) -> Fit | None:
-    fits = (scope.fits.get((group.label, law)) for law in ("power", *scope.laws))
+    shown = ("power",) if "power" in scope.laws else scope.laws
+    fits = (scope.fits.get((group.label, law)) for law in shown)
     return next((fit for fit in fits if fit is not None), None)
 
 

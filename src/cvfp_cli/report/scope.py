@@ -7,15 +7,17 @@ from math import inf, isfinite, log
 
 import numpy as np
 
+from cvfp_cli.errors import InputError
 from cvfp_cli.report.groups import Cell, Family, Group
 from cvfp_cli.report.model import Finding, Mark, Value
 from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.laws import LAWS, get_law
+from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Estimate, Fit
 from cvfp_cli.scaling.selection import Selection
-from cvfp_cli.scaling.study import ALL, JOINT, Request, run_study
+from cvfp_cli.scaling.study import ALL, JOINT, Request, Study, run_study
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
 PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown
@@ -202,17 +204,20 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     options = FitOptions(level=level, predict=bare.predict_at, window=WINDOW)
     known = [family.points(group) for group in family.groups if family.usable(group)]
     usable = [points for points in known if points.distinct_sizes > 1 and np.ptp(points.x) > 0]
-    fits: dict[tuple[str, str], Fit] = {}
+    # The log-log line is always there: slopes are marked, tested and recommended by it, whatever laws are shown.
+    lines = fit_groups(usable, "power", options) if usable else ()
+    fits = {(fit.config, fit.law): fit for fit in lines}
     joint: Fit | None = None
     selection: Selection | None = None
-    if usable and tuple(laws) == ("power",):
-        fits = {(fit.config, fit.law): fit for fit in fit_groups(usable, "power", options)}
-    elif usable:
-        study = run_study(usable, Request(laws=tuple(laws), options=options))
-        fits = {(fit.config, fit.law): fit for fit in study.fits if fit.law != JOINT}
-        joint = next((fit for fit in study.fits if fit.law == JOINT), None)
-        selection = study.selection
-    fitted = tuple(dict.fromkeys(law for _, law in fits)) or tuple(law for law in laws if law in LAWS)
+    shown = tuple(laws)
+    if usable and shown != ("power",):
+        study = _study(usable, Request(laws=shown, options=options))
+        others = study.fits if study is not None else ()
+        fits |= {(fit.config, fit.law): fit for fit in others if fit.law != JOINT}
+        joint = next((fit for fit in others if fit.law == JOINT), None)
+        selection = study.selection if study is not None else None
+        shown = tuple(dict.fromkeys(fit.law for fit in others if fit.law != JOINT)) or ("power",)
+    fitted = tuple(law for law in shown if law in LAWS) or ("power",)
     unfitted: dict[tuple[str, str], Finding] = {}
     for group in family.groups:
         for law in fitted:
@@ -221,6 +226,16 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
                 values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
     return Scope(family, fitted, fits, unfitted, level, joint, selection)
+
+
+def _study(groups: Sequence[Points], request: Request) -> Study | None:
+    """Fit what was asked for; None where ``all`` was, and these sizes carry no law with freedom to spare."""
+    try:
+        return run_study(groups, request)
+    except InputError:
+        if request.laws == (ALL,):
+            return None
+        raise
 
 
 def estimate(value: Estimate | None, mark: Mark = "") -> Value:
