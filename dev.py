@@ -53,6 +53,8 @@ def test(programs: Path) -> None:
     run([python, "-m", "ruff", "format", "--check", "."])
     run([python, "-m", "mypy"])
     run([str(programs / "lint-imports")])
+    # Two workers side by side: with more threads each they would wait for one another.
+    os.environ["OMP_NUM_THREADS"] = "1"
     run([python, "-m", "pytest", "-n", "2"])
 
 

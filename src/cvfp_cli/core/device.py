@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+from cvfp_cli import __version__
 from cvfp_cli.core.config import Execution, Precision
 from cvfp_cli.errors import InputError
 
@@ -58,6 +59,7 @@ def describe_environment(execution: Execution) -> dict[str, object]:
     else:
         name, memory = platform.processor() or platform.machine(), _physical_memory()
     return {
+        "cvfp": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": _version("numpy"),
