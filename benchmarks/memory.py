@@ -11,6 +11,7 @@ import argparse
 
 import numpy as np
 import torch
+from synthetic import experiment_data, zipf_ids
 
 from cvfp_cli.core.config import (
     Execution,
@@ -22,20 +23,13 @@ from cvfp_cli.core.config import (
 )
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.core.memory import plan
-from cvfp_cli.core.result import Epoch, Event, ExperimentData, Iteration
+from cvfp_cli.core.result import Epoch, Event, Iteration
 
 
 def measure(tokens: int, given: argparse.Namespace, state_dtype: str) -> str:
     """Run two iterations and one epoch; a row of the table."""
-    share = 1 / np.arange(1, given.vocabulary + 1)
-    piece = np.random.default_rng(0).choice(given.vocabulary, 200_000, p=share / share.sum())
-    data = ExperimentData(
-        train_ids=np.resize(piece, tokens).astype(np.int64),
-        val_ids=piece[:20_000].astype(np.int64),
-        val_boundaries=np.linspace(0, 20_000, 21).astype(np.int64),
-        val_bytes=80_000,
-        table=np.random.default_rng(1).standard_normal((given.vocabulary, given.width)).astype(np.float32),
-    )
+    piece = zipf_ids(200_000, given.vocabulary, 0)
+    data = experiment_data(np.resize(piece, tokens), piece[:20_000], given.vocabulary, given.width)
     config = ExperimentConfig(
         ModelConfig(1, given.width, 1),
         HeadConfig(),

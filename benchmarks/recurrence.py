@@ -10,8 +10,8 @@ part of the parallel time.
 import argparse
 import time
 
-import numpy as np
 import torch
+from synthetic import zipf_ids
 from torch import Tensor
 
 from cvfp_cli.core.config import ModelConfig, Phase1Config
@@ -22,12 +22,6 @@ from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.recurrence import true_contexts
 
 VOCABULARY, WIDTH = 5000, 768
-
-
-def zipf_stream(tokens: int, seed: int) -> Tensor:
-    """Token ids whose frequencies fall like natural text's."""
-    share = 1 / np.arange(1, VOCABULARY + 1)
-    return torch.from_numpy(np.random.default_rng(seed).choice(VOCABULARY, tokens, p=share / share.sum()))
 
 
 @torch.no_grad()
@@ -72,7 +66,7 @@ def main() -> None:
         block = ContextBlock(model, WIDTH)
         initialise(block, model, seeded(torch.device("cpu"), layers, tokens))
         block.to(device)
-        stream = Stream(zipf_stream(given.tokens, 1).to(device), table, tokens)
+        stream = Stream(torch.from_numpy(zipf_ids(given.tokens, VOCABULARY, 1)).to(device), table, tokens)
         arithmetic = Arithmetic(device.type, "tf32" if device.type == "cuda" else "float32")
         trainer = FixedPointTrainer(
             block, stream, Phase1Config(), 0, piece_tokens=8000, arithmetic=arithmetic

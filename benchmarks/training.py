@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import torch
+from synthetic import experiment_data, zipf_ids
 
 from cvfp_cli.core.config import (
     Execution,
@@ -23,7 +24,7 @@ from cvfp_cli.core.config import (
 )
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.core.memory import work
-from cvfp_cli.core.result import Epoch, Event, ExperimentData, Iteration
+from cvfp_cli.core.result import Epoch, Event, Iteration
 
 
 def ceiling(device: str, precision: str, size: int) -> float:
@@ -43,12 +44,6 @@ def ceiling(device: str, precision: str, size: int) -> float:
         best = max(best, 4 * 2 * size**3 / (time.perf_counter() - began))
     torch.set_float32_matmul_precision("highest")
     return best
-
-
-def text(tokens: int, vocabulary: int, seed: int) -> np.ndarray:
-    """Token ids whose frequencies fall like natural text's."""
-    share = 1 / np.arange(1, vocabulary + 1)
-    return np.random.default_rng(seed).choice(vocabulary, tokens, p=share / share.sum()).astype(np.int64)
 
 
 def main() -> None:
@@ -73,13 +68,8 @@ def main() -> None:
         f"{given.device} {given.precision}: ceiling {peak / 1e12:.3f} TFLOP/s, {torch.get_num_threads()} threads"
     )
     val_tokens = max(200, min(18_237, given.tokens // 4))
-    data = ExperimentData(
-        train_ids=text(given.tokens, given.vocabulary, 1),
-        val_ids=text(val_tokens, given.vocabulary, 2),
-        val_boundaries=np.linspace(0, val_tokens, 21).astype(np.int64),
-        val_bytes=4 * val_tokens,
-        table=np.random.default_rng(0).standard_normal((given.vocabulary, given.width)).astype(np.float32),
-    )
+    ids = [zipf_ids(count, given.vocabulary, seed) for seed, count in ((1, given.tokens), (2, val_tokens))]
+    data = experiment_data(*ids, given.vocabulary, given.width)
     sizes = {"train_tokens": given.tokens, "val_tokens": val_tokens}
     working = HeadConfig(logit_scale=0.05, learn_logit_scale=True, bias="unigram")
     head = working if given.working_head else HeadConfig()

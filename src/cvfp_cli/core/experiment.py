@@ -173,6 +173,7 @@ class _Run:
         train_rank = ranks.submit(effective_rank, self._gram(fixed.contexts[1:]))
         val_contexts, val_trace = self._true_contexts(self.validation)
         val_rank = ranks.submit(effective_rank, self._gram(val_contexts[1:]))
+        ranks.shutdown(wait=False)  # what was submitted still ends, and its thread with it
         traces = {"validation": val_trace}
         train_contexts = fixed.contexts
         train_contexts[0] = 0.0  # before token 0 there is nothing; phase 1 kept its wrapped context there
