@@ -1,6 +1,7 @@
 """Phase 2 against the golden epochs, whole batches against pieces, and the rules of stopping."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,13 +130,13 @@ def test_a_trained_table_leaves_the_blocks_table_alone() -> None:
 
 def test_logits_exist_only_for_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    plain = head_module._logits
+    plain = head_module._Scratch.softmax
 
-    def spy(scaled: Tensor, products: Tensor, bias: Tensor | None) -> Tensor:
+    def spy(self: object, scaled: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
         seen.append(len(scaled))
-        return plain(scaled, products, bias)
+        return plain(self, scaled, *rest)
 
-    monkeypatch.setattr(head_module, "_logits", spy)
+    monkeypatch.setattr(head_module._Scratch, "softmax", spy)
     trainer = problem(HeadConfig(), Phase2Config(batch_tokens=30), Pieces(20, 6))
     trainer.epoch(Prediction(), SILENT)
     assert max(seen) == 6

@@ -11,7 +11,7 @@ from cvfp_cli.core.config import HeadConfig
 from cvfp_cli.core.precision import Arithmetic
 
 # Rows of the head's products are padded to a multiple of this: GPT-2's 50257 logits a row would leave every row
-# but the first unaligned, which costs the matrix units most of their speed.
+# but the first unaligned, which costs a GPU's matrix units most of their speed and a CPU a third.
 ALIGN = 128
 
 
@@ -42,6 +42,7 @@ class Head(nn.Module):
         self.arithmetic = arithmetic
         self.fused = kernels.usable(table.device)
         self._frozen: Tensor | None = None
+        self._scratch = _Scratch()
         if config.weights == "untied":
             # The usual start of a linear map, U(±1/√E): the studies do not say theirs.
             bound = table.shape[1] ** -0.5
@@ -82,7 +83,7 @@ class Head(nn.Module):
             targets,
             batch,
             piece_tokens,
-            self.fused,
+            None if self.fused else self._scratch,
         )
         return loss
 
@@ -97,8 +98,8 @@ class Head(nn.Module):
             if self.fused:
                 loss, best = kernels.score(scaled @ products.t(), self.bias, wanted, len(self.weight))
             else:
-                logits = _logits(scaled, products, self.bias)
-                loss = logits.logsumexp(1) - logits.gather(1, wanted[:, None])[:, 0]
+                logits, p = self._scratch.softmax(scaled, products, self.bias, len(self.weight))
+                loss = _losses(logits, p, wanted)
                 best = logits.argmax(1)
             losses.append(loss)
             correct.append(best == wanted)
@@ -110,16 +111,39 @@ class Head(nn.Module):
 
     def _aligned(self, weight: Tensor) -> Tensor:
         cast = weight.to(self.arithmetic.product_dtype(weight.dtype))
-        padding = -len(weight) % ALIGN if weight.device.type == "cuda" else 0
+        padding = -len(weight) % ALIGN
         return F.pad(cast, (0, 0, 0, padding)) if padding else cast
 
 
-def _logits(scaled: Tensor, products: Tensor, bias: Tensor | None) -> Tensor:
-    """(n, V), at least float32: a bias of some −10 nats would lose its digits in bf16."""
-    if scaled.dtype == torch.bfloat16:
-        logits = (scaled @ products.t()).float()
-        return logits if bias is None else logits.add_(bias)
-    return scaled @ products.t() if bias is None else torch.addmm(bias, scaled, products.t())
+class _Scratch:
+    """Memory for a piece's logits and probabilities, kept from piece to piece.
+
+    Fresh memory of this size comes from the system page by page, which on a CPU takes as long as the softmax.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Tensor | None = None
+
+    def softmax(
+        self, scaled: Tensor, products: Tensor, bias: Tensor | None, vocab: int
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (n, V) and their probabilities (n, V padded), at least in float32: a bias of some −10 nats would
+        lose its digits in bf16. Both are overwritten by the next call; beyond V the probabilities are 0."""
+        rows, padded = len(scaled), len(products)
+        dtype = torch.float32 if scaled.dtype == torch.bfloat16 else scaled.dtype
+        if self._kept is None or self._kept.shape[1] < rows or self._kept.dtype != dtype:
+            self._kept = torch.empty(2, rows, padded, dtype=dtype, device=scaled.device)
+        product, p = self._kept[0, :rows], self._kept[1, :rows]
+        if scaled.dtype == dtype:
+            torch.mm(scaled, products.t(), out=product)
+        else:
+            product.copy_(scaled @ products.t())
+        logits = product[:, :vocab]
+        if bias is not None:
+            logits += bias
+        product[:, vocab:] = -torch.inf
+        torch.softmax(product, 1, out=p)
+        return logits, p
 
 
 def _losses(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
@@ -147,7 +171,7 @@ class _CrossEntropy(torch.autograd.Function):
         targets: Tensor,
         batch: int,
         piece_tokens: int,
-        fused: bool,
+        scratch: _Scratch | None,
     ) -> Tensor:
         vocab = len(weight)
         dv = torch.empty_like(v)
@@ -158,16 +182,15 @@ class _CrossEntropy(torch.autograd.Function):
             at = slice(start, start + piece_tokens)
             scaled = (v[at] * scale).to(products.dtype)
             wanted = targets[at]
-            if fused:
+            if scratch is None:
                 p = scaled @ products.t()
                 total += kernels.cross_entropy_(p, bias, wanted, vocab).sum()
             else:
-                logits = _logits(scaled, products, bias)
-                p = torch.softmax(logits, 1)
+                logits, p = scratch.softmax(scaled, products, bias, vocab)
                 total += _losses(logits, p, wanted).sum()
                 p.scatter_add_(1, wanted[:, None], p.new_full((len(wanted), 1), -1.0))
                 p = p.to(products.dtype)
-            dv[at] = p @ products[: p.shape[1]]
+            dv[at] = p @ products
             if dweight is not None:
                 dweight += p[:, :vocab].t() @ scaled
             if dbias is not None and bias is not None:

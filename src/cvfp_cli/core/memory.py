@@ -12,7 +12,7 @@ from cvfp_cli.core.shapes import context_widths, parameter_counts, token_widths
 
 FLOAT = 4
 # Beyond these, larger pieces gain nothing: the products fill the device, or on a CPU leave its caches.
-LOGIT_BYTES = {"cpu": 48 * 2**20, "cuda": 2**30, "mps": 2**28}
+LOGIT_BYTES = {"cpu": 192 * 2**20, "cuda": 2**30, "mps": 2**28}
 PHASE2_TOKENS = {"cpu": 1024, "cuda": 16384, "mps": 4096}
 
 
@@ -78,7 +78,7 @@ def plan(
         sum(u) + sum(u[i + 1] + v[i] + 4 * v[i + 1] for i in range(model.layers)) + 2 * v[0]
     )
     product = 2 if execution.precision == "bf16" else FLOAT
-    logit_token = vocab_size * (product if fused else 3 * FLOAT)
+    logit_token = vocab_size * (product if fused else 2 * FLOAT)
     batch = min(config.phase1.batch_tokens, train_tokens)
     phase1 = max(1, budget // phase1_token)
     if device == "cpu":
@@ -89,7 +89,7 @@ def plan(
         config.phase2.batch_tokens, PHASE2_TOKENS.get(device, 1024), max(1, budget // 2 // phase2_token)
     )
     logit_bytes = min(LOGIT_BYTES.get(device, LOGIT_BYTES["cpu"]), budget // 2)
-    logits = min(phase2, max(1, logit_bytes // logit_token))
+    logits = _even(phase2, max(1, logit_bytes // logit_token))
     counts = parameter_counts(model, config.head, embed_dim, vocab_size)
     types = expected_types(train_tokens, vocab_size)
     reading = sum(u[1:] if model.token_input == "all_layers" else u[1:2])
@@ -104,6 +104,11 @@ def plan(
     phase2_bytes = FLOAT * (tables + counts.context_block + 5 * counts.token_block)
     phase2_bytes += phase2 * phase2_token + logits * logit_token
     return Plan(phase1, phase2, logits, held, max(phase1_bytes, phase2_bytes))
+
+
+def _even(tokens: int, most: int) -> int:
+    """The size of pieces that cut ``tokens`` into as few as ``most`` allows, and as evenly."""
+    return -(-tokens // -(-tokens // most))
 
 
 @dataclass(frozen=True)
