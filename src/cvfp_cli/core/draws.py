@@ -13,11 +13,15 @@ from torch import Tensor
 BLOCK = 4096
 
 
+def seed_of(*key: int | str) -> int:
+    """A 63-bit seed that is a function of ``key`` alone."""
+    digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
 def seeded(device: torch.device, *key: int | str) -> torch.Generator:
     """A generator whose stream is a function of ``key`` alone."""
-    digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
-    # Generators take 63-bit seeds on every device.
-    return torch.Generator(device=device).manual_seed(int.from_bytes(digest, "little") >> 1)
+    return torch.Generator(device=device).manual_seed(seed_of(*key))
 
 
 def normal_rows(key: tuple[int | str, ...], start: int, stop: int, out: Tensor, deviation: float) -> Tensor:

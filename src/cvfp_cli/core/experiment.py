@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cvfp_cli.core.config import Execution, ExperimentConfig
@@ -117,6 +118,27 @@ def _check(data: ExperimentData) -> None:
             )
 
 
+class _LastTable:
+    """The table of the last run, kept on its device: a sweep runs all configurations of one table in a row."""
+
+    def __init__(self) -> None:
+        self._source: NDArray[np.float32] | None = None
+        self._copy = torch.empty(0)
+
+    def on(self, device: torch.device, table: NDArray[np.float32]) -> Tensor:
+        """``table`` (V, E) on the device; not to be written to."""
+        if self._source is not table or self._copy.device.type != device.type:
+            self._source = None
+            self._copy = torch.empty(0)  # lets go of the old one before the new one is made
+            # A copy: cached arrays are read-only, which torch.from_numpy would warn about.
+            self._copy = torch.tensor(table, device=device)
+            self._source = table
+        return self._copy
+
+
+_LAST_TABLE = _LastTable()
+
+
 class _Run:
     """The parts of one experiment on its device."""
 
@@ -138,18 +160,18 @@ class _Run:
         device = torch.device(execution.device)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        # A copy: cached arrays are read-only, which torch.from_numpy would warn about.
-        self.table = torch.tensor(data.table, device=device)
+        self.table = _LAST_TABLE.on(device, data.table)
         model = config.model
         self.train = Stream(torch.tensor(data.train_ids, device=device), self.table, model.tokens)
         self.validation = Stream(torch.tensor(data.val_ids, device=device), self.table, model.tokens)
         self.context_block = ContextBlock(model, data.table.shape[1])
-        self.token_block = TokenBlock(model, data.table.shape[1])
         cpu = torch.device("cpu")
         initialise(self.context_block, model, seeded(cpu, config.seed, "context-block"))
-        initialise(self.token_block, model, seeded(cpu, config.seed, "token-block"))
         self.context_block.to(device)
-        self.token_block.to(device)
+        # The TokenBlock is drawn while phase 1 runs: 25 million weights take a CPU thread a quarter of a second.
+        drawing = ThreadPoolExecutor(1)
+        self._token_block = drawing.submit(self._drawn_token_block)
+        drawing.shutdown(wait=False)  # what was submitted still ends, and its thread with it
         self.unigram = unigram_log_probabilities(data.train_ids, len(data.table))
         unigram = torch.from_numpy(self.unigram).float()
         self.head = Head(config.head, self.table, unigram, seeded(cpu, config.seed, "head"), self.arithmetic)
@@ -195,6 +217,11 @@ class _Run:
         weights |= predicted.best_weights
         return Outcome(result, {key: value.cpu().contiguous() for key, value in weights.items()})
 
+    def _drawn_token_block(self) -> TokenBlock:
+        block = TokenBlock(self.config.model, self.data.table.shape[1])
+        initialise(block, self.config.model, seeded(torch.device("cpu"), self.config.seed, "token-block"))
+        return block
+
     def _phase1(self, saved: dict[str, Any] | None) -> tuple[FixedPoint, dict[str, Any]]:
         """Phase 1 to its end; its state, and what a checkpoint keeps of it."""
         began = time.perf_counter()
@@ -232,7 +259,7 @@ class _Run:
         began = time.perf_counter()
         earlier = saved["phase2_seconds"] if saved and "phase2" in saved else 0.0
         trainer = PredictionTrainer(
-            self.token_block,
+            self._token_block.result().to(self.table.device),
             self.head,
             train,
             validation,

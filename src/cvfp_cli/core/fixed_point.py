@@ -1,8 +1,7 @@
 """Phase 1: fixed-point training of the ContextBlock (method.md, "Phase 1").
 
-All batches of an iteration run in as few pieces as memory allows. The loss of each batch needs only the mean and
-the spread of its own outputs, so its gradient with respect to the outputs is written down here and sent backwards
-in one go, instead of being traced through every reduction.
+All batches of an iteration run in as few pieces as memory allows: the loss of each needs only a few moments of its
+own outputs (``unit_loss``), so there is no loop over batches.
 """
 
 import time
@@ -13,12 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cvfp_cli.core import kernels
 from cvfp_cli.core.config import Phase1Config
-from cvfp_cli.core.draws import normal_rows
+from cvfp_cli.core.draws import normal_rows, seed_of
+from cvfp_cli.core.kernels.layer import Runs, runs_by_type
+from cvfp_cli.core.kernels.phase1 import noisy_contexts
 from cvfp_cli.core.model import ContextBlock, Stream
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.recurrence import true_contexts
 from cvfp_cli.core.result import Advance, Iteration, Progress
+from cvfp_cli.core.unit_loss import Moments, gradient_and_update, moments, unit_losses
 
 
 @dataclass
@@ -51,15 +54,6 @@ class FixedPoint:
         return self.log[-1].rate
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """What a unit's loss knows of its outputs: mean (…, 1, D), spread ‖y − mean‖_F (…, 1, 1), MSE (…)."""
-
-    mean: Tensor
-    spread: Tensor
-    mse: Tensor
-
-
 class FixedPointTrainer:
     """Trains a ContextBlock on a stream, an iteration at a time."""
 
@@ -82,6 +76,7 @@ class FixedPointTrainer:
         self.arithmetic = arithmetic
         self.state_dtype = state_dtype or stream.types.dtype
         self.optimiser = torch.optim.Adam(block.parameters(), lr=config.learning_rate, fused=True)
+        self._runs: dict[tuple[int, int], tuple[Runs, ...]] = {}
 
     def start(self) -> FixedPoint:
         """Iteration 1: contexts without training."""
@@ -108,28 +103,35 @@ class FixedPointTrainer:
         tokens = len(self.stream)
         tables = self._tables()
         leaves = [table.detach().requires_grad_() for table in tables]
+        for leaf in leaves:
+            leaf.grad = torch.zeros_like(leaf)
         units = self._units()
         batches = sum(count for _, _, count in units)
         state.contexts[0] = state.contexts[tokens]  # the stream wraps around
+        # MSE, diversity and converged tokens, summed over tokens.
         totals = torch.zeros(
             3, dtype=torch.float64, device="cpu" if _no_float64(state.contexts) else state.contexts.device
         )
         before = state.contexts[0].clone()
         self.optimiser.zero_grad(set_to_none=True)
         for low, high, count in units:
-            known = None
+            whole = None
             if high - low > self.piece_tokens and count == 1:
-                known = self._moments_in_pieces(state, leaves, before, number, low, high)
-            for start, stop in [(low, high)] if known is None else _ranges(low, high, self.piece_tokens):
-                previous = state.contexts[start + 1 : stop + 1].to(self.stream.types.dtype)
+                whole = self._moments_in_pieces(state, leaves, before, number, low, high)
+                totals[:2] += unit_losses(whole, high - low, self.config).to(totals)
+            for start, stop in [(low, high)] if whole is None else _ranges(low, high, self.piece_tokens):
                 y = self._outputs(state, leaves, before, number, start, stop)
-                figures = self._backward(y, previous, count, known, high - low, batches)
-                totals += figures.to(totals)
                 before = state.contexts[stop].clone()
-                state.contexts[start + 1 : stop + 1] = y.detach()
+                kept = state.contexts[start + 1 : stop + 1]
+                known, converged = moments(y.detach(), kept, count, self.config.convergence_mse)
+                totals[2] += converged.to(totals)
+                unit = (high - low) // count
+                if whole is None:
+                    totals[:2] += unit_losses(known, unit, self.config).to(totals)
+                gradient = gradient_and_update(y.detach(), kept, whole or known, unit, batches, self.config)
+                with self.arithmetic.products():
+                    torch.autograd.backward(y, gradient)
                 progress(Advance("phase1", number, self.config.max_iterations, stop - start, tokens))
-            if known is not None:
-                totals += self._unit_losses(known, high - low).to(totals)
         if tables:
             with self.arithmetic.products():
                 torch.autograd.backward(tables, [leaf.grad for leaf in leaves])
@@ -195,64 +197,42 @@ class FixedPointTrainer:
     ) -> Tensor:
         """y of tokens ``start`` … ``stop`` − 1, (n, D). ``before`` is the previous context of token start − 1,
         whose row has already been overwritten."""
-        shape = (stop - start, state.contexts.shape[1])
-        given = torch.empty(shape, dtype=self.stream.types.dtype, device=state.contexts.device)
-        if self.config.noise:
-            normal_rows((self.seed, "noise", number), start, stop, given, self.config.noise)
-            given[1:] += state.contexts[start + 1 : stop]
-            given[0] += before
-        else:
-            given[1:] = state.contexts[start + 1 : stop]
-            given[0] = before
+        given = self._noisy(state, before, number, start, stop)
         with self.arithmetic.products():
             at = slice(start, stop)
             if not leaves:
                 return self.block.forward(given, self.stream.windows(at))[-1]
-            return self.block.forward(given, self.block.token_parts(leaves, self.stream.window_types(at)))[-1]
+            types = self.stream.window_types(at)
+            runs = self._runs_of(start, stop) if self.block.gathers(given) else ()
+            return self.block.forward(given, self.block.token_parts(leaves, types, runs))[-1]
 
-    def _backward(
-        self, y: Tensor, previous: Tensor, count: int, known: _Moments | None, unit: int, batches: int
-    ) -> Tensor:
-        """Send the gradient of the piece's losses backwards; return token-weighted sums of MSE, diversity, rate.
-
-        With ``known`` moments of a larger unit the first two are left to the caller.
-        """
-        out = y.detach()
-        n, width = unit // count, out.shape[1]
-        w = self.config.diversity_weight
-        change = out - previous
-        per_token = torch.linalg.vector_norm(change, dim=1).square() / width
-        converged = (per_token < self.config.convergence_mse).sum()
-        grouped = out.view(count, -1, width)
-        if known is None:
-            mean = grouped.mean(1, keepdim=True)
-            centred = grouped - mean
-            spread = torch.linalg.vector_norm(centred, dim=(1, 2), keepdim=True)
-            moments = _Moments(mean, spread, per_token.view(count, n).mean(1))
+    def _noisy(self, state: FixedPoint, before: Tensor, number: int, start: int, stop: int) -> Tensor:
+        """Input contexts of these tokens with fresh noise, (n, D)."""
+        like, noise = self.stream.types, self.config.noise
+        earlier = state.contexts[start + 1 : stop + 1]  # row t + 1 is the context after token t
+        if kernels.usable(like.device) and like.dtype == torch.float32:
+            return noisy_contexts(earlier, before, seed_of(self.seed, "noise", number), start, noise)
+        given = torch.empty(earlier.shape, dtype=like.dtype, device=like.device)
+        if noise:
+            normal_rows((self.seed, "noise", number), start, stop, given, noise)
+            given[1:] += earlier[:-1]
+            given[0] += before
         else:
-            centred, moments = grouped - known.mean, known
-        # d(−spread/n)/dy = −(y − mean) / (n · spread), and 0 where all outputs are equal.
-        pull = torch.where(moments.spread > 0, w / (n * moments.spread), 0.0)
-        gradient = change.mul_(2 * (1 - w) / (n * width)).view(grouped.shape).addcmul_(centred, -pull)
-        if self.config.diversity == "oacd":
-            gradient += (0.2 * w / n) * moments.mean
-        with self.arithmetic.products():
-            torch.autograd.backward(y, gradient.view(out.shape).div_(batches))
-        figures = torch.stack([converged.new_zeros((), dtype=torch.float32)] * 2 + [converged.float()])
-        return figures if known is not None else figures + self._unit_losses(moments, n)
+            given[1:] = earlier[:-1]
+            given[0] = before
+        return given
 
-    def _unit_losses(self, moments: _Moments, n: int) -> Tensor:
-        """Token-weighted sums of MSE and diversity over units of n tokens, and 0 in the rate's place."""
-        diversity = -moments.spread.flatten() / n
-        if self.config.diversity == "oacd":
-            diversity = diversity + 0.1 * moments.mean.square().sum((1, 2))
-        sums = torch.stack([moments.mse.sum(), diversity.sum()]) * n
-        return torch.cat([sums, sums.new_zeros(1)])
+    def _runs_of(self, start: int, stop: int) -> tuple[Runs, ...]:
+        """The piece's tokens by type, sorted once for all iterations."""
+        if (start, stop) not in self._runs:
+            places = self.stream.window_types(slice(start, stop)).unbind(1)
+            self._runs[start, stop] = tuple(runs_by_type(types) for types in places)
+        return self._runs[start, stop]
 
     @torch.no_grad()
     def _moments_in_pieces(
         self, state: FixedPoint, leaves: list[Tensor], before: Tensor, number: int, low: int, high: int
-    ) -> _Moments:
+    ) -> Moments:
         """A first pass over a unit that is larger than a piece: its mean, spread and MSE, in float64."""
         device = torch.device("cpu") if _no_float64(before) else before.device
         width = state.contexts.shape[1]
@@ -270,10 +250,8 @@ class FixedPointTrainer:
         mean = total / n
         spread = (squares - n * mean.square().sum()).clamp_min(0.0).sqrt()
         like = self.stream.types
-        return _Moments(
-            mean.to(like).view(1, 1, -1),
-            spread.to(like).view(1, 1, 1),
-            (changes / (n * width)).to(like).view(1),
+        return Moments(
+            mean.to(like).view(1, -1), spread.to(like).view(1), (changes / (n * width)).to(like).view(1)
         )
 
     def _judge(self, state: FixedPoint, entry: Iteration) -> None:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from cvfp_cli.core import kernels
 from cvfp_cli.core.config import HeadConfig
+from cvfp_cli.core.kernels import head as fused
 from cvfp_cli.core.precision import Arithmetic
 
 # Rows of the head's products are padded to a multiple of this: GPT-2's 50257 logits a row would leave every row
@@ -96,7 +97,7 @@ class Head(nn.Module):
             wanted = targets[start : start + piece_tokens]
             scaled = (v[start : start + piece_tokens] * self.scale).to(products.dtype)
             if self.fused:
-                loss, best = kernels.score(scaled @ products.t(), self.bias, wanted, len(self.weight))
+                loss, best = fused.score(scaled @ products.t(), self.bias, wanted, len(self.weight))
             else:
                 logits, p = self._scratch.softmax(scaled, products, self.bias, len(self.weight))
                 loss = _losses(logits, p, wanted)
@@ -184,7 +185,7 @@ class _CrossEntropy(torch.autograd.Function):
             wanted = targets[at]
             if scratch is None:
                 p = scaled @ products.t()
-                total += kernels.cross_entropy_(p, bias, wanted, vocab).sum()
+                total += fused.cross_entropy_(p, bias, wanted, vocab).sum()
             else:
                 logits, p = scratch.softmax(scaled, products, bias, vocab)
                 total += _losses(logits, p, wanted).sum()

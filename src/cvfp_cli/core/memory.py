@@ -6,8 +6,9 @@ same command takes the same path on every day. They change no figure beyond roun
 
 import math
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
-from cvfp_cli.core.config import Execution, ExperimentConfig
+from cvfp_cli.core.config import Execution, ExperimentConfig, ModelConfig
 from cvfp_cli.core.shapes import context_widths, parameter_counts, token_widths
 
 FLOAT = 4
@@ -72,8 +73,7 @@ def plan(
     u = context_widths(model, embed_dim)
     v = token_widths(model, embed_dim)
     budget = execution.memory_bytes
-    layer_floats, token_floats = (2.5, 5.0) if fused else (4.0, 6.0)
-    phase1_token = int(FLOAT * (layer_floats * sum(u[1:]) + token_floats * model.context_dim))
+    phase1_token = FLOAT * _phase1_floats(model, u, fused)
     phase2_token = FLOAT * (
         sum(u) + sum(u[i + 1] + v[i] + 4 * v[i + 1] for i in range(model.layers)) + 2 * v[0]
     )
@@ -104,6 +104,18 @@ def plan(
     phase2_bytes = FLOAT * (tables + counts.context_block + 5 * counts.token_block)
     phase2_bytes += phase2 * phase2_token + logits * logit_token
     return Plan(phase1, phase2, logits, held, max(phase1_bytes, phase2_bytes))
+
+
+def _phase1_floats(model: ModelConfig, u: list[int], fused: bool) -> int:
+    """Floats that a token takes in phase 1 while gradients flow back, where most are held.
+
+    With fused kernels: the noisy input, each layer's pre-activation and output, the loss's gradient, and the
+    gradients of one layer's pre-activation and, beyond the first layer, of its input by two ways and their sum.
+    """
+    if not fused:
+        return 4 * sum(u[1:]) + 6 * model.context_dim
+    learned = sum(out for given, out in pairwise(u) if given != out)
+    return 2 * sum(u[1:]) + learned + 3 * max(u) + (2 * max(u) if model.layers > 1 else 0)
 
 
 def _even(tokens: int, most: int) -> int:

@@ -13,10 +13,13 @@ from torch.nn import functional as F
 
 from cvfp_cli.core import kernels
 from cvfp_cli.core.config import ModelConfig
+from cvfp_cli.core.kernels.layer import Gather, Runs, add_norm
 from cvfp_cli.core.shapes import context_widths, reads_tokens, token_widths
 
 EPS = 1e-5
 Activate = Callable[[Tensor], Tensor]
+# What the windows add to a layer's product: summed rows of its token table (n, d), or the rows to gather.
+TokenPart = Tensor | Gather
 ACTIVATIONS: dict[str, Activate] = {"relu": F.relu, "gelu": F.gelu}
 
 
@@ -58,14 +61,21 @@ class Stream:
         return self.embed(self._windows[at])
 
 
+class Linear(nn.Linear):
+    """A linear map with bias, not yet drawn: ``initialise`` does that."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing: what torch would draw is thrown away, and 25 million weights take a quarter of a second."""
+
+
 class ContextLayer(nn.Module):
     """u_i = LayerNorm(residual(u_{i-1}) + act(W·[u_{i-1}, x_t] + b))."""
 
     def __init__(self, width_in: int, width_out: int, window: int, activation: str) -> None:
         super().__init__()
-        self.linear = nn.Linear(width_in + window, width_out)
+        self.linear = Linear(width_in + window, width_out)
         self.norm = nn.LayerNorm(width_out, eps=EPS)
-        self.residual = nn.Linear(width_in, width_out) if width_in != width_out else None
+        self.residual = Linear(width_in, width_out) if width_in != width_out else None
         self.width_in = width_in
         self.reads_tokens = window > 0
         self.act = ACTIVATIONS[activation]
@@ -83,14 +93,18 @@ class ContextLayer(nn.Module):
         bias = F.pad(self.linear.bias.expand(1, 1, -1), (0, 0, 0, 0, tokens - 1, 0))
         return table + bias.to(table.dtype)
 
-    def forward(self, u: Tensor, token_part: Tensor | None, window: Tensor | None) -> Tensor:
+    def forward(self, u: Tensor, token_part: TokenPart | None, window: Tensor | None) -> Tensor:
         """(n, width_in) and, if this layer reads tokens, their part (n, d) or windows (n, K·E) -> (n, d)."""
-        if token_part is not None:
+        gather = None
+        if isinstance(token_part, Gather):
+            gather = token_part
+            z = F.linear(u, self.linear.weight[:, : self.width_in])
+        elif token_part is not None:
             z = torch.addmm(token_part, u, self.linear.weight[:, : self.width_in].t())
         else:
             z = self.linear(u if window is None else torch.cat([u, window], dim=1))
         kept = u if self.residual is None else self.residual(u)
-        return _add_norm(kept, z, self.act, self.norm)
+        return _add_norm(kept, z, self.act, self.norm, gather)
 
 
 class ContextBlock(nn.Module):
@@ -109,6 +123,10 @@ class ContextBlock(nn.Module):
             for i in range(config.layers)
         )
 
+    def gathers(self, like: Tensor) -> bool:
+        """Whether rows of token tables are gathered inside a kernel, for tensors such as this one."""
+        return _fused(self._layers()[0].act, like)
+
     def token_tables(self, types: Tensor) -> list[Tensor]:
         """One ``ContextLayer.token_table`` for each layer that reads tokens (a prefix of the layers)."""
         return [layer.token_table(types, self.tokens) for layer in self._layers() if layer.reads_tokens]
@@ -116,10 +134,18 @@ class ContextBlock(nn.Module):
     def _layers(self) -> list[ContextLayer]:
         return [cast(ContextLayer, layer) for layer in self.layers]
 
-    @staticmethod
-    def token_parts(tables: list[Tensor], window_types: Tensor) -> list[Tensor]:
-        """Sum the K table rows of each window: window_types (n, K) -> (n, d) a reading layer."""
-        parts = []
+    def token_parts(
+        self, tables: list[Tensor], window_types: Tensor, runs: tuple[Runs, ...] = ()
+    ) -> list[TokenPart]:
+        """The K table rows of each window, for each reading layer: window_types (n, K) -> (n, d) when summed.
+
+        Args:
+            runs: on devices whose kernels gather rows themselves, the tokens by type at each place; with them the
+                backward pass adds the tables' gradients to their ``grad``.
+        """
+        if self.gathers(tables[0]):
+            return [Gather(table, window_types, table.grad if runs else None, runs) for table in tables]
+        parts: list[TokenPart] = []
         for table in tables:
             part = F.embedding(window_types[:, 0], table[0])
             for place in range(1, table.shape[0]):
@@ -127,7 +153,7 @@ class ContextBlock(nn.Module):
             parts.append(part)
         return parts
 
-    def forward(self, context: Tensor, tokens: list[Tensor] | Tensor) -> list[Tensor]:
+    def forward(self, context: Tensor, tokens: list[TokenPart] | Tensor) -> list[Tensor]:
         """c_{t-1} (n, D) and the windows x_t (n, K·E), or their token parts -> [u_1, …, u_L]; u_L is c_t (n, D)."""
         outputs = []
         u = context
@@ -150,10 +176,10 @@ class TokenLayer(nn.Module):
         self, context: int, width_in: int, width_out: int, activation: str, last_token: bool
     ) -> None:
         super().__init__()
-        self.linear = nn.Linear(context + width_in, width_out)
+        self.linear = Linear(context + width_in, width_out)
         self.norm = nn.LayerNorm(width_out, eps=EPS)
         learned = width_in != width_out and not last_token
-        self.residual = nn.Linear(width_in, width_out) if learned else None
+        self.residual = Linear(width_in, width_out) if learned else None
         self.act = ACTIVATIONS[activation]
         self.last_token = last_token
 
@@ -189,10 +215,17 @@ class TokenBlock(nn.Module):
         return v
 
 
-def _add_norm(kept: Tensor, z: Tensor, act: Activate, norm: nn.LayerNorm) -> Tensor:
-    """What every layer ends in: LayerNorm(kept + act(z))."""
-    if act is F.relu and z.dtype != torch.float64 and kernels.usable(z.device):
-        return kernels.add_norm(kept, z, norm.weight, norm.bias, EPS)
+def _fused(act: Activate, like: Tensor) -> bool:
+    """Whether a kernel does what follows a layer's product."""
+    return act is F.relu and like.dtype != torch.float64 and kernels.usable(like.device)
+
+
+def _add_norm(
+    kept: Tensor, z: Tensor, act: Activate, norm: nn.LayerNorm, gather: Gather | None = None
+) -> Tensor:
+    """What every layer ends in: LayerNorm(kept + act(z)), z with the gathered rows where there are any."""
+    if _fused(act, z):
+        return add_norm(kept, z, norm.weight, norm.bias, EPS, gather)
     out: Tensor = norm(kept + act(z))
     return out
 

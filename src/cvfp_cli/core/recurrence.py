@@ -95,9 +95,9 @@ class _Cut:
             offsets = torch.arange(start, min(count, start + at_once), device=at.device)
             positions = (at + offsets[:, None]).clamp_(0, self.tokens - 1)  # (steps, C)
             parts = self.block.token_parts(self.tables, self.stream.window_types(positions.flatten()))
-            parts = [part.view(len(offsets), len(at), -1) for part in parts]
-            for i in range(len(offsets)):
-                state = self.block.forward(state, [part[i] for part in parts])[-1]
+            by_step = zip(*(part.split(len(at)) for part in parts), strict=True)
+            for i, of_step in enumerate(by_step):
+                state = self.block.forward(state, list(of_step))[-1]
                 self.steps += 1
                 self.rows += len(at)
                 yield start + i, state

@@ -1,0 +1,157 @@
+"""Phase 1 in few passes over the stream: noisy inputs, moments of the outputs, gradient of the loss."""
+
+import torch
+from torch import Tensor
+
+from cvfp_cli.core.kernels import PRESENT
+
+if PRESENT:
+    import triton
+    import triton.language as tl
+
+# Programs that share a batch's rows in ``moments``.
+SHARES = 128
+
+if PRESENT:
+
+    @triton.jit(do_not_specialize=["seed", "start"])  # type: ignore[untyped-decorator]
+    def _noisy(previous, before, given, seed, start, width, deviation, QUARTER: tl.constexpr):
+        row = tl.program_id(0).to(tl.int64)
+        lane = tl.arange(0, QUARTER)
+        token = start + row
+        zero = tl.zeros((QUARTER,), tl.uint32)
+        # The counter is (column, token), so a draw depends on nothing else.
+        a, b, c, d = tl.philox(
+            seed,
+            lane.to(tl.uint32),
+            zero + (token & 0xFFFFFFFF).to(tl.uint32),
+            zero + (token >> 32).to(tl.uint32),
+            zero,
+        )
+        e, f = tl.pair_uniform_to_normal(tl.uint_to_uniform_float(a), tl.uint_to_uniform_float(b))
+        g, h = tl.pair_uniform_to_normal(tl.uint_to_uniform_float(c), tl.uint_to_uniform_float(d))
+        source = before
+        if row > 0:
+            source = previous + (row - 1) * width
+        quarter = tl.cdiv(width, 4)
+        for part in tl.static_range(4):
+            noise = e if part == 0 else (f if part == 1 else (g if part == 2 else h))
+            at = part * quarter + lane
+            inside = (lane < quarter) & (at < width)
+            x = tl.load(source + at, mask=inside, other=0.0).to(tl.float32)
+            tl.store(given + row * width + at, x + deviation * noise, mask=inside)
+
+    @triton.jit  # type: ignore[untyped-decorator]
+    def _moments(
+        y, previous, sums, figures, group_rows, share, width, limit, SHARES: tl.constexpr, BLOCK: tl.constexpr
+    ):
+        group = tl.program_id(0).to(tl.int64)
+        part = tl.program_id(1)
+        at = tl.arange(0, BLOCK)
+        inside = at < width
+        # Sums are taken around the group's first row, so that a common offset costs no digits.
+        origin = tl.load(y + group * group_rows * width + at, mask=inside, other=0.0)
+        total = tl.zeros((BLOCK,), tl.float32)
+        squares = tl.zeros((BLOCK,), tl.float32)
+        changes = tl.zeros((BLOCK,), tl.float32)
+        converged = 0.0
+        for inner in range(part * share, tl.minimum((part + 1) * share, group_rows)):
+            row = group * group_rows + inner
+            out = tl.load(y + row * width + at, mask=inside, other=0.0)
+            change = out - tl.load(previous + row * width + at, mask=inside, other=0.0).to(tl.float32)
+            centred = out - origin
+            total += centred
+            squares += centred * centred
+            changes += change * change
+            converged += tl.where(tl.sum(change * change, 0) < limit, 1.0, 0.0)
+        slot = group * SHARES + part
+        tl.store(sums + slot * width + at, total, mask=inside)
+        tl.store(figures + slot * 3, tl.sum(squares, 0))
+        tl.store(figures + slot * 3 + 1, tl.sum(changes, 0))
+        tl.store(figures + slot * 3 + 2, converged)
+
+    @triton.jit  # type: ignore[untyped-decorator]
+    def _gradient(y, contexts, means, pulls, gradient, group_rows, width, stay, offset, BLOCK: tl.constexpr):
+        row = tl.program_id(0).to(tl.int64)
+        group = row // group_rows
+        at = tl.arange(0, BLOCK)
+        inside = at < width
+        out = tl.load(y + row * width + at, mask=inside, other=0.0)
+        old = tl.load(contexts + row * width + at, mask=inside, other=0.0).to(tl.float32)
+        mean = tl.load(means + group * width + at, mask=inside, other=0.0)
+        slope = stay * (out - old) - tl.load(pulls + group) * (out - mean) + offset * mean
+        tl.store(gradient + row * width + at, slope, mask=inside)
+        tl.store(contexts + row * width + at, out.to(contexts.dtype.element_ty), mask=inside)
+
+
+def noisy_contexts(previous: Tensor, before: Tensor, seed: int, start: int, deviation: float) -> Tensor:
+    """Input contexts of tokens ``start`` …: ``before`` (D,) and all rows of ``previous`` (n, D) but the last, plus
+    N(0, ``deviation``²) noise that depends on (seed, token, component) alone: (n, D), float32."""
+    rows, width = previous.shape
+    given = torch.empty(rows, width, dtype=torch.float32, device=previous.device)
+    quarter = triton.next_power_of_2(-(-width // 4))
+    # The highest bit keeps the argument's type, and with it the compiled kernel, the same for every seed.
+    _noisy[(rows,)](
+        previous, before, given, seed | 1 << 62, start, width, deviation, QUARTER=quarter, num_warps=4
+    )
+    return given
+
+
+def moments(y: Tensor, previous: Tensor, groups: int, limit: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Moments of consecutive, equally long groups of rows of y (n, D), in one pass.
+
+    Args:
+        limit: a token whose squared change summed over components is below this counts as converged.
+
+    Returns:
+        mean (groups, D), spread ‖y − mean‖_F (groups,), squared change from ``previous`` summed over rows and
+        components (groups,), and the number of converged tokens (), float64 but for the mean.
+    """
+    rows, width = y.shape
+    n = rows // groups
+    sums = torch.empty(groups, SHARES, width, dtype=torch.float32, device=y.device)
+    figures = torch.empty(groups, SHARES, 3, dtype=torch.float32, device=y.device)
+    _moments[(groups, SHARES)](
+        y,
+        previous,
+        sums,
+        figures,
+        n,
+        -(-n // SHARES),
+        width,
+        limit,
+        SHARES=SHARES,
+        BLOCK=triton.next_power_of_2(width),
+        num_warps=4,
+    )
+    around = sums.sum(1, dtype=torch.float64) / n
+    squares, changes, converged = figures.sum(1, dtype=torch.float64).unbind(1)
+    spread = (squares - n * around.square().sum(1)).clamp_min(0.0).sqrt()
+    mean = (y[::n][:groups] + around).float()
+    return mean, spread, changes, converged.sum()
+
+
+def gradient_and_update(
+    y: Tensor, contexts: Tensor, mean: Tensor, pull: Tensor, stay: float, offset: float
+) -> Tensor:
+    """``stay``·(y − contexts) − pull·(y − mean) + ``offset``·mean of each row, (n, D); then contexts become y.
+
+    Args:
+        mean, pull: of consecutive, equally long groups of rows, (groups, D) and (groups,), float32.
+    """
+    rows, width = y.shape
+    gradient = torch.empty_like(y)
+    _gradient[(rows,)](
+        y,
+        contexts,
+        mean,
+        pull,
+        gradient,
+        rows // len(mean),
+        width,
+        stay,
+        offset,
+        BLOCK=triton.next_power_of_2(width),
+        num_warps=4,
+    )
+    return gradient
