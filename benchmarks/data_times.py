@@ -50,7 +50,10 @@ def main() -> None:
     parser.add_argument("--validation", default="last:40")
     parser.add_argument("--samples", type=int, default=1700)
     parser.add_argument("--cache", type=Path, help="measure once, in this process, with this cache folder")
+    parser.add_argument("--small", action="store_true", help="a few seconds, to see that it works")
     arguments = parser.parse_args()
+    if arguments.small:
+        arguments.samples, arguments.tokenizer, arguments.embedding = 10, "bpe:300", "ppmi:16"
     if arguments.cache is not None:
         measure(arguments)
         return

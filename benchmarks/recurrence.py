@@ -1,8 +1,9 @@
 """The parallel recurrence against a plain loop in the same process.
 
-    python benchmarks/recurrence.py [--device cuda] [--tokens 20000] [--iterations 5]
+    python benchmarks/recurrence.py [--device cuda] [--tokens 20000] [--iterations 5] [--small]
 
-Prints, for each configuration, the seconds of both (the best of three parallel runs), their ratio, the largest difference between them and the trace.
+Prints, for each configuration, the seconds of both (the best of three parallel runs), their ratio, the largest
+difference between them and the trace.
 The blocks are trained for a few phase-1 iterations first, so that they forget as trained blocks do. Verification is
 part of the parallel time.
 """
@@ -55,7 +56,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=20_000)
     parser.add_argument("--iterations", type=int, default=5)
     parser.add_argument("--context-dim", type=int, default=WIDTH)
+    parser.add_argument("--small", action="store_true", help="a few seconds, to see that it works")
     given = parser.parse_args()
+    if given.small:
+        given.tokens, given.iterations, given.context_dim = 600, 2, 32
     device = torch.device(given.device)
     table = torch.randn(VOCABULARY, WIDTH, generator=torch.Generator().manual_seed(0)).to(device)
     print(

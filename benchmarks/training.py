@@ -8,10 +8,10 @@ square product in the precision of phase 2's products.
 """
 
 import argparse
-import time
 
 import numpy as np
 import torch
+from ceiling import ceiling
 from synthetic import experiment_data, zipf_ids
 
 from cvfp_cli.core.config import (
@@ -25,25 +25,6 @@ from cvfp_cli.core.config import (
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.core.memory import work
 from cvfp_cli.core.result import Epoch, Event, Iteration
-
-
-def ceiling(device: str, precision: str, size: int) -> float:
-    """Operations a second of a (size × size) product, the best of five."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    best = 0.0
-    for _ in range(6):
-        if device == "cuda":
-            torch.cuda.synchronize()
-        began = time.perf_counter()
-        for _ in range(4):
-            a @ b
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = max(best, 4 * 2 * size**3 / (time.perf_counter() - began))
-    torch.set_float32_matmul_precision("highest")
-    return best
 
 
 def main() -> None:
@@ -63,7 +44,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.small:
         given.tokens, given.vocabulary, given.width, given.batch, given.epochs = 2000, 500, 32, 256, 2
-    peak = ceiling(given.device, given.precision, 8192 if given.device == "cuda" else 2048)
+    peak = ceiling(given.device, given.precision)
     print(
         f"{given.device} {given.precision}: ceiling {peak / 1e12:.3f} TFLOP/s, {torch.get_num_threads()} threads"
     )

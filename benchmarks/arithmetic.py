@@ -1,0 +1,76 @@
+"""How much of an experiment's time is arithmetic, on a CPU: torch's profiler over one run of the ``demo`` recipe's size.
+
+    python benchmarks/arithmetic.py [--layers 2] [--tokens 2] [--train-tokens 60000] [--small]
+
+Prints the shares of matrix products, of the other arithmetic (operators that read or write whole tensors), and of the
+rest: Python, autograd's bookkeeping, allocation, views. The profiler's own cost, which is counted among the rest,
+makes that share an upper bound.
+"""
+
+import argparse
+import time
+
+import torch
+from ceiling import ceiling
+from synthetic import experiment_data, zipf_ids
+from torch.profiler import ProfilerActivity, profile
+
+from cvfp_cli.core.config import Execution
+from cvfp_cli.core.experiment import run_experiment
+from cvfp_cli.recipes import load_recipe
+
+PRODUCTS = {"aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm"}
+# Operators that touch no element: views, sizes, memory.
+EMPTY = {
+    *("aten::empty", "aten::empty_like", "aten::empty_strided", "aten::as_strided", "aten::view", "aten::t"),
+    *("aten::transpose", "aten::slice", "aten::select", "aten::expand", "aten::unsqueeze", "aten::detach"),
+    *("aten::reshape", "aten::permute", "aten::resize_", "aten::narrow", "aten::split", "aten::alias"),
+    *(
+        "aten::_unsafe_view",
+        "aten::unfold",
+        "aten::unbind",
+        "aten::result_type",
+        "aten::to",
+        "aten::_to_copy",
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=2)
+    parser.add_argument("--train-tokens", type=int, default=60_000)
+    parser.add_argument("--small", action="store_true", help="a few seconds, to see that it works")
+    given = parser.parse_args()
+    tokens = 2000 if given.small else given.train_tokens
+    recipe = load_recipe("demo", overrides={"grid.layers": (given.layers,), "grid.tokens": (given.tokens,)})
+    config = recipe.experiment(recipe.configurations[0], recipe.runs.seeds[0])
+    vocabulary, width = 4096, 128
+    data = experiment_data(
+        zipf_ids(tokens, vocabulary, 1), zipf_ids(tokens // 4, vocabulary, 2), vocabulary, width
+    )
+    peak = ceiling("cpu", "float32", 512 if given.small else None)
+    began = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        result = run_experiment(config, data, Execution("cpu", "float32")).result
+    wall = time.perf_counter() - began
+    times = {event.key: event.self_cpu_time_total / 1e6 for event in profiled.key_averages()}
+    products = sum(seconds for name, seconds in times.items() if name in PRODUCTS)
+    other = sum(s for name, s in times.items() if name.startswith("aten::") and name not in PRODUCTS | EMPTY)
+    print(
+        f"{config.model.name}, {tokens:,} tokens, {torch.get_num_threads()} threads, ceiling "
+        f"{peak / 1e12:.3f} TFLOP/s: {result.phase1_iterations} iterations and {result.epochs} epochs in {wall:.1f} s"
+    )
+    for name, seconds in (
+        ("products", products),
+        ("other arithmetic", other),
+        ("the rest", wall - products - other),
+    ):
+        print(f"  {name}: {seconds:.1f} s, {100 * seconds / wall:.0f} %")
+
+
+if __name__ == "__main__":
+    main()
