@@ -25,8 +25,12 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """Mark a page with ``lang:`` in its header as being in that language: fonts and readers go by it."""
+    """Mark a page with ``lang:`` in its header as being in that language: fonts and readers go by it.
+
+    What is shown of a terminal stays English: a monospaced font for Japanese draws lines twice as wide.
+    """
     language = page.meta.get("lang")
     if not language:
         return output
-    return re.sub(r'<html lang="[^"]*"', f'<html lang="{html.escape(language)}"', output, count=1)
+    output = re.sub(r'<html lang="[^"]*"', f'<html lang="{html.escape(language)}"', output, count=1)
+    return output.replace("<pre>", '<pre lang="en">')
