@@ -113,7 +113,10 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results/summary.json").touch()
     demo = (ROOT / "src/cvfp_cli/recipes/demo.toml").read_text(encoding="utf-8")
-    (tmp_path / "my.toml").write_text(demo, encoding="utf-8")
+    for _, words in shown("bash"):
+        for name in (word for word in words if word.endswith(".toml")):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(demo, encoding="utf-8")
     own = [text for language, text in blocks(ROOT / "docs/recipes.md") if language == "toml"]
     (tmp_path / "tickets.toml").write_text(own[0], encoding="utf-8")
 
