@@ -143,6 +143,15 @@ def test_no_formula_is_left_as_tex(site: Site) -> None:
     assert [at for at, page in site.pages.items() if "arithmatex" in page.text] == []
 
 
+def test_no_markdown_is_left_as_text(site: Site) -> None:
+    # Lists and tables that another Markdown would see, and this one does not: a blank line or indent is missing.
+    raw = re.compile(
+        r"<p>(?:(?!</p>).)*?(?:^|<p>)(?:\||- |\* |1\. |```|~~~)(?:(?!</p>).)*</p>", re.DOTALL | re.MULTILINE
+    )
+    found = [(at, raw.findall(page.text)) for at, page in site.pages.items()]
+    assert [each for each in found if each[1]] == []
+
+
 def test_the_japanese_tutorial_says_its_language(site: Site) -> None:
     assert '<html lang="ja"' in site.pages["tutorial.ja.html"].text
     assert '<html lang="en"' in site.pages["tutorial.html"].text
