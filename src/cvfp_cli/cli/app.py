@@ -18,7 +18,8 @@ from typing import Annotated, Any
 import typer
 
 from cvfp_cli import __version__
-from cvfp_cli.cli.help import PlainCommand, PlainGroup
+from cvfp_cli.cli.help import HELP_ALL, PlainCommand, PlainGroup
+from cvfp_cli.cli.spread import spread
 from cvfp_cli.errors import CvfpError
 
 COMMANDS = {
@@ -65,7 +66,7 @@ class CommandGroup(PlainGroup):
             return None
         module = importlib.import_module(f"cvfp_cli.cli.{cmd_name}")
         single = typer.Typer(rich_markup_mode=None, add_completion=False)
-        single.command(cmd_name, cls=PlainCommand)(getattr(module, cmd_name))
+        single.command(cmd_name, cls=PlainCommand)(spread(getattr(module, cmd_name), HELP_ALL))
         return typer.main.get_command(single)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -105,9 +106,9 @@ def cvfp(
     """Train context-vector fixed-point language models, sweep them, fit scaling laws, report.
 
     \b
-    cvfp sweep --recipe demo --out first     a small study on the text this machine has
-    cvfp fit first                           its scaling laws
-    cvfp report first > report.md            its report
+    cvfp sweep --recipe demo --out first   a small study on text that is here
+    cvfp fit first                         its scaling laws
+    cvfp report first > report.md          its report
     """
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())

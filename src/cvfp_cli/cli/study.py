@@ -3,16 +3,16 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cvfp_cli.cli.options import DEVICES, PRECISIONS, STATE_DTYPES, byte_count, one_of
-from cvfp_cli.errors import CvfpError, InputError
+from cvfp_cli.cli.choices import DEVICES, PRECISIONS, STATE_DTYPES
+from cvfp_cli.cli.options import byte_count, integers, one_of
+from cvfp_cli.cli.problems import Problems
+from cvfp_cli.cli.shared import Machine, Place, Study, Text
+from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
 if TYPE_CHECKING:
@@ -26,79 +26,31 @@ if TYPE_CHECKING:
 FIRST_GUESSES = {"gpu": "cuda", "metal": "mps"}
 
 
-class Problems:
-    """Collects what is wrong, so that it is told in one go."""
-
-    def __init__(self) -> None:
-        self.found: list[CvfpError] = []
-
-    @contextmanager
-    def collect(self) -> Iterator[None]:
-        """Run a block; an error of the user's becomes one of the problems."""
-        try:
-            yield
-        except CvfpError as problem:
-            self.found.append(problem)
-
-    def raise_found(self) -> None:
-        """Raise what was found, a line each.
-
-        Raises:
-            CvfpError: with the exit code of the first problem.
-        """
-        if len(self.found) == 1:
-            raise self.found[0]
-        if self.found:
-            raise type(self.found[0])("\n".join(str(problem) for problem in self.found))
+def overrides(chosen: Study, text: Text, problems: Problems) -> dict[str, object]:
+    """The recipe's fields that ``--set`` and the text options set."""
+    found: dict[str, object] = {}
+    with problems.collect():
+        found |= chosen.overrides()
+    return found | text.overrides()
 
 
-@dataclass(frozen=True)
-class Machine:
-    """The options that say where and how to compute, as given."""
+def grid_overrides(
+    given: Mapping[str, tuple[str, list[str] | None]], problems: Problems, *, single: bool = False
+) -> dict[str, object]:
+    """The recipe's fields that the grid's options set.
 
-    device: str
-    precision: str | None
-    memory: str | None
-    threads: int | None
-    state_dtype: str | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """The options about the results folder and what is shown, as given."""
-
-    out: Path
-    fresh: bool
-    recover: bool
-    quiet: bool
-    tensorboard: Path | None
-    cache_dir: Path | None
-
-    def store(self) -> "ResultsStore":
-        """The results folder; nothing is touched yet."""
-        from cvfp_cli.results import ResultsStore
-
-        return ResultsStore(self.out, recover=self.recover)
-
-
-def text_settings(
-    data: str | None,
-    split: str | None,
-    text_field: str | None,
-    tokenizer: str | None,
-    embedding: str | None,
-    validation: str | None,
-) -> dict[str, str]:
-    """The recipe's fields that the text options set; an option that was not given sets none."""
-    given = {
-        "data.source": data,
-        "data.split": split,
-        "data.text_field": text_field,
-        "tokenizer.name": tokenizer,
-        "embedding.name": embedding,
-        "validation.source": validation,
-    }
-    return {key: value for key, value in given.items() if value is not None}
+    Args:
+        given: each field's option and what was given for it. single: refuse more than one value.
+    """
+    found: dict[str, object] = {}
+    for field, (name, texts) in given.items():
+        with problems.collect():
+            values = integers(texts, name, least=0 if "seeds" in field else 1)
+            if values is not None and single and len(values) > 1:
+                raise InputError(f"{name}: train takes one value.", hint="For several use cvfp sweep.")
+            if values is not None:
+                found[field] = values
+    return found
 
 
 def say(text: str, *, quiet: bool = False) -> None:
@@ -180,7 +132,7 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
 
 
 def checked_plan(
-    recipe: "Recipe", machine: Machine, place: Place
+    recipe: "Recipe", machine: Machine, place: Place, *, fresh: bool = False
 ) -> "tuple[Plan, ResultsStore, dict[str, Any]]":
     """Everything about a command that can be known before training, or all that is wrong with it.
 
@@ -205,7 +157,7 @@ def checked_plan(
             store,
             device_bytes=environment.get("device_memory_bytes"),
             cache_dir=place.cache_dir,
-            fresh=place.fresh,
+            fresh=fresh,
             notify=lambda text: say(text, quiet=place.quiet),
         )
     problems.raise_found()
