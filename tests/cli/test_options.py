@@ -38,7 +38,7 @@ def test_integer_lists(texts: list[str] | None, values: tuple[int, ...] | None) 
         ("0-3", "--samples: 0 is too small"),
         ("5-1", "Write 1-5"),
         ("", "whole number"),
-        ("1,,2", "whole number"),
+        ("1,,2", "no number beside it"),
         ("-3", "whole number"),
         ("2.5", "whole number"),
         ("1e3", "whole number"),

@@ -4,7 +4,6 @@ Commands are loaded when they are asked for, so that ``cvfp --help``, ``--versio
 answer at once.
 """
 
-import difflib
 import importlib
 import io
 import os
@@ -30,22 +29,6 @@ COMMANDS = {
     "report": "Write a report on a study, in English or Japanese.",
 }
 """Each command's module in ``cvfp_cli.cli`` and the first sentence of its help."""
-
-FIRST_GUESSES = {
-    "run": "train",
-    "experiment": "train",
-    "grid": "sweep",
-    "matrix": "sweep",
-    "scale": "fit",
-    "scaling": "fit",
-    "alpha": "fit",
-    "diff": "compare",
-    "summary": "report",
-    "show": "report",
-    "results": "report",
-    "recipes": "sweep --list-recipes",
-}
-"""Words people try first, and ours."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer's own error for a wrong command line; its home differs between versions of Typer."""
@@ -73,8 +56,9 @@ class CommandGroup(PlainGroup):
         """As Typer does, but answer an unknown word with the nearest command."""
         word = args[0]
         if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
-            right = FIRST_GUESSES.get(word.lower()) or (near[0] if near else "")
+            from cvfp_cli.cli.guesses import command_for
+
+            right = command_for(word, COMMANDS)
             advice = f"Did you mean 'cvfp {right}'?" if right else f"There are {', '.join(COMMANDS)}."
             raise UsageError(f"no command '{word}'. {advice}")
         return super().resolve_command(ctx, args)
@@ -120,19 +104,6 @@ def _complain(text: str) -> None:
         print(f"cvfp: {' '.join(line.split())}", file=sys.stderr)
 
 
-def _usage_message(error: Any) -> str:
-    """Typer's message in our words, with where to read on."""
-    ctx = getattr(error, "ctx", None)
-    message: str = error.format_message().strip()
-    if message.startswith("No such option"):
-        option = getattr(error, "option_name", "")
-        near = list(getattr(error, "possibilities", None) or [])
-        message = f"no option {option}." + (f" Did you mean {' or '.join(sorted(near))}?" if near else "")
-    if ctx is not None and "Did you mean" not in message:
-        message = f"{message.rstrip('.')}. See '{ctx.command_path} --help'."
-    return message
-
-
 def _invoke(arguments: list[str]) -> Any:
     # Not app(...), which would put Typer's own hook for uncaught exceptions in the place of ours.
     return typer.main.get_command(app).main(args=arguments, prog_name="cvfp", standalone_mode=False)
@@ -168,7 +139,9 @@ def run(arguments: Sequence[str]) -> int:
             _complain(str(error))
             return error.exit_code
         if isinstance(error, UsageError):
-            _complain(_usage_message(error))
+            from cvfp_cli.cli.guesses import usage_message
+
+            _complain(usage_message(error))
             return 2
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""

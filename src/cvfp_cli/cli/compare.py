@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
-from cvfp_cli.cli.options import OUTPUT, one_of, option, words_of
-from cvfp_cli.cli.shared import ResultFiles
+from cvfp_cli.cli.options import OUTPUT, one_of, option, share_between, words_of
+from cvfp_cli.cli.shared import ResultFiles, check_picture, language_of
 
 WHAT = "What to compare"
 FORMATS = ("table", "markdown", "json", "csv")
@@ -93,14 +93,11 @@ def compare(
     cvfp compare old.json new.json --configs 1L_768d_2tok,3L_1536d_2tok
     cvfp compare results --by context_dim --model exp-decay --x samples
     """
-    import os
-
     from cvfp_cli.errors import InputError
     from cvfp_cli.report.compare import build_comparison
-    from cvfp_cli.report.text.choice import choose_language
     from cvfp_cli.report.text.language import load_language
 
-    language = load_language(choose_language(files.lang, os.environ))
+    language = load_language(language_of(files.lang))
     one_of(form, FORMATS, "--format")
     one_of(objective, OBJECTIVES, "--objective")
     for value, choices, name in (
@@ -110,12 +107,9 @@ def compare(
     ):
         if value is not None:
             one_of(value, choices, name)
-    if not 0.0 < level < 1.0:
-        raise InputError(f"--level: {level:g} does not lie between 0 and 1.", hint="0.95 is usual.")
+    share_between(level, "--level")
     if plot is not None:
-        from cvfp_cli.report.plot import plot_format
-
-        plot_format(plot)
+        check_picture(plot)
     comparison, warnings = build_comparison(
         writing.read_all(files.paths, recover=files.recover),
         names=[str(path) for path in files.paths],

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES
-from cvfp_cli.cli.options import MORE, OUTPUT, one_of, option, words_of
-from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_there
+from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
+from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_picture, check_there
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -171,7 +171,6 @@ def fit(
 
     from cvfp_cli.scaling import rendering
     from cvfp_cli.scaling.fits import FitOptions
-    from cvfp_cli.scaling.plot import check_plot_path
     from cvfp_cli.scaling.sources import STDIN, Columns, load_points, pick
     from cvfp_cli.scaling.study import Request, run_study
 
@@ -182,21 +181,21 @@ def fit(
         "markdown": rendering.to_markdown,
     }[one_of(format, FORMATS, "--format")]
     if plot is not None:
-        check_plot_path(plot)
+        check_picture(plot)
     options = FitOptions(
         objective=one_of(objective, OBJECTIVES, "--objective"),
-        level=level,
+        level=share_between(level, "--level"),
         predict=_numbers(predict, "--predict"),
         targets=_numbers(target_ppl, "--target-ppl"),
         holdout=holdout,
         window=window,
     )
     request = Request(
-        laws=words_of(model) or ("all",),
+        laws=listed(model, LAWS_OR_ALL, "--model") or ("all",),
         options=options,
         share=words_of(share),
         bootstrap=bootstrap,
-        bootstrap_kind=bootstrap_kind,
+        bootstrap_kind=one_of(bootstrap_kind, BOOTSTRAP_KINDS, "--bootstrap-kind"),
         seed=seed,
     )
     paths = results or [str(DEFAULT_RESULTS)]

@@ -86,6 +86,15 @@ class PlainCommand(TyperCommand):
     The layout does not depend on the version of Typer.
     """
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer does; an error about an option's value knows its command, too."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page that fits a screen."""
         formatter.write(self.page(ctx))

@@ -3,7 +3,6 @@
 Options without a value leave the decision to the recipe, so that no default stands in two places.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -66,6 +65,7 @@ def words_of(texts: Sequence[str] | None) -> tuple[str, ...]:
 
 MOST_VALUES = 1000
 _PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?", re.ASCII)
+_OTHER_RANGE = re.compile(r"([0-9]{1,12}) ?(?:\.\.\.?|:|–|to| - ) ?([0-9]{1,12})", re.ASCII)
 _BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?((?:[KMGT]i?)?B?)", re.ASCII | re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_FACTORS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
@@ -86,10 +86,12 @@ def integers(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tup
     for part in (piece.strip() for text in texts for piece in text.split(",")):
         matched = _PART.fullmatch(part)
         if matched is None:
-            shown = part if part.isprintable() and len(part) <= 40 else ascii(part)[:40]
+            if not part and len(texts) == 1 and texts[0].strip():
+                raise InputError(f"{option}: a comma in '{_short(texts[0])}' has no number beside it.")
+            meant = _OTHER_RANGE.fullmatch(part)
             raise InputError(
-                f"{option}: '{shown}' is neither a whole number nor a range.",
-                hint="Write 3, 1-3 or 50,100,200.",
+                f"{option}: '{_short(part)}' is neither a whole number nor a range.",
+                hint=f"Write {meant[1]}-{meant[2]}." if meant else "Write 3, 1-3 or 50,100,200.",
             )
         first = int(matched[1])
         last = first if matched[2] is None else int(matched[2])
@@ -102,6 +104,22 @@ def integers(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tup
         if last - first >= MOST_VALUES or len(values) > MOST_VALUES:
             raise InputError(f"{option}: more than {MOST_VALUES} values.", hint="Give fewer.")
     return tuple(values)
+
+
+def _short(text: str) -> str:
+    return text if text.isprintable() and len(text) <= 40 else ascii(text)[1:-1][:40]
+
+
+def share_between(value: float, option: str) -> float:
+    """A share between 0 and 1, such as a confidence level.
+
+    Raises:
+        InputError: it is not one; a percentage is named as the share that it is.
+    """
+    if 0.0 < value < 1.0:
+        return value
+    hint = f"Did you mean {value / 100:g}?" if 50.0 <= value < 100.0 else "0.95 is usual."
+    raise InputError(f"{option}: {value:g} does not lie between 0 and 1.", hint=hint)
 
 
 def byte_count(text: str, option: str) -> int:
@@ -128,9 +146,20 @@ def one_of(value: str, choices: Sequence[str], option: str) -> str:
     """
     if value in choices:
         return value
-    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
-    advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(choices)}."
+    from cvfp_cli.cli.guesses import value_for
+
+    near = value_for(value, choices)
+    advice = f"Did you mean {near}?" if near else f"There are {', '.join(choices)}."
     raise InputError(f"{option}: no '{ascii(value)[1:-1][:40]}'.", hint=advice)
+
+
+def listed(texts: Sequence[str] | None, choices: Sequence[str], option: str) -> tuple[str, ...]:
+    """Words separated by commas or given by repeating the option; empty when it was not given.
+
+    Raises:
+        InputError: a word that is none of ``choices``.
+    """
+    return tuple(one_of(word, choices, option) for word in words_of(texts))
 
 
 def assignments(texts: Sequence[str] | None) -> dict[str, str]:

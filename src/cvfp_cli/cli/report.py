@@ -1,17 +1,24 @@
 """``cvfp report``: the write-up of a study, made from its figures."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import LAWS_OR_ALL, SECTIONS
-from cvfp_cli.cli.options import OUTPUT, one_of, option
-from cvfp_cli.cli.shared import ResultFiles
+from cvfp_cli.cli.options import OUTPUT, listed, one_of, option
+from cvfp_cli.cli.shared import ResultFiles, check_writable, language_of
 
 CONTENT = "Content"
 FORMATS = ("markdown", "html", "json")
-SUFFIXES = {".html": "html", ".htm": "html", ".json": "json"}
+SUFFIXES = {
+    "": "markdown",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".txt": "markdown",
+    ".htm": "html",
+    ".html": "html",
+    ".json": "json",
+}
 
 
 def report(
@@ -77,17 +84,18 @@ def report(
     cvfp report new/summary.json --previous old/summary.json --laws all
     """
     from cvfp_cli.report.build import build_report
-    from cvfp_cli.report.text.choice import choose_language
     from cvfp_cli.report.text.language import load_language
 
-    language = choose_language(files.lang, os.environ)
-    chosen = (
-        one_of(form, FORMATS, "--format")
-        if form
-        else SUFFIXES.get(out.suffix.lower() if out else "", "markdown")
-    )
-    wanted = writing.listed(sections, SECTIONS, "--sections") or SECTIONS
-    fitted = writing.listed(laws, LAWS_OR_ALL, "--laws") or ("power",)
+    language = language_of(files.lang)
+    chosen = one_of(form, FORMATS, "--format") if form else "markdown"
+    if out is not None:
+        suffix = out.suffix.lower()
+        check_writable(
+            out, "--out", [suffix] if form else list(SUFFIXES), hint="Or name its kind with --format."
+        )
+        chosen = form or SUFFIXES[suffix]
+    wanted = listed(sections, SECTIONS, "--sections") or SECTIONS
+    fitted = listed(laws, LAWS_OR_ALL, "--laws") or ("power",)
     with writing.without_collector():
         found = writing.read_all(files.paths, recover=files.recover)
         earlier = writing.read_all([previous], recover=files.recover)[0] if previous is not None else None

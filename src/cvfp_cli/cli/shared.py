@@ -3,18 +3,21 @@
 A command takes one of these dataclasses as a parameter; ``spread`` makes an option of every field.
 """
 
-import difflib
+import contextlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cvfp_cli.cli.choices import DEVICES, LANGUAGES, PRECISIONS, STATE_DTYPES
-from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, option
+from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.errors import InputError
+from cvfp_cli.spelling import nearest
 
 if TYPE_CHECKING:
     from cvfp_cli.results import ResultsStore
@@ -238,6 +241,17 @@ class ResultFiles:
         return self.results or [DEFAULT_RESULTS]
 
 
+def language_of(lang: str | None) -> str:
+    """The language of an answer: ``--lang``, or else as ``choose_language`` finds it.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    from cvfp_cli.report.text.choice import choose_language
+
+    return choose_language(lang and one_of(lang.lower(), LANGUAGES, "--lang"), os.environ)
+
+
 def check_there(paths: Sequence[Path]) -> None:
     """Check that every file or folder exists.
 
@@ -252,6 +266,40 @@ def check_there(paths: Sequence[Path]) -> None:
     problems.raise_found()
 
 
+def check_writable(path: Path, option: str, suffixes: Sequence[str], *, hint: str = "") -> None:
+    """Check the kind and the folder of a file that is to be written, before any work is done for it.
+
+    Raises:
+        InputError: a suffix that is none of ``suffixes``, a folder in its place, or a folder that is not there.
+    """
+    if path.is_dir():
+        raise InputError(f"{option}: {shown(path)} is a folder.", hint="Name a file in it.")
+    if path.suffix.lower() not in suffixes:
+        kinds = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}".removeprefix(", ")
+        raise InputError(f"{option}: {shown(path)} must end in {kinds}.", hint=hint)
+    if not path.parent.is_dir():
+        raise InputError(f"{option}: there is no folder {shown(path.parent)}.", hint="Make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: {shown(path.parent)} cannot be written to.", hint="Name another folder.")
+
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: Path) -> None:
+    """Check the file of ``--plot``, and that there is something to draw it with.
+
+    Raises:
+        InputError: as ``check_writable``, or matplotlib is not installed.
+    """
+    check_writable(path, "--plot", PICTURES)
+    if find_spec("matplotlib") is None:
+        raise InputError(
+            "--plot needs the extra 'plot', which is not installed.",
+            hint="Install it with: pip install 'cvfp-cli[plot]'.",
+        )
+
+
 def shown(path: Path) -> str:
     """A path as it can stand in a one-line message."""
     text = str(path)
@@ -260,14 +308,12 @@ def shown(path: Path) -> str:
 
 def _instead(path: Path) -> str:
     """The nearest name in the same folder, the results that are here, or how to make some."""
-    try:
+    beside: list[str] = []
+    with contextlib.suppress(OSError, ValueError):  # ValueError: a null byte in the name
         beside = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
-        here = [shown(found) for found in sorted(Path().glob("*/summary.json"))]
-    except (OSError, ValueError):
-        beside, here = [], []
-    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean {shown(path.parent / near[0])}?"
+    here = [shown(found) for found in sorted(Path().glob("*/summary.json"))]
+    if near := nearest(path.name, beside):
+        return f"Did you mean {shown(path.parent / near)}?"
     if here:
         return f"Did you mean {here[0]}?" if len(here) == 1 else f"There are {', '.join(here[:5])}."
     return "Name results, or make some with cvfp sweep."

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from cvfp_cli.sweep.plan import Plan
     from cvfp_cli.sweep.session import Ended
 
-FIRST_GUESSES = {"gpu": "cuda", "metal": "mps"}
-
 
 def overrides(chosen: Study, text: Text, problems: Problems) -> dict[str, object]:
     """The recipe's fields that ``--set`` and the text options set."""
@@ -69,10 +67,12 @@ def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
 def check_machine(machine: Machine, problems: Problems) -> None:
     """Check the machine's options as far as that needs no device: names, sizes, counts."""
     with problems.collect():
-        kind = machine.device.split(":")[0]
-        if kind in FIRST_GUESSES:
-            raise InputError(f"--device: no '{kind}'.", hint=f"Did you mean {FIRST_GUESSES[kind]}?")
+        kind, colon, number = machine.device.partition(":")
         one_of(kind, DEVICES, "--device")
+        if colon and not number.isdecimal():
+            raise InputError(
+                f"--device: '{ascii(machine.device)[1:-1][:40]}' has no device number.", hint="Write cuda:0."
+            )
     with problems.collect():
         if machine.precision is not None:
             one_of(machine.precision, PRECISIONS, "--precision")

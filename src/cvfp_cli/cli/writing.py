@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cvfp_cli.cli.options import one_of, words_of
 from cvfp_cli.cli.shared import check_there
 
 if TYPE_CHECKING:
@@ -25,15 +24,6 @@ def without_collector() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
-
-
-def listed(texts: Sequence[str] | None, choices: Sequence[str], option: str) -> tuple[str, ...]:
-    """Words separated by commas or given by repeating the option; empty when it was not given.
-
-    Raises:
-        InputError: a word that is none of ``choices``.
-    """
-    return tuple(one_of(word, choices, option) for word in words_of(texts))
 
 
 def read_all(paths: Sequence[Path], *, recover: bool) -> "tuple[Results, ...]":
