@@ -200,8 +200,8 @@ class Place:
             "--cache-dir",
             panel=MORE,
             metavar="FOLDER",
-            help="Where token streams are cached. [env: CVFP_CACHE_DIR]",
-            default="the system's cache folder",
+            help="Where token streams are cached.",
+            default="CVFP_CACHE_DIR, the system's",
         ),
     ] = None
 

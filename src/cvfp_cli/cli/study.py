@@ -97,6 +97,10 @@ def check_place(place: Place) -> None:
         from cvfp_cli.sweep.tensorboard import check_installed
 
         check_installed()
+        if place.tensorboard.exists() and not place.tensorboard.is_dir():
+            raise InputError(
+                f"--tensorboard: {place.tensorboard} is a file, not a folder.", hint="Name another folder."
+            )
     if place.out.exists() and not place.out.is_dir():
         raise InputError(f"--out: {place.out} is a file, not a folder.", hint="Name another folder.")
     nearest = next(path for path in (place.out, *place.out.absolute().parents) if path.exists())
