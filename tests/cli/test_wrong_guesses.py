@@ -148,6 +148,13 @@ def test_all_missing_files_are_named(cvfp: Cvfp, here: Path) -> None:
     assert [line.split(":")[1].strip() for line in answer.err.splitlines()] == ["a.json", "b.json"]
 
 
+def test_all_that_is_wrong_with_a_comparison_is_told_at_once(cvfp: Cvfp, here: Path) -> None:
+    answer = cvfp("compare", "a.json", "--format", "jsn", "--by", "foo", "--level", "3", "--plot", "a.bmp")
+    assert answer.code == 2
+    told = [line.split(":")[1].strip() for line in answer.err.splitlines()]
+    assert told == ["--format", "--by", "--level", "--plot", "a.json"]
+
+
 @pytest.mark.parametrize("name", ["train", "sweep", "fit", "compare", "report"])
 def test_every_word_offered_for_an_option_exists(name: str) -> None:
     import typer

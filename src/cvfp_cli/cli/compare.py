@@ -6,7 +6,8 @@ from typing import Annotated
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
 from cvfp_cli.cli.options import OUTPUT, one_of, option, share_between, words_of
-from cvfp_cli.cli.shared import ResultFiles, check_picture, language_of
+from cvfp_cli.cli.problems import Problems
+from cvfp_cli.cli.shared import ResultFiles, check_picture, check_there, language_of
 
 WHAT = "What to compare"
 FORMATS = ("table", "markdown", "json", "csv")
@@ -97,19 +98,28 @@ def compare(
     from cvfp_cli.report.compare import build_comparison
     from cvfp_cli.report.text.language import load_language
 
-    language = load_language(language_of(files.lang))
-    one_of(form, FORMATS, "--format")
-    one_of(objective, OBJECTIVES, "--objective")
+    problems = Problems()
+    language = load_language("en")
+    with problems.collect():
+        language = load_language(language_of(files.lang))
     for value, choices, name in (
+        (form, FORMATS, "--format"),
+        (objective, OBJECTIVES, "--objective"),
         (by, FACTORS, "--by"),
         (model, LAWS, "--model"),
         (x, SIZES, "--x"),
     ):
-        if value is not None:
-            one_of(value, choices, name)
-    share_between(level, "--level")
-    if plot is not None:
-        check_picture(plot)
+        with problems.collect():
+            if value is not None:
+                one_of(value, choices, name)
+    with problems.collect():
+        share_between(level, "--level")
+    with problems.collect():
+        if plot is not None:
+            check_picture(plot)
+    with problems.collect():
+        check_there(files.paths)
+    problems.raise_found()
     comparison, warnings = build_comparison(
         writing.read_all(files.paths, recover=files.recover),
         names=[str(path) for path in files.paths],

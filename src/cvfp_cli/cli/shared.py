@@ -283,6 +283,19 @@ def check_writable(path: Path, option: str, suffixes: Sequence[str], *, hint: st
         raise InputError(f"{option}: {shown(path.parent)} cannot be written to.", hint="Name another folder.")
 
 
+def check_folder(folder: Path, option: str) -> None:
+    """Check that a folder is there, or can be made, and can be written to.
+
+    Raises:
+        InputError: it is a file, or something that the user may not write to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{option}: {shown(folder)} is a file, not a folder.", hint="Name another folder.")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: {shown(there)} cannot be written to.", hint="Name another folder.")
+
+
 PICTURES = (".png", ".svg", ".pdf")
 
 

@@ -1,6 +1,5 @@
 """What ``train`` and ``sweep`` do alike: options to a checked plan, and a plan to figures."""
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ import typer
 from cvfp_cli.cli.choices import DEVICES, PRECISIONS, STATE_DTYPES
 from cvfp_cli.cli.options import byte_count, integers, one_of
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text
+from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
@@ -87,25 +86,17 @@ def check_machine(machine: Machine, problems: Problems) -> None:
             raise InputError(f"--threads: {machine.threads} is too small; the least is 1.")
 
 
-def check_place(place: Place) -> None:
-    """Check that results can be written to the folder.
-
-    Raises:
-        InputError: it is a file, or something that the user may not write to.
-    """
+def check_place(place: Place, problems: Problems) -> None:
+    """Check that results and curves can be written to their folders."""
     if place.tensorboard is not None:
         from cvfp_cli.sweep.tensorboard import check_installed
 
-        check_installed()
-        if place.tensorboard.exists() and not place.tensorboard.is_dir():
-            raise InputError(
-                f"--tensorboard: {place.tensorboard} is a file, not a folder.", hint="Name another folder."
-            )
-    if place.out.exists() and not place.out.is_dir():
-        raise InputError(f"--out: {place.out} is a file, not a folder.", hint="Name another folder.")
-    nearest = next(path for path in (place.out, *place.out.absolute().parents) if path.exists())
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"--out: {nearest} cannot be written to.", hint="Name another folder.")
+        with problems.collect():
+            check_installed()
+        with problems.collect():
+            check_folder(place.tensorboard, "--tensorboard")
+    with problems.collect():
+        check_folder(place.out, "--out")
 
 
 def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any]]":
@@ -147,8 +138,7 @@ def checked_plan(
     from cvfp_cli.sweep.plan import make_plan
 
     problems = Problems()
-    with problems.collect():
-        check_place(place)
+    check_place(place, problems)
     execution, environment = Execution(), dict[str, Any]()
     with problems.collect():
         execution, environment = resolve(machine, quiet=place.quiet)
