@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,6 +208,15 @@ def test_a_reader_that_leaves_early_is_no_error_message() -> None:
         ("cvfp sweep --recipe 2025-12", ["2025-12-03-context-dim"]),
         ("cvfp train --device c", ["cpu", "cuda"]),
         ("cvfp train --precision t", ["tf32"]),
+        ("cvfp train --state-dtype b", ["bf16"]),
+        ("cvfp sweep --recipe d", ["demo"]),
+        ("cvfp fit --model e", ["exp-decay"]),
+        ("cvfp fit --model power,s", ["power,saturating"]),
+        ("cvfp fit --format j", ["json"]),
+        ("cvfp report --lang j", ["ja"]),
+        ("cvfp report --sections over", ["overview"]),
+        ("cvfp compare --by context", ["context_dim"]),
+        ("cvfp train --help-", ["--help-all"]),
     ],
 )
 def test_a_shell_is_offered_commands_options_and_their_words(typed: str, offered: list[str]) -> None:
@@ -221,3 +231,41 @@ def test_a_shell_is_offered_commands_options_and_their_words(typed: str, offered
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
     assert shown.stdout.split() == offered
+
+
+def test_bash_completes_by_the_script_that_cvfp_shows(tmp_path: Path) -> None:
+    program = tmp_path / "cvfp"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{COMPLETING}' \"$@\"\n")
+    program.chmod(0o755)
+    typing = """
+        eval "$(_CVFP_COMPLETE=source_bash cvfp)"
+        COMP_WORDS=(cvfp fit --model e) COMP_CWORD=3 COMPREPLY=()
+        _cvfp_completion cvfp e --model
+        echo "${COMPREPLY[@]}"
+    """
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    shown = subprocess.run(
+        ["bash", "--norc", "-c", typing], capture_output=True, text=True, env=environment, check=False
+    )
+    assert shown.stdout == "exp-decay\n", shown.stderr
+
+
+COMPLETING = 'import sys; sys.argv[0] = "cvfp"; from cvfp_cli.cli.app import main; main()'
+
+
+@pytest.mark.parametrize("typed", ["cvfp fit --model e", "cvfp sweep --recipe d", "cvfp train --device c"])
+def test_completion_imports_nothing_heavy(typed: str) -> None:
+    code = (
+        "import atexit, sys\n"
+        "sys.argv = ['cvfp']\n"
+        f"names = {(*HEAVY, 'numpy')!r}\n"
+        "atexit.register(lambda: print('HEAVY', *[name for name in names if name in sys.modules]))\n"
+        "from cvfp_cli.cli.app import main; main()\n"
+    )
+    environment = {**os.environ, "_CVFP_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": "3"}
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    words, heavy = shown.stdout.splitlines()[:-1], shown.stdout.splitlines()[-1]
+    assert words
+    assert heavy == "HEAVY"
