@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from cvfp_cli import __version__
 from cvfp_cli.cli import app as door
+from cvfp_cli.cli.options import MORE
 from cvfp_cli.errors import InputError, WorkError
 
 HEAVY = ("torch", "transformers", "datasets", "pandas", "matplotlib", "scipy")
@@ -45,24 +49,51 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(*arguments) == set()
 
 
+SCREEN_ROWS = 48
+"""A page on a screen of 50 rows, with the line that asked for it above and the prompt below."""
+
+
+@pytest.mark.parametrize("columns", [80, 100])
 @pytest.mark.parametrize("arguments", [["--help"], *[[name, "--help"] for name in door.COMMANDS]])
-def test_help_fits_a_screen(arguments: list[str]) -> None:
-    shown = cvfp(*arguments)
+def test_help_fits_a_screen(arguments: list[str], columns: int) -> None:
+    shown = cvfp(*arguments, columns=columns)
     lines = shown.stdout.splitlines()
     assert shown.returncode == 0
-    assert len(lines) <= 60
-    assert max(map(len, lines)) <= 100
+    assert len(lines) <= SCREEN_ROWS
+    assert max(map(len, lines)) <= columns
     assert "\x1b" not in shown.stdout
-    assert "cvfp " in shown.stdout
+    assert "\ncvfp " in shown.stdout
+
+
+def command(name: str) -> Any:
+    return typer.main.get_command(door.app).get_command(None, name)  # type: ignore[attr-defined, arg-type]
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", door.COMMANDS)
-def test_each_command_opens_its_help_with_its_one_liner_and_has_help_for_every_option(name: str) -> None:
-    import typer
+def test_every_option_appears_with_its_help_as_written(name: str) -> None:
+    assert command(name).help.strip().startswith(door.COMMANDS[name])
+    page = squeezed(cvfp(name, "--help-all").stdout)
+    for param in command(name).params:
+        assert param.help
+        if param.name != "help_all":
+            assert squeezed(f"{param.metavar or ''} {param.help}") in page
+            assert all(option in page for option in param.opts if option.startswith("-"))
 
-    command = typer.main.get_command(door.app).get_command(None, name)  # type: ignore[attr-defined, arg-type]
-    assert command.help.strip().startswith(door.COMMANDS[name])
-    assert [param.name for param in command.params if not param.help] == []
+
+@pytest.mark.parametrize("name", door.COMMANDS)
+def test_help_names_what_only_help_all_explains(name: str) -> None:
+    short, whole = squeezed(cvfp(name, "--help").stdout), squeezed(cvfp(name, "--help-all").stdout)
+    rare = [param for param in command(name).params if getattr(param, "rich_help_panel", None) == MORE]
+    assert rare
+    for param in rare:
+        assert param.opts[0] in short
+        assert squeezed(param.help) not in short
+        assert squeezed(param.help) in whole
+    assert "--help-all" in short
 
 
 def test_version_is_the_package_s() -> None:
@@ -177,6 +208,15 @@ def test_a_reader_that_leaves_early_is_no_error_message() -> None:
         ("cvfp sweep --recipe 2025-12", ["2025-12-03-context-dim"]),
         ("cvfp train --device c", ["cpu", "cuda"]),
         ("cvfp train --precision t", ["tf32"]),
+        ("cvfp train --state-dtype b", ["bf16"]),
+        ("cvfp sweep --recipe d", ["demo"]),
+        ("cvfp fit --model e", ["exp-decay"]),
+        ("cvfp fit --model power,s", ["power,saturating"]),
+        ("cvfp fit --format j", ["json"]),
+        ("cvfp report --lang j", ["ja"]),
+        ("cvfp report --sections over", ["overview"]),
+        ("cvfp compare --by context", ["context_dim"]),
+        ("cvfp train --help-", ["--help-all"]),
     ],
 )
 def test_a_shell_is_offered_commands_options_and_their_words(typed: str, offered: list[str]) -> None:
@@ -191,3 +231,41 @@ def test_a_shell_is_offered_commands_options_and_their_words(typed: str, offered
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
     assert shown.stdout.split() == offered
+
+
+def test_bash_completes_by_the_script_that_cvfp_shows(tmp_path: Path) -> None:
+    program = tmp_path / "cvfp"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{COMPLETING}' \"$@\"\n")
+    program.chmod(0o755)
+    typing = """
+        eval "$(_CVFP_COMPLETE=source_bash cvfp)"
+        COMP_WORDS=(cvfp fit --model e) COMP_CWORD=3 COMPREPLY=()
+        _cvfp_completion cvfp e --model
+        echo "${COMPREPLY[@]}"
+    """
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    shown = subprocess.run(
+        ["bash", "--norc", "-c", typing], capture_output=True, text=True, env=environment, check=False
+    )
+    assert shown.stdout == "exp-decay\n", shown.stderr
+
+
+COMPLETING = 'import sys; sys.argv[0] = "cvfp"; from cvfp_cli.cli.app import main; main()'
+
+
+@pytest.mark.parametrize("typed", ["cvfp fit --model e", "cvfp sweep --recipe d", "cvfp train --device c"])
+def test_completion_imports_nothing_heavy(typed: str) -> None:
+    code = (
+        "import atexit, sys\n"
+        "sys.argv = ['cvfp']\n"
+        f"names = {(*HEAVY, 'numpy')!r}\n"
+        "atexit.register(lambda: print('HEAVY', *[name for name in names if name in sys.modules]))\n"
+        "from cvfp_cli.cli.app import main; main()\n"
+    )
+    environment = {**os.environ, "_CVFP_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": "3"}
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    words, heavy = shown.stdout.splitlines()[:-1], shown.stdout.splitlines()[-1]
+    assert words
+    assert heavy == "HEAVY"

@@ -104,7 +104,8 @@ def test_the_extra_is_named_where_matplotlib_is_missing(
     ("arguments", "told"),
     [
         (["--configs", "1L_768d_9tok"], b"Did you mean 1L_768d_"),
-        (["--by", "depth"], b"There are layers"),
+        (["--by", "depths"], b"There are layers"),
+        (["--by", "depth"], b"Did you mean layers?"),
         (["--by", "context_dim"], b"differ in context_dim alone"),
         (["--model", "exp_decay"], b"Did you mean exp-decay?"),
         (["--format", "tabel"], b"Did you mean table?"),

@@ -237,7 +237,7 @@ def test_the_joint_law_from_a_table(cvfp: Command, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["nowhere.json"], "there is no such file"),
-        ([PUBLISHED, "--model", "powr"], "no law 'powr'"),
+        ([PUBLISHED, "--model", "powr"], "Did you mean power?"),
         ([PUBLISHED, "--format", "xml"], "--format"),
         ([PUBLISHED, "--objective", "logs"], "--objective"),
         ([PUBLISHED, "--x", "size"], "no column 'size'"),

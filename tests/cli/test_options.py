@@ -1,14 +1,14 @@
 """Lists of integers, sizes in bytes and settings, as people type them."""
 
 import re
-from typing import get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_cli.cli import options
 from cvfp_cli.cli.options import assignments, byte_count, integers, one_of
+from cvfp_cli.cli.shared import Machine, Study
 from cvfp_cli.core.config import Execution
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes import DEFAULT_RECIPE
@@ -38,7 +38,7 @@ def test_integer_lists(texts: list[str] | None, values: tuple[int, ...] | None) 
         ("0-3", "--samples: 0 is too small"),
         ("5-1", "Write 1-5"),
         ("", "whole number"),
-        ("1,,2", "whole number"),
+        ("1,,2", "no number beside it"),
         ("-3", "whole number"),
         ("2.5", "whole number"),
         ("1e3", "whole number"),
@@ -111,18 +111,16 @@ def test_the_nearest_choice_is_named() -> None:
         one_of("cudaa", ("auto", "cpu", "cuda"), "--device")
 
 
-def shown_default(alias: object) -> str:
+def shown_default(group: type[Any], field: str) -> object:
     """The default that an option's help names."""
-    info = get_args(alias)[1]
-    found = re.search(r"\[default: (.*)\]", info.help)
-    assert found is not None
-    return found[1]
+    return get_args(get_type_hints(group, include_extras=True)[field])[1].show_default
 
 
 def test_defaults_in_the_help_are_those_in_force() -> None:
-    assert shown_default(options.RecipeOption) == DEFAULT_RECIPE
-    assert byte_count(shown_default(options.MemoryOption), "--memory") == Execution().memory_bytes
+    assert shown_default(Study, "recipe") == DEFAULT_RECIPE
+    assert byte_count(str(shown_default(Machine, "memory")), "--memory") == Execution().memory_bytes
+    assert shown_default(Machine, "state_dtype") == Execution().state_dtype
     from cvfp_cli.core.device import DEFAULT_PRECISION
 
-    assert shown_default(options.PrecisionOption) == f"{DEFAULT_PRECISION['cuda']} on cuda, else float32"
+    assert shown_default(Machine, "precision") == f"{DEFAULT_PRECISION['cuda']} on cuda, else float32"
     assert {DEFAULT_PRECISION["cpu"], DEFAULT_PRECISION["mps"]} == {"float32"}

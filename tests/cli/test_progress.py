@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cvfp_cli.cli.progress import Bars, PlainLines, Quiet, progress_for
+from cvfp_cli.cli.progress import NOTEBOOK_VARIABLES, Bars, PlainLines, Quiet, progress_for
 from cvfp_cli.core.config import ExperimentConfig, ModelConfig
 from cvfp_cli.core.memory import Work
 from cvfp_cli.core.result import Advance, Epoch, Iteration
@@ -98,8 +98,8 @@ def test_one_run_shows_every_iteration_and_epoch(
     shown(progress_for(times, total=1, quiet=False), times, job, run, 1)
     assert capsys.readouterr().err.splitlines()[1:4] == [
         "  phase 1 1/40 untrained start",
-        "  phase 1 2/40 loss -0.2500 converged 75.0%",
-        "  phase 2 1/10 train PPL 148.4 val PPL 403.4 accuracy 17.1%",
+        "  phase 1 2/40 loss -0.2500, converged 75.0%",
+        "  phase 2 1/10 train PPL 148.4, val PPL 403.4, accuracy 17.1%",
     ]
 
 
@@ -114,6 +114,8 @@ def test_bars_on_a_terminal(job: Job, run: Run, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "140")
+    for name in NOTEBOOK_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     jobs = [replace(job, run_id="a"), replace(job, run_id="b")]
     times = TimeEstimate(jobs, jobs)
     progress = progress_for(times, total=2, quiet=False)
@@ -133,6 +135,32 @@ def test_bars_on_a_terminal(job: Job, run: Run, monkeypatch: pytest.MonkeyPatch)
     assert "1/2" in drawn
     assert "2L_768d_2tok, 50 samples, seed 42: P1 iter 8, val PPL 622.3" in said
     assert "a remark with [brackets]" in said
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"TERM": "dumb"},
+        {"JPY_PARENT_PID": "12"},  # a notebook's `!cvfp`
+        {"COLAB_RELEASE_TAG": "x"},
+        {"COLUMNS": "40"},
+    ],
+)
+def test_lines_on_a_terminal_that_cannot_draw_bars(
+    job: Job, monkeypatch: pytest.MonkeyPatch, where: dict[str, str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    for name in NOTEBOOK_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm", "COLUMNS": "100"} | where).items():
+        monkeypatch.setenv(name, value)
+    times = TimeEstimate([job], [job])
+    assert isinstance(progress_for(times, total=2, quiet=False), PlainLines)
+    for name in where:
+        monkeypatch.setenv(name, {"TERM": "xterm", "COLUMNS": "100"}.get(name, ""))
+        if name in NOTEBOOK_VARIABLES:
+            monkeypatch.delenv(name)
+    assert isinstance(progress_for(times, total=2, quiet=False), Bars)
 
 
 def test_a_run_without_figures_shows_its_reason(job: Job, capsys: pytest.CaptureFixture[str]) -> None:

@@ -154,7 +154,7 @@ def test_a_damaged_file_is_refused_and_recovered_on_request(
         (["--sections", "sumary"], b"Did you mean summary?"),
         (["--laws", "exp_decay"], b"Did you mean exp-decay?"),
         (["--format", "htm"], b"Did you mean html?"),
-        (["--lang", "de"], b"no language 'de'"),
+        (["--lang", "de"], b"--lang: no 'de'. There are en, ja."),
         (["--previous", "nothing.json"], b"nothing.json"),
         (["-o", "no/such/folder/x.md"], b"no/such/folder"),
         (["--laws", "joint"], b"parameter counts"),

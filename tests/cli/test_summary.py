@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cvfp_cli.cli.figures import byte_size, duration, four_digits, percent
-from cvfp_cli.cli.summary import print_run, print_summary, rows
+from cvfp_cli.cli.summary import answer_console, print_run, print_summary, rows
 from cvfp_cli.results import Run
 from cvfp_cli.scaling import summary_fits
 
@@ -175,3 +175,13 @@ def test_times_and_sizes_in_words() -> None:
     ]
     assert [byte_size(value) for value in (None, 812_000_000, 1_640_000_000)] == ["–", "812 MB", "1.6 GB"]
     assert percent(0.1734) == "17.3%"
+
+
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "CLICOLOR_FORCE"])
+def test_a_pipe_gets_plain_text_whatever_a_notebook_asks_for(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    stream = io.StringIO()
+    answer_console(stream).print("[bold]best[/bold]")
+    assert stream.getvalue() == "best\n"

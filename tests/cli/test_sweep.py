@@ -195,9 +195,13 @@ def test_all_problems_are_told_at_once(cvfp: Cvfp, study: Path, tmp_path: Path) 
         tmp_path / "file",
         "--data",
         tmp_path / "missing.jsonl",
+        "--tensorboard",
+        tmp_path / "file",
     )
     assert refused.code == 2
-    assert all(word in refused.err for word in ("--device cuda", "is a file", "missing.jsonl"))
+    assert all(
+        word in refused.err for word in ("--device cuda", "--out: ", "--tensorboard: ", "missing.jsonl")
+    )
 
 
 def test_broken_text_is_named_by_line(cvfp: Cvfp, study: Path, out: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ Commands are loaded when they are asked for, so that ``cvfp --help``, ``--versio
 answer at once.
 """
 
-import difflib
 import importlib
 import io
 import os
@@ -18,7 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from cvfp_cli import __version__
-from cvfp_cli.cli.help import PlainCommand, PlainGroup
+from cvfp_cli.cli.help import HELP_ALL, PlainCommand, PlainGroup
+from cvfp_cli.cli.spread import spread
 from cvfp_cli.errors import CvfpError
 
 COMMANDS = {
@@ -29,22 +29,6 @@ COMMANDS = {
     "report": "Write a report on a study, in English or Japanese.",
 }
 """Each command's module in ``cvfp_cli.cli`` and the first sentence of its help."""
-
-FIRST_GUESSES = {
-    "run": "train",
-    "experiment": "train",
-    "grid": "sweep",
-    "matrix": "sweep",
-    "scale": "fit",
-    "scaling": "fit",
-    "alpha": "fit",
-    "diff": "compare",
-    "summary": "report",
-    "show": "report",
-    "results": "report",
-    "recipes": "sweep --list-recipes",
-}
-"""Words people try first, and ours."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer's own error for a wrong command line; its home differs between versions of Typer."""
@@ -65,15 +49,16 @@ class CommandGroup(PlainGroup):
             return None
         module = importlib.import_module(f"cvfp_cli.cli.{cmd_name}")
         single = typer.Typer(rich_markup_mode=None, add_completion=False)
-        single.command(cmd_name, cls=PlainCommand)(getattr(module, cmd_name))
+        single.command(cmd_name, cls=PlainCommand)(spread(getattr(module, cmd_name), HELP_ALL))
         return typer.main.get_command(single)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As Typer does, but answer an unknown word with the nearest command."""
         word = args[0]
         if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
-            right = FIRST_GUESSES.get(word.lower()) or (near[0] if near else "")
+            from cvfp_cli.cli.guesses import command_for
+
+            right = command_for(word, COMMANDS)
             advice = f"Did you mean 'cvfp {right}'?" if right else f"There are {', '.join(COMMANDS)}."
             raise UsageError(f"no command '{word}'. {advice}")
         return super().resolve_command(ctx, args)
@@ -105,9 +90,9 @@ def cvfp(
     """Train context-vector fixed-point language models, sweep them, fit scaling laws, report.
 
     \b
-    cvfp sweep --recipe demo --out first     a small study on the text this machine has
-    cvfp fit first                           its scaling laws
-    cvfp report first > report.md            its report
+    cvfp sweep --recipe demo --out first   a small study on text that is here
+    cvfp fit first                         its scaling laws
+    cvfp report first > report.md          its report
     """
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
@@ -117,19 +102,6 @@ def _complain(text: str) -> None:
     """Print one line a problem on stderr; ``--quiet`` does not reach it."""
     for line in text.splitlines():
         print(f"cvfp: {' '.join(line.split())}", file=sys.stderr)
-
-
-def _usage_message(error: Any) -> str:
-    """Typer's message in our words, with where to read on."""
-    ctx = getattr(error, "ctx", None)
-    message: str = error.format_message().strip()
-    if message.startswith("No such option"):
-        option = getattr(error, "option_name", "")
-        near = list(getattr(error, "possibilities", None) or [])
-        message = f"no option {option}." + (f" Did you mean {' or '.join(sorted(near))}?" if near else "")
-    if ctx is not None and "Did you mean" not in message:
-        message = f"{message.rstrip('.')}. See '{ctx.command_path} --help'."
-    return message
 
 
 def _invoke(arguments: list[str]) -> Any:
@@ -167,7 +139,9 @@ def run(arguments: Sequence[str]) -> int:
             _complain(str(error))
             return error.exit_code
         if isinstance(error, UsageError):
-            _complain(_usage_message(error))
+            from cvfp_cli.cli.guesses import usage_message
+
+            _complain(usage_message(error))
             return 2
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""

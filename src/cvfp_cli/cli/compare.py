@@ -3,26 +3,19 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from cvfp_cli.cli import writing
-from cvfp_cli.cli.options import one_of, option
+from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
+from cvfp_cli.cli.options import OUTPUT, one_of, option, share_between, words_of
+from cvfp_cli.cli.problems import Problems
+from cvfp_cli.cli.shared import ResultFiles, check_picture, check_there, language_of
 
 WHAT = "What to compare"
-OUTPUT = "Output"
 FORMATS = ("table", "markdown", "json", "csv")
+SIZES = ("train_tokens", "samples")
 
 
 def compare(
-    results: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="RESULTS",
-            show_default=False,
-            help="summary.json, runs.csv, results folders, or old detailed_results.json. "
-            "[default: results/summary.json]",
-        ),
-    ] = None,
+    files: ResultFiles,
     configs: Annotated[
         list[str] | None,
         option(
@@ -36,6 +29,7 @@ def compare(
             panel=WHAT,
             metavar="FACTOR",
             help="Only pairs that differ in layers, tokens, context_dim, token_input or study alone.",
+            words=FACTORS,
         ),
     ] = None,
     model: Annotated[
@@ -45,12 +39,17 @@ def compare(
             panel=WHAT,
             metavar="LAW",
             help="Also compare this law's parameters, such as exp-decay.",
+            words=LAWS,
         ),
     ] = None,
     objective: Annotated[
         str,
         option(
-            "--objective", panel=WHAT, metavar="log|ppl", help="What --model's fit squares. [default: log]"
+            "--objective",
+            panel=WHAT,
+            metavar="log|ppl",
+            help="What --model's fit squares.",
+            words=OBJECTIVES,
         ),
     ] = "log",
     x: Annotated[
@@ -59,36 +58,32 @@ def compare(
             "--x",
             panel=WHAT,
             metavar="NAME",
-            help="train_tokens or samples. [default: train_tokens where known]",
+            help="train_tokens or samples.",
+            default="train_tokens where known",
+            words=SIZES,
         ),
     ] = None,
     level: Annotated[
-        float,
-        option("--level", panel=WHAT, metavar="SHARE", help="Confidence of the intervals. [default: 0.95]"),
+        float, option("--level", panel=WHAT, metavar="SHARE", help="Confidence of the intervals.")
     ] = 0.95,
     strict: Annotated[
         bool,
-        option("--strict", panel=WHAT, help="Refuse to compare where data, tokenizer or validation differ."),
+        option("--strict", panel=WHAT, help="Refuse where data, tokenizer or validation differ."),
     ] = False,
     form: Annotated[
         str,
         option(
-            "--format", panel=OUTPUT, metavar="NAME", help="table, markdown, json or csv. [default: table]"
+            "--format",
+            panel=OUTPUT,
+            metavar="NAME",
+            help="table, markdown, json or csv.",
+            words=FORMATS,
         ),
     ] = "table",
-    lang: Annotated[
-        str | None,
-        option(
-            "--lang", panel=OUTPUT, metavar="en|ja", help="Language. [default: CVFP_LANG, the locale's, en]"
-        ),
-    ] = None,
     plot: Annotated[
         Path | None,
-        option("--plot", panel=OUTPUT, metavar="FILE", help="Also draw PPL over size (.png, .svg, .pdf)."),
+        option("--plot", panel=OUTPUT, metavar="FILE", help="Also draw a .png, .svg or .pdf (extra 'plot')."),
     ] = None,
-    recover: Annotated[
-        bool, option("--recover", panel=OUTPUT, help="Use what a damaged results file still tells.")
-    ] = False,
 ) -> None:
     """Compare configurations, pair by pair.
 
@@ -99,35 +94,36 @@ def compare(
     cvfp compare old.json new.json --configs 1L_768d_2tok,3L_1536d_2tok
     cvfp compare results --by context_dim --model exp-decay --x samples
     """
-    import os
-
     from cvfp_cli.errors import InputError
-    from cvfp_cli.report.compare import FACTORS, build_comparison
-    from cvfp_cli.report.text.choice import choose_language
+    from cvfp_cli.report.compare import build_comparison
     from cvfp_cli.report.text.language import load_language
-    from cvfp_cli.scaling.laws import LAWS
 
-    language = load_language(choose_language(lang, os.environ))
-    one_of(form, FORMATS, "--format")
-    one_of(objective, ("log", "ppl"), "--objective")
+    problems = Problems()
+    language = load_language("en")
+    with problems.collect():
+        language = load_language(language_of(files.lang))
     for value, choices, name in (
+        (form, FORMATS, "--format"),
+        (objective, OBJECTIVES, "--objective"),
         (by, FACTORS, "--by"),
-        (model, tuple(LAWS), "--model"),
-        (x, ("train_tokens", "samples"), "--x"),
+        (model, LAWS, "--model"),
+        (x, SIZES, "--x"),
     ):
-        if value is not None:
-            one_of(value, choices, name)
-    if not 0.0 < level < 1.0:
-        raise InputError(f"--level: {level:g} does not lie between 0 and 1.", hint="0.95 is usual.")
-    if plot is not None:
-        from cvfp_cli.report.plot import plot_format
-
-        plot_format(plot)
-    paths = results or [writing.DEFAULT_RESULTS]
+        with problems.collect():
+            if value is not None:
+                one_of(value, choices, name)
+    with problems.collect():
+        share_between(level, "--level")
+    with problems.collect():
+        if plot is not None:
+            check_picture(plot)
+    with problems.collect():
+        check_there(files.paths)
+    problems.raise_found()
     comparison, warnings = build_comparison(
-        writing.read_all(paths, recover=recover),
-        names=[str(path) for path in paths],
-        configs=[word.strip() for text in configs or () for word in text.split(",") if word.strip()],
+        writing.read_all(files.paths, recover=files.recover),
+        names=[str(path) for path in files.paths],
+        configs=words_of(configs),
         by=by,
         law=model,
         objective=objective,

@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.options import one_of, option
+from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES
+from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
+from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_picture, check_there
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
     from cvfp_cli.scaling.points import Points
     from cvfp_cli.scaling.study import Request
 
-INPUT, LAWS, INTERVALS, QUESTIONS, OUTPUT = "Input", "Laws", "Intervals", "Questions", "Output"
-DEFAULT_RESULTS = "results/summary.json"
+INPUT, LAWS, INTERVALS, QUESTIONS = "Input", "Laws", "Intervals", "Questions"
 FORMATS = ("table", "json", "csv", "markdown")
 
 
@@ -21,98 +22,77 @@ def fit(
     results: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RESULTS]...",
-            help="summary.json, runs.csv, a results folder, an old detailed_results.json, any CSV or JSON table, or - "
-            "for standard input. [default: results/summary.json]",
-            show_default=False,
+            metavar="RESULTS",
+            help=f"{RESULTS_WORDS}, any CSV or JSON table, or - for standard input.",
+            show_default=str(DEFAULT_RESULTS),
         ),
     ] = None,
     x: Annotated[
         str,
-        typer.Option(
-            "--x", metavar="COLUMN", help="Size: train_tokens, samples or a column.", rich_help_panel=INPUT
+        option(
+            "--x",
+            panel=INPUT,
+            metavar="COLUMN",
+            help="Size: samples or a column.",
+            words=("train_tokens", "samples"),
         ),
     ] = "train_tokens",
     y: Annotated[
         str,
-        typer.Option(
+        option(
             "--y",
+            panel=INPUT,
             metavar="COLUMN",
-            help="What falls with size: val_ppl, a loss or a column.",
-            rich_help_panel=INPUT,
+            help="What falls: a loss or a column.",
+            words=("val_ppl",),
         ),
     ] = "val_ppl",
     group: Annotated[
         list[str] | None,
-        option(
-            "--group",
-            panel=INPUT,
-            metavar="COLUMNS",
-            help="Columns of a table that make a group (repeatable).",
-        ),
+        option("--group", panel=INPUT, metavar="COLUMNS", help="Columns of a table that make a group."),
     ] = None,
     configs: Annotated[
         list[str] | None,
-        option("--configs", panel=INPUT, metavar="NAMES", help="Only these configurations (repeatable)."),
+        option("--configs", panel=INPUT, metavar="NAMES", help="Only these configurations."),
     ] = None,
-    parameters: Annotated[
-        str | None,
-        option(
-            "--parameters",
-            panel=INPUT,
-            metavar="COLUMN",
-            help="Model size for the joint law. [default: both blocks' parameters]",
-        ),
-    ] = None,
-    recover: Annotated[
-        bool, option("--recover", panel=INPUT, help="Read what a damaged results file still tells.")
-    ] = False,
     model: Annotated[
         list[str] | None,
         option(
             "--model",
             panel=LAWS,
             metavar="LAWS",
-            help="power, saturating, exp-decay, bnsl, joint (repeatable), or all: every law with fewer parameters "
-            "than points. [default: all]",
+            help="power, saturating, exp-decay, bnsl, joint, or all: every law with fewer parameters than points.",
+            default="all",
+            words=LAWS_OR_ALL,
+            several=True,
         ),
     ] = None,
     objective: Annotated[
         str,
-        typer.Option(
+        option(
             "--objective",
+            panel=LAWS,
             metavar="SCALE",
-            help="Least squares on log (ln y) or ppl (y itself), the same for all laws.",
-            rich_help_panel=LAWS,
+            help="Least squares of ln y (log) or y (ppl).",
+            words=OBJECTIVES,
         ),
     ] = "log",
     share: Annotated[
         list[str] | None,
-        option(
-            "--share",
-            panel=LAWS,
-            metavar="NAMES",
-            help="Parameters that all configurations have in common, such as alpha or b,c.",
-        ),
+        option("--share", panel=LAWS, metavar="NAMES", help="Parameters in common, such as alpha or b,c."),
     ] = None,
     level: Annotated[
-        float,
-        typer.Option("--level", metavar="SHARE", help="Level of every interval.", rich_help_panel=INTERVALS),
+        float, option("--level", panel=INTERVALS, metavar="SHARE", help="Level of every interval.")
     ] = 0.95,
     bootstrap: Annotated[
-        int, option("--bootstrap", panel=INTERVALS, metavar="N", help="Intervals from N refits instead.")
-    ] = 0,
-    bootstrap_kind: Annotated[
-        str,
-        typer.Option(
-            "--bootstrap-kind",
-            metavar="KIND",
-            help="residual, parametric or case (from 8 points on).",
-            rich_help_panel=INTERVALS,
+        int,
+        option(
+            "--bootstrap",
+            panel=INTERVALS,
+            metavar="N",
+            help="Intervals from N refits instead.",
+            default=False,
         ),
-    ] = "residual",
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Seed of the bootstrap.", rich_help_panel=INTERVALS)
     ] = 0,
     predict: Annotated[
         list[str] | None,
@@ -124,23 +104,20 @@ def fit(
             "--target-ppl", panel=QUESTIONS, metavar="VALUES", help="Which size reaches these values of y?"
         ),
     ] = None,
-    holdout: Annotated[
-        int,
-        typer.Option(
-            "--holdout",
-            metavar="N",
-            help="Largest sizes the forward error leaves out.",
-            rich_help_panel=QUESTIONS,
-        ),
-    ] = 1,
     window: Annotated[
         int,
-        option("--window", panel=QUESTIONS, metavar="N", help="Local exponents over N neighbouring sizes."),
+        option(
+            "--window",
+            panel=QUESTIONS,
+            metavar="N",
+            help="Local exponents over N neighbouring sizes.",
+            default=False,
+        ),
     ] = 0,
     format: Annotated[
         str,
-        typer.Option(
-            "--format", metavar="FORMAT", help="table, json, csv or markdown.", rich_help_panel=OUTPUT
+        option(
+            "--format", panel=OUTPUT, metavar="FORMAT", help="table, json, csv or markdown.", words=FORMATS
         ),
     ] = "table",
     plot: Annotated[
@@ -149,6 +126,34 @@ def fit(
     ] = None,
     quiet: Annotated[
         bool, option("--quiet", "-q", panel=OUTPUT, help="No notes; errors are still shown.")
+    ] = False,
+    parameters: Annotated[
+        str | None,
+        option(
+            "--parameters",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Model size for the joint law.",
+            default="both blocks' parameters",
+        ),
+    ] = None,
+    bootstrap_kind: Annotated[
+        str,
+        option(
+            "--bootstrap-kind",
+            panel=MORE,
+            metavar="KIND",
+            help="residual, parametric or case (from 8 points on).",
+            words=BOOTSTRAP_KINDS,
+        ),
+    ] = "residual",
+    seed: Annotated[int, option("--seed", panel=MORE, metavar="N", help="Seed of the bootstrap.")] = 0,
+    holdout: Annotated[
+        int,
+        option("--holdout", panel=MORE, metavar="N", help="Largest sizes the forward error leaves out."),
+    ] = 1,
+    recover: Annotated[
+        bool, option("--recover", panel=MORE, help="Use what a damaged results file still tells.")
     ] = False,
 ) -> None:
     """Fit scaling laws to results, with honest intervals.
@@ -165,9 +170,8 @@ def fit(
     import sys
 
     from cvfp_cli.scaling import rendering
-    from cvfp_cli.scaling.fits import OBJECTIVES, FitOptions
-    from cvfp_cli.scaling.plot import check_plot_path
-    from cvfp_cli.scaling.sources import Columns, load_points, pick
+    from cvfp_cli.scaling.fits import FitOptions
+    from cvfp_cli.scaling.sources import STDIN, Columns, load_points, pick
     from cvfp_cli.scaling.study import Request, run_study
 
     render = {
@@ -177,33 +181,31 @@ def fit(
         "markdown": rendering.to_markdown,
     }[one_of(format, FORMATS, "--format")]
     if plot is not None:
-        check_plot_path(plot)
+        check_picture(plot)
     options = FitOptions(
         objective=one_of(objective, OBJECTIVES, "--objective"),
-        level=level,
+        level=share_between(level, "--level"),
         predict=_numbers(predict, "--predict"),
         targets=_numbers(target_ppl, "--target-ppl"),
         holdout=holdout,
         window=window,
     )
     request = Request(
-        laws=_words(model) or ("all",),
+        laws=listed(model, LAWS_OR_ALL, "--model") or ("all",),
         options=options,
-        share=_words(share),
+        share=words_of(share),
         bootstrap=bootstrap,
-        bootstrap_kind=bootstrap_kind,
+        bootstrap_kind=one_of(bootstrap_kind, BOOTSTRAP_KINDS, "--bootstrap-kind"),
         seed=seed,
     )
-    if not results and not Path(DEFAULT_RESULTS).is_file():
-        raise InputError(
-            f"{DEFAULT_RESULTS}: there is no such file.", hint="Name results, or make some with cvfp sweep."
-        )
+    paths = results or [str(DEFAULT_RESULTS)]
+    check_there([Path(path) for path in paths if path != STDIN])
     groups, notes = load_points(
-        results or [DEFAULT_RESULTS],
-        Columns(x, y, _words(group), parameters or ""),
+        paths,
+        Columns(x, y, words_of(group), parameters or ""),
         recover=recover,
     )
-    chosen = pick(groups, _words(configs))
+    chosen = pick(groups, words_of(configs))
     study = run_study(chosen, request)
     if not quiet:
         for note in (*notes, *study.notes):
@@ -222,13 +224,6 @@ def fit(
     sys.stdout.write(text)
 
 
-def _words(texts: list[str] | None) -> tuple[str, ...]:
-    """Commas and repetition alike; each word once, in order."""
-    return tuple(
-        dict.fromkeys(word.strip() for text in texts or () for word in text.split(",") if word.strip())
-    )
-
-
 def _numbers(texts: list[str] | None, name: str) -> tuple[float, ...]:
     """Numbers such as ``1e6,inf``.
 
@@ -236,7 +231,7 @@ def _numbers(texts: list[str] | None, name: str) -> tuple[float, ...]:
         InputError: a word that is not a number.
     """
     values = []
-    for word in _words(texts):
+    for word in words_of(texts):
         try:
             values.append(float(word.replace("_", "")))
         except ValueError:

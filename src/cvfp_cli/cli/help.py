@@ -1,15 +1,24 @@
-"""How ``--help`` is laid out: description, examples, then options in groups, in plain text."""
+"""How ``--help`` is laid out: description, examples, then options in groups, in plain text.
+
+``--help`` fits a screen of 80 by 50: what is rarely needed is named there, and explained by ``--help-all``.
+"""
 
 import shutil
 import textwrap
 from collections.abc import Iterable
-from typing import Any
+from inspect import Parameter
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
+from cvfp_cli.cli.options import MORE
+
 WIDEST = 100
-NAMES_WIDTH = 30
-COMMON_PANEL = "Common"
+NAMES_WIDTH = 25
+HELP_ROW = ("-h, --help", "Show this page and exit.")
+BOTH_HELPS_ROW = ("-h, --help", "Show this page and exit; --help-all: every option.")
+DEBUG_ROW = ("--debug", "On an error, show the traceback too.")
 
 
 def help_width() -> int:
@@ -72,33 +81,74 @@ def _option_help(param: Any) -> str:
 
 
 class PlainCommand(TyperCommand):
-    """A command whose help page shows arguments, then options by their ``rich_help_panel``."""
+    """A command whose help page shows arguments, then options by their ``rich_help_panel``.
+
+    The layout does not depend on the version of Typer.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer does; an error about an option's value knows its command, too."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the whole page; the layout does not depend on the version of Typer."""
+        """Write the page that fits a screen."""
+        formatter.write(self.page(ctx))
+
+    def page(self, ctx: Any, *, everything: bool = False) -> str:
+        """The help page; with ``everything`` the rare options have their help, too."""
         width = help_width()
         arguments: list[tuple[str, str]] = []
         panels: dict[str, list[tuple[str, str]]] = {}
+        rare: list[tuple[str, str]] = []
+        rare_names: list[str] = []
         for param in self.get_params(ctx):
-            if getattr(param, "hidden", False):
-                continue
             row = (_option_names(param), _option_help(param))
+            panel = getattr(param, "rich_help_panel", None)
             if param.param_type_name == "argument":
                 arguments.append(row)
-            elif "--help" in param.opts:
-                panels.setdefault(COMMON_PANEL, []).append(("-h, --help", "Show this page and exit."))
-            else:
-                panels.setdefault(getattr(param, "rich_help_panel", None) or COMMON_PANEL, []).append(row)
-        common = panels.pop(COMMON_PANEL, [])
-        common.insert(-1, ("--debug", "On an error, show the traceback too."))
+            elif panel == MORE:
+                rare.append(row)
+                rare_names.append(param.opts[0])
+            elif panel:
+                panels.setdefault(panel, []).append(row)
         # The last group takes them in, so that the page stays within one screen.
-        panels.setdefault(list(panels)[-1] if panels else "Options", []).extend(common)
+        panels[list(panels)[-1]].append(BOTH_HELPS_ROW)
         usage = " ".join([ctx.command_path, *self.collect_usage_pieces(ctx)])
         parts = [f"Usage: {usage}", description_text(self.help or "", width)]
         if arguments:
             parts.append("Arguments:\n" + rows_text(arguments, width))
         parts += [f"{panel}:\n{rows_text(rows, width)}" for panel, rows in panels.items()]
-        formatter.write("\n\n".join(part for part in parts if part) + "\n")
+        if everything:
+            parts.append(f"{MORE}:\n{rows_text([*rare, DEBUG_ROW], width)}")
+        else:
+            names = ", ".join([*rare_names, DEBUG_ROW[0]])
+            parts.append(
+                textwrap.fill(f"{MORE}: {names} (explained by --help-all).", width, break_on_hyphens=False)
+            )
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _show_everything(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        command: Any = ctx.command
+        print(command.page(ctx, everything=True), end="")
+        raise typer.Exit
+
+
+HELP_ALL = Parameter(
+    "help_all",
+    Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--help-all", help="Show every option.", is_eager=True, callback=_show_everything)
+    ],
+)
+"""The option as a parameter of every command."""
 
 
 class PlainGroup(TyperGroup):
@@ -114,10 +164,7 @@ class PlainGroup(TyperGroup):
             for param in self.get_params(ctx)
             if not getattr(param, "hidden", False) and "--help" not in param.opts
         ]
-        rows += [
-            ("--debug", "On an error, show the traceback too."),
-            ("-h, --help", "Show this page and exit."),
-        ]
+        rows += [DEBUG_ROW, HELP_ROW]
         parts = [
             f"Usage: {ctx.command_path} COMMAND [OPTIONS]...",
             description_text(self.help or "", width),

@@ -3,179 +3,69 @@
 Options without a value leave the decision to the recipe, so that no default stands in two places.
 """
 
-import difflib
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import typer
 
 from cvfp_cli.errors import InputError
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("float32", "tf32", "bf16")
-STATE_DTYPES = ("float32", "bf16")
 STUDY, TEXT, MACHINE, OUTPUT = "Study", "Text", "Machine", "Output"
+MORE = "More"
+"""The group of what is rarely needed: ``--help`` names its options, ``--help-all`` explains them."""
+
+Words = Sequence[str] | Callable[[], Iterable[str]]
 
 
-def option(*names: str, panel: str, metavar: str | None = None, help: str, complete: Any = None) -> Any:
-    """A Typer option in a group of the help page; ``complete`` gives a shell the words that it may take."""
+def option(
+    *names: str,
+    panel: str,
+    help: str,
+    metavar: str | None = None,
+    default: bool | str = True,
+    words: Words = (),
+    several: bool = False,
+) -> Any:
+    """A Typer option in a group of the help page.
+
+    Args:
+        default: show the parameter's default in the help; False does not, words stand in its place.
+        words: what a shell offers as values; a function is called when they are asked for.
+        several: the value is a list of ``words`` with commas between.
+    """
     return typer.Option(
-        *names, metavar=metavar, help=help, rich_help_panel=panel, show_default=False, autocompletion=complete
+        *names,
+        metavar=metavar,
+        help=help,
+        rich_help_panel=panel,
+        show_default=default,
+        autocompletion=completer(words, several=several) if words else None,
     )
 
 
-def _recipes(incomplete: str) -> list[str]:
-    from cvfp_cli.recipes import list_recipes
+def completer(words: Words, *, several: bool = False) -> Callable[[str], list[str]]:
+    """A function that tells a shell which of ``words`` go on from what is typed."""
 
-    return [name for name in list_recipes() if name.startswith(incomplete)]
+    def offer(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",") if several else ("", "", incomplete)
+        return [
+            before + comma + word for word in (words() if callable(words) else words) if word.startswith(last)
+        ]
 
-
-def _devices(incomplete: str) -> list[str]:
-    return [name for name in DEVICES if name.startswith(incomplete)]
-
-
-def _precisions(incomplete: str) -> list[str]:
-    return [name for name in PRECISIONS if name.startswith(incomplete)]
+    return offer
 
 
-RecipeOption = Annotated[
-    str | None,
-    option(
-        "--recipe",
-        panel=STUDY,
-        metavar="NAME|FILE",
-        help="Study to run. [default: 2025-11-30-matrix]",
-        complete=_recipes,
-    ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    option(
-        "--set", panel=STUDY, metavar="TABLE.KEY=VALUE", help="Change any field of the recipe (repeatable)."
-    ),
-]
-ListRecipesOption = Annotated[
-    bool, option("--list-recipes", panel=STUDY, help="List the recipes that come with cvfp and exit.")
-]
-DataOption = Annotated[
-    str | None,
-    option("--data", panel=TEXT, metavar="SOURCE", help="Hub data set, local file or folder, or pydocs."),
-]
-SplitOption = Annotated[
-    str | None, option("--split", panel=TEXT, metavar="NAME", help="Split of the data set to train on.")
-]
-TextFieldOption = Annotated[
-    str | None, option("--text-field", panel=TEXT, metavar="COLUMN", help="Column that holds the text.")
-]
-TokenizerOption = Annotated[
-    str | None,
-    option(
-        "--tokenizer", panel=TEXT, metavar="NAME", help="Hub name, local folder, or bpe:4096 (trained here)."
-    ),
-]
-EmbeddingOption = Annotated[
-    str | None,
-    option(
-        "--embedding",
-        panel=TEXT,
-        metavar="NAME",
-        help="Hub name, folder, .npy or .safetensors table, ppmi:256 or random:256.",
-    ),
-]
-ValidationOption = Annotated[
-    str | None,
-    option(
-        "--validation",
-        panel=TEXT,
-        metavar="WHICH",
-        help="SPLIT:FIRST-LAST, after-largest:N, tail:10%, last:N, or a file.",
-    ),
-]
-CacheDirOption = Annotated[
-    Path | None,
-    option(
-        "--cache-dir",
-        panel=TEXT,
-        metavar="FOLDER",
-        help="Where token streams are cached. [env: CVFP_CACHE_DIR]",
-    ),
-]
-DeviceOption = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        help="auto, cpu, cuda or mps.",
-        autocompletion=_devices,
-        rich_help_panel=MACHINE,
-        show_default=True,
-    ),
-]
-PrecisionOption = Annotated[
-    str | None,
-    option(
-        "--precision",
-        panel=MACHINE,
-        metavar="NAME",
-        help="float32, tf32 or bf16. [default: bf16 on cuda, else float32]",
-        complete=_precisions,
-    ),
-]
-StateDtypeOption = Annotated[
-    str | None,
-    option(
-        "--state-dtype",
-        panel=MACHINE,
-        metavar="NAME",
-        help="Training contexts in float32 or bf16. [default: float32]",
-    ),
-]
-MemoryOption = Annotated[
-    str | None,
-    option(
-        "--memory", panel=MACHINE, metavar="SIZE", help="Bound for the pieces of a batch. [default: 2GiB]"
-    ),
-]
-ThreadsOption = Annotated[
-    int | None,
-    option("--threads", panel=MACHINE, metavar="N", help="CPU threads. [default: torch's own choice]"),
-]
-OutOption = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        metavar="FOLDER",
-        help="Results folder; it holds one study.",
-        rich_help_panel=OUTPUT,
-        show_default=True,
-    ),
-]
-FreshOption = Annotated[
-    bool, option("--fresh", panel=OUTPUT, help="Delete what the folder holds of this study and start over.")
-]
-DryRunOption = Annotated[
-    bool, option("--dry-run", panel=OUTPUT, help="Show size, memory, time and what is done; train nothing.")
-]
-RecoverOption = Annotated[
-    bool, option("--recover", panel=OUTPUT, help="Keep what a damaged results file still tells.")
-]
-TensorboardOption = Annotated[
-    Path | None,
-    option(
-        "--tensorboard",
-        panel=OUTPUT,
-        metavar="DIR",
-        help="Also write curves for TensorBoard (extra 'tensorboard').",
-    ),
-]
-QuietOption = Annotated[
-    bool, option("--quiet", "-q", panel=OUTPUT, help="No progress; errors are still shown.")
-]
+def words_of(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Words separated by commas or given by repeating the option: each once, in order."""
+    return tuple(
+        dict.fromkeys(word.strip() for text in texts or () for word in text.split(",") if word.strip())
+    )
+
 
 MOST_VALUES = 1000
 _PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?", re.ASCII)
+_OTHER_RANGE = re.compile(r"([0-9]{1,12}) ?(?:\.\.\.?|:|–|to| - ) ?([0-9]{1,12})", re.ASCII)
 _BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?((?:[KMGT]i?)?B?)", re.ASCII | re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_FACTORS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
@@ -196,10 +86,12 @@ def integers(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tup
     for part in (piece.strip() for text in texts for piece in text.split(",")):
         matched = _PART.fullmatch(part)
         if matched is None:
-            shown = part if part.isprintable() and len(part) <= 40 else ascii(part)[:40]
+            if not part and len(texts) == 1 and texts[0].strip():
+                raise InputError(f"{option}: a comma in '{_short(texts[0])}' has no number beside it.")
+            meant = _OTHER_RANGE.fullmatch(part)
             raise InputError(
-                f"{option}: '{shown}' is neither a whole number nor a range.",
-                hint="Write 3, 1-3 or 50,100,200.",
+                f"{option}: '{_short(part)}' is neither a whole number nor a range.",
+                hint=f"Write {meant[1]}-{meant[2]}." if meant else "Write 3, 1-3 or 50,100,200.",
             )
         first = int(matched[1])
         last = first if matched[2] is None else int(matched[2])
@@ -212,6 +104,22 @@ def integers(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tup
         if last - first >= MOST_VALUES or len(values) > MOST_VALUES:
             raise InputError(f"{option}: more than {MOST_VALUES} values.", hint="Give fewer.")
     return tuple(values)
+
+
+def _short(text: str) -> str:
+    return text if text.isprintable() and len(text) <= 40 else ascii(text)[1:-1][:40]
+
+
+def share_between(value: float, option: str) -> float:
+    """A share between 0 and 1, such as a confidence level.
+
+    Raises:
+        InputError: it is not one; a percentage is named as the share that it is.
+    """
+    if 0.0 < value < 1.0:
+        return value
+    hint = f"Did you mean {value / 100:g}?" if 50.0 <= value < 100.0 else "0.95 is usual."
+    raise InputError(f"{option}: {value:g} does not lie between 0 and 1.", hint=hint)
 
 
 def byte_count(text: str, option: str) -> int:
@@ -238,9 +146,20 @@ def one_of(value: str, choices: Sequence[str], option: str) -> str:
     """
     if value in choices:
         return value
-    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
-    advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(choices)}."
+    from cvfp_cli.cli.guesses import value_for
+
+    near = value_for(value, choices)
+    advice = f"Did you mean {near}?" if near else f"There are {', '.join(choices)}."
     raise InputError(f"{option}: no '{ascii(value)[1:-1][:40]}'.", hint=advice)
+
+
+def listed(texts: Sequence[str] | None, choices: Sequence[str], option: str) -> tuple[str, ...]:
+    """Words separated by commas or given by repeating the option; empty when it was not given.
+
+    Raises:
+        InputError: a word that is none of ``choices``.
+    """
+    return tuple(one_of(word, choices, option) for word in words_of(texts))
 
 
 def assignments(texts: Sequence[str] | None) -> dict[str, str]:

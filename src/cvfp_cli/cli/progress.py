@@ -1,5 +1,7 @@
 """Progress on stderr: bars with rate and time left on a terminal, plain lines anywhere else."""
 
+import os
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 SECONDS_BETWEEN_LINES = 10.0
+NARROWEST_BARS = 60
+NOTEBOOK_VARIABLES = ("JPY_PARENT_PID", "COLAB_RELEASE_TAG")
+"""Set by Jupyter's kernels and by Colab for what a cell starts."""
 
 
 def describe(job: Job) -> str:
@@ -110,13 +115,13 @@ def iteration_words(event: Iteration) -> str:
     """Loss and convergence rate of an iteration."""
     if event.loss is None or event.rate is None:
         return "untrained start"
-    return f"loss {event.loss:.4f} converged {event.rate:.1%}"
+    return f"loss {event.loss:.4f}, converged {event.rate:.1%}"
 
 
 def epoch_words(event: Epoch) -> str:
     """Perplexities and accuracy of an epoch."""
     return (
-        f"train PPL {four_digits(event.train_ppl)} val PPL {four_digits(event.val_ppl)} "
+        f"train PPL {four_digits(event.train_ppl)}, val PPL {four_digits(event.val_ppl)}, "
         f"accuracy {event.val_accuracy:.1%}"
     )
 
@@ -255,10 +260,22 @@ class _PhaseBar:
         self._progress.remove_task(self._task)
 
 
+def _bars_work() -> bool:
+    """Whether stderr is a terminal that moves its cursor and is wide enough.
+
+    A notebook's ``!cvfp`` runs in what passes for a terminal, but the output below the cell only grows.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM", "") in ("dumb", "unknown"):
+        return False
+    if any(name in os.environ for name in NOTEBOOK_VARIABLES):
+        return False
+    return shutil.get_terminal_size().columns >= NARROWEST_BARS
+
+
 def progress_for(times: TimeEstimate, *, total: int, quiet: bool) -> "Quiet | PlainLines | Bars":
-    """Bars on a terminal, lines elsewhere, nothing with ``--quiet``."""
+    """Bars on a terminal that can draw them, lines elsewhere, nothing with ``--quiet``."""
     if quiet:
         return Quiet()
-    if sys.stderr.isatty():
+    if _bars_work():
         return Bars(times, total=total)
     return PlainLines(times, every_event=total == 1)

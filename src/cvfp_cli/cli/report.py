@@ -1,39 +1,31 @@
 """``cvfp report``: the write-up of a study, made from its figures."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from cvfp_cli.cli import writing
-from cvfp_cli.cli.options import one_of, option
+from cvfp_cli.cli.choices import LAWS_OR_ALL, SECTIONS
+from cvfp_cli.cli.options import OUTPUT, listed, one_of, option
+from cvfp_cli.cli.shared import ResultFiles, check_writable, language_of
 
 CONTENT = "Content"
-OUTPUT = "Output"
 FORMATS = ("markdown", "html", "json")
-SUFFIXES = {".html": "html", ".htm": "html", ".json": "json"}
+SUFFIXES = {
+    "": "markdown",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".txt": "markdown",
+    ".htm": "html",
+    ".html": "html",
+    ".json": "json",
+}
 
 
 def report(
-    results: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="RESULTS",
-            show_default=False,
-            help="summary.json, runs.csv, results folders, or old detailed_results.json. "
-            "[default: results/summary.json]",
-        ),
-    ] = None,
-    lang: Annotated[
-        str | None,
-        option(
-            "--lang", panel=CONTENT, metavar="en|ja", help="Language. [default: CVFP_LANG, the locale's, en]"
-        ),
-    ] = None,
+    files: ResultFiles,
     title: Annotated[
         str | None,
-        option("--title", panel=CONTENT, metavar="TEXT", help="Title. [default: the study's name]"),
+        option("--title", panel=CONTENT, metavar="TEXT", help="Title.", default="the study's name"),
     ] = None,
     sections: Annotated[
         list[str] | None,
@@ -41,7 +33,10 @@ def report(
             "--sections",
             panel=CONTENT,
             metavar="LIST",
-            help="Only these, such as summary,laws. [default: all]",
+            help="Only these, such as summary,laws.",
+            default="all",
+            words=SECTIONS,
+            several=True,
         ),
     ] = None,
     laws: Annotated[
@@ -50,7 +45,10 @@ def report(
             "--laws",
             panel=CONTENT,
             metavar="LIST",
-            help="Laws to fit, such as power,exp-decay, or all. [default: power]",
+            help="Laws to fit, such as power,exp-decay, or all.",
+            default="power",
+            words=LAWS_OR_ALL,
+            several=True,
         ),
     ] = None,
     previous: Annotated[
@@ -65,16 +63,15 @@ def report(
             "--format",
             panel=OUTPUT,
             metavar="NAME",
-            help="markdown, html or json. [default: by the name of --out, else markdown]",
+            help="markdown, html or json.",
+            default="by the name of --out, else markdown",
+            words=FORMATS,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write. [default: stdout]"),
+        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write.", default="stdout"),
     ] = None,
-    recover: Annotated[
-        bool, option("--recover", panel=OUTPUT, help="Use what a damaged results file still tells.")
-    ] = False,
 ) -> None:
     """Write a report on a study, in English or Japanese.
 
@@ -86,29 +83,29 @@ def report(
     cvfp report results --lang ja -o 1130.html
     cvfp report new/summary.json --previous old/summary.json --laws all
     """
-    from cvfp_cli.report.build import SECTIONS, build_report
-    from cvfp_cli.report.text.choice import choose_language
+    from cvfp_cli.report.build import build_report
     from cvfp_cli.report.text.language import load_language
-    from cvfp_cli.scaling.laws import LAWS
-    from cvfp_cli.scaling.study import ALL, JOINT
 
-    language = choose_language(lang, os.environ)
-    chosen = (
-        one_of(form, FORMATS, "--format")
-        if form
-        else SUFFIXES.get(out.suffix.lower() if out else "", "markdown")
-    )
-    wanted = writing.listed(sections, SECTIONS, "--sections") or SECTIONS
-    fitted = writing.listed(laws, (*LAWS, JOINT, ALL), "--laws") or ("power",)
-    paths = results or [writing.DEFAULT_RESULTS]
+    language = language_of(files.lang)
+    chosen = one_of(form, FORMATS, "--format") if form else "markdown"
+    if out is not None:
+        suffix = out.suffix.lower()
+        check_writable(
+            out, "--out", [suffix] if form else list(SUFFIXES), hint="Or name its kind with --format."
+        )
+        chosen = form or SUFFIXES[suffix]
+    wanted = listed(sections, SECTIONS, "--sections") or SECTIONS
+    fitted = listed(laws, LAWS_OR_ALL, "--laws") or ("power",)
     with writing.without_collector():
-        found = writing.read_all(paths, recover=recover)
-        earlier = writing.read_all([previous], recover=recover)[0] if previous is not None else None
+        found = writing.read_all(files.paths, recover=files.recover)
+        earlier = writing.read_all([previous], recover=files.recover)[0] if previous is not None else None
         document = build_report(
             found,
-            names=[str(path) for path in paths],
-            command=_command(paths, language, wanted if sections else (), fitted, title, previous, chosen),
-            laws_fitted=(ALL,) if ALL in fitted else fitted,
+            names=[str(path) for path in files.paths],
+            command=_command(
+                files.paths, language, wanted if sections else (), fitted, title, previous, chosen
+            ),
+            laws_fitted=("all",) if "all" in fitted else fitted,
             sections=wanted,
             title=title,
             earlier=earlier,

@@ -1,18 +1,17 @@
 """What ``train`` and ``sweep`` do alike: options to a checked plan, and a plan to figures."""
 
-import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cvfp_cli.cli.options import DEVICES, PRECISIONS, STATE_DTYPES, byte_count, one_of
-from cvfp_cli.errors import CvfpError, InputError
+from cvfp_cli.cli.choices import DEVICES, PRECISIONS, STATE_DTYPES
+from cvfp_cli.cli.options import byte_count, integers, one_of
+from cvfp_cli.cli.problems import Problems
+from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder
+from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
 if TYPE_CHECKING:
@@ -23,82 +22,32 @@ if TYPE_CHECKING:
     from cvfp_cli.sweep.plan import Plan
     from cvfp_cli.sweep.session import Ended
 
-FIRST_GUESSES = {"gpu": "cuda", "metal": "mps"}
+
+def overrides(chosen: Study, text: Text, problems: Problems) -> dict[str, object]:
+    """The recipe's fields that ``--set`` and the text options set."""
+    found: dict[str, object] = {}
+    with problems.collect():
+        found |= chosen.overrides()
+    return found | text.overrides()
 
 
-class Problems:
-    """Collects what is wrong, so that it is told in one go."""
+def grid_overrides(
+    given: Mapping[str, tuple[str, list[str] | None]], problems: Problems, *, single: bool = False
+) -> dict[str, object]:
+    """The recipe's fields that the grid's options set.
 
-    def __init__(self) -> None:
-        self.found: list[CvfpError] = []
-
-    @contextmanager
-    def collect(self) -> Iterator[None]:
-        """Run a block; an error of the user's becomes one of the problems."""
-        try:
-            yield
-        except CvfpError as problem:
-            self.found.append(problem)
-
-    def raise_found(self) -> None:
-        """Raise what was found, a line each.
-
-        Raises:
-            CvfpError: with the exit code of the first problem.
-        """
-        if len(self.found) == 1:
-            raise self.found[0]
-        if self.found:
-            raise type(self.found[0])("\n".join(str(problem) for problem in self.found))
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The options that say where and how to compute, as given."""
-
-    device: str
-    precision: str | None
-    memory: str | None
-    threads: int | None
-    state_dtype: str | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """The options about the results folder and what is shown, as given."""
-
-    out: Path
-    fresh: bool
-    recover: bool
-    quiet: bool
-    tensorboard: Path | None
-    cache_dir: Path | None
-
-    def store(self) -> "ResultsStore":
-        """The results folder; nothing is touched yet."""
-        from cvfp_cli.results import ResultsStore
-
-        return ResultsStore(self.out, recover=self.recover)
-
-
-def text_settings(
-    data: str | None,
-    split: str | None,
-    text_field: str | None,
-    tokenizer: str | None,
-    embedding: str | None,
-    validation: str | None,
-) -> dict[str, str]:
-    """The recipe's fields that the text options set; an option that was not given sets none."""
-    given = {
-        "data.source": data,
-        "data.split": split,
-        "data.text_field": text_field,
-        "tokenizer.name": tokenizer,
-        "embedding.name": embedding,
-        "validation.source": validation,
-    }
-    return {key: value for key, value in given.items() if value is not None}
+    Args:
+        given: each field's option and what was given for it. single: refuse more than one value.
+    """
+    found: dict[str, object] = {}
+    for field, (name, texts) in given.items():
+        with problems.collect():
+            values = integers(texts, name, least=0 if "seeds" in field else 1)
+            if values is not None and single and len(values) > 1:
+                raise InputError(f"{name}: train takes one value.", hint="For several use cvfp sweep.")
+            if values is not None:
+                found[field] = values
+    return found
 
 
 def say(text: str, *, quiet: bool = False) -> None:
@@ -117,10 +66,12 @@ def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
 def check_machine(machine: Machine, problems: Problems) -> None:
     """Check the machine's options as far as that needs no device: names, sizes, counts."""
     with problems.collect():
-        kind = machine.device.split(":")[0]
-        if kind in FIRST_GUESSES:
-            raise InputError(f"--device: no '{kind}'.", hint=f"Did you mean {FIRST_GUESSES[kind]}?")
+        kind, colon, number = machine.device.partition(":")
         one_of(kind, DEVICES, "--device")
+        if colon and not number.isdecimal():
+            raise InputError(
+                f"--device: '{ascii(machine.device)[1:-1][:40]}' has no device number.", hint="Write cuda:0."
+            )
     with problems.collect():
         if machine.precision is not None:
             one_of(machine.precision, PRECISIONS, "--precision")
@@ -135,21 +86,17 @@ def check_machine(machine: Machine, problems: Problems) -> None:
             raise InputError(f"--threads: {machine.threads} is too small; the least is 1.")
 
 
-def check_place(place: Place) -> None:
-    """Check that results can be written to the folder.
-
-    Raises:
-        InputError: it is a file, or something that the user may not write to.
-    """
+def check_place(place: Place, problems: Problems) -> None:
+    """Check that results and curves can be written to their folders."""
     if place.tensorboard is not None:
         from cvfp_cli.sweep.tensorboard import check_installed
 
-        check_installed()
-    if place.out.exists() and not place.out.is_dir():
-        raise InputError(f"--out: {place.out} is a file, not a folder.", hint="Name another folder.")
-    nearest = next(path for path in (place.out, *place.out.absolute().parents) if path.exists())
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"--out: {nearest} cannot be written to.", hint="Name another folder.")
+        with problems.collect():
+            check_installed()
+        with problems.collect():
+            check_folder(place.tensorboard, "--tensorboard")
+    with problems.collect():
+        check_folder(place.out, "--out")
 
 
 def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any]]":
@@ -180,7 +127,7 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
 
 
 def checked_plan(
-    recipe: "Recipe", machine: Machine, place: Place
+    recipe: "Recipe", machine: Machine, place: Place, *, fresh: bool = False
 ) -> "tuple[Plan, ResultsStore, dict[str, Any]]":
     """Everything about a command that can be known before training, or all that is wrong with it.
 
@@ -191,8 +138,7 @@ def checked_plan(
     from cvfp_cli.sweep.plan import make_plan
 
     problems = Problems()
-    with problems.collect():
-        check_place(place)
+    check_place(place, problems)
     execution, environment = Execution(), dict[str, Any]()
     with problems.collect():
         execution, environment = resolve(machine, quiet=place.quiet)
@@ -205,7 +151,7 @@ def checked_plan(
             store,
             device_bytes=environment.get("device_memory_bytes"),
             cache_dir=place.cache_dir,
-            fresh=place.fresh,
+            fresh=fresh,
             notify=lambda text: say(text, quiet=place.quiet),
         )
     problems.raise_found()

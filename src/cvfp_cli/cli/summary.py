@@ -220,7 +220,10 @@ def answer_console(file: TextIO | None = None) -> "Console":
     stream = file or sys.stdout
     if stream.isatty():
         return Console(file=stream, highlight=False)
-    return Console(file=cast(TextIO, _Trimmed(stream)), highlight=False, width=PLAIN_WIDTH)
+    # Notebooks set FORCE_COLOR for all that they start; a pipe or a file is to get plain text all the same.
+    return Console(
+        file=cast(TextIO, _Trimmed(stream)), highlight=False, width=PLAIN_WIDTH, force_terminal=False
+    )
 
 
 def print_summary(runs: Sequence[Run], fits: Sequence[dict[str, Any]], file: TextIO | None = None) -> None:

@@ -1,16 +1,17 @@
 """``cvfp sweep``: every experiment of a grid, and the summary."""
 
-from pathlib import Path
 from typing import Annotated
 
-from cvfp_cli.cli import options, study
-from cvfp_cli.cli.options import OUTPUT, option
+from cvfp_cli.cli import study
+from cvfp_cli.cli.options import MORE, OUTPUT, option
+from cvfp_cli.cli.problems import Problems
+from cvfp_cli.cli.shared import Machine, Place, Study, Text
 
 GRID = "Grid (lists such as 1-3 or 50,100,200; without one, the recipe's)"
 
 
 def sweep(
-    recipe: options.RecipeOption = None,
+    chosen: Study,
     layers: Annotated[
         list[str] | None, option("--layers", panel=GRID, metavar="LIST", help="Layers in each block (L).")
     ] = None,
@@ -32,34 +33,22 @@ def sweep(
         list[str] | None,
         option(
             "--data-seeds",
-            panel=GRID,
+            panel=MORE,
             metavar="LIST",
-            help="Which samples train, drawn by seed. [default: the first n]",
+            help="Draw the training samples by seed.",
+            default="the first n",
         ),
     ] = None,
-    settings: options.SetOption = None,
-    list_recipes: options.ListRecipesOption = False,
-    data: options.DataOption = None,
-    split: options.SplitOption = None,
-    text_field: options.TextFieldOption = None,
-    tokenizer: options.TokenizerOption = None,
-    embedding: options.EmbeddingOption = None,
-    validation: options.ValidationOption = None,
-    cache_dir: options.CacheDirOption = None,
-    device: options.DeviceOption = "auto",
-    precision: options.PrecisionOption = None,
-    state_dtype: options.StateDtypeOption = None,
-    memory: options.MemoryOption = None,
-    threads: options.ThreadsOption = None,
-    out: options.OutOption = Path("results"),
-    dry_run: options.DryRunOption = False,
+    *,
+    text: Text,
+    machine: Machine,
+    place: Place,
     save_models: Annotated[
         bool, option("--save-models", panel=OUTPUT, help="Keep every run's weights (model.safetensors).")
     ] = False,
-    fresh: options.FreshOption = False,
-    recover: options.RecoverOption = False,
-    tensorboard: options.TensorboardOption = None,
-    quiet: options.QuietOption = False,
+    fresh: Annotated[
+        bool, option("--fresh", panel=OUTPUT, help="Delete this study from the folder and start over.")
+    ] = False,
 ) -> None:
     """Train every experiment of a grid, and sum them up.
 
@@ -71,33 +60,23 @@ def sweep(
     cvfp sweep --layers 1-3 --tokens 1-3 --samples 50,100,200,500
     cvfp sweep --recipe demo --data my.jsonl --validation tail:10% --dry-run
     """
-    if list_recipes:
+    if chosen.list_recipes:
         study.list_recipes()
         return
-    problems = study.Problems()
-    overrides: dict[str, object] = {}
-    with problems.collect():
-        overrides |= options.assignments(settings)
-    overrides |= study.text_settings(data, split, text_field, tokenizer, embedding, validation)
-    lists = {
-        "grid.layers": ("--layers", layers, 1),
-        "grid.tokens": ("--tokens", tokens, 1),
-        "grid.context_dim": ("--context-dim", context_dim, 1),
-        "runs.samples": ("--samples", samples, 1),
-        "runs.seeds": ("--seeds", seeds, 0),
-        "runs.data_seeds": ("--data-seeds", data_seeds, 0),
+    problems = Problems()
+    grid = {
+        "grid.layers": ("--layers", layers),
+        "grid.tokens": ("--tokens", tokens),
+        "grid.context_dim": ("--context-dim", context_dim),
+        "runs.samples": ("--samples", samples),
+        "runs.seeds": ("--seeds", seeds),
+        "runs.data_seeds": ("--data-seeds", data_seeds),
     }
-    for key, (name, texts, least) in lists.items():
-        with problems.collect():
-            values = options.integers(texts, name, least=least)
-            if values is not None:
-                overrides[key] = values
-    machine = study.Machine(device, precision, memory, threads, state_dtype)
-    place = study.Place(out, fresh, recover, quiet, tensorboard, cache_dir)
+    overrides = study.overrides(chosen, text, problems) | study.grid_overrides(grid, problems)
     study.check_machine(machine, problems)
-    loaded = study.load(recipe, overrides, problems)
-    plan, store, environment = study.checked_plan(loaded, machine, place)
-    if dry_run:
+    loaded = study.load(chosen.recipe, overrides, problems)
+    plan, store, environment = study.checked_plan(loaded, machine, place, fresh=fresh)
+    if place.dry_run:
         from cvfp_cli.cli.dry_run import print_plan
 
         print_plan(plan)

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cvfp_cli.cli.options import one_of
+from cvfp_cli.cli.shared import check_there
 
 if TYPE_CHECKING:
     from cvfp_cli.results import Results
-
-DEFAULT_RESULTS = Path("results/summary.json")
 
 
 @contextmanager
@@ -28,16 +26,6 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def listed(texts: Sequence[str] | None, choices: Sequence[str], option: str) -> tuple[str, ...]:
-    """Words separated by commas or given by repeating the option; empty when it was not given.
-
-    Raises:
-        InputError: a word that is none of ``choices``.
-    """
-    words = [word.strip() for text in texts or () for word in text.split(",") if word.strip()]
-    return tuple(dict.fromkeys(one_of(word, choices, option) for word in words))
-
-
 def read_all(paths: Sequence[Path], *, recover: bool) -> "tuple[Results, ...]":
     """Read every file or folder, and say on stderr what had to be left out or recovered.
 
@@ -46,6 +34,7 @@ def read_all(paths: Sequence[Path], *, recover: bool) -> "tuple[Results, ...]":
     """
     from cvfp_cli.results import read_results
 
+    check_there(paths)
     found = tuple(read_results(path, recover=recover) for path in paths)
     for results in found:
         for note in results.notes:

@@ -1,6 +1,5 @@
 """Check a recipe's tables against the dataclasses they fill: types, ranges, choices, and the nearest right name."""
 
-import difflib
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from cvfp_cli.core.config import HeadConfig, ModelConfig, Phase1Config, Phase2Co
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.recipes.old_names import OLD_NAMES
 from cvfp_cli.recipes.recipe import EvaluationConfig, GridConfig, RunsConfig
+from cvfp_cli.spelling import nearest
 
 TABLES: dict[str, type[Any]] = {
     "data": DataConfig,
@@ -157,16 +157,23 @@ def unknown_key(table: str, key: str, known: Iterable[str] = ()) -> str:
         known: the keys that the table has; empty for a key outside any table.
     """
     path = f"{table}.{key}" if table else key
-    if key in OLD_NAMES:
-        return f"{_named(path)} is an old script's name: here it is {OLD_NAMES[key]}"
-    elsewhere = [f"{name}.{key}" for name, kind in TABLES.items() if key in table_keys(kind)]
-    if elsewhere:
+    for name in (key, f"{table}_{key}"):
+        if name in OLD_NAMES:
+            return f"{_named(path)} is an old script's name: here it is {OLD_NAMES[name]}"
+    if elsewhere := fields_called(key):
         return f"unknown key {_named(path)} (did you mean {' or '.join(elsewhere)}?)"
     if own := nearest(key, known):
         return f"unknown key {_named(path)} (did you mean {table}.{own}?)"
     everywhere = {name: f"{where}.{name}" for where, kind in TABLES.items() for name in table_keys(kind)}
-    other = nearest(key, everywhere)
-    return f"unknown key {_named(path)}" + (f" (did you mean {everywhere[other]}?)" if other else "")
+    if other := nearest(key, everywhere):
+        return f"unknown key {_named(path)} (did you mean {everywhere[other]}?)"
+    there = f" ({table} has {', '.join(known)})" if known else ""
+    return f"unknown key {_named(path)}{there}"
+
+
+def fields_called(key: str) -> list[str]:
+    """``table.key`` for every table that has this key, such as ``phase2.epochs``."""
+    return [f"{name}.{key}" for name, kind in TABLES.items() if key in table_keys(kind)]
 
 
 def unknown_table(name: str) -> str:
@@ -188,12 +195,6 @@ def value_from_text(text: str, key: Key) -> Any:
         except (ValueError, RecursionError):
             continue
     return text
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """The closest of ``words``, or nothing."""
-    found = difflib.get_close_matches(word[:100], list(words), n=1, cutoff=0.6)
-    return found[0] if found else ""
 
 
 def _named(text: str) -> str:

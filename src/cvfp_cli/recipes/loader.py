@@ -12,13 +12,13 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.recipes.checker import (
     TABLES,
     check_table,
-    nearest,
     table_keys,
     unknown_key,
     unknown_table,
     value_from_text,
 )
 from cvfp_cli.recipes.recipe import GRID_KEYS, Configuration, GridConfig, Recipe, expand
+from cvfp_cli.spelling import nearest
 
 DEFAULT_RECIPE = "2025-11-30-matrix"
 SIZE_LIMIT = 64 * 1024

@@ -142,7 +142,8 @@ def _read_folder(folder: Path, *, recover: bool) -> Results:
     summary = folder / SUMMARY_FILE
     if not summary.is_file() and not (folder / RUNS_FOLDER).is_dir():
         raise InputError(
-            f"{folder} holds neither {SUMMARY_FILE} nor {RUNS_FOLDER}/.", hint="Name a results folder."
+            f"{folder} holds neither {SUMMARY_FILE} nor {RUNS_FOLDER}/.",
+            hint="Name a results folder, or make one with cvfp sweep.",
         )
     results = read_results(summary, recover=recover) if summary.is_file() else Results(folder, ())
     whole = _with_run_files(replace(results, path=folder), folder, recover=recover)

@@ -20,18 +20,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: told ap
 STYLES = ("-", "--", "-.", ":")
 
 
-def check_plot_path(path: Path) -> None:
-    """Check the file's kind and place before anything is fitted.
-
-    Raises:
-        InputError: another kind, or a folder that does not exist.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"--plot: {path} must end in .png, .svg or .pdf.")
-    if not path.parent.is_dir():
-        raise InputError(f"--plot: there is no folder {path.parent}.", hint="Make it first.")
-
-
 def plot_sizes(groups: Sequence[Points], predict: Sequence[float]) -> tuple[float, ...]:
     """Sizes to draw curves at: from the smallest measured one to the largest to predict, and at least twofold beyond."""
     low = min(float(points.x.min()) for points in groups)

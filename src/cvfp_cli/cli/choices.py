@@ -1,0 +1,29 @@
+"""The words that options take.
+
+Those of other rooms stand here again so that a shell is offered them without loading NumPy; the tests hold them to
+what the commands take.
+"""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "tf32", "bf16")
+STATE_DTYPES = ("float32", "bf16")
+
+LAWS = ("power", "saturating", "exp-decay", "bnsl")
+LAWS_OR_ALL = (*LAWS, "joint", "all")
+OBJECTIVES = ("log", "ppl")
+BOOTSTRAP_KINDS = ("residual", "parametric", "case")
+FACTORS = ("layers", "tokens", "context_dim", "token_input", "study")
+SECTIONS = (
+    "overview",
+    "summary",
+    "heatmaps",
+    "surfaces",
+    "details",
+    "expressiveness",
+    "laws",
+    "factors",
+    "recommendations",
+    "reproduction",
+    "previous",
+)
+LANGUAGES = ("en", "ja")

@@ -1,0 +1,332 @@
+"""The options that several commands share, each declared once.
+
+A command takes one of these dataclasses as a parameter; ``spread`` makes an option of every field.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cvfp_cli.cli.choices import DEVICES, LANGUAGES, PRECISIONS, STATE_DTYPES
+from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option
+from cvfp_cli.cli.problems import Problems
+from cvfp_cli.errors import InputError
+from cvfp_cli.spelling import nearest
+
+if TYPE_CHECKING:
+    from cvfp_cli.results import ResultsStore
+
+DEFAULT_RESULTS = Path("results/summary.json")
+RESULTS_WORDS = "summary.json, runs.csv, a results folder, an old detailed_results.json"
+
+
+def _recipes() -> Iterable[str]:
+    from cvfp_cli.recipes import list_recipes
+
+    return list_recipes()
+
+
+@dataclass(frozen=True)
+class Study:
+    """Which recipe, and what is changed in it."""
+
+    recipe: Annotated[
+        str | None,
+        option(
+            "--recipe",
+            panel=STUDY,
+            metavar="NAME|FILE",
+            help="Study to run.",
+            default="2025-11-30-matrix",
+            words=_recipes,
+        ),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        option(
+            "--set",
+            panel=STUDY,
+            metavar="TABLE.KEY=VALUE",
+            help="Change any field of the recipe (repeatable).",
+        ),
+    ] = None
+    list_recipes: Annotated[
+        bool, option("--list-recipes", panel=STUDY, help="List the recipes that come with cvfp.")
+    ] = False
+
+    def overrides(self) -> dict[str, str]:
+        """The fields that ``--set`` sets.
+
+        Raises:
+            InputError: one is not ``table.key=value``.
+        """
+        return assignments(self.settings)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Which text, and how it becomes tokens and vectors."""
+
+    data: Annotated[
+        str | None,
+        option(
+            "--data",
+            panel=TEXT,
+            metavar="SOURCE",
+            help="Hub data set, local file or folder, or pydocs.",
+            words=("pydocs",),
+        ),
+    ] = None
+    tokenizer: Annotated[
+        str | None,
+        option(
+            "--tokenizer", panel=TEXT, metavar="NAME", help="Hub name, folder, or bpe:4096 (trained here)."
+        ),
+    ] = None
+    embedding: Annotated[
+        str | None,
+        option(
+            "--embedding",
+            panel=TEXT,
+            metavar="NAME",
+            help="Hub name, folder, .npy or .safetensors table, ppmi:256 or random:256.",
+        ),
+    ] = None
+    validation: Annotated[
+        str | None,
+        option(
+            "--validation",
+            panel=TEXT,
+            metavar="WHICH",
+            help="SPLIT:A-B, after-largest:N, tail:10%, last:N, a file.",
+        ),
+    ] = None
+    split: Annotated[
+        str | None, option("--split", panel=MORE, metavar="NAME", help="Split of the data set to train on.")
+    ] = None
+    text_field: Annotated[
+        str | None, option("--text-field", panel=MORE, metavar="COLUMN", help="Column that holds the text.")
+    ] = None
+
+    def overrides(self) -> dict[str, str]:
+        """The recipe's fields that these set; an option that was not given sets none."""
+        given = {
+            "data.source": self.data,
+            "data.split": self.split,
+            "data.text_field": self.text_field,
+            "tokenizer.name": self.tokenizer,
+            "embedding.name": self.embedding,
+            "validation.source": self.validation,
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how to compute."""
+
+    device: Annotated[
+        str,
+        option("--device", panel=MACHINE, metavar="NAME", help="auto, cpu, cuda or mps.", words=DEVICES),
+    ] = "auto"
+    precision: Annotated[
+        str | None,
+        option(
+            "--precision",
+            panel=MACHINE,
+            metavar="NAME",
+            help="float32, tf32 or bf16.",
+            default="bf16 on cuda, else float32",
+            words=PRECISIONS,
+        ),
+    ] = None
+    memory: Annotated[
+        str | None,
+        option(
+            "--memory", panel=MACHINE, metavar="SIZE", help="Bound for the pieces of a batch.", default="2GiB"
+        ),
+    ] = None
+    threads: Annotated[
+        int | None,
+        option("--threads", panel=MORE, metavar="N", help="CPU threads.", default="torch's choice"),
+    ] = None
+    state_dtype: Annotated[
+        str | None,
+        option(
+            "--state-dtype",
+            panel=MORE,
+            metavar="NAME",
+            help="Training contexts in float32 or bf16.",
+            default="float32",
+            words=STATE_DTYPES,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where results go, and what is shown on the way."""
+
+    out: Annotated[
+        Path, option("--out", panel=OUTPUT, metavar="FOLDER", help="Results folder; it holds one study.")
+    ] = Path("results")
+    dry_run: Annotated[
+        bool, option("--dry-run", panel=OUTPUT, help="Show size, memory, time, what is done; train nothing.")
+    ] = False
+    tensorboard: Annotated[
+        Path | None,
+        option(
+            "--tensorboard",
+            panel=OUTPUT,
+            metavar="DIR",
+            help="Also write curves there (extra 'tensorboard').",
+        ),
+    ] = None
+    quiet: Annotated[
+        bool, option("--quiet", "-q", panel=OUTPUT, help="No progress; errors are still shown.")
+    ] = False
+    recover: Annotated[
+        bool, option("--recover", panel=MORE, help="Keep what a damaged results file still tells.")
+    ] = False
+    cache_dir: Annotated[
+        Path | None,
+        option(
+            "--cache-dir",
+            panel=MORE,
+            metavar="FOLDER",
+            help="Where token streams are cached.",
+            default="CVFP_CACHE_DIR, the system's",
+        ),
+    ] = None
+
+    def store(self) -> "ResultsStore":
+        """The results folder; nothing is touched yet."""
+        from cvfp_cli.results import ResultsStore
+
+        return ResultsStore(self.out, recover=self.recover)
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """What to read, for the commands that only read results."""
+
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RESULTS", help=f"{RESULTS_WORDS}.", show_default=str(DEFAULT_RESULTS)),
+    ] = None
+    lang: Annotated[
+        str | None,
+        option(
+            "--lang",
+            panel=OUTPUT,
+            metavar="en|ja",
+            help="Language.",
+            default="CVFP_LANG, the locale's, en",
+            words=LANGUAGES,
+        ),
+    ] = None
+    recover: Annotated[
+        bool, option("--recover", panel=MORE, help="Use what a damaged results file still tells.")
+    ] = False
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files and folders that were named, or the one that a sweep writes."""
+        return self.results or [DEFAULT_RESULTS]
+
+
+def language_of(lang: str | None) -> str:
+    """The language of an answer: ``--lang``, or else as ``choose_language`` finds it.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    from cvfp_cli.report.text.choice import choose_language
+
+    return choose_language(lang and one_of(lang.lower(), LANGUAGES, "--lang"), os.environ)
+
+
+def check_there(paths: Sequence[Path]) -> None:
+    """Check that every file or folder exists.
+
+    Raises:
+        InputError: with each one that does not, and what is there instead.
+    """
+    problems = Problems()
+    for path in paths:
+        with problems.collect():
+            if not path.exists():
+                raise InputError(f"{shown(path)}: there is no such file.", hint=_instead(path))
+    problems.raise_found()
+
+
+def check_writable(path: Path, option: str, suffixes: Sequence[str], *, hint: str = "") -> None:
+    """Check the kind and the folder of a file that is to be written, before any work is done for it.
+
+    Raises:
+        InputError: a suffix that is none of ``suffixes``, a folder in its place, or a folder that is not there.
+    """
+    if path.is_dir():
+        raise InputError(f"{option}: {shown(path)} is a folder.", hint="Name a file in it.")
+    if path.suffix.lower() not in suffixes:
+        kinds = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}".removeprefix(", ")
+        raise InputError(f"{option}: {shown(path)} must end in {kinds}.", hint=hint)
+    if not path.parent.is_dir():
+        raise InputError(f"{option}: there is no folder {shown(path.parent)}.", hint="Make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: {shown(path.parent)} cannot be written to.", hint="Name another folder.")
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Check that a folder is there, or can be made, and can be written to.
+
+    Raises:
+        InputError: it is a file, or something that the user may not write to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{option}: {shown(folder)} is a file, not a folder.", hint="Name another folder.")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: {shown(there)} cannot be written to.", hint="Name another folder.")
+
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: Path) -> None:
+    """Check the file of ``--plot``, and that there is something to draw it with.
+
+    Raises:
+        InputError: as ``check_writable``, or matplotlib is not installed.
+    """
+    check_writable(path, "--plot", PICTURES)
+    if find_spec("matplotlib") is None:
+        raise InputError(
+            "--plot needs the extra 'plot', which is not installed.",
+            hint="Install it with: pip install 'cvfp-cli[plot]'.",
+        )
+
+
+def shown(path: Path) -> str:
+    """A path as it can stand in a one-line message."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def _instead(path: Path) -> str:
+    """The nearest name in the same folder, the results that are here, or how to make some."""
+    beside: list[str] = []
+    with contextlib.suppress(OSError, ValueError):  # ValueError: a null byte in the name
+        beside = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    here = [shown(found) for found in sorted(Path().glob("*/summary.json"))]
+    if near := nearest(path.name, beside):
+        return f"Did you mean {shown(path.parent / near)}?"
+    if here:
+        return f"Did you mean {here[0]}?" if len(here) == 1 else f"There are {', '.join(here[:5])}."
+    return "Name results, or make some with cvfp sweep."

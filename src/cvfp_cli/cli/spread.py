@@ -1,0 +1,56 @@
+"""Options that several commands share: fields of a dataclass, put into each command's signature.
+
+A command that takes a parameter of a dataclass type, such as ``machine: Machine``, is given to Typer with one
+option for every field in its place, and receives the dataclass filled in.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from inspect import Parameter
+from typing import Any, get_type_hints
+
+
+def spread(command: Callable[..., Any], *more: Parameter) -> Callable[..., Any]:
+    """The command as Typer reads it: every dataclass parameter replaced by its fields, ``more`` at the end.
+
+    Args:
+        more: parameters that act by a callback of their own; the command does not receive them.
+    """
+    own: list[Parameter] = []
+    groups: dict[str, type[Any]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if isinstance(parameter.annotation, type) and dataclasses.is_dataclass(parameter.annotation):
+            groups[parameter.name] = parameter.annotation
+            own += _fields(parameter.annotation)
+        else:
+            own.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        for parameter in more:
+            given.pop(parameter.name, None)
+        filled = {
+            name: kind(**{field.name: given.pop(field.name) for field in dataclasses.fields(kind)})
+            for name, kind in groups.items()
+        }
+        return command(**given, **filled)
+
+    seen = [*own, *more]
+    run.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in seen}
+    return run
+
+
+def _fields(kind: type[Any]) -> list[Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if field.default is dataclasses.MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in dataclasses.fields(kind)
+    ]
