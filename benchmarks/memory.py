@@ -4,7 +4,8 @@
 
 Doubles the stream from 1/8 of ``--base`` to ``--base``: seconds an iteration and an epoch take, the peak estimated
 before the run and the peak measured. Then runs ``--tokens`` tokens, two iterations and one epoch, with contexts kept
-in bf16, on a card limited to ``--limit-gb``. The text is the same piece repeated.
+in bf16, on a card limited to ``--limit-gb``. The text is the same piece repeated. Last comes the most that the process
+held on the host.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from cvfp_cli.core.config import (
     Phase1Config,
     Phase2Config,
 )
+from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.core.memory import plan
 from cvfp_cli.core.result import Epoch, Event, Iteration
@@ -76,6 +78,8 @@ def main() -> None:
     for part in (8, 4, 2, 1):
         print(measure(given.base // part, given, "float32"), flush=True)
     print(measure(given.tokens, given, "bf16"), flush=True)
+    host = (peak_memory("cpu") or 0) / 2**30
+    print(f"the process held {host:.1f} GiB of the host's memory at most")
 
 
 if __name__ == "__main__":

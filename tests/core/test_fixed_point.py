@@ -1,6 +1,7 @@
 """Phase 1 against the golden iterations, against autograd, and rule by rule."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -142,6 +143,36 @@ def test_gradients_are_those_of_autograd(
     assert state.log[-1].loss == pytest.approx(logged, rel=1e-5)
     change = (outputs - previous).square().mean(1)
     assert state.log[-1].rate == pytest.approx(float((change < 0.03).double().mean()))
+
+
+def test_contexts_kept_in_bf16_are_rounded_and_nothing_else() -> None:
+    """From contexts that bf16 holds, an iteration's outputs are float32's, rounded once."""
+    block, ids, table = small_problem()
+    block.float()
+    kept = torch.bfloat16
+    start = torch.randn(47, 6, generator=torch.Generator().manual_seed(3)).to(kept).float()
+    config = Phase1Config(batch_tokens=10, noise=0.1)
+    contexts, logs = [], []
+    for dtype in (torch.float32, kept):
+        stream = Stream(ids, table.float(), 2)
+        trainer = FixedPointTrainer(
+            deepcopy(block),
+            stream,
+            config,
+            0,
+            piece_tokens=20,
+            arithmetic=Arithmetic("cpu"),
+            state_dtype=dtype,
+        )
+        state = trainer.start()
+        assert state.contexts.dtype == dtype
+        state.contexts[1:] = start
+        trainer.iterate(state, SILENT)
+        contexts.append(state.contexts[1:])
+        logs.append(state.log[-1])
+    assert torch.equal(contexts[0].to(kept), contexts[1])
+    assert not torch.equal(contexts[0], contexts[1].float())
+    assert (logs[0].loss, logs[0].rate) == (logs[1].loss, logs[1].rate)
 
 
 def test_gradient_is_clipped_once_to_the_norm() -> None:
