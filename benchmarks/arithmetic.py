@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--train-tokens", type=int, default=60_000)
     parser.add_argument("--small", action="store_true", help="a few seconds, to see that it works")
     given = parser.parse_args()
-    tokens = 2000 if given.small else given.train_tokens
+    tokens = 500 if given.small else given.train_tokens
     recipe = load_recipe("demo", overrides={"grid.layers": (given.layers,), "grid.tokens": (given.tokens,)})
     config = recipe.experiment(recipe.configurations[0], recipe.runs.seeds[0])
     vocabulary, width = 4096, 128

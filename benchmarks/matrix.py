@@ -22,6 +22,7 @@ from cvfp_cli.results import Run, read_results
 
 SMALL = [
     *("--recipe", "demo", "--layers", "1-2", "--tokens", "1", "--samples", "4", "--context-dim", "32"),
+    *("--seeds", "0-1"),
     *("--tokenizer", "bpe:300", "--embedding", "random:32", "--set", "validation.source=last:4"),
 ]
 
