@@ -151,6 +151,7 @@ def test_several_group_columns_and_a_parameter_column() -> None:
         ("[1, 2]", "no table"),
         ('{"a": 1}', "neither"),
         ("[{", "line 1"),
+        (f"a,b\n1,{'9' * 200_000}\n", "line 2: not CSV"),
     ],
 )
 def test_what_is_no_table(text: str, words: str) -> None:
@@ -174,6 +175,12 @@ def test_a_missing_column_is_named(x: str, y: str, group: list[str], words: str)
 def test_a_cell_that_is_no_number_is_named_with_its_row() -> None:
     with pytest.raises(InputError, match="row 2: loss is 'high'"):
         table_groups(read_table(b"tokens,loss\n1,2\n2,high\n", "t"), "t", x="tokens", y="loss")
+
+
+def test_an_integer_that_no_float_holds_is_no_number() -> None:
+    rows = read_table(f'[{{"tokens": 1, "loss": 1{"0" * 400}}}]'.encode(), "t")
+    with pytest.raises(InputError, match="row 1: loss is '1000"):
+        table_groups(rows, "t", x="tokens", y="loss")
 
 
 def test_a_csv_of_runs_columns_without_configurations_is_a_table(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from cvfp_cli.core.config import HeadConfig, ModelConfig, Phase1Config, Phase2Config
@@ -26,6 +27,7 @@ TABLES: dict[str, type[Any]] = {
     "grid": GridConfig,
 }
 MOST_VALUES = 1000  # in one list
+MOST_PROBLEMS = 50  # told at once; a file with more is looked at no further
 _LARGEST = 2**63 - 1
 
 T = TypeVar("T")
@@ -68,6 +70,7 @@ class Key:
         return f"a list, each {words}" if self.many else words
 
 
+@cache
 def table_keys(kind: type[Any]) -> Mapping[str, Key]:
     """The keys of a table, in order, by its dataclass."""
     hints = get_type_hints(kind)
@@ -98,6 +101,8 @@ def check_table(name: str, kind: type[T], raw: Any, problems: list[str]) -> T:
     known = table_keys(kind)
     values: dict[str, Any] = {}
     for key, value in raw.items():
+        if len(problems) >= MOST_PROBLEMS:
+            break
         if key not in known:
             problems.append(unknown_key(name, key, known))
             continue

@@ -29,7 +29,17 @@ def read_table(data: bytes, where: str) -> list[dict[str, Any]]:
         raise InputError(f"{where} is empty.", hint="A table needs a header line and rows.")
     if text.lstrip()[0] in "[{":
         return _json_rows(parse(text, where), where)
-    reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    try:
+        rows = _csv_rows(reader, where)
+    except csv.Error as problem:
+        raise InputError(f"{where}, line {reader.line_num}: not CSV ({problem}).") from None
+    if not rows:
+        raise InputError(f"{where} has a header line and no rows.")
+    return rows
+
+
+def _csv_rows(reader: Any, where: str) -> list[dict[str, Any]]:
     header = [name.strip() for name in next(reader)]
     if len(set(header)) < len(header) or not all(header):
         raise InputError(f"{where}: the header line needs a different name for every column.")
@@ -42,8 +52,6 @@ def read_table(data: bytes, where: str) -> list[dict[str, Any]]:
                 f"{where}, line {reader.line_num}: {len(cells)} cells, but {len(header)} columns."
             )
         rows.append({name: cell.strip() for name, cell in zip(header, cells, strict=True)})
-    if not rows:
-        raise InputError(f"{where} has a header line and no rows.")
     return rows
 
 
@@ -160,6 +168,6 @@ def _number(value: Any, name: str, where: str, row: int) -> float | None:
         if isinstance(value, bool):
             raise ValueError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an integer that no float holds
         raise InputError(f"{where}, row {row}: {name} is {str(value)[:40]!r}, not a number.") from None
     return None if math.isnan(number) else number
