@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cvfp_cli.cli.options import one_of, option
+from cvfp_cli.cli.terminal import printable
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def fit(
     study = run_study(chosen, request)
     if not quiet:
         for note in (*notes, *study.notes):
-            print(f"cvfp: {note.severity}: {note.message}", file=sys.stderr)
+            print(f"cvfp: {note.severity}: {printable(note.message)}", file=sys.stderr)
     if plot is not None:
         _draw(chosen, request, plot)
     text = render(study)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cvfp_cli.cli.options import DEVICES, PRECISIONS, STATE_DTYPES, byte_count, one_of
+from cvfp_cli.cli.terminal import printable
 from cvfp_cli.errors import CvfpError, InputError
 from cvfp_cli.notes import Note
 
@@ -104,14 +105,14 @@ def text_settings(
 def say(text: str, *, quiet: bool = False) -> None:
     """One line of progress or advice on stderr."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
     """Notes and warnings on stderr, each once; ``--quiet`` leaves the warnings."""
     for note in dict.fromkeys(notes):
         if note.severity == "warning" or not quiet:
-            print(f"{note.severity}: {note.message}", file=sys.stderr, flush=True)
+            print(f"{note.severity}: {printable(note.message)}", file=sys.stderr, flush=True)
 
 
 def check_machine(machine: Machine, problems: Problems) -> None:

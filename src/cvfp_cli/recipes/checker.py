@@ -5,7 +5,6 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from cvfp_cli.core.config import HeadConfig, ModelConfig, Phase1Config, Phase2Config
@@ -70,11 +69,17 @@ class Key:
         return f"a list, each {words}" if self.many else words
 
 
-@cache
+_keys_of: dict[type[Any], Mapping[str, Key]] = {}
+
+
 def table_keys(kind: type[Any]) -> Mapping[str, Key]:
     """The keys of a table, in order, by its dataclass."""
-    hints = get_type_hints(kind)
-    return {item.name: _key(hints[item.name], item.default, item.metadata) for item in fields(kind)}
+    if kind not in _keys_of:
+        hints = get_type_hints(kind)
+        _keys_of[kind] = {
+            item.name: _key(hints[item.name], item.default, item.metadata) for item in fields(kind)
+        }
+    return _keys_of[kind]
 
 
 def _key(hint: Any, default: Any, metadata: Mapping[str, Any]) -> Key:

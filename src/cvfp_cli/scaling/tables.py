@@ -114,7 +114,7 @@ def table_groups(
             continue
         size = _number(row.get("samples"), "samples", where, number) if "samples" in columns else None
         count = _number(row.get(parameters), parameters, where, number) if parameters else None
-        key = tuple(str(row.get(name, "")) for name in by)
+        key = tuple(_one_line(str(row.get(name, ""))) for name in by)
         gathered.setdefault(key, []).append(
             (values[0], values[1], values[0] if size is None else size, math.nan if count is None else count)
         )
@@ -139,6 +139,11 @@ def table_groups(
             )
         )
     return tuple(result), tuple(notes)
+
+
+def _one_line(text: str) -> str:
+    """A cell as it can stand in a label: line ends, terminal controls and the like as escapes."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def require_column(columns: Sequence[str], name: str, option: str, where: str) -> None:
