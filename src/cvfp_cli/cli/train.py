@@ -7,6 +7,7 @@ from typing import Annotated
 from cvfp_cli.cli import options, study
 from cvfp_cli.cli.options import OUTPUT, option
 from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
 
 EXPERIMENT = "Experiment (without one, the first of the recipe's list)"
 
@@ -114,10 +115,18 @@ def train(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_run
+    from cvfp_cli.sweep.checkpoint import FILE_NAME
     from cvfp_cli.sweep.executor import Keeping
 
     if not plan.remaining:
         study.say(f"{plan.jobs[0].name} is done already; --fresh trains it again.", quiet=quiet)
+    elif not resume and (plan.jobs[0].folder / FILE_NAME).exists():
+        left = Note(
+            "checkpoint-unused",
+            f"{plan.jobs[0].folder / FILE_NAME} of an earlier attempt is not used; --resume goes on from it.",
+            "warning",
+        )
+        study.tell([left], quiet=quiet)
     ended = study.carry_out_plan(
         plan,
         store,
