@@ -127,7 +127,7 @@ class Executor:
         except WriteError:
             raise
         except WorkError as problem:
-            return failed_run(job, problem.message, origin), None
+            return failed_run(job, str(problem), origin), None
         except MemoryError:
             return failed_run(job, "out of memory", origin), None
         return finished_run(job, outcome.result, origin, reason=listener.reason), weights
