@@ -58,11 +58,14 @@ def test_the_reason_of_a_failed_run_stands_as_it_is(reason: str) -> None:
 
 
 def test_a_label_from_a_tables_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [{"name": "x\x1b[2J|`<b>\n# y", "n": size, "loss": 9 / size} for size in (1, 2, 4, 8)]
+    rows = [{"name": "x\x1b[2J|`<b>\n# http://y", "n": size, "loss": 9 / size} for size in (1, 2, 4, 8)]
     path = tmp_path / "table.json"
     path.write_text(json.dumps(rows))
     command = ["fit", str(path), "--x", "n", "--y", "loss", "--model", "power", "--quiet"]
-    for form, shown in (("table", r"x\x1b[2J|`<b>\n# y"), ("markdown", r"x\\x1b[2J\|\`\<b>\\n# y")):
+    for form, shown in (
+        ("table", r"x\x1b[2J|`<b>\n# http://y"),
+        ("markdown", r"x\\x1b[2J\|\`\<b>\\n# http\://y"),
+    ):
         assert run([*command, "--format", form]) == 0
         out = capsys.readouterr().out
         assert shown in out

@@ -11,7 +11,9 @@ from wcwidth import wcswidth
 from cvfp_cli.scaling.document import Block, Heading, Line, Table, study_blocks
 from cvfp_cli.scaling.study import Study
 
-_MEANT = re.compile(r"[\\|*_<`~]|&(?=#|\w+;)|\](?=[(\[:])")
+_MEANT = re.compile(
+    r"[\\|*_<`~]|&(?=#|\w+;)|\](?=[(\[:])|(?i:(?<=\bhttp)|(?<=\bhttps)|(?<=\bftp)):(?=//)|(?i:(?<=\bwww))\.|(?<=\S)@(?=\S)"
+)
 
 
 def to_text(study: Study) -> str:
