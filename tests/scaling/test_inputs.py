@@ -172,6 +172,14 @@ def test_a_missing_column_is_named(x: str, y: str, group: list[str], words: str)
         table_groups(read_table(CSV.encode(), "t.csv"), "t.csv", x=x, y=y, group=group)
 
 
+def test_columns_named_by_a_table_are_quoted_on_one_line() -> None:
+    rows = read_table(b'"to\nkens\x1b",loss\n1,2\n', "t")
+    with pytest.raises(InputError, match=r"Did you mean to\\nkens\\x1b\?"):
+        table_groups(rows, "t", x="tokens", y="loss")
+    with pytest.raises(InputError, match=r"There are to\\nkens\\x1b, loss\."):
+        table_groups(rows, "t", x="size", y="loss")
+
+
 def test_a_cell_that_is_no_number_is_named_with_its_row() -> None:
     with pytest.raises(InputError, match="row 2: loss is 'high'"):
         table_groups(read_table(b"tokens,loss\n1,2\n2,high\n", "t"), "t", x="tokens", y="loss")
@@ -228,3 +236,17 @@ def test_summary_fits_have_the_fits_shape_and_the_old_keys() -> None:
     assert fit["A"] == fit["parameters"]["A"]["value"]
     json.dumps(fit, allow_nan=False)
     assert summary_fits([]) == ()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "corpus").iterdir()), ids=lambda path: path.name
+)
+def test_the_fuzzers_corpus_ends_in_points_or_one_line(path: Path) -> None:
+    try:
+        groups, _ = table_groups(read_table(path.read_bytes(), "t"), "t", x="x", y="y", group=["g"])
+    except InputError as problem:
+        refused = str(problem)
+    else:
+        refused = ""
+        assert all(points.label.isprintable() for points in groups)
+    assert "\n" not in refused

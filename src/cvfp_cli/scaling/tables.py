@@ -155,7 +155,8 @@ def require_column(columns: Sequence[str], name: str, option: str, where: str) -
     if name in columns:
         return
     near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(columns[:20])}."
+    there = ", ".join(_one_line(column)[:80] for column in columns[:20])
+    hint = f"Did you mean {_one_line(near[0])}?" if near else f"There are {there}."
     raise InputError(f"{where} has no column {name!r} ({option}).", hint=hint)
 
 
