@@ -215,6 +215,29 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(points.x) == [50.0, 100.0]
 
 
+@pytest.mark.parametrize("columns", [Columns(), Columns("samples", "val_ppl", ("layers",))])
+@pytest.mark.parametrize("piped", [True, False])
+def test_a_cut_file_is_recovered_however_it_comes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: Columns, piped: bool
+) -> None:
+    rows = [
+        {"config": "a", "layers": 1, "samples": n, "train_tokens": 9 * n, "val_ppl": 3.0} for n in (1, 2, 4)
+    ]
+    cut = json.dumps({"runs": rows}).encode()[:-20]
+    path = tmp_path / "summary.json"
+    path.write_bytes(cut)
+    stdin = type(
+        "Piped", (), {"isatty": lambda self: False, "buffer": property(lambda self: io.BytesIO(cut))}
+    )
+    monkeypatch.setattr("sys.stdin", stdin())
+    name = "-" if piped else str(path)
+    with pytest.raises(InputError, match=r"cut off at byte .*--recover"):
+        load_points([name], columns)
+    (points,), notes = load_points([name], columns, recover=True)
+    assert len(points) == 2
+    assert "2 complete" in next(note.message for note in notes if note.code == "recovered")
+
+
 def test_pick() -> None:
     sources = [Source("a.json", [run(study="one"), run(study="two"), run("2L_8d_1tok", study="two")])]
     groups, _ = group_runs(sources)
