@@ -14,6 +14,8 @@ from cvfp_cli.notes import Note
 from cvfp_cli.results.jsontext import decode, parse
 from cvfp_cli.scaling.points import Points
 
+# Characters; set on each reading, since the csv module keeps one limit for the whole process.
+_LONGEST_CELL = 2**17
 # Columns of a table of runs that say what its configuration is called.
 NAME_COLUMNS = ("config", "config_name", "label", "name")
 
@@ -30,10 +32,13 @@ def read_table(data: bytes, where: str) -> list[dict[str, Any]]:
     if text.lstrip()[0] in "[{":
         return _json_rows(parse(text, where), where)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    before = csv.field_size_limit(_LONGEST_CELL)
     try:
         rows = _csv_rows(reader, where)
     except csv.Error as problem:
         raise InputError(f"{where}, line {reader.line_num}: not CSV ({problem}).") from None
+    finally:
+        csv.field_size_limit(before)
     if not rows:
         raise InputError(f"{where} has a header line and no rows.")
     return rows
