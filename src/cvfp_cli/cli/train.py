@@ -120,7 +120,7 @@ def train(
 
     if not plan.remaining:
         study.say(f"{plan.jobs[0].name} is done already; --fresh trains it again.", quiet=quiet)
-    elif not resume and (plan.jobs[0].folder / FILE_NAME).exists():
+    elif not (resume or fresh) and (plan.jobs[0].folder / FILE_NAME).exists():
         left = Note(
             "checkpoint-unused",
             f"{plan.jobs[0].folder / FILE_NAME} of an earlier attempt is not used; --resume goes on from it.",
