@@ -3,12 +3,15 @@
 import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from cvfp_cli.data.cache import Cache
+
+sys.path.insert(0, str(Path(__file__).parent))  # for data_readers
 
 
 @pytest.fixture

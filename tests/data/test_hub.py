@@ -71,6 +71,12 @@ def test_a_readme_alone_makes_no_hub_folder(tmp_path: Path, cache: Cache) -> Non
     assert open_source(str(tmp_path), cache, Hub()).kind == "files"
     (tmp_path / "README.md").write_text("---\nlicense: mit\nconfigs:\n- config_name: default\n---\n")
     assert open_source(str(tmp_path), cache, Hub()).kind == "folder"
+    (tmp_path / "README.md").write_bytes(b"---\r\nlicense: mit\r\nconfigs:\r\n---\r\n")
+    assert open_source(str(tmp_path), cache, Hub()).kind == "folder"
+    (tmp_path / "README.md").write_text(
+        "---" + "\n" * 2_000_000 + "configs:\n"
+    )  # read in part, looked at once
+    assert open_source(str(tmp_path), cache, Hub()).kind == "files"
 
 
 @pytest.mark.usefixtures("no_hub")

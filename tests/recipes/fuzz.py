@@ -15,7 +15,8 @@ with atheris.instrument_imports(include=["cvfp_cli.recipes", "tomllib"]):
     from cvfp_cli.errors import InputError
     from cvfp_cli.recipes import load_recipe
 
-FILE = Path(tempfile.mkdtemp()) / "fuzz.toml"
+MEMORY = Path("/dev/shm")  # a file a run: where there is one, a file system in memory
+FILE = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None)) / "fuzz.toml"
 
 
 def one_input(data: bytes) -> None:

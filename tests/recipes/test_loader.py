@@ -1,5 +1,6 @@
 """Finding, overriding and refusing recipes."""
 
+import difflib
 import json
 import tomllib
 from dataclasses import fields
@@ -14,7 +15,7 @@ from cvfp_cli.core.config import ExperimentConfig, HeadConfig, ModelConfig, Phas
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes import Configuration, list_recipes, load_recipe
-from cvfp_cli.recipes.checker import TABLES, table_keys
+from cvfp_cli.recipes.checker import MOST_PROBLEMS, TABLES, table_keys
 from cvfp_cli.recipes.recipe import Recipe
 
 
@@ -419,3 +420,19 @@ def test_every_value_in_range_survives_config_toml(tmp_path_factory: Any, data: 
 def test_the_fuzzers_corpus_ends_in_a_recipe_or_one_line(path: Path) -> None:
     result = loaded(path)
     assert isinstance(result, Recipe) or "\n" not in result
+
+
+@pytest.mark.parametrize("text", ["[phase1]\n{}", "{}", "[[configurations]]\n{}", "[{}]"])
+def test_a_thousand_wrong_names_are_not_all_compared_with_the_right_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    compared = []
+    monkeypatch.setattr(difflib, "get_close_matches", lambda word, *rest, **more: compared.append(word) or [])
+    path = tmp_path / "many.toml"
+    parts = [f"x{number}" for number in range(1000)]
+    separator = "]\n[" if text == "[{}]" else " = 1\n"
+    path.write_text(text.format(separator.join(parts)) + ("" if text == "[{}]" else " = 1\n"))
+    refusal = loaded(path)
+    assert isinstance(refusal, str)
+    assert refusal.endswith("; and perhaps more.")
+    assert 0 < len(compared) <= 2 * MOST_PROBLEMS

@@ -1,5 +1,6 @@
 """Every kind of file the reader takes, and every kind it must refuse in one line."""
 
+import difflib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.results import Run, read_results
+from cvfp_cli.results import Run, jsontext, read_results
 from cvfp_cli.results.codec import dump_json
 
 TESTS = Path(__file__).parent.parent
@@ -105,6 +106,23 @@ def test_runs_that_metadata_planned_but_the_file_lacks_are_named(tmp_path: Path)
     assert "1L_1537d_1tok at 500" in note.message
 
 
+def test_hostile_metadata_beside_old_runs_is_passed_over(tmp_path: Path) -> None:
+    shutil.copy(LEGACY / "detailed_results.json", tmp_path)
+    huge = 10**400
+    configs = [{"input_tokens": huge, "layers": 1, "context_dim": 1}]
+    configs += [{"input_tokens": 1, "layers": 1, "context_dim": width} for width in range(9000)]
+    metadata = {
+        "timestamp": "today",
+        "elapsed_seconds": huge,
+        "sample_sizes": [huge, *range(9000)],
+        "configs": configs,
+    }
+    write(tmp_path / "metadata.json", metadata)
+    messages = [note.message for note in read_results(tmp_path / "detailed_results.json").notes]
+    assert not any("today" in message for message in messages)
+    assert any("and 9995 more" in message for message in messages)
+
+
 def test_a_diverged_old_run_has_no_ppl(tmp_path: Path) -> None:
     row = json.loads((LEGACY / "detailed_results.json").read_text())[0]
     path = write(tmp_path / "detailed_results.json", json.dumps([{**row, "val_ppl": float("nan")}]))
@@ -196,6 +214,18 @@ def test_a_key_of_a_later_version_is_left_out_with_a_note(tmp_path: Path) -> Non
     note = next(note for note in read_results(path).notes if note.code == "unknown-key")
     assert "runs[0].val_pll (did you mean val_ppl?)" in note.message
     assert "more" in note.message
+
+
+def test_a_thousand_unknown_keys_are_not_all_compared_with_the_schemas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    monkeypatch.setattr(difflib, "get_close_matches", lambda word, *rest, **more: compared.append(word) or [])
+    runs = [{**RUN, "samples": number + 1, f"x{number}": 3} for number in range(1000)]
+    path = write(tmp_path / "summary.json", {**SUMMARY, "runs": runs})
+    note = next(note for note in read_results(path).notes if note.code == "unknown-key")
+    assert note.message.endswith("and 995 more.")
+    assert len(compared) == 5
 
 
 @pytest.mark.parametrize("missing", [key for key in SUMMARY if key != "schema"])
@@ -316,6 +346,24 @@ def test_recovering_a_cut_summary_takes_the_runs_beside_it_too(tmp_path: Path) -
     assert [run.run_id for run in recovered.runs] == ["a", "b"]
     (tmp_path / "summary.json").write_text("")
     assert [run.run_id for run in read_results(tmp_path, recover=True).runs] == ["a", "b"]
+
+
+def test_recovery_does_not_read_a_long_damaged_text_again_at_every_brace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    decode_at = jsontext._decode_at
+
+    def counted(text: str, position: int) -> tuple[Any, int, int]:
+        found = decode_at(text, position)
+        read.append(found[2] - position)
+        return found
+
+    monkeypatch.setattr(jsontext, "_decode_at", counted)
+    nested = '{"config": [' * 500 + "1," * 50_000
+    path = write(tmp_path / "summary.json", nested)
+    assert "No complete run" in refusal(path, recover=True)
+    assert sum(read) < 8 * len(nested)
 
 
 def test_a_damaged_run_file_is_named_and_recover_leaves_it_out(tmp_path: Path) -> None:

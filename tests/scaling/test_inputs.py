@@ -151,6 +151,7 @@ def test_several_group_columns_and_a_parameter_column() -> None:
         ("[1, 2]", "no table"),
         ('{"a": 1}', "neither"),
         ("[{", "line 1"),
+        (f"a,b\n1,{'9' * 200_000}\n", "line 2: not CSV"),
     ],
 )
 def test_what_is_no_table(text: str, words: str) -> None:
@@ -171,9 +172,23 @@ def test_a_missing_column_is_named(x: str, y: str, group: list[str], words: str)
         table_groups(read_table(CSV.encode(), "t.csv"), "t.csv", x=x, y=y, group=group)
 
 
+def test_columns_named_by_a_table_are_quoted_on_one_line() -> None:
+    rows = read_table(b'"to\nkens\x1b",loss\n1,2\n', "t")
+    with pytest.raises(InputError, match=r"Did you mean to\\nkens\\x1b\?"):
+        table_groups(rows, "t", x="tokens", y="loss")
+    with pytest.raises(InputError, match=r"There are to\\nkens\\x1b, loss\."):
+        table_groups(rows, "t", x="size", y="loss")
+
+
 def test_a_cell_that_is_no_number_is_named_with_its_row() -> None:
     with pytest.raises(InputError, match="row 2: loss is 'high'"):
         table_groups(read_table(b"tokens,loss\n1,2\n2,high\n", "t"), "t", x="tokens", y="loss")
+
+
+def test_an_integer_that_no_float_holds_is_no_number() -> None:
+    rows = read_table(f'[{{"tokens": 1, "loss": 1{"0" * 400}}}]'.encode(), "t")
+    with pytest.raises(InputError, match="row 1: loss is '1000"):
+        table_groups(rows, "t", x="tokens", y="loss")
 
 
 def test_a_csv_of_runs_columns_without_configurations_is_a_table(tmp_path: Path) -> None:
@@ -200,6 +215,29 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(points.x) == [50.0, 100.0]
 
 
+@pytest.mark.parametrize("columns", [Columns(), Columns("samples", "val_ppl", ("layers",))])
+@pytest.mark.parametrize("piped", [True, False])
+def test_a_cut_file_is_recovered_however_it_comes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: Columns, piped: bool
+) -> None:
+    rows = [
+        {"config": "a", "layers": 1, "samples": n, "train_tokens": 9 * n, "val_ppl": 3.0} for n in (1, 2, 4)
+    ]
+    cut = json.dumps({"runs": rows}).encode()[:-20]
+    path = tmp_path / "summary.json"
+    path.write_bytes(cut)
+    stdin = type(
+        "Piped", (), {"isatty": lambda self: False, "buffer": property(lambda self: io.BytesIO(cut))}
+    )
+    monkeypatch.setattr("sys.stdin", stdin())
+    name = "-" if piped else str(path)
+    with pytest.raises(InputError, match=r"cut off at byte .*--recover"):
+        load_points([name], columns)
+    (points,), notes = load_points([name], columns, recover=True)
+    assert len(points) == 2
+    assert "2 complete" in next(note.message for note in notes if note.code == "recovered")
+
+
 def test_pick() -> None:
     sources = [Source("a.json", [run(study="one"), run(study="two"), run("2L_8d_1tok", study="two")])]
     groups, _ = group_runs(sources)
@@ -221,3 +259,17 @@ def test_summary_fits_have_the_fits_shape_and_the_old_keys() -> None:
     assert fit["A"] == fit["parameters"]["A"]["value"]
     json.dumps(fit, allow_nan=False)
     assert summary_fits([]) == ()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "corpus").iterdir()), ids=lambda path: path.name
+)
+def test_the_fuzzers_corpus_ends_in_points_or_one_line(path: Path) -> None:
+    try:
+        groups, _ = table_groups(read_table(path.read_bytes(), "t"), "t", x="x", y="y", group=["g"])
+    except InputError as problem:
+        refused = str(problem)
+    else:
+        refused = ""
+        assert all(points.label.isprintable() for points in groups)
+    assert "\n" not in refused

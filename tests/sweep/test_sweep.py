@@ -152,7 +152,7 @@ def failing_at(name: str, error: BaseException | None) -> Any:
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
-        (WorkError("cuda ran out of memory.", hint="Less."), "failed", "cuda ran out of memory."),
+        (WorkError("cuda ran out of memory.", hint="Less."), "failed", "cuda ran out of memory. Less."),
         (MemoryError(), "failed", "out of memory"),
         (None, "diverged", "a loss was not finite"),
     ],

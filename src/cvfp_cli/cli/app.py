@@ -19,6 +19,7 @@ import typer
 from cvfp_cli import __version__
 from cvfp_cli.cli.help import HELP_ALL, PlainCommand, PlainGroup
 from cvfp_cli.cli.spread import spread
+from cvfp_cli.cli.terminal import printable
 from cvfp_cli.errors import CvfpError
 
 COMMANDS = {
@@ -100,8 +101,8 @@ def cvfp(
 
 def _complain(text: str) -> None:
     """Print one line a problem on stderr; ``--quiet`` does not reach it."""
-    for line in text.splitlines():
-        print(f"cvfp: {' '.join(line.split())}", file=sys.stderr)
+    for line in text.split("\n"):
+        print(f"cvfp: {printable(' '.join(line.split()))}", file=sys.stderr)
 
 
 def _invoke(arguments: list[str]) -> Any:

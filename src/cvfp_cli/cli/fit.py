@@ -8,6 +8,7 @@ import typer
 from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES
 from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
 from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_picture, check_there
+from cvfp_cli.cli.terminal import printable
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def fit(
     study = run_study(chosen, request)
     if not quiet:
         for note in (*notes, *study.notes):
-            print(f"cvfp: {note.severity}: {note.message}", file=sys.stderr)
+            print(f"cvfp: {note.severity}: {printable(note.message)}", file=sys.stderr)
     if plot is not None:
         _draw(chosen, request, plot)
     text = render(study)

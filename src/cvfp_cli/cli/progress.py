@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.figures import duration, four_digits, percent
+from cvfp_cli.cli.terminal import printable
 from cvfp_cli.core.result import Advance, Epoch, Event, Iteration
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.estimate import TimeEstimate
@@ -86,7 +87,7 @@ class PlainLines:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run and how long all are expected to take."""
@@ -164,7 +165,7 @@ class Bars:
         """Print a line above the bars."""
         from rich.text import Text
 
-        self._progress.console.print(Text(text))
+        self._progress.console.print(Text(printable(text)))
 
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run; its phases get their bars as they begin."""

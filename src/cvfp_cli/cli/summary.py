@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
+from cvfp_cli.cli.terminal import printable
 from cvfp_cli.results.schema import Run
 
 if TYPE_CHECKING:
@@ -219,10 +220,11 @@ def answer_console(file: TextIO | None = None) -> "Console":
 
     stream = file or sys.stdout
     if stream.isatty():
-        return Console(file=stream, highlight=False)
+        return Console(file=stream, highlight=False, markup=False, emoji=False)
     # Notebooks set FORCE_COLOR for all that they start; a pipe or a file is to get plain text all the same.
+    plain = cast(TextIO, _Trimmed(stream))
     return Console(
-        file=cast(TextIO, _Trimmed(stream)), highlight=False, width=PLAIN_WIDTH, force_terminal=False
+        file=plain, highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH, force_terminal=False
     )
 
 
@@ -269,9 +271,8 @@ def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
         lines.append("*: phase 1 stopped at its limit without converging.")
     for run in runs:
         if run.status != "done":
-            lines.append(
-                f"{run.config} at {run.samples} samples, seed {run.seed}: {run.status}: {run.reason}"
-            )
+            why = printable(run.reason or "")
+            lines.append(f"{run.config} at {run.samples} samples, seed {run.seed}: {run.status}: {why}")
     return lines
 
 
@@ -293,7 +294,7 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         "tokens": f"{run.train_tokens or 0:,} training, {run.val_tokens or 0:,} validation",
         "parameters": f"{run.parameters.context_block or 0:,} ContextBlock, "
         f"{run.parameters.token_block or 0:,} TokenBlock",
-        "status": run.status if run.reason is None else f"{run.status}: {run.reason}",
+        "status": run.status if run.reason is None else f"{run.status}: {printable(run.reason)}",
         "phase 1": f"{run.phase1_iterations or MISSING}{star} iterations, {percent(run.phase1_rate)} converged",
         "effective rank": f"{percent(run.train_effective_rank)} training, "
         f"{percent(run.val_effective_rank)} validation",

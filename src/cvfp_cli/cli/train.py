@@ -8,6 +8,7 @@ from cvfp_cli.cli.options import MORE, OUTPUT, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text
 from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
 
 EXPERIMENT = "Experiment (without one, the first of the recipe's list)"
 
@@ -90,10 +91,18 @@ def train(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_run
+    from cvfp_cli.sweep.checkpoint import FILE_NAME
     from cvfp_cli.sweep.executor import Keeping
 
     if not plan.remaining:
         study.say(f"{plan.jobs[0].name} is done already; --fresh trains it again.", quiet=place.quiet)
+    elif not (resume or fresh) and (plan.jobs[0].folder / FILE_NAME).exists():
+        left = Note(
+            "checkpoint-unused",
+            f"{plan.jobs[0].folder / FILE_NAME} of an earlier attempt is not used; --resume goes on from it.",
+            "warning",
+        )
+        study.tell([left], quiet=place.quiet)
     ended = study.carry_out_plan(
         plan,
         store,

@@ -4,6 +4,7 @@ An entry is one file: a SHA-256 digest, then a safetensors payload. It is writte
 that a reader never meets half an entry; a damaged one is noticed by its digest, made again, and said so.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from cvfp_cli.notes import Note
@@ -107,11 +109,13 @@ class Cache:
         except OSError as error:
             self._note("cache-unreadable", f"Cache entry {path} cannot be read ({error.strerror}).")
             return None
-        payload = memoryview(content)[_DIGEST_BYTES:]
-        if hashlib.sha256(payload).digest() != content[:_DIGEST_BYTES]:
-            self._note("cache-damaged", f"Cache entry {path} is damaged and is made again.")
-            return None
-        return load(bytes(payload))
+        payload = content[_DIGEST_BYTES:]
+        if hashlib.sha256(payload).digest() == content[:_DIGEST_BYTES]:
+            # Whole but not ours where it cannot be loaded; KeyError: a type of number that NumPy lacks.
+            with contextlib.suppress(SafetensorError, KeyError, ValueError, TypeError):
+                return load(payload)
+        self._note("cache-damaged", f"Cache entry {path} is damaged and is made again.")
+        return None
 
     def put(self, kind: str, key: Mapping[str, object], arrays: Arrays) -> None:
         """Write an entry. A folder that cannot be written is noted; the work goes on without it."""

@@ -3,6 +3,7 @@
 import json
 import re
 import tokenize
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ RANDOM_SEED = 0
 _MADE = re.compile(r"(ppmi|random):([0-9]{1,9})")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _LARGEST_SETTINGS = 2**26  # bytes of a config.json or an index
+_MOST_PARAMETERS = 200_000  # tensors of a model that is laid out for the name of one
 _SAVE_IT = "Save the table as .npy and name that file."
 
 
@@ -98,8 +100,17 @@ def _checked(table: NDArray[Any], name: str) -> Table:
 def _npy(path: Path) -> NDArray[Any]:
     try:
         # Mapped, so that a header that promises more than the file holds is refused before memory is asked for.
-        table: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
+        table: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+        SyntaxError,
+        tokenize.TokenError,
+    ) as error:
         raise InputError(f"--embedding {path}: not a readable .npy file ({first_line(error)}).") from error
     return table
 
@@ -129,15 +140,17 @@ def _safetensors(path: Path, parameter: str | None) -> NDArray[Any]:
 
 def _pickled(path: Path, parameter: str) -> NDArray[Any]:
     """The tensor of this parameter name in a PyTorch checkpoint, read without running any code in it."""
-    import pickle
-
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        # Only an archive can be mapped; checkpoints of before 2020 are none.
+        archive = zipfile.is_zipfile(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+        tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+        names = [name for name in tensors if isinstance(name, str)]
+    except Exception as error:  # whatever torch's unpickler makes of bytes from elsewhere
         raise InputError(f"--embedding {path}: not a readable checkpoint ({first_line(error)}).") from error
-    table: NDArray[Any] = state[_match(parameter, list(state), path)].float().numpy()
+    table: NDArray[Any] = tensors[_match(parameter, names, path)].detach().float().numpy()
     return table
 
 
@@ -203,16 +216,28 @@ def _only_table(shapes: dict[str, list[int]], file: Path) -> str:
 def _input_embedding_name(folder: Path, name: str) -> str:
     """What the model class calls its input embedding; the model is laid out without memory for its weights."""
     import torch
+    from torch.nn.modules.module import register_module_parameter_registration_hook
     from transformers import AutoConfig, AutoModel
 
+    count = 0
+
+    def bounded(*registered: object) -> None:
+        nonlocal count
+        count += 1
+        if count > _MOST_PARAMETERS:
+            raise ValueError(f"more than {_MOST_PARAMETERS:,} tensors")
+
+    hook = register_module_parameter_registration_hook(bounded)
     try:
         config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
             model: Any = AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, KeyError) as error:
+        table = model.get_input_embeddings().weight
+        found: str = next(key for key, parameter in model.named_parameters() if parameter is table)
+    except Exception as error:  # whatever a model's class makes of settings that it did not expect
         raise InputError(
             f"--embedding {name}: not a known model ({first_line(error)}).", hint=_SAVE_IT
         ) from error
-    table = model.get_input_embeddings().weight
-    found: str = next(key for key, parameter in model.named_parameters() if parameter is table)
+    finally:
+        hook.remove()
     return found

@@ -125,6 +125,7 @@ def dataset_rows(name: str, split: str, start: int, stop: int | None, revision: 
     """
     import datasets
 
+    datasets.config.HF_DATASETS_TRUST_REMOTE_CODE = False  # older versions would ask whether to run a script
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
     try:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from cvfp_cli.data.config import DataConfig
 from cvfp_cli.errors import InputError
 
+_MOST_NAMES = 20  # columns named in one message
+
 
 def sample_text(row: object, config: DataConfig, where: str) -> str:
     """The text of one row.
@@ -64,4 +66,7 @@ def _kind(value: object) -> str:
 
 
 def _names(row: Mapping[object, object]) -> str:
-    return ", ".join(str(name) for name in row) or "none"
+    names = [str(name) for name in row]
+    shown = [name if name.isprintable() and len(name) <= 80 else ascii(name)[1:-1][:80] for name in names]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return (", ".join(shown[:_MOST_NAMES]) or "none") + more

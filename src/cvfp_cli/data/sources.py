@@ -16,7 +16,8 @@ from cvfp_cli.notes import Note
 
 PYDOCS = "pydocs"
 
-_DATA_FILES = re.compile(r"---\s*\n(?:(?!---).*\n)*?configs:")
+_DATA_FILES = re.compile(r"---[ \t\r]*\n(?:(?!---).*\n)*?configs:")
+_HEADER_BYTES = 2**16  # how far into a README its header is looked for
 
 Kind = Literal["pydocs", "files", "folder", "hub"]
 
@@ -156,8 +157,11 @@ def _open_hub(name: str, cache: Cache, connection: hub.Hub) -> Source:
 def _is_hub_format(path: Path) -> bool:
     """A README whose header names data files, or files named ``SPLIT-00000-of-00001.parquet``."""
     readme = path / "README.md"
-    if readme.is_file() and _DATA_FILES.match(readme.read_text(encoding="utf-8", errors="replace")):
-        return True
+    if readme.is_file():
+        with readme.open("rb") as file:
+            header = file.read(_HEADER_BYTES).decode("utf-8", "replace")
+        if _DATA_FILES.match(header.replace("\r\n", "\n")):
+            return True
     return any(path.rglob("*-00000-of-*.parquet"))
 
 

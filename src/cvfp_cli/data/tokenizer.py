@@ -2,7 +2,8 @@
 
 import importlib.metadata
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MIN_BPE_VOCABULARY = 257  # the 256 bytes and one merge
 
+_LARGEST_FILE = 2**28  # bytes; the largest vocabularies in use take a tenth of it
 _BPE = re.compile(r"bpe:([0-9]{1,9})")
 _FILES = (
     "tokenizer*",
@@ -61,17 +63,38 @@ class Tokenizer:
         return int(found["size"][0])
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
-        """Token ids of each text by itself, without special tokens."""
-        encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
+        """Token ids of each text by itself, without special tokens.
+
+        Raises:
+            InputError: the tokenizer has no token for something in a text.
+        """
+        with self._encoding():
+            encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
 
     def encode_with_offsets(
         self, text: str
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Token ids of a text, and where each token starts and ends in it, in characters."""
-        encoding = self.backend.encode(text, add_special_tokens=False)
+        """Token ids of a text, and where each token starts and ends in it, in characters.
+
+        Raises:
+            InputError: the tokenizer has no token for something in the text.
+        """
+        with self._encoding():
+            encoding = self.backend.encode(text, add_special_tokens=False)
         spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         return np.array(encoding.ids, dtype=np.int64), spans[:, 0], spans[:, 1]
+
+    @contextmanager
+    def _encoding(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            if not _from_library(error):
+                raise
+            raise InputError(
+                f"--tokenizer {self.name}: cannot encode the text ({files.first_line(error)})."
+            ) from error
 
 
 def bpe_size(name: str) -> int | None:
@@ -149,6 +172,9 @@ def open_tokenizer(name: str, cache: Cache, connection: hub.Hub) -> Tokenizer:
     found = sorted({file for pattern in _FILES for file in folder.glob(pattern) if file.is_file()})
     if not found:
         raise InputError(f"--tokenizer {name}: the folder holds no tokenizer files.")
+    for file in found:
+        if file.stat().st_size > _LARGEST_FILE:
+            raise InputError(f"--tokenizer {name}: {file.name} is larger than {_LARGEST_FILE >> 20} MiB.")
     version = importlib.metadata.version("transformers")
     identity = content_hash([files.fingerprint(found, folder), version])
     return Tokenizer(name, identity, cache, lambda: _pretrained(name, folder))
@@ -161,9 +187,21 @@ def _pretrained(name: str, folder: Path) -> "Backend":
         loaded: Any = AutoTokenizer.from_pretrained(
             str(folder), trust_remote_code=False, local_files_only=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except BaseException as error:
+        if not _from_library(error):
+            raise
         raise InputError(f"--tokenizer {name}: not loadable ({files.first_line(error)}).") from error
     if not loaded.is_fast:
         raise InputError(f"--tokenizer {name}: it has no tokenizer.json, which is needed.")
     backend: Backend = loaded.backend_tokenizer
+    ids = backend.get_vocab(with_added_tokens=True).values()
+    if ids and max(ids) >= len(ids):
+        raise InputError(
+            f"--tokenizer {name}: {len(ids)} tokens have ids up to {max(ids)}; ids must run from 0 without gaps."
+        )
     return backend
+
+
+def _from_library(error: BaseException) -> bool:
+    """Whether the tokenizers library failed: it raises no class of its own, and its panics are no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

@@ -26,6 +26,7 @@ TABLES: dict[str, type[Any]] = {
     "grid": GridConfig,
 }
 MOST_VALUES = 1000  # in one list
+MOST_PROBLEMS = 50  # told at once; a file with more is looked at no further
 _LARGEST = 2**63 - 1
 
 T = TypeVar("T")
@@ -68,10 +69,17 @@ class Key:
         return f"a list, each {words}" if self.many else words
 
 
+_keys_of: dict[type[Any], Mapping[str, Key]] = {}
+
+
 def table_keys(kind: type[Any]) -> Mapping[str, Key]:
     """The keys of a table, in order, by its dataclass."""
-    hints = get_type_hints(kind)
-    return {item.name: _key(hints[item.name], item.default, item.metadata) for item in fields(kind)}
+    if kind not in _keys_of:
+        hints = get_type_hints(kind)
+        _keys_of[kind] = {
+            item.name: _key(hints[item.name], item.default, item.metadata) for item in fields(kind)
+        }
+    return _keys_of[kind]
 
 
 def _key(hint: Any, default: Any, metadata: Mapping[str, Any]) -> Key:
@@ -98,6 +106,8 @@ def check_table(name: str, kind: type[T], raw: Any, problems: list[str]) -> T:
     known = table_keys(kind)
     values: dict[str, Any] = {}
     for key, value in raw.items():
+        if len(problems) >= MOST_PROBLEMS:
+            break
         if key not in known:
             problems.append(unknown_key(name, key, known))
             continue

@@ -10,6 +10,7 @@ from typing import Any
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes.checker import (
+    MOST_PROBLEMS,
     TABLES,
     check_table,
     table_keys,
@@ -43,7 +44,7 @@ def load_recipe(
             ``--set``: it is read as TOML, bare words standing for themselves.
 
     Raises:
-        InputError: no such recipe, not TOML, or any number of unknown keys and wrong values, all in one message.
+        InputError: no such recipe, not TOML, or unknown keys and wrong values, the first 50 in one message.
     """
     where, name, text = _find(str(name_or_path))
     raw = _parse(text, where)
@@ -53,7 +54,8 @@ def load_recipe(
         problems.append("name must be one line of at most 100 characters")
         given = name
     for key in [key for key in raw if key not in TABLES and key != "configurations"]:
-        problems.append(unknown_table(key))
+        if len(problems) < MOST_PROBLEMS:
+            problems.append(unknown_table(key))
         del raw[key]
     _move_single_values(raw, problems)
     laid = _lay_over(raw, overrides or {}, problems)
@@ -82,7 +84,8 @@ def load_recipe(
     )
     problems.extend(_contradictions(recipe))
     if problems:
-        raise InputError(f"{where}: {'; '.join(problems)}.")
+        more = "; and perhaps more" if len(problems) >= MOST_PROBLEMS else ""
+        raise InputError(f"{where}: {'; '.join(problems)}{more}.")
     return recipe
 
 
@@ -188,6 +191,8 @@ def _configurations(value: Any, problems: list[str]) -> tuple[Configuration, ...
     found = []
     for index, item in enumerate(value):
         before = len(problems)
+        if before >= MOST_PROBLEMS:
+            break
         configuration = check_table(f"configurations[{index}]", Configuration, item, problems)
         if not configuration.name.isprintable() or len(configuration.name) > 100:
             problems.append(f"configurations[{index}].name must be one line of at most 100 characters")

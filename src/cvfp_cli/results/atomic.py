@@ -12,11 +12,15 @@ _SUFFIX = ".tmp"
 _KEPT = "Nothing finished is lost: {}, then run the same command again."
 
 
+class WriteError(WorkError):
+    """A file of the results folder could not be written: no run's fault, so the whole command ends."""
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Replace a file as a whole, and have it on the disk when this returns.
 
     Raises:
-        WorkError: the disk is full, the folder is read-only, or the like; the old file is untouched.
+        WriteError: the disk is full, the folder is read-only, or the like; the old file is untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
     try:
@@ -36,7 +40,7 @@ def make_folder(path: Path) -> None:
     """Create a folder with its parents; no error where it exists.
 
     Raises:
-        WorkError: it cannot be created.
+        WriteError: it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -51,12 +55,12 @@ def left_behind(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def work_error(path: Path, problem: OSError) -> WorkError:
+def work_error(path: Path, problem: OSError) -> WriteError:
     """One line for a write that failed."""
     full = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
     number = problem.errno or 0
     reason = full.get(number) or (problem.strerror or str(problem)).lower()
-    return WorkError(
+    return WriteError(
         f"{path} could not be written: {reason}.",
         hint=_KEPT.format("make room" if number in full else "make the folder writable"),
     )

@@ -98,7 +98,10 @@ def from_json(kind: Callable[..., T], value: Any, path: str, findings: Findings)
     for key, item in value.items():
         known = plan.get(key)
         if known is None:
-            findings.unknown.append(_unknown(f"{path}.{key}" if path else key, key, plan))
+            where = f"{path}.{key}" if path else key
+            # Only what a message spells out is compared with every key of the schema.
+            shown = len(findings.unknown) < _SHOWN
+            findings.unknown.append(_unknown(where, key, plan) if shown else where)
             continue
         arguments[key] = known.read(item, f"{path}.{key}" if path else key, findings)
     absent = [name for name, known in plan.items() if known.no_default and name not in arguments]

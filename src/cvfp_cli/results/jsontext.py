@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from cvfp_cli.errors import InputError
 
 SIZE_LIMIT = 256 * 1024**2
 _RESYNC_LIMIT = 1000  # damaged places that salvage looks past before it gives up
+_REREAD_LIMIT = 4  # how often salvage reads as much as the whole text again, at damaged places together
 _RUN_START = re.compile(r'\{\s*"(?:run_id|config|config_name|study|label)"\s*:')
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -68,8 +70,7 @@ def parse(text: str, where: str) -> Any:
     def as_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
-            keys = [key for key, _ in pairs]
-            repeated.append(next(key for key in keys if keys.count(key) > 1))
+            repeated.append(Counter(key for key, _ in pairs).most_common(1)[0][0])
         return result
 
     try:
@@ -152,25 +153,30 @@ def salvage(data: bytes) -> Salvage:
 
 def _later_runs(text: str, start: int) -> Iterator[dict[str, Any]]:
     """Complete run objects after a damaged place: decoding starts again wherever one seems to begin."""
-    misses = 0
+    misses = wasted = 0
     position = start
     while misses < _RESYNC_LIMIT and (found := _RUN_START.search(text, position)):
-        value, end = _decode_at(text, found.start())
+        value, end, read_to = _decode_at(text, found.start())
         if isinstance(value, dict) and ("samples" in value or "num_samples" in value):  # a fit has neither
             yield value
             position = end
         else:
             misses += 1
+            wasted += read_to - found.start()
             position = found.start() + 1
+            if wasted > _REREAD_LIMIT * len(text):
+                return
 
 
-def _decode_at(text: str, position: int) -> tuple[Any, int]:
-    """The JSON value that starts here and its end; (None, position) where there is none."""
+def _decode_at(text: str, position: int) -> tuple[Any, int, int]:
+    """The JSON value that starts here, its end, and how far was read; (None, position, …) where there is none."""
     try:
         value, end = json.JSONDecoder().raw_decode(text, position)
+    except json.JSONDecodeError as problem:
+        return None, position, problem.pos
     except (ValueError, RecursionError):
-        return None, position
-    return value, end
+        return None, position, position
+    return value, end, end
 
 
 class _Scanner:
@@ -192,7 +198,7 @@ class _Scanner:
     def value(self) -> Any:
         """The next value; None (and ``failed``) where there is no complete one."""
         self._skip_space()
-        value, end = _decode_at(self.text, self.position)
+        value, end, _ = _decode_at(self.text, self.position)
         self.failed = end == self.position
         if self.failed:
             return None

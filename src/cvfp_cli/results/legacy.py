@@ -1,12 +1,13 @@
 """The old scripts' files: ``detailed_results.json`` (runs), ``summary.json`` (fits only), ``metadata.json``."""
 
 import math
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
-from cvfp_cli.results.codec import Findings, from_json, listed
+from cvfp_cli.results.codec import LARGEST_INTEGER, Findings, from_json, listed
 from cvfp_cli.results.jsontext import decode, parse, read_bytes
 from cvfp_cli.results.schema import Run
 
@@ -29,6 +30,7 @@ KEYS = {
     "val_acc": "val_accuracy",
 }
 _ITERATION_LIMITS = (40, 60)
+_MOST_PLANNED = 10_000  # runs of a plan that are looked for
 
 
 def is_legacy_rows(value: Any) -> bool:
@@ -108,15 +110,16 @@ def _metadata_notes(runs: list[Run], path: Path) -> list[Note]:
         return []
     notes = []
     when, seconds = value.get("timestamp"), value.get("elapsed_seconds")
-    if isinstance(when, str) and when.isprintable() and isinstance(seconds, int | float):
+    timed = isinstance(seconds, int | float) and 0 <= seconds <= LARGEST_INTEGER
+    if isinstance(when, str) and when.isprintable() and timed:
         notes.append(
             Note("legacy-metadata", f"Made on {when[:40]} in {seconds:.0f} s, by the {path.name} beside it.")
         )
     there = {(run.tokens, run.layers, run.context_dim, run.samples) for run in runs}
+    planned = product(_configurations(value.get("configs")), _whole_numbers(value["sample_sizes"]))
     missing = [
         f"{layers}L_{width}d_{tokens}tok at {samples}"
-        for tokens, layers, width in _configurations(value.get("configs"))
-        for samples in _whole_numbers(value["sample_sizes"])
+        for (tokens, layers, width), samples in islice(planned, _MOST_PLANNED)
         if (tokens, layers, width, samples) not in there
     ]
     if missing:
@@ -132,9 +135,13 @@ def _configurations(value: Any) -> list[tuple[int, int, int]]:
     return [
         (row["input_tokens"], row["layers"], row["context_dim"])
         for row in rows
-        if all(isinstance(row.get(key), int) for key in wanted)
+        if all(_is_whole(row.get(key)) for key in wanted)
     ]
 
 
 def _whole_numbers(value: Any) -> list[int]:
-    return [item for item in value if isinstance(item, int)] if isinstance(value, list) else []
+    return [item for item in value if _is_whole(item)] if isinstance(value, list) else []
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) <= LARGEST_INTEGER

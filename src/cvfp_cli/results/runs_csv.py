@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
@@ -64,7 +65,7 @@ def read_csv(text: str, where: str, findings: Findings) -> list[Run]:
             raise InputError(
                 f"{where} has no column 'config'.", hint=f"Its first line reads {_shown(header)}."
             )
-        repeated = sorted({name for name in header if header.count(name) > 1 and name})
+        repeated = sorted(name for name, count in Counter(header).items() if count > 1 and name)
         if repeated:
             raise InputError(f"{where} has the column {_shown(repeated)} twice.")
         findings.unknown.extend(name for name in header if name and name not in known)

@@ -3,12 +3,17 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 
 from wcwidth import wcswidth
 
 from cvfp_cli.scaling.document import Block, Heading, Line, Table, study_blocks
 from cvfp_cli.scaling.study import Study
+
+_MEANT = re.compile(
+    r"[\\|*_<`~]|&(?=#|\w+;)|\](?=[(\[:])|(?i:(?<=\bhttp)|(?<=\bhttps)|(?<=\bftp)):(?=//)|(?i:(?<=\bwww))\.|(?<=\S)@(?=\S)"
+)
 
 
 def to_text(study: Study) -> str:
@@ -44,9 +49,8 @@ def _markdown(block: Block) -> str:
 
 
 def _escaped(text: str) -> str:
-    for sign in ("\\", "|", "*", "_", "<"):
-        text = text.replace(sign, "\\" + sign)
-    return text
+    """Text from data as itself: no bar ends its cell; no emphasis, code, tag, entity or link comes of it."""
+    return _MEANT.sub(lambda found: "\\" + found[0], text)
 
 
 def _used(table: Table) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results import Results, parse_results, read_results
-from cvfp_cli.results.jsontext import SIZE_LIMIT, read_bytes
+from cvfp_cli.results.jsontext import SIZE_LIMIT, read_bytes, salvage
 from cvfp_cli.scaling.groups import Source, group_runs, numeric_columns
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.tables import NAME_COLUMNS, read_table, table_groups
@@ -59,10 +60,11 @@ def load_points(
             results.append(
                 read_results(name, recover=recover)
                 if data is None
-                else parse_results(data, Path("standard input"))
+                else parse_results(data, Path("standard input"), recover=recover)
             )
             continue
-        rows = read_table(_table_bytes(Path(name)) if data is None else data, where)
+        rows, recovered = _rows(_table_bytes(Path(name)) if data is None else data, where, recover=recover)
+        notes += recovered
         found, said = table_groups(
             rows, where, x=columns.x, y=columns.y, group=columns.group, parameters=columns.parameters
         )
@@ -95,6 +97,22 @@ def pick(groups: Sequence[Points], configs: Sequence[str]) -> tuple[Points, ...]
                 hint=f"Did you mean {near[0]}?" if near else f"There are {there}.",
             )
     return tuple(points for points in groups if points.label in configs or names[points.label] in configs)
+
+
+def _rows(data: bytes, where: str, *, recover: bool) -> tuple[list[dict[str, Any]], tuple[Note, ...]]:
+    """The rows of a table; of a damaged JSON file with ``recover`` its complete runs, and a note.
+
+    Raises:
+        InputError: as ``read_table``.
+    """
+    try:
+        return read_table(data, where), ()
+    except InputError as problem:
+        found = salvage(data).rows if recover else []
+        if not found:
+            raise
+        message = f"{problem.message} {len(found)} complete rows were recovered from it."
+        return found, (Note("recovered", message, "warning"),)
 
 
 def _standard_input() -> bytes:

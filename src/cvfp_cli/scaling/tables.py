@@ -14,6 +14,8 @@ from cvfp_cli.notes import Note
 from cvfp_cli.results.jsontext import decode, parse
 from cvfp_cli.scaling.points import Points
 
+# Characters; set on each reading, since the csv module keeps one limit for the whole process.
+_LONGEST_CELL = 2**17
 # Columns of a table of runs that say what its configuration is called.
 NAME_COLUMNS = ("config", "config_name", "label", "name")
 
@@ -29,7 +31,20 @@ def read_table(data: bytes, where: str) -> list[dict[str, Any]]:
         raise InputError(f"{where} is empty.", hint="A table needs a header line and rows.")
     if text.lstrip()[0] in "[{":
         return _json_rows(parse(text, where), where)
-    reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        rows = _csv_rows(reader, where)
+    except csv.Error as problem:
+        raise InputError(f"{where}, line {reader.line_num}: not CSV ({problem}).") from None
+    finally:
+        csv.field_size_limit(before)
+    if not rows:
+        raise InputError(f"{where} has a header line and no rows.")
+    return rows
+
+
+def _csv_rows(reader: Any, where: str) -> list[dict[str, Any]]:
     header = [name.strip() for name in next(reader)]
     if len(set(header)) < len(header) or not all(header):
         raise InputError(f"{where}: the header line needs a different name for every column.")
@@ -42,8 +57,6 @@ def read_table(data: bytes, where: str) -> list[dict[str, Any]]:
                 f"{where}, line {reader.line_num}: {len(cells)} cells, but {len(header)} columns."
             )
         rows.append({name: cell.strip() for name, cell in zip(header, cells, strict=True)})
-    if not rows:
-        raise InputError(f"{where} has a header line and no rows.")
     return rows
 
 
@@ -106,7 +119,7 @@ def table_groups(
             continue
         size = _number(row.get("samples"), "samples", where, number) if "samples" in columns else None
         count = _number(row.get(parameters), parameters, where, number) if parameters else None
-        key = tuple(str(row.get(name, "")) for name in by)
+        key = tuple(_one_line(str(row.get(name, ""))) for name in by)
         gathered.setdefault(key, []).append(
             (values[0], values[1], values[0] if size is None else size, math.nan if count is None else count)
         )
@@ -133,6 +146,11 @@ def table_groups(
     return tuple(result), tuple(notes)
 
 
+def _one_line(text: str) -> str:
+    """A cell as it can stand in a label: line ends, terminal controls and the like as escapes."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 def require_column(columns: Sequence[str], name: str, option: str, where: str) -> None:
     """Check that a table has a column.
 
@@ -142,7 +160,8 @@ def require_column(columns: Sequence[str], name: str, option: str, where: str) -
     if name in columns:
         return
     near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(columns[:20])}."
+    there = ", ".join(_one_line(column)[:80] for column in columns[:20])
+    hint = f"Did you mean {_one_line(near[0])}?" if near else f"There are {there}."
     raise InputError(f"{where} has no column {name!r} ({option}).", hint=hint)
 
 
@@ -160,6 +179,6 @@ def _number(value: Any, name: str, where: str, row: int) -> float | None:
         if isinstance(value, bool):
             raise ValueError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an integer that no float holds
         raise InputError(f"{where}, row {row}: {name} is {str(value)[:40]!r}, not a number.") from None
     return None if math.isnan(number) else number

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cvfp_cli.core.result import Epoch, Event, ExperimentData, Iteration
 from cvfp_cli.errors import WorkError
 from cvfp_cli.results import ResultsStore, Run
-from cvfp_cli.results.atomic import make_folder, write_atomic
+from cvfp_cli.results.atomic import WriteError, make_folder, write_atomic
 from cvfp_cli.sweep.checkpoint import FILE_NAME, CheckpointFile
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Job, Plan
@@ -124,8 +124,10 @@ class Executor:
             weights = None
             if self.keeping.weights:
                 weights = weights_file(job, outcome.weights, text.table_fingerprint)
+        except WriteError:
+            raise
         except WorkError as problem:
-            return failed_run(job, problem.message, origin), None
+            return failed_run(job, str(problem), origin), None
         except MemoryError:
             return failed_run(job, "out of memory", origin), None
         return finished_run(job, outcome.result, origin, reason=listener.reason), weights

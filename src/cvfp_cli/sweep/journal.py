@@ -3,12 +3,15 @@
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cvfp_cli.core.result import Advance, Epoch, Event, Iteration
+from cvfp_cli.results.atomic import work_error
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
 
@@ -45,6 +48,15 @@ def result_line(run: Run) -> str:
     )
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A write that fails ends the command with the file's name: a full disk is no run's failure."""
+    try:
+        yield
+    except OSError as problem:
+        raise work_error(path, problem) from None
+
+
 class SweepLog:
     """``sweep.log``: one plain line an iteration and epoch, appended and flushed as it happens."""
 
@@ -52,9 +64,13 @@ class SweepLog:
         self._path = path
 
     def line(self, text: str) -> None:
-        """Append one dated line; a line that a kill left unfinished is ended first."""
+        """Append one dated line; a line that a kill left unfinished is ended first.
+
+        Raises:
+            WriteError: it could not be written.
+        """
         stamp = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        with self._path.open("ab+") as log:
+        with _writing(self._path), self._path.open("ab+") as log:
             if log.tell():
                 log.seek(-1, os.SEEK_END)
                 if log.read(1) != b"\n":
@@ -100,11 +116,12 @@ class Metrics:
         if isinstance(event, Advance):
             return
         path = job.folder / "metrics.jsonl"
-        if job.name not in self._begun:
-            self._begun.add(job.name)
-            _keep_before(path, _place(event))
-        with path.open("ab") as lines:
-            lines.write(_metrics_line(event))
+        with _writing(path):
+            if job.name not in self._begun:
+                self._begun.add(job.name)
+                _keep_before(path, _place(event))
+            with path.open("ab") as lines:
+                lines.write(_metrics_line(event))
 
     def finished(self, job: Job, run: Run) -> None:
         """The figures of a finished run are in ``result.json``."""
