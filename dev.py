@@ -134,7 +134,6 @@ def test(given: argparse.Namespace) -> None:
 def lowest(given: argparse.Namespace) -> None:
     """The tests with the lowest versions that pyproject.toml admits; ``--write`` sets that list of versions anew."""
     folder = beside(given.venv, "lowest")
-    # The site is built with the pinned tools alone.
     what = ["-e", ".[test,tensorboard]"]
     if given.write:
         with tempfile.TemporaryDirectory() as scratch:
@@ -148,6 +147,7 @@ def lowest(given: argparse.Namespace) -> None:
         lines = [LOWEST_HEAD, *(f"{line}\n" for line in lowest_versions()), LOWEST_REST, *(f"{line}\n" for line in rest)]
         (ROOT / LOWEST).write_text("".join(lines), encoding="utf-8")
     programs = environment(folder, what, LOWEST)
+    # The site is built with the pinned tools alone.
     run_pytest(str(programs / "python"), "--ignore", "tests/docs/test_site.py")
 
 
@@ -160,6 +160,7 @@ def package(given: argparse.Namespace) -> None:
     run([python, "-m", "build", "--outdir", str(dist)], quiet=True)
     run([python, "-m", "twine", "check", "--strict", *map(str, sorted(dist.iterdir()))])
     run([python, "tools/contents.py"])
+    run([str(programs / "cffconvert"), "--validate"])
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
     folder = beside(given.venv, "wheel")
     bare = environment(folder, [str(wheel)], anew=True)

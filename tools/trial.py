@@ -37,7 +37,7 @@ class Trial:
             "CVFP_CACHE_DIR": str(folder / "cache"),
             "HF_HOME": str(folder / "hub"),
             "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "2",
+            "OMP_NUM_THREADS": "1",
         }
 
     def run(self, program: str, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
