@@ -50,7 +50,9 @@ def environment(
     stamp = folder / STAMP
     if anew or not stamp.is_file() or stamp.read_text() != contents(what, versions):
         if find_spec("ensurepip") is None:
-            sys.exit("dev.py: this Python makes no virtual environments (Debian, Ubuntu: apt install python3-venv).")
+            sys.exit(
+                "dev.py: this Python makes no virtual environments (Debian, Ubuntu: apt install python3-venv)."
+            )
         print(f"Setting up {folder}, which takes some minutes …", flush=True)
         venv.create(folder, with_pip=True, clear=True)
         # torch first and alone: a plain requirement elsewhere must find its pinned version already there.
@@ -144,7 +146,12 @@ def lowest(given: argparse.Namespace) -> None:
         frozen = subprocess.run(freeze, check=True, capture_output=True, text=True).stdout.split()
         direct = {_name(line) for line in lowest_versions()}
         rest = [line for line in frozen if _name(line) not in direct]
-        lines = [LOWEST_HEAD, *(f"{line}\n" for line in lowest_versions()), LOWEST_REST, *(f"{line}\n" for line in rest)]
+        lines = [
+            LOWEST_HEAD,
+            *(f"{line}\n" for line in lowest_versions()),
+            LOWEST_REST,
+            *(f"{line}\n" for line in rest),
+        ]
         (ROOT / LOWEST).write_text("".join(lines), encoding="utf-8")
     programs = environment(folder, what, LOWEST)
     # The site is built with the pinned tools alone.
@@ -216,7 +223,9 @@ def main() -> None:
     parser.add_argument("job", choices=JOBS)
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="the virtual environment's folder")
     parser.add_argument("--out", type=Path, default=Path("results"), help="where the demo writes")
-    parser.add_argument("--write", action="store_true", help="lowest, licences: write the list instead of checking it")
+    parser.add_argument(
+        "--write", action="store_true", help="lowest, licences: write the list instead of checking it"
+    )
     given = parser.parse_args()
     if sys.version_info < (3, 11):
         sys.exit(f"dev.py: this is Python {sys.version.split()[0]}; cvfp-cli needs 3.11 or newer.")

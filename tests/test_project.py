@@ -56,7 +56,9 @@ def test_every_classifier_is_one_that_the_index_knows() -> None:
 def test_citation_and_changelog_name_this_version_and_the_same_day() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     cited = dict(re.findall(r"(?m)^(version|date-released): (.+)$", citation))
-    released = re.findall(r"(?m)^## \[(\d\S*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    released = re.findall(
+        r"(?m)^## \[(\d\S*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    )
     assert cited == {"version": __version__, "date-released": released[0][1]}
     assert released[0][0] == __version__
 

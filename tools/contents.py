@@ -22,7 +22,9 @@ def tracked() -> set[str]:
     """The files that git tracks, as paths from the project's folder."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
-        sys.exit(f"contents: what a distribution should hold is known in a git clone only. {listed.stderr.strip()}")
+        sys.exit(
+            f"contents: what a distribution should hold is known in a git clone only. {listed.stderr.strip()}"
+        )
     return {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
 
 

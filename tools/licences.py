@@ -71,11 +71,22 @@ them. Builds of PyTorch for the CPU have neither.
 
 def installed(python: str) -> dict[str, str]:
     """Name and licence of every package that an interpreter finds, names as the index writes them."""
-    command = [sys.executable, "-m", "piplicenses", "--python", python, "--from=mixed", "--with-system", "--format=json"]
+    command = [
+        sys.executable,
+        "-m",
+        "piplicenses",
+        "--python",
+        python,
+        "--from=mixed",
+        "--with-system",
+        "--format=json",
+    ]
     listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     found = {normal(entry["Name"]): spdx(entry["License"]) for entry in listed}
     return {
-        name: found[name] for name in sorted(found) if name not in NOT_DEPENDENCIES and not CUDA_ONLY.fullmatch(name)
+        name: found[name]
+        for name in sorted(found)
+        if name not in NOT_DEPENDENCIES and not CUDA_ONLY.fullmatch(name)
     }
 
 
@@ -130,10 +141,15 @@ def main() -> None:
     given = parser.parse_args()
     licences = installed(given.python)
     direct, extras = requirements()
-    wrong = [f"{name} is not installed in the environment looked at" for name in (direct | extras) - licences.keys()]
+    wrong = [
+        f"{name} is not installed in the environment looked at"
+        for name in (direct | extras) - licences.keys()
+    ]
     for name, expression in licences.items():
         unknown = [licence for licence in names_of(expression) if licence not in ALLOWED]
-        wrong += [f"{name}: the licence {licence!r} is not on the list in tools/licences.py" for licence in unknown]
+        wrong += [
+            f"{name}: the licence {licence!r} is not on the list in tools/licences.py" for licence in unknown
+        ]
     if wrong:
         sys.exit("\n".join(f"licences: {line}" for line in sorted(wrong)))
     text = page(licences, direct, extras)

@@ -60,9 +60,13 @@ class Trial:
     def daily_use(self) -> None:
         """Version, recipes, a sweep, and every command that reads it."""
         version = self.run("cvfp", "--version").stdout
-        wanted = self.run("python", "-c", "from importlib.metadata import version; print(version('cvfp-cli'))").stdout
+        wanted = self.run(
+            "python", "-c", "from importlib.metadata import version; print(version('cvfp-cli'))"
+        ).stdout
         check(version == f"cvfp {wanted}", f"cvfp --version says {version!r}, the metadata {wanted!r}")
-        check(self.run("python", "-m", "cvfp_cli", "--version").stdout == version, "python -m cvfp_cli differs")
+        check(
+            self.run("python", "-m", "cvfp_cli", "--version").stdout == version, "python -m cvfp_cli differs"
+        )
         place = self.run("python", "-c", "import cvfp_cli; print(cvfp_cli.__file__)").stdout.strip()
         check(Path(place).is_relative_to(self._programs.parent), f"cvfp comes from {place}")
 
