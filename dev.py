@@ -5,6 +5,8 @@ Needs only Python 3.11 or newer. Each job makes its virtual environment the firs
 and nothing else, ``.venv-lowest`` with the lowest versions that ``pyproject.toml`` admits.
 """
 
+from __future__ import annotations  # an older Python must get as far as the message in main()
+
 import argparse
 import hashlib
 import os
@@ -96,7 +98,7 @@ def lowest_versions() -> list[str]:
 
     torch alone is at its pinned version: builds of older ones for the CPU only are not on the package index.
     """
-    import tomllib  # here, since an older Python must still get as far as the message in main()
+    import tomllib  # here, since an older Python lacks it
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
@@ -227,7 +229,7 @@ def main() -> None:
         "--write", action="store_true", help="lowest, licences: write the list instead of checking it"
     )
     given = parser.parse_args()
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit(f"dev.py: this is Python {sys.version.split()[0]}; cvfp-cli needs 3.11 or newer.")
     if given.write and given.job not in ("lowest", "licences"):
         parser.error(f"--write is for the jobs lowest and licences, not {given.job}")
