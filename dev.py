@@ -27,6 +27,7 @@ LOWEST = "constraints-lowest.txt"
 WORK = ("-e", ".[dev]")
 USERS = ("-e", ".[plot,tensorboard]")  # what a user's environment may hold
 STAMP = "cvfp-set-up"
+PIP_LINES = 30  # of what pip says, shown where it fails
 LOWEST_HEAD = """\
 # The lowest versions that pyproject.toml admits, and with them the suite passes on Python 3.11.
 # Written by `python3 dev.py lowest --write`. Only torch is not at its lowest: see CONTRIBUTING.md.
@@ -73,17 +74,19 @@ def contents(what: Sequence[str], versions: str | Path) -> str:
 def install(programs: Path, what: Sequence[str], versions: str | Path) -> None:
     """Install with pip and see that what is installed fits together; end with what to do where pip fails."""
     began = time.perf_counter()
-    pip = [str(programs / "python"), "-m", "pip"]
-    # Of pip's messages the errors alone. Modules are compiled when they are first imported: few ever are.
-    quiet = ["-qq", "--disable-pip-version-check", "--no-compile", "--constraint", str(versions)]
+    pip = [str(programs / "python"), "-m", "pip", "--disable-pip-version-check"]
+    # Modules are compiled when they are first imported: few ever are.
+    options = ["--no-compile", "--progress-bar", "off", "--constraint", str(versions)]
     wanted = " ".join(Path(name).name if os.sep in name else name for name in what)
-    for command in ([*pip, "install", *quiet, *what], [*pip, "check", "--disable-pip-version-check"]):
+    for command in ([*pip, "install", *options, *what], [*pip, "check"]):
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
         if ended.returncode:
-            print(f"{ended.stdout}{ended.stderr}".strip(), file=sys.stderr)
+            said = f"{ended.stdout.strip()}\n{ended.stderr.strip()}".splitlines()
+            print(*said[-PIP_LINES:], sep="\n", file=sys.stderr)
             sys.exit(
-                f"dev.py: installing {wanted} failed; pip's reason is above. It needs a connection to a package index "
-                f"and about 2 GB of free disk. Run the same command again: it starts that environment anew."
+                f"dev.py: installing {wanted} failed; pip's reason is above. If it is about versions, pyproject.toml and "
+                f"{Path(versions).name} disagree. If not, see that the package index can be reached and 2 GB of disk are "
+                "free. Then run the same command again."
             )
     print(f"  installed {wanted} ({time.perf_counter() - began:.0f} s)", flush=True)
 
