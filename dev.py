@@ -158,6 +158,7 @@ def lowest(given: argparse.Namespace) -> None:
             *(f"{line}\n" for line in rest),
         ]
         (ROOT / LOWEST).write_text("".join(lines), encoding="utf-8")
+        (folder / STAMP).write_text(contents(what, LOWEST))
     programs = environment(folder, what, LOWEST)
     # The site is built with the pinned tools alone.
     run_pytest(str(programs / "python"), "--ignore", "tests/docs/test_site.py")

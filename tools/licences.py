@@ -27,7 +27,6 @@ ALLOWED = {
     "BSL-1.0",
     "CC0-1.0",
     "CNRI-Python",
-    "HPND",
     "ISC",
     "MIT",
     "MIT-CMU",
