@@ -80,6 +80,16 @@ def _option_help(param: Any) -> str:
     return text
 
 
+def _usage_words(params: Iterable[Any]) -> list[str]:
+    """``[OPTIONS] [RESULTS]...``: Typer before 0.29 leaves out that an argument may be repeated."""
+    words = ["[OPTIONS]"]
+    for param in params:
+        if param.param_type_name == "argument":
+            name = _option_names(param) if param.required else f"[{_option_names(param)}]"
+            words.append(name + "..." * (param.nargs == -1))
+    return words
+
+
 class PlainCommand(TyperCommand):
     """A command whose help page shows arguments, then options by their ``rich_help_panel``.
 
@@ -118,7 +128,7 @@ class PlainCommand(TyperCommand):
                 panels.setdefault(panel, []).append(row)
         # The last group takes them in, so that the page stays within one screen.
         panels[list(panels)[-1]].append(BOTH_HELPS_ROW)
-        usage = " ".join([ctx.command_path, *self.collect_usage_pieces(ctx)])
+        usage = " ".join([ctx.command_path, *_usage_words(self.get_params(ctx))])
         parts = [f"Usage: {usage}", description_text(self.help or "", width)]
         if arguments:
             parts.append("Arguments:\n" + rows_text(arguments, width))
