@@ -366,7 +366,7 @@ def test_pandas_reads_runs_csv_and_its_copy_is_read_back(tmp_path: Path) -> None
 
     runs = read_results(PUBLISHED).runs
     (tmp_path / "runs.csv").write_bytes(write_csv(runs))
-    # Before version 3 pandas reads decimals exactly only when it is told to.
+    # pandas 2 reads decimals exactly only when it is told to.
     frame = pandas.read_csv(tmp_path / "runs.csv", float_precision="round_trip")
     assert frame["val_ppl"].tolist() == [run.val_ppl for run in runs]
     assert {"parameters.total", "seconds.phase1"} <= set(frame.columns)
