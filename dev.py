@@ -177,11 +177,13 @@ def package(given: argparse.Namespace) -> None:
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
     folder = beside(given.venv, "wheel")
     bare = environment(folder, [str(wheel)], anew=True)
-    run([python, "tools/trial.py", str(bare)])
-    install(bare, [f"{wheel}[plot,tensorboard]"], PINNED)
-    run([python, "tools/trial.py", str(bare), "--extras"])
-    install(bare, ["--force-reinstall", "--no-deps", str(sdist)], PINNED)
-    run([python, "tools/trial.py", str(bare), "--extras"])
+    with tempfile.TemporaryDirectory() as cache:
+        trial = [python, "tools/trial.py", str(bare), "--cache", cache]
+        run(trial)
+        install(bare, [f"{wheel}[plot,tensorboard]"], PINNED)
+        run([*trial, "--extras"])
+        install(bare, ["--force-reinstall", "--no-deps", str(sdist)], PINNED)
+        run([*trial, "--extras"])
     # It holds the dependencies that `licences` looks at.
     (folder / STAMP).write_text(contents(USERS, PINNED))
 

@@ -1,4 +1,4 @@
-"""Try an installed cvfp as a user would, offline, in an empty folder: ``tools/trial.py PROGRAMS [--extras]``.
+"""Try an installed cvfp as a user would, offline, in an empty folder: ``tools/trial.py PROGRAMS --cache FOLDER``.
 
 PROGRAMS is the folder of an environment's programs. A tiny sweep is trained, fitted, compared and reported. Without
 ``--extras`` the options that need one must say so; with it they must work.
@@ -28,13 +28,13 @@ TINY = (
 class Trial:
     """One environment, tried in one folder."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, cache: Path) -> None:
         self._programs = programs
         self._folder = folder
         # Nothing of the tree this script lies in, and no network.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CVFP_"))}
         self._environment = kept | {
-            "CVFP_CACHE_DIR": str(folder / "cache"),
+            "CVFP_CACHE_DIR": str(cache),
             "HF_HOME": str(folder / "hub"),
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
@@ -119,11 +119,12 @@ def fail(complaint: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path)
+    parser.add_argument("--cache", type=Path, required=True, help="where texts are kept for the next trial")
     parser.add_argument("--extras", action="store_true", help="the extras plot and tensorboard are installed")
     given = parser.parse_args()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        trial = Trial(given.programs.resolve(), Path(folder))
+        trial = Trial(given.programs.resolve(), Path(folder), given.cache.resolve())
         trial.daily_use()
         trial.extras(given.extras)
     print(f"cvfp works as installed{' with its extras' * given.extras} ({time.perf_counter() - began:.0f} s)")
