@@ -110,7 +110,11 @@ def _metadata_notes(runs: list[Run], path: Path) -> list[Note]:
     when, seconds = value.get("timestamp"), value.get("elapsed_seconds")
     if isinstance(when, str) and when.isprintable() and isinstance(seconds, int | float):
         notes.append(
-            Note("legacy-metadata", f"Made on {when[:40]} in {seconds:.0f} s, by the {path.name} beside it.")
+            Note(
+                "legacy-metadata",
+                f"Made on {when[:40]} in {seconds:.0f} s, by the {path.name} beside it.",
+                values={"when": when[:40], "seconds": seconds, "metadata": path.name},
+            )
         )
     there = {(run.tokens, run.layers, run.context_dim, run.samples) for run in runs}
     missing = [
