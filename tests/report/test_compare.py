@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +119,31 @@ def test_crossing_point_and_ratio_follow_the_lines() -> None:
     last = ratios["ratio_beyond"]
     assert last.value == pytest.approx(expected, rel=0.02)
     assert last.low < expected < last.high
+
+
+def test_no_size_of_a_crossing_is_one_that_no_text_can_have() -> None:
+    made = compared(published(MATRIX))
+    row = next(
+        row
+        for row in table(made, "pair-lines")
+        if (row["first"].value, row["second"].value) == ("1L_768d_1tok", "1L_768d_3tok")
+    )
+    crossing = row["crossing"].value
+    assert isinstance(crossing, Finding)
+    assert crossing.values["high"] is None
+    assert crossing.values["high_reason"] == Finding("size-beyond", {"limit": 1e18})
+    text = render_plain(made, load_language("en"))
+    shown = next(line for line in text.splitlines() if re.search(r"1L_768d_1tok +1L_768d_3tok +paired", line))
+    assert re.search(r"[\d,]+ \[[\d,]+, beyond 1×10¹⁸\]$", shown)
+    assert "below 1" in text
+    assert not re.search(r"\d(,\d{3}){6}", text)
+    assert not re.search(r"\d(,\d{3}){6}", render_plain(made, load_language("ja")))
+    sizes = [
+        cell["crossing"].value.values.get(key)
+        for cell in table(made, "pair-lines")
+        for key in ("x", "low", "high")
+    ]
+    assert all(size is None or 1 <= size <= 1e18 for size in sizes)
 
 
 def other_data(**changes: object) -> list:

@@ -91,6 +91,7 @@ KINDS: dict[str, Callable[[float], str]] = {
     "correlation": lambda value: f"{value:+.2f}",
     "r2": lambda value: f"{value:.3f}",
     "scientific": scientific,
+    "order": lambda value: scientific(value, 0),
     "significant": _significant,
     "statistic": lambda value: f"{value:.2f}",
     "p": _p_value,
