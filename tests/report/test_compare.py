@@ -22,6 +22,7 @@ from report_cases import (
     full_summary,
     markdown,
     published,
+    report,
     results,
     simulated,
     table,
@@ -35,6 +36,7 @@ from cvfp_cli.report.plain import render_csv, render_plain
 from cvfp_cli.report.plot import plot_format, render_plot
 from cvfp_cli.report.text import load_language
 from cvfp_cli.results import Results
+from cvfp_cli.results.schema import Parameters
 from cvfp_cli.scaling.result import Estimate
 
 
@@ -144,6 +146,34 @@ def test_no_size_of_a_crossing_is_one_that_no_text_can_have() -> None:
         for key in ("x", "low", "high")
     ]
     assert all(size is None or 1 <= size <= 1e18 for size in sizes)
+
+
+@pytest.mark.parametrize(
+    ("counts", "pattern"), [((49_536, 173_000), r"\d{1,3}(,\d{3})*"), ((200_000, 3_000_000), r"\d+\.\d\dM")]
+)
+def test_a_column_of_parameters_has_one_format(counts: tuple[int, int], pattern: str) -> None:
+    runs = [
+        replace(
+            run,
+            parameters=Parameters(counts[run.tokens != 1], counts[0] // 2, None),
+            val_ppl=(run.val_ppl or 0.0) / (run.tokens or 1),
+        )
+        for run in simulated(layers=(1,))
+    ]
+    for made, key, name in (
+        (compared(results(runs)), "summary", "phase1_parameters"),
+        (report(results(runs)), "pareto-parameters", "cost_parameters"),
+    ):
+        found = next(
+            block
+            for section in made.sections
+            for block in section.blocks
+            if isinstance(block, Table) and block.key == key
+        )
+        index = [column.key for column in found.columns].index(name)
+        shown = [load_language("en").figure(row[index], found.columns[index].kind) for row in found.rows]
+        assert len(shown) == 2
+        assert all(re.fullmatch(pattern, text) for text in shown)
 
 
 def other_data(**changes: object) -> list:
