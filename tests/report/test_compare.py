@@ -29,6 +29,7 @@ from report_cases import (
 )
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.report.comparability import summed
 from cvfp_cli.report.compare import build_comparison
 from cvfp_cli.report.model import Finding, Report, Table
 from cvfp_cli.report.pairs import change_of
@@ -234,6 +235,30 @@ def test_other_validation_text_is_noticed() -> None:
     ):
         _, warnings = build_comparison([summary_of(here), there], names=["a", "b"])
         assert "validation-differ" in {warning.code for warning in warnings}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", ["data-unknown", "data-differ", "tokenizer-differ", "validation-differ"])
+def test_warnings_of_one_kind_are_summed_from_three_on(code: str, language: str) -> None:
+    catalogue = load_language(language)
+
+    def warning(i: int) -> Finding:
+        values = {
+            "first": f"a{i}",
+            "second": f"b{i}",
+            "first_tokenizer": "bpe:1",
+            "second_tokenizer": f"t{i}",
+        }
+        return Finding(code, values, "warning")
+
+    other = Finding("data-differ" if code != "data-differ" else "data-unknown", warning(7).values, "warning")
+    assert summed([warning(0), other, warning(1)]) == (warning(0), warning(1), other)
+    many = summed([*(warning(i) for i in range(3)), other])
+    assert len(many) == 2
+    assert many[1] == other
+    sentence = catalogue.sentence(many[0])
+    for words in ("3", "a0", "b0", *(("t2",) if code == "tokenizer-differ" else ())):
+        assert words in sentence
 
 
 def test_one_file_of_one_study_gives_no_warning() -> None:
