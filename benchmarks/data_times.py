@@ -36,7 +36,8 @@ def measure(arguments: argparse.Namespace) -> None:
     tokens = study.train_token_count(arguments.samples)
     print(f"  {time.perf_counter() - started:7.2f} s  streams ready: {tokens:,} training tokens")
     study.experiment(arguments.samples)
-    print(f"  {time.perf_counter() - started:7.2f} s  table ready: {study.width_check}")
+    table = f"{study.vocab_size:,} x {study.embed_dim:,}"
+    print(f"  {time.perf_counter() - started:7.2f} s  table ready: {table}")
 
 
 def main() -> None:

@@ -78,6 +78,26 @@ def test_studies_across_files_warn_and_strict_refuses(capsysbinary: pytest.Captu
     assert b"--strict" in refused.err
 
 
+def test_warnings_about_many_pairs_are_one_line_and_json_has_them_all(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    Path("all.json").write_text(json.dumps(PUBLISHED), encoding="utf-8")
+    for form in ("table", "markdown", "csv"):
+        assert app.run(["compare", "all.json", "--format", form]) == 0
+        shown = capsysbinary.readouterr()
+        lines = shown.err.decode().splitlines()
+        assert 1 <= len(lines) <= 4
+        assert "not verified" in lines[0]
+        assert "--format json" in lines[0]
+        assert shown.out.decode().count("not verified") == (0 if form == "csv" else 1)
+    assert app.run(["compare", "all.json", "--format", "json"]) == 0
+    document = json.loads(capsysbinary.readouterr().out)
+    section = next(section for section in document["sections"] if section["key"] == "pairs")
+    named = [item["values"] for item in section["blocks"][0]["items"]]
+    assert len({(item["first"], item["second"]) for item in named}) == len(named)
+    assert f"{len(named)} pairs, such as {named[0]['first']} and {named[0]['second']}:" in lines[0]
+
+
 def test_formats(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert json.loads(out(capsysbinary, "--format", "json"))["kind"] == "comparison"
     assert out(capsysbinary, "--format", "csv").startswith("table,row,column,value")

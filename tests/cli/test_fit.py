@@ -234,6 +234,33 @@ def test_the_joint_law_from_a_table(cvfp: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        ((1e6, 2e6, 8e6), ""),
+        ((1e6, 1.2e6, 2e6), ""),
+        ((1e6, 1.2e6, 1.9e6), "the largest is 1.9 times the smallest"),
+        ((1e6, 8e6), "there are 2"),
+    ],
+)
+def test_joint_is_fitted_unasked_where_model_sizes_tell_its_parameters_apart(
+    cvfp: Command, tmp_path: Path, sizes: tuple[float, ...], why: str
+) -> None:
+    path = tmp_path / "joint.csv"
+    rows = [(n, d) for n in sizes for d in (1e5, 3e5, 1e6, 3e6)]
+    lines = [f"{n},{d},{1.5 + 20 * n**-0.2 + 60 * d**-0.3}" for n, d in rows]
+    path.write_text("size,tokens,loss\n" + "\n".join(lines) + "\n")
+    arguments = ("fit", path, "--x", "tokens", "--y", "loss", "--parameters", "size", "--group", "size")
+    answer = as_json(cvfp(*arguments, "--format", "json"))
+    left_out = [note["message"] for note in answer["notes"] if note["code"] == "joint-left-out"]
+    assert ("joint" in {fit["law"] for fit in answer["fits"]}) is (not why)
+    assert len(left_out) == (1 if why else 0)
+    assert all(why in message and "--model joint" in message for message in left_out)
+    asked = as_json(cvfp(*arguments, "--model", "joint", "--format", "json"))
+    assert [fit["law"] for fit in asked["fits"]] == ["joint"]
+    assert not asked["notes"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["nowhere.json"], "there is no such file"),

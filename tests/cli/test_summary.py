@@ -1,9 +1,9 @@
 """The summary at a sweep's end, held against the matrix study's own tables."""
 
 import io
+import math
 import re
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -126,34 +126,62 @@ def test_two_sizes_have_no_interval_and_say_why(matrix: list[Run]) -> None:
     assert "an interval for α needs at least three sizes" in text
 
 
-def test_one_run_shows_its_figures() -> None:
-    run = Run(
-        "2L_768d_2tok",
-        2,
-        768,
-        2,
-        50,
-        62_891,
-        seed=42,
-        val_tokens=1001,
-        val_bytes=4000,
-        val_loss=4.0,
-        val_loss_se=0.1,
-        val_ppl=54.598,
-        phase1_iterations=8,
-        phase1_converged=True,
-        phase1_rate=0.991,
-    )
+RUN = Run(
+    "2L_768d_2tok",
+    2,
+    768,
+    2,
+    50,
+    62_891,
+    seed=42,
+    val_tokens=1001,
+    val_bytes=4000,
+    val_loss=4.0,
+    val_loss_se=0.1,
+    val_ppl=54.598,
+    sample_losses=(4.0,) * 40,
+    sample_targets=(25,) * 40,
+    phase1_iterations=8,
+    phase1_converged=True,
+    phase1_rate=0.991,
+)
+
+
+def figures_of(run: Run) -> str:
     file = io.StringIO()
     print_run(run, file)
-    lines: dict[str, Any] = {
-        line[:16].strip(): line[16:].strip() for line in file.getvalue().splitlines() if line.strip()
-    }
-    text = file.getvalue()
-    assert re.search(r"val PPL +54\.60  \(95 % over samples: 44\.88 to 66\.42\)", text)
+    return file.getvalue()
+
+
+def test_one_run_shows_its_figures() -> None:
+    text = figures_of(RUN)
+    assert re.search(r"val PPL +54\.60  \(95 % over samples: 44\.60 to 66\.84\)", text)
     assert re.search(r"bits per byte +1\.443", text)  # 4 nats / ln 2 * 1000 / 4000
     assert "8 iterations, 99.1% converged" in text
-    assert lines
+
+
+@pytest.mark.parametrize(
+    ("targets", "factor"),  # the 97.5 % points of Student's t in any table
+    [((500, 500), 12.706), ((200,) * 5, 2.776), ((200, 0, 200, 200, 200, 200), 2.776), ((1,) * 1000, 1.962)],
+)
+def test_the_interval_over_samples_is_students(targets: tuple[int, ...], factor: float) -> None:
+    text = figures_of(replace(RUN, sample_targets=targets, sample_losses=(4.0,) * len(targets)))
+    found = re.search(r"over samples: (\S+) to (\S+)\)", text)
+    assert found is not None
+    for end, sign in zip(found.groups(), (-1, 1), strict=True):
+        assert float(end) == pytest.approx(math.exp(4.0 + sign * 0.1 * factor), rel=1e-3)
+
+
+@pytest.mark.parametrize("targets", [None, (1000,), (1000, 0)])
+def test_without_two_samples_there_is_no_interval(targets: tuple[int, ...] | None) -> None:
+    text = figures_of(replace(RUN, sample_targets=targets, sample_losses=None))
+    assert "54.60" in text
+    assert "over samples" not in text
+
+
+def test_two_samples_that_differ_much_do_not_stop_the_summary() -> None:
+    text = figures_of(replace(RUN, val_loss_se=60.0, sample_targets=(500, 500), sample_losses=(4.0, 4.0)))
+    assert "to inf)" in text
 
 
 @pytest.mark.parametrize(

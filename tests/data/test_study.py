@@ -360,7 +360,6 @@ def test_a_damaged_cache_is_made_again_and_noted(prepare: Prepare, tmp_path: Pat
 def test_descriptions_are_json(prepare: Prepare) -> None:
     study = prepare()
     assert json.loads(json.dumps(study.describe(), allow_nan=False)) == study.describe()
-    assert "300" in study.width_check
 
 
 def test_a_text_with_nothing_to_predict(prepare: Prepare, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from report_cases import (
     full_summary,
     markdown,
     published,
+    report,
     results,
     simulated,
     table,
 )
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.report.comparability import summed
 from cvfp_cli.report.compare import build_comparison
 from cvfp_cli.report.model import Finding, Report, Table
 from cvfp_cli.report.pairs import change_of
@@ -34,6 +37,7 @@ from cvfp_cli.report.plain import render_csv, render_plain
 from cvfp_cli.report.plot import plot_format, render_plot
 from cvfp_cli.report.text import load_language
 from cvfp_cli.results import Results
+from cvfp_cli.results.schema import Parameters
 from cvfp_cli.scaling.result import Estimate
 
 
@@ -120,6 +124,59 @@ def test_crossing_point_and_ratio_follow_the_lines() -> None:
     assert last.low < expected < last.high
 
 
+def test_no_size_of_a_crossing_is_one_that_no_text_can_have() -> None:
+    made = compared(published(MATRIX))
+    row = next(
+        row
+        for row in table(made, "pair-lines")
+        if (row["first"].value, row["second"].value) == ("1L_768d_1tok", "1L_768d_3tok")
+    )
+    crossing = row["crossing"].value
+    assert isinstance(crossing, Finding)
+    assert crossing.values["high"] is None
+    assert crossing.values["high_reason"] == Finding("size-beyond", {"limit": 1e18})
+    text = render_plain(made, load_language("en"))
+    shown = next(line for line in text.splitlines() if re.search(r"1L_768d_1tok +1L_768d_3tok +paired", line))
+    assert re.search(r"[\d,]+ \[[\d,]+, beyond 1×10¹⁸\]$", shown)
+    assert "below 1" in text
+    assert not re.search(r"\d(,\d{3}){6}", text)
+    assert not re.search(r"\d(,\d{3}){6}", render_plain(made, load_language("ja")))
+    sizes = [
+        cell["crossing"].value.values.get(key)
+        for cell in table(made, "pair-lines")
+        for key in ("x", "low", "high")
+    ]
+    assert all(size is None or 1 <= size <= 1e18 for size in sizes)
+
+
+@pytest.mark.parametrize(
+    ("counts", "pattern"), [((49_536, 173_000), r"\d{1,3}(,\d{3})*"), ((200_000, 3_000_000), r"\d+\.\d\dM")]
+)
+def test_a_column_of_parameters_has_one_format(counts: tuple[int, int], pattern: str) -> None:
+    runs = [
+        replace(
+            run,
+            parameters=Parameters(counts[run.tokens != 1], counts[0] // 2, None),
+            val_ppl=(run.val_ppl or 0.0) / (run.tokens or 1),
+        )
+        for run in simulated(layers=(1,))
+    ]
+    for made, key, name in (
+        (compared(results(runs)), "summary", "phase1_parameters"),
+        (report(results(runs)), "pareto-parameters", "cost_parameters"),
+    ):
+        found = next(
+            block
+            for section in made.sections
+            for block in section.blocks
+            if isinstance(block, Table) and block.key == key
+        )
+        index = [column.key for column in found.columns].index(name)
+        shown = [load_language("en").figure(row[index], found.columns[index].kind) for row in found.rows]
+        assert len(shown) == 2
+        assert all(re.fullmatch(pattern, text) for text in shown)
+
+
 def other_data(**changes: object) -> list:
     return [
         replace(run, study="other", run_id=f"other-{run.run_id}", **changes)
@@ -178,6 +235,30 @@ def test_other_validation_text_is_noticed() -> None:
     ):
         _, warnings = build_comparison([summary_of(here), there], names=["a", "b"])
         assert "validation-differ" in {warning.code for warning in warnings}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("code", ["data-unknown", "data-differ", "tokenizer-differ", "validation-differ"])
+def test_warnings_of_one_kind_are_summed_from_three_on(code: str, language: str) -> None:
+    catalogue = load_language(language)
+
+    def warning(i: int) -> Finding:
+        values = {
+            "first": f"a{i}",
+            "second": f"b{i}",
+            "first_tokenizer": "bpe:1",
+            "second_tokenizer": f"t{i}",
+        }
+        return Finding(code, values, "warning")
+
+    other = Finding("data-differ" if code != "data-differ" else "data-unknown", warning(7).values, "warning")
+    assert summed([warning(0), other, warning(1)]) == (warning(0), warning(1), other)
+    many = summed([*(warning(i) for i in range(3)), other])
+    assert len(many) == 2
+    assert many[1] == other
+    sentence = catalogue.sentence(many[0])
+    for words in ("3", "a0", "b0", *(("t2",) if code == "tokenizer-differ" else ())):
+        assert words in sentence
 
 
 def test_one_file_of_one_study_gives_no_warning() -> None:

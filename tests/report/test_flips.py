@@ -206,6 +206,27 @@ def test_an_earlier_study_that_is_better_worse_or_the_same() -> None:
     assert codes == {name: f"previous-{name}" for name in codes}
 
 
+@pytest.mark.parametrize(
+    ("study", "here", "there"),
+    [
+        ("old", "1L_128d_1tok (simulated)", "1L_128d_1tok (old)"),
+        ("simulated", "1L_128d_1tok (results/summary.json)", "1L_128d_1tok (old.json)"),
+    ],
+)
+def test_configurations_of_one_name_are_told_apart_from_the_earlier_study_s(
+    study: str, here: str, there: str
+) -> None:
+    runs = [replace(run, study="simulated") for run in simulated(layers=(1,), tokens=(1,))]
+    earlier = [replace(run, study=study, run_id=f"old-{run.run_id}", data_fingerprint=None) for run in runs]
+    made = report(results(runs), earlier=results(earlier), earlier_name="old.json")
+    found = findings(made)
+    verdict = found["previous-undecided"].values
+    assert (verdict["config"], verdict["previous"]) == (here, there)
+    # Two files are two files, whatever their configurations are called.
+    unknown = found["data-unknown"].values
+    assert (unknown["first"], unknown["second"]) == (there, here)
+
+
 def test_the_pareto_set_says_which_steps_are_beyond_the_noise() -> None:
     made = report(results(simulated(seeds=(0, 1, 2), token_effect=-0.3, noise=0.01)))
     steps = [row["beyond_noise"].value for row in table(made, "pareto-parameters")]

@@ -1,6 +1,7 @@
 """The other studies' reports: every measured figure, and the laws as published where they are right."""
 
 import re
+from pathlib import Path
 
 import pytest
 from report_cases import (
@@ -17,6 +18,10 @@ from report_cases import (
     table,
     tables,
 )
+
+from cvfp_cli.results import read_results
+
+OLD_RESULTS = Path(__file__).parents[1] / "results" / "legacy" / "detailed_results.json"
 
 STUDIES = (ARCHITECTURES, EFFECTIVE_RANK, CONTEXT_DIM)
 
@@ -86,3 +91,12 @@ def test_emphasis_never_ends_before_a_letter(language: str) -> None:
     for study in STUDIES:
         text = markdown(report(published(study)), language)
         assert not re.search(r"\*\*\w", re.sub(r"\*\*([^*\n]+)\*\*(?!\w)", r"\1", text))
+
+
+def test_what_old_metadata_says_is_in_the_report_s_language() -> None:
+    made = report(read_results(OLD_RESULTS), sections=("overview",))
+    english, japanese = (markdown(made, language) for language in ("en", "ja"))
+    assert "made on 2025-11-30T07:10:40.104343 in 2,185 s, by the metadata.json beside it." in english
+    assert "metadata.json によると、2025-11-30T07:10:40.104343 に作成され" in japanese
+    assert "2,185秒" in japanese
+    assert not re.search(r"[Mm]ade on", japanese)

@@ -16,6 +16,8 @@ from cvfp_cli.scaling.global_fit import fit_curves
 from cvfp_cli.scaling.laws import LAWS
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.regression import least_squares
+from cvfp_cli.scaling.rendering import to_text
+from cvfp_cli.scaling.study import Study
 
 X = 6e4 * 2.0 ** np.arange(6)
 NOISE = np.exp(0.02 * np.random.default_rng(0).standard_normal(6))
@@ -200,6 +202,15 @@ def test_replicates_give_pure_error_and_the_larger_variance() -> None:
     on_means = fit_law(Points(sizes[::3], means), "power").parameters["alpha"]
     assert fit.parameters["alpha"].low == pytest.approx(on_means.low)
     assert fit.parameters["alpha"].high == pytest.approx(on_means.high)
+
+
+def test_only_sizes_with_replicates_are_counted_as_such() -> None:
+    x = np.array([1e4, 1e4, 1e4, 2e4, 2e4, 4e4, 8e4])
+    noise = np.array([0.0, 0.01, -0.01, 0.01, -0.01, 0.005, -0.005])
+    fit = fit_groups([Points(x, 1e5 * x**-0.5 * np.exp(noise), "a")], "power")[0]
+    assert fit.replicates is not None
+    assert (fit.replicates.sizes, fit.replicates.pure_df) == (2, 3)
+    assert "Replicates at 2 sizes:" in to_text(Study((fit,), None))
 
 
 def test_predictions_are_labelled_and_contain_the_law() -> None:

@@ -29,7 +29,6 @@ class FakeText:
     notes = ()
     vocab_size = VOCABULARY
     embed_dim = WIDTH
-    width_check = ""
 
     def __init__(self, tokenizer: str = "fake") -> None:
         self.tokenizer = tokenizer

@@ -95,7 +95,8 @@ def compare(
     cvfp compare results --by context_dim --model exp-decay --x samples
     """
     from cvfp_cli.errors import InputError
-    from cvfp_cli.report.compare import build_comparison
+    from cvfp_cli.report.comparability import summed
+    from cvfp_cli.report.compare import build_comparison, with_summed_warnings
     from cvfp_cli.report.text.language import load_language
 
     problems = Problems()
@@ -135,7 +136,7 @@ def compare(
             f"--strict: {load_language('en').sentence(warnings[0])}",
             hint="Leave --strict out to compare all the same.",
         )
-    for warning in warnings:
+    for warning in summed(warnings):
         writing.warn(language.sentence(warning))
     if form == "json":
         from cvfp_cli.report.model import dump_json
@@ -144,11 +145,15 @@ def compare(
     elif form == "markdown":
         from cvfp_cli.report.markdown import render_markdown
 
-        text = render_markdown(comparison, language)
+        text = render_markdown(with_summed_warnings(comparison), language)
     else:
         from cvfp_cli.report.plain import render_csv, render_plain
 
-        text = render_csv(comparison) if form == "csv" else render_plain(comparison, language)
+        text = (
+            render_csv(comparison)
+            if form == "csv"
+            else render_plain(with_summed_warnings(comparison), language)
+        )
     if plot is not None:
         from cvfp_cli.report.plot import plot_format, render_plot
         from cvfp_cli.results.atomic import write_atomic

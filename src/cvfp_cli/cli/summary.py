@@ -276,16 +276,30 @@ def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
     return lines
 
 
+def _over_samples(run: Run) -> str:
+    """The 95 % interval of the PPL by the scatter of the validation samples' losses: t, samples - 1 degrees of
+    freedom. Empty where the run does not record the standard error and the samples that it rests on."""
+    samples = sum(count > 0 for count in run.sample_targets or ())
+    if run.val_loss is None or run.val_loss_se is None or samples < 2:
+        return ""
+    from cvfp_cli.scaling.regression import t_quantile
+
+    half = t_quantile(0.95, samples - 1) * run.val_loss_se
+    low, high = (four_digits(_exp(run.val_loss + shift)) for shift in (-half, half))
+    return f"  (95 % over samples: {low} to {high})"
+
+
+def _exp(value: float) -> float:
+    """e to the power of ``value``; infinite where no number holds it, as two samples that differ much can make it."""
+    return math.exp(value) if value < 700.0 else math.inf
+
+
 def print_run(run: Run, file: TextIO | None = None) -> None:
     """Print one run's figures, a line each."""
     star = "*" if run.phase1_converged is False else ""
     bits = None
     if run.val_loss is not None and run.val_tokens and run.val_bytes:
         bits = run.val_loss / math.log(2) * (run.val_tokens - 1) / run.val_bytes
-    ppl_interval = ""
-    if run.val_loss is not None and run.val_loss_se is not None:
-        low, high = (math.exp(run.val_loss + sign * 1.96 * run.val_loss_se) for sign in (-1, 1))
-        ppl_interval = f"  (95 % over samples: {four_digits(low)} to {four_digits(high)})"
     seconds = run.seconds
     lines = {
         "configuration": run.config,
@@ -301,7 +315,7 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         "phase 2": f"best of {run.epochs or 0} epochs: {run.best_epoch or MISSING}"
         + ("" if run.stopped_by is None else f" (stopped by {run.stopped_by})"),
         "train PPL": four_digits(run.train_ppl),
-        "val PPL": four_digits(run.val_ppl) + ppl_interval,
+        "val PPL": four_digits(run.val_ppl) + _over_samples(run),
         "unigram PPL": four_digits(run.unigram_ppl),
         "val accuracy": percent(run.val_accuracy),
         "bits per byte": four_digits(bits),

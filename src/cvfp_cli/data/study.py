@@ -47,11 +47,6 @@ class StudyData:
         self.embed_dim = table.width
 
     @property
-    def width_check(self) -> str:
-        """How table and tokenizer fit, in a few words with both numbers."""
-        return f"table {self.vocab_size:,} x {self.embed_dim:,} for {self.vocab_size:,} tokens"
-
-    @property
     def notes(self) -> tuple[Note, ...]:
         """Remarks about the data and the cache, up to now."""
         return (*self._notes, *self._cache.notes)

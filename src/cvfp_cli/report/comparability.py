@@ -1,11 +1,13 @@
 """May two configurations be compared? Data, tokenizer and validation text, as far as the files record them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Finding
 from cvfp_cli.results.reader import Results
+
+MOST_ALIKE = 2  # warnings of one kind that are shown one by one
 
 
 def tokenizer_of(results: Results | None) -> str | None:
@@ -51,6 +53,29 @@ def differences(first: Group, second: Group, files: Mapping[str, Results]) -> tu
         found.append(Finding("tokenizer-differ", {**names, **both}, "warning"))
     if _validation_differs(first, second, files):
         found.append(Finding("validation-differ", names, "warning"))
+    return tuple(found)
+
+
+def summed(warnings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The same warnings for people: of each kind one line, with the first pair, where more than ``MOST_ALIKE`` say it.
+
+    Args:
+        warnings: as ``differences`` gives them, of any number of pairs.
+    """
+    kinds: dict[str, list[Finding]] = {}
+    for warning in warnings:
+        kinds.setdefault(warning.code, []).append(warning)
+    found: list[Finding] = []
+    for code, alike in kinds.items():
+        if len(alike) <= MOST_ALIKE:
+            found += alike
+            continue
+        first = alike[0].values
+        values: dict[str, Any] = {"count": len(alike), "first": first["first"], "second": first["second"]}
+        if code == "tokenizer-differ":
+            both = (item.values[key] for item in alike for key in ("first_tokenizer", "second_tokenizer"))
+            values["tokenizers"] = tuple(dict.fromkeys(both))
+        found.append(Finding(f"{code}-summed", values, "warning"))
     return tuple(found)
 
 

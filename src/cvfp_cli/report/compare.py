@@ -7,7 +7,7 @@ from itertools import combinations
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.report.build import families_of, once
-from cvfp_cli.report.comparability import differences
+from cvfp_cli.report.comparability import differences, summed
 from cvfp_cli.report.groups import Family, Group
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.pairs import pair_blocks
@@ -90,6 +90,25 @@ def build_comparison(
     studies = dict.fromkeys(side.group.study for side in sides if side.group.study)
     title = {"study": ", ".join(studies) or ", ".join(names)}
     return Report(None, title, tuple(sections), "comparison"), warnings
+
+
+def with_summed_warnings(report: Report) -> Report:
+    """The comparison as people read it: warnings about many pairs in a line a kind. JSON keeps one a pair."""
+    sections = tuple(
+        replace(section, blocks=tuple(_summed(block) for block in section.blocks))
+        for section in report.sections
+    )
+    return replace(report, sections=sections)
+
+
+def _summed(block: Block) -> Block:
+    if (
+        isinstance(block, Findings)
+        and block.items
+        and all(item.severity == "warning" for item in block.items)
+    ):
+        return Findings(summed(block.items))
+    return block
 
 
 def _with_x(family: Family, x: str | None) -> Family:

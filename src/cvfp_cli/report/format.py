@@ -6,6 +6,7 @@ from math import floor, isfinite, log10
 from cvfp_cli.report.model import Value
 
 MISSING = "-"
+MILLIONS_FROM = 1e5  # below it, millions with two decimals would lose digits
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -39,7 +40,7 @@ def _count(value: float) -> str:
 
 def _millions(value: float) -> str:
     """``1.18M``; the whole count where that would lose digits."""
-    return f"{value / 1e6:.2f}M" if value >= 1e5 else _whole(value)
+    return f"{value / 1e6:.2f}M" if value >= MILLIONS_FROM else _whole(value)
 
 
 def _coefficient(value: float, sign: str) -> str:
@@ -91,6 +92,7 @@ KINDS: dict[str, Callable[[float], str]] = {
     "correlation": lambda value: f"{value:+.2f}",
     "r2": lambda value: f"{value:.3f}",
     "scientific": scientific,
+    "order": lambda value: scientific(value, 0),
     "significant": _significant,
     "statistic": lambda value: f"{value:.2f}",
     "p": _p_value,

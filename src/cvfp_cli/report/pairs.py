@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RATIO_AT = (1e6, 1e7)  # tokens
 RATIO_TIMES = (2.0, 10.0)  # times the largest size, where n is not counted in tokens
+SMALLEST_SIZE, LARGEST_SIZE = 1.0, 1e18  # what a number of tokens or samples can mean
 
 
 def pair_blocks(
@@ -109,6 +110,15 @@ def _differences(pairs: "Sequence[Compared]") -> list[Block]:
     return [Subheading("pair-differences"), Table("pair-differences", tuple(columns), tuple(rows))]
 
 
+def _sized(name: str, size: float | None) -> dict[str, object]:
+    """A size by its name in a finding; one that no text can have is None, with the reason beside it."""
+    if size is not None and size < SMALLEST_SIZE:
+        return {name: None, f"{name}_reason": Finding("size-below", {"limit": SMALLEST_SIZE})}
+    if size is not None and size > LARGEST_SIZE:
+        return {name: None, f"{name}_reason": Finding("size-beyond", {"limit": LARGEST_SIZE})}
+    return {name: size}
+
+
 def _lines(pairs: "Sequence[Compared]", level: float) -> list[Block]:
     """Equal slopes, equal lines, and where the lines cross."""
     rows = []
@@ -121,7 +131,11 @@ def _lines(pairs: "Sequence[Compared]", level: float) -> list[Block]:
         )
         slope = Value(pair.slope.value, pair.slope.low, pair.slope.high, bounded=pair.slope.low is not None)
         crossing = pair.line.crossing(level)
-        values = {"x": crossing.x, "low": crossing.low, "high": crossing.high}
+        values = {
+            **_sized("x", crossing.x),
+            **_sized("low", crossing.low),
+            **_sized("high", crossing.high),
+        }
         if crossing.x is None:
             crosses = Finding("crossing-none")
         elif crossing.outside:

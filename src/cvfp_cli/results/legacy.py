@@ -113,7 +113,11 @@ def _metadata_notes(runs: list[Run], path: Path) -> list[Note]:
     timed = isinstance(seconds, int | float) and 0 <= seconds <= LARGEST_INTEGER
     if isinstance(when, str) and when.isprintable() and timed:
         notes.append(
-            Note("legacy-metadata", f"Made on {when[:40]} in {seconds:.0f} s, by the {path.name} beside it.")
+            Note(
+                "legacy-metadata",
+                f"Made on {when[:40]} in {seconds:.0f} s, by the {path.name} beside it.",
+                values={"when": when[:40], "seconds": seconds, "metadata": path.name},
+            )
         )
     there = {(run.tokens, run.layers, run.context_dim, run.samples) for run in runs}
     planned = product(_configurations(value.get("configs")), _whole_numbers(value["sample_sizes"]))

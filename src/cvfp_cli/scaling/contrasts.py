@@ -25,8 +25,9 @@ class Crossing:
     Attributes:
         x: the size (tokens or samples) at which both predict the same; None where they are parallel, or so
             nearly that no number can hold it.
-        low, high: Fieller's interval of it; None is an open end. ``outside`` marks an interval that is
-            everything except (low, high); it arises where the slopes cannot be told apart but the levels can.
+        low, high: Fieller's interval of it; None is an open end. An end may be any size, 0 and infinity included,
+            where the slopes can hardly be told apart. ``outside`` marks an interval that is everything except
+            (low, high); it arises where the slopes cannot be told apart but the levels can.
     """
 
     x: float | None
@@ -73,7 +74,7 @@ class LogLine:
             return Crossing(x, None, None)
         root = float(np.sqrt(max(0.0, discriminant)))
         ends = sorted(((-b - root) / (2 * a), (-b + root) / (2 * a)))
-        return Crossing(x, _size(self.centre + ends[0]), _size(self.centre + ends[1]), outside=a < 0)
+        return Crossing(x, exp_of(self.centre + ends[0]), exp_of(self.centre + ends[1]), outside=a < 0)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

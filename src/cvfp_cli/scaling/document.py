@@ -213,7 +213,7 @@ def _replicates(fit: Fit) -> str:
         else "no size to spare for a test of lack of fit"
     )
     return (
-        f"Replicates at {r.sizes} sizes: standard deviation {figure(r.pure_sd)} with {r.pure_df} degrees of freedom; "
+        f"Replicates at {counted(r.sizes, 'size')}: standard deviation {figure(r.pure_sd)} with {r.pure_df} degrees of freedom; "
         f"{test}; intervals use the variance of {r.variance_from}."
     )
 

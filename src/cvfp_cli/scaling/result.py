@@ -134,7 +134,7 @@ class Replicates:
     """What repeated seeds say: the pure error and the test of lack of fit, on the objective's scale.
 
     Attributes:
-        sizes: distinct sizes; pure_df: points minus sizes.
+        sizes: sizes with two points or more; pure_df: the points at these sizes minus their number.
         pure_sd: standard deviation between replicates (ln y for ``log``, y for ``ppl``).
         lack_of_fit_f, lack_of_fit_p: F test of the law against free size means; None without spare sizes.
         variance_from: ``replicates`` or ``lack-of-fit``: the larger one, which the intervals use.

@@ -62,7 +62,7 @@ def error_variance(residuals: Array, weight: Array, size: Rows, k: int) -> Varia
         f = lack / pure if lack_df > 0 and pure > 0 else None
         notes.append(
             Replicates(
-                sizes=sizes,
+                sizes=int(np.sum(counts > 1)),
                 pure_df=pure_df,
                 pure_sd=float(np.sqrt(pure)),
                 lack_of_fit_f=f,

@@ -8,7 +8,15 @@ from cvfp_cli.report.scope import Context, Scope
 from cvfp_cli.results.schema import Run
 
 FACTORS = ("layers", "tokens", "context_dim", "embed_dim", "token_input", "samples", "seed", "data_seed")
-KNOWN_NOTES = ("converged-inferred", "incomplete", "no-schema", "recovered", "runs-added", "runs-unreadable")
+KNOWN_NOTES = (
+    "converged-inferred",
+    "incomplete",
+    "legacy-metadata",
+    "no-schema",
+    "recovered",
+    "runs-added",
+    "runs-unreadable",
+)
 SHOWN = 200  # characters of one value from a file
 
 
@@ -184,7 +192,7 @@ def _reader_notes(context: Context) -> list[Finding]:
     found = []
     for results, name in zip(context.results, context.names, strict=True):
         for note in results.notes:
-            values = {"file": name, "message": note.message, "note": note.code}
+            values = {**note.values, "file": name, "message": note.message, "note": note.code}
             code = f"reader-{note.code}" if note.code in KNOWN_NOTES else "reader-note"
             found.append(Finding(code, values, note.severity))
     return found

@@ -1,5 +1,7 @@
 """The comparison with an earlier study (``--previous``): the same figures side by side, paired where they can be."""
 
+from dataclasses import replace
+
 from cvfp_cli.report.comparability import differences
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
@@ -68,11 +70,14 @@ def _lowest(scope: Scope) -> Group | None:
 
 def _against(scope: Scope, group: Group, earlier: Scope, other: Group, context: Context) -> list[Finding]:
     """One earlier configuration against one of this study, over the sizes that both have."""
-    files: dict[str, Results] = {group.label: _file_of(group, context)}
+    first, second = earlier.family.curves[other.label], scope.family.curves[group.label]
+    file = _file_of(group, context)
+    here, there = _told_apart(group, other, _name_of(file, context), context.previous_name)
+    group, other = replace(group, label=here), replace(other, label=there)
+    files: dict[str, Results] = {group.label: file}
     if context.previous_results is not None:
         files[other.label] = context.previous_results
     warnings = list(differences(other, group, files))
-    first, second = earlier.family.curves[other.label], scope.family.curves[group.label]
     names: dict[str, object] = {"config": group.label, "previous": other.label}
     if any(warning.code in ("data-differ", "tokenizer-differ", "validation-differ") for warning in warnings):
         return warnings
@@ -88,9 +93,24 @@ def _against(scope: Scope, group: Group, earlier: Scope, other: Group, context: 
     return [*warnings, Finding(f"previous-{verdict}", {**names, "change": change, "sizes": len(sizes)})]
 
 
+def _told_apart(group: Group, other: Group, file: str, earlier_file: str) -> tuple[str, str]:
+    """The two labels; where they are one, with the studies, and where these are one too, with the files."""
+    if group.label != other.label:
+        return group.label, other.label
+    if group.study and other.study and group.study != other.study:
+        return f"{group.label} ({group.study})", f"{other.label} ({other.study})"
+    here, there = (file, earlier_file) if file != earlier_file else (file, f"--previous {earlier_file}")
+    return f"{group.label} ({here})", f"{other.label} ({there})"
+
+
 def _file_of(group: Group, context: Context) -> Results:
     """The file that a group's runs came from."""
     for results in context.results:
         if any(run is group.runs[0] for run in results.runs):
             return results
     return context.results[0]
+
+
+def _name_of(file: Results, context: Context) -> str:
+    """The path of a file as the user gave it."""
+    return next(name for name, item in zip(context.names, context.results, strict=True) if item is file)

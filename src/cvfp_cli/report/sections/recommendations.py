@@ -7,6 +7,7 @@ from cvfp_cli.report.groups import Cell, Group
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
 from cvfp_cli.report.noise import marks
 from cvfp_cli.report.scope import Ranking, Scope, rank
+from cvfp_cli.report.sections.summary import one_format
 from cvfp_cli.scaling.comparison import Curve, compare_pairs
 from cvfp_cli.scaling.contrasts import holm
 
@@ -175,7 +176,7 @@ def _costs(scope: Scope, ranking: Ranking) -> list[Block]:
             rows.append((Value(group.label), Value(price), Value(ppl), Value(step)))
         columns = (
             Column("config"),
-            Column(f"cost_{key}", kind),
+            one_format(Column(f"cost_{key}", kind), [row[1] for row in rows]),
             Column("val_ppl", "ppl"),
             Column("beyond_noise", "term"),
         )

@@ -1,5 +1,9 @@
 """Section 2: a row a configuration, and which of them is best as far as the noise allows."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cvfp_cli.report.format import MILLIONS_FROM
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
 from cvfp_cli.report.noise import Noise, noise_finding
@@ -104,13 +108,22 @@ def _notes(
     return notes
 
 
+def one_format(column: Column, cells: Sequence[Value]) -> Column:
+    """The column with whole counts where millions would lose digits of any of its figures."""
+    figures = [cell.value for cell in cells if isinstance(cell.value, int | float)]
+    if column.kind == "million" and any(figure < MILLIONS_FROM for figure in figures):
+        return replace(column, kind="int")
+    return column
+
+
 def filled(key: str, columns: list[Column], rows: list[dict[str, Value]]) -> Table:
-    """A table of the columns that hold anything; the first always stays."""
+    """A table of the columns that hold anything; the first always stays. A column of parameters has one format."""
     kept = [
         column
         for i, column in enumerate(columns)
         if i == 0 or any(row[column.key].value is not None for row in rows)
     ]
+    kept = [one_format(column, [row[column.key] for row in rows]) for column in kept]
     return Table(key, tuple(kept), tuple(tuple(row[column.key] for column in kept) for row in rows))
 
 

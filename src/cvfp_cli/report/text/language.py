@@ -3,7 +3,8 @@
 A template names its fields as ``{ppl:ppl}``: the finding's value ``ppl``, written as the kind ``ppl``. Besides
 the kinds of ``format.py`` a field may be ``name``, ``names`` (a list, shortened), ``term``, ``terms``, ``ints``
 (a list of integers), ``finding``, ``formula2``, ``formula3`` (a sum of
-terms), ``end`` (of an interval of sizes), ``s`` or ``isare`` (English forms after a count).
+terms), ``end`` (of an interval of sizes), ``s`` or ``isare`` (English forms after a count). Where the value
+``x`` is None and the finding has an ``x_reason``, that takes its place.
 """
 
 import importlib
@@ -77,7 +78,10 @@ class Language:
         for text, field, spec, _ in string.Formatter().parse(template):
             parts.append(text)
             if field is not None:
-                parts.append(self._field(values[field], spec or "name"))
+                value = values[field]
+                parts.append(
+                    self._field(values.get(f"{field}_reason") if value is None else value, spec or "name")
+                )
         return "".join(parts)
 
     def _field(self, value: Any, spec: str) -> str:
@@ -95,6 +99,8 @@ class Language:
             return self.term(value)
         if spec in PLURALS:
             return PLURALS[spec][value != 1]
+        if spec == "end" and isinstance(value, Finding):
+            return self.sentence(value)
         if spec == "end":
             return self.open_end if value is None else number(value, "int")
         if spec == "name":

@@ -20,6 +20,7 @@ FIGURES = {
     "reader-note": "{file:name}: {message:name}",
     "reader-converged-inferred": "{file:name}: the old file does not say whether phase 1 converged; runs that stopped at the limit of their script are taken as not converged.",
     "reader-incomplete": "{file:name}: the sweep is not finished; this report covers the runs that are there.",
+    "reader-legacy-metadata": "{file:name}: made on {when:name} in {seconds:int} s, by the {metadata:name} beside it.",
     "reader-no-schema": "{file:name} has no schema; it was read as a plain list of runs.",
     "reader-recovered": "{file:name} is damaged; this report covers the complete runs that could be recovered from it.",
     "reader-runs-added": "{file:name}: finished runs that its summary does not list yet are included.",

@@ -20,6 +20,7 @@ FIGURES = {
     "reader-note": "{file:name}: {message:name}",
     "reader-converged-inferred": "{file:name}: 旧形式のファイルには収束の記録がないため、当時のスクリプトの上限で止まった実行を未収束とみなした。",
     "reader-incomplete": "{file:name}: スイープは途中であり、本レポートはその時点の実行を対象とする。",
+    "reader-legacy-metadata": "{file:name}: 同じ場所にある {metadata:name} によると、{when:name} に作成され、所要時間は{seconds:int}秒であった。",
     "reader-no-schema": "{file:name} にはスキーマがないため、単純な実行の一覧として読み込んだ。",
     "reader-recovered": "{file:name} は破損しており、本レポートは復元できた完全な実行を対象とする。",
     "reader-runs-added": "{file:name}: サマリーにまだ載っていない完了済みの実行も含めた。",
