@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from rich.text import Text
 
 from cvfp_cli.cli.figures import byte_size, duration, four_digits, percent
 from cvfp_cli.cli.summary import answer_console, print_run, print_summary, rows
@@ -211,5 +212,5 @@ def test_a_pipe_gets_plain_text_whatever_a_notebook_asks_for(
 ) -> None:
     monkeypatch.setenv(name, "1")
     stream = io.StringIO()
-    answer_console(stream).print("[bold]best[/bold]")
+    answer_console(stream).print(Text("best", style="bold"))
     assert stream.getvalue() == "best\n"

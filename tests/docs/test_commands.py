@@ -106,6 +106,8 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("cvfp_cli.cli.study.checked_plan", reached)
     monkeypatch.setattr("cvfp_cli.scaling.sources.load_points", groups)
     monkeypatch.setattr("cvfp_cli.scaling.sources.pick", lambda found, _: found)
+    for module in ("compare", "fit", "writing"):  # pages name files that a reader has and this folder has not
+        monkeypatch.setattr(f"cvfp_cli.cli.{module}.check_there", lambda paths: None)
     monkeypatch.setattr("cvfp_cli.cli.writing.read_all", lambda paths, recover: [None for _ in paths])
     monkeypatch.setattr("cvfp_cli.report.compare.build_comparison", reached)
     monkeypatch.setattr("cvfp_cli.report.build.build_report", reached)

@@ -110,8 +110,8 @@ def _metadata_notes(runs: list[Run], path: Path) -> list[Note]:
         return []
     notes = []
     when, seconds = value.get("timestamp"), value.get("elapsed_seconds")
-    timed = isinstance(seconds, int | float) and 0 <= seconds <= LARGEST_INTEGER
-    if isinstance(when, str) and when.isprintable() and timed:
+    printable = isinstance(when, str) and when.isprintable()
+    if printable and isinstance(seconds, int | float) and 0 <= seconds <= LARGEST_INTEGER:
         notes.append(
             Note(
                 "legacy-metadata",

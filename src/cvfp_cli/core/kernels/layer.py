@@ -67,7 +67,7 @@ class Gather:
 
     def split(self, tokens: int) -> list["Gather"]:
         """The same for consecutive pieces of so many tokens, without gradient."""
-        return [Gather(self.table, types) for types in self.types.split(tokens)]
+        return [Gather(self.table, types) for types in torch.split(self.types, tokens)]
 
 
 if PRESENT:
