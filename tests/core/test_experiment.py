@@ -170,10 +170,15 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+    "error",
+    [
+        torch.OutOfMemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError("Unable to allocate 8 GiB"),
+    ],
 )
 def test_out_of_memory_starts_again_in_smaller_pieces(
-    monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+    monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     budgets: list[int] = []
     real = experiment_module._Run.outcome

@@ -85,7 +85,7 @@ def run_experiment(
     while True:
         try:
             return _Run(config, data, execution, progress, checkpoint).outcome()
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
             smaller = replace(execution, memory_bytes=execution.memory_bytes // 2)
@@ -102,9 +102,10 @@ def run_experiment(
             torch.cuda.empty_cache()
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device had no memory left; on a CPU torch says so in words alone."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def _out_of_memory(error: Exception) -> bool:
+    """Whether the device had no memory left; on a CPU torch says so in words alone, NumPy by a MemoryError."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "can't allocate memory" in str(error)
 
 
 def _check(data: ExperimentData) -> None:

@@ -25,8 +25,9 @@ class Plan:
         phase1_tokens: tokens that phase 1 sends through the ContextBlock at once.
         phase2_tokens: tokens that phase 2 sends through the blocks at once, at most a batch.
         logit_tokens: tokens whose logits exist at once.
-        held_bytes: contexts, embedding table and ids, held from beginning to end.
-        piece_bytes: what the larger of the two phases adds: token tables, weights, optimiser state, a piece.
+        held_bytes: what no smaller piece can shrink: contexts, embedding table, ids, and the weights, optimiser
+            state and token tables of the phase that has more of them.
+        piece_bytes: what the pieces of the larger phase add.
     """
 
     phase1_tokens: int
@@ -99,11 +100,12 @@ def plan(
     held += FLOAT * ((val_tokens + 1) * model.context_dim + types * embed_dim + 4 * counts.head)
     held += 8 * (train_tokens + val_tokens) * (model.tokens + 2)
     tables = 2 * types * model.tokens * reading
-    phase1_bytes = FLOAT * (tables + 4 * counts.context_block + counts.token_block)
-    phase1_bytes += min(phase1, train_tokens) * phase1_token
-    phase2_bytes = FLOAT * (tables + counts.context_block + 5 * counts.token_block)
-    phase2_bytes += phase2 * phase2_token + logits * logit_token
-    return Plan(phase1, phase2, logits, held, max(phase1_bytes, phase2_bytes))
+    fixed1 = FLOAT * (tables + 4 * counts.context_block + counts.token_block)
+    fixed2 = FLOAT * (tables + counts.context_block + 5 * counts.token_block)
+    fixed = max(fixed1, fixed2)
+    pieces1 = min(phase1, train_tokens) * phase1_token
+    pieces2 = phase2 * phase2_token + logits * logit_token
+    return Plan(phase1, phase2, logits, held + fixed, max(fixed1 + pieces1, fixed2 + pieces2) - fixed)
 
 
 def _phase1_floats(model: ModelConfig, u: list[int], fused: bool) -> int:

@@ -110,8 +110,9 @@ def _metadata_notes(runs: list[Run], path: Path) -> list[Note]:
         return []
     notes = []
     when, seconds = value.get("timestamp"), value.get("elapsed_seconds")
-    printable = isinstance(when, str) and when.isprintable()
-    if printable and isinstance(seconds, int | float) and 0 <= seconds <= LARGEST_INTEGER:
+    if not isinstance(when, str) or not when.isprintable():
+        when = None
+    if when is not None and isinstance(seconds, int | float) and 0 <= seconds <= LARGEST_INTEGER:
         notes.append(
             Note(
                 "legacy-metadata",
