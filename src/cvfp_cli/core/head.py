@@ -1,5 +1,6 @@
 """The output head and its cross-entropy, which holds logits for a bounded piece of tokens at a time."""
 
+import math
 from typing import Any
 
 import torch
@@ -135,16 +136,15 @@ class _Scratch:
         if self._kept is None or self._kept.shape[1] < rows or self._kept.dtype != dtype:
             self._kept = torch.empty(2, rows, padded, dtype=dtype, device=scaled.device)
         product, p = self._kept[0, :rows], self._kept[1, :rows]
+        # Beyond V the products are 0; −inf in the bias takes them out of the softmax.
+        shift = scaled.new_zeros(vocab, dtype=dtype) if bias is None else bias
+        shift = F.pad(shift, (0, padded - vocab), value=-math.inf)
         if scaled.dtype == dtype:
-            torch.mm(scaled, products.t(), out=product)
+            torch.addmm(shift, scaled, products.t(), out=product)
         else:
-            product.copy_(scaled @ products.t())
-        logits = product[:, :vocab]
-        if bias is not None:
-            logits += bias
-        product[:, vocab:] = -torch.inf
+            torch.add(scaled @ products.t(), shift, out=product)
         torch.softmax(product, 1, out=p)
-        return logits, p
+        return product[:, :vocab], p
 
 
 def _losses(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
