@@ -155,7 +155,7 @@ def test_a_folder_with_other_files_is_refused(cvfp: Cvfp, study: Path, out: Path
         (["--data", "missing.jsonl"], "missing.jsonl"),
         (["--set", "phase2.epoch=3"], "did you mean phase2.epochs?"),
         (["--set", "phase2_patience=3"], "phase2.patience"),
-        (["--device", "cuda"], "--device cuda"),
+        (["--device", "cuda:99"], "--device cuda:99"),
         (["--device", "gpu"], "Did you mean cuda?"),
         (["--precision", "tf32", "--device", "cpu"], "tf32"),
         (["--memory", "lots"], "--memory"),
@@ -190,7 +190,7 @@ def test_all_problems_are_told_at_once(cvfp: Cvfp, study: Path, tmp_path: Path) 
         "--recipe",
         study,
         "--device",
-        "cuda",
+        "cuda:99",
         "--out",
         tmp_path / "file",
         "--data",
@@ -200,7 +200,7 @@ def test_all_problems_are_told_at_once(cvfp: Cvfp, study: Path, tmp_path: Path) 
     )
     assert refused.code == 2
     assert all(
-        word in refused.err for word in ("--device cuda", "--out: ", "--tensorboard: ", "missing.jsonl")
+        word in refused.err for word in ("--device cuda:99", "--out: ", "--tensorboard: ", "missing.jsonl")
     )
 
 

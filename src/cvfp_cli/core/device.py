@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 
 import torch
@@ -17,18 +18,24 @@ def resolve_device(name: str) -> str:
     """Turn ``auto`` into the best device there is; check that a named one exists.
 
     Raises:
-        InputError: the named device is not on this machine. Nothing falls back to another.
+        InputError: the named device is not on this machine, or not that many of it. Nothing falls back to another.
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if present[device])
-    kind = name.split(":")[0]
-    if kind not in present:
+    kind, numbered, index = name.partition(":")
+    if kind not in present or (numbered and not re.fullmatch("[0-9]{1,4}", index)):
         raise InputError(f"--device {name}: unknown device.", hint="Choose auto, cpu, cuda or mps.")
     if not present[kind]:
         raise InputError(
             f"--device {name}: torch {torch.__version__} finds no {kind} device on this machine.",
             hint="Use --device auto or --device cpu, or install a torch build for this device.",
+        )
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if numbered and int(index) >= count:
+        raise InputError(
+            f"--device {name}: this machine has {count} {kind} device{'s' * (count != 1)}, counted from 0.",
+            hint=f"Use --device {kind}.",
         )
     return name
 
