@@ -6,11 +6,16 @@
 from pathlib import Path
 
 import pytest
+import torch
 from kill import Trials
 
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
+    if torch.cuda.is_initialized():
+        pytest.skip(
+            "another test has used CUDA in this process, which cannot be forked then: run this file alone"
+        )
     folder: Path = tmp_path_factory.mktemp("kills")
     return Trials(folder)
 
