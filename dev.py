@@ -160,8 +160,8 @@ def lowest(given: argparse.Namespace) -> None:
         (ROOT / LOWEST).write_text("".join(lines), encoding="utf-8")
         (folder / STAMP).write_text(contents(what, LOWEST))
     programs = environment(folder, what, LOWEST)
-    # The site is built with the pinned tools alone.
-    run_pytest(str(programs / "python"), "--ignore", "tests/docs/test_site.py")
+    # What depends on no package's version is left to `test`: the site, the commands on its pages, the benchmarks.
+    run_pytest(str(programs / "python"), "--ignore", "tests/docs", "--ignore", "tests/benchmarks")
 
 
 def package(given: argparse.Namespace) -> None:

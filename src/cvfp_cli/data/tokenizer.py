@@ -22,6 +22,7 @@ MIN_BPE_VOCABULARY = 257  # the 256 bytes and one merge
 
 _LARGEST_FILE = 2**28  # bytes; the largest vocabularies in use take a tenth of it
 _BPE = re.compile(r"bpe:([0-9]{1,9})")
+_CONFIGURATIONS = ("config.json", "tokenizer_config.json")
 _FILES = (
     "tokenizer*",
     "vocab*",
@@ -181,19 +182,25 @@ def open_tokenizer(name: str, cache: Cache, connection: hub.Hub) -> Tokenizer:
 
 
 def _pretrained(name: str, folder: Path) -> "Backend":
+    from tokenizers import Tokenizer as Fast
     from transformers import AutoTokenizer
 
+    alone = folder / "tokenizer.json"
     try:
-        loaded: Any = AutoTokenizer.from_pretrained(
-            str(folder), trust_remote_code=False, local_files_only=True
-        )
+        if alone.is_file() and not any((folder / file).exists() for file in _CONFIGURATIONS):
+            # It says all there is to know; not every version of transformers loads it without a configuration.
+            backend: Backend = Fast.from_file(str(alone))
+        else:
+            loaded: Any = AutoTokenizer.from_pretrained(
+                str(folder), trust_remote_code=False, local_files_only=True
+            )
+            if not loaded.is_fast:
+                raise InputError(f"--tokenizer {name}: it has no tokenizer.json, which is needed.")
+            backend = loaded.backend_tokenizer
     except BaseException as error:
         if not _from_library(error):
             raise
         raise InputError(f"--tokenizer {name}: not loadable ({files.first_line(error)}).") from error
-    if not loaded.is_fast:
-        raise InputError(f"--tokenizer {name}: it has no tokenizer.json, which is needed.")
-    backend: Backend = loaded.backend_tokenizer
     ids = backend.get_vocab(with_added_tokens=True).values()
     if ids and max(ids) >= len(ids):
         raise InputError(
