@@ -197,6 +197,8 @@ def _pretrained(name: str, folder: Path) -> "Backend":
             if not loaded.is_fast:
                 raise InputError(f"--tokenizer {name}: it has no tokenizer.json, which is needed.")
             backend = loaded.backend_tokenizer
+    except InputError:
+        raise
     except BaseException as error:
         if not _from_library(error):
             raise
