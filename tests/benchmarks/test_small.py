@@ -36,7 +36,7 @@ def dialogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("arguments", "shown"),
     [
         (["training.py", "--small"], r"3L_32d_3tok: .* % of the ceiling"),
-        (["memory.py", "--small"], r"20,000 +bf16(.|\n)*of the host's memory"),
+        (["memory.py", "--small"], r"20,000 +[0-9.]+ (.|\n)*of the host's memory"),
         (["recurrence.py", "--small"], r"3L_32d_3tok: .* times faster"),
         (["arithmetic.py", "--small"], r"products: [\d.]+ s, \d+ %"),
         (["startup.py", "--small"], r"cvfp report: [\d.]+ s"),

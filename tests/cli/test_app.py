@@ -208,7 +208,6 @@ def test_a_reader_that_leaves_early_is_no_error_message() -> None:
         ("cvfp sweep --recipe 2025-12", ["2025-12-03-context-dim"]),
         ("cvfp train --device c", ["cpu", "cuda"]),
         ("cvfp train --precision t", ["tf32"]),
-        ("cvfp train --state-dtype b", ["bf16"]),
         ("cvfp sweep --recipe d", ["demo"]),
         ("cvfp fit --model e", ["exp-decay"]),
         ("cvfp fit --model power,s", ["power,saturating"]),

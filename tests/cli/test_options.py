@@ -119,7 +119,6 @@ def shown_default(group: type[Any], field: str) -> object:
 def test_defaults_in_the_help_are_those_in_force() -> None:
     assert shown_default(Study, "recipe") == DEFAULT_RECIPE
     assert byte_count(str(shown_default(Machine, "memory")), "--memory") == Execution().memory_bytes
-    assert shown_default(Machine, "state_dtype") == Execution().state_dtype
     from cvfp_cli.core.device import DEFAULT_PRECISION
 
     assert shown_default(Machine, "precision") == f"{DEFAULT_PRECISION['cuda']} on cuda, else float32"

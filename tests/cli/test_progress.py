@@ -10,7 +10,7 @@ import pytest
 
 from cvfp_cli.cli.progress import NOTEBOOK_VARIABLES, Bars, PlainLines, Quiet, progress_for
 from cvfp_cli.core.config import ExperimentConfig, ModelConfig
-from cvfp_cli.core.memory import Work
+from cvfp_cli.core.memory import Plan, Work
 from cvfp_cli.core.result import Advance, Epoch, Iteration
 from cvfp_cli.core.shapes import ParameterCounts
 from cvfp_cli.recipes import Configuration
@@ -41,7 +41,8 @@ class Terminal(io.StringIO):
 def job() -> Job:
     config = ExperimentConfig(model=ModelConfig(layers=2, tokens=2))
     point = Experiment(config, Configuration("", 2, 768, 2), 50)
-    return Job(point, "id", Path("runs/x"), ParameterCounts(1, 2, 3, 6), 62_891, 1, 2, Work(1.0, 1.0))
+    memory = Plan(1, 1, 1, 1, held_bytes=1, piece_bytes=1, host_bytes=0)
+    return Job(point, "id", Path("runs/x"), ParameterCounts(1, 2, 3, 6), 62_891, memory, Work(1.0, 1.0))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from cvfp_cli.core.config import (
     Phase2Config,
 )
 from cvfp_cli.core.experiment import Outcome, run_experiment
-from cvfp_cli.core.memory import plan
+from cvfp_cli.core.memory import Plan, plan
 from cvfp_cli.core.result import Epoch, ExperimentData, Iteration
 from cvfp_cli.errors import InputError, WorkError
 
@@ -195,6 +195,68 @@ def test_out_of_memory_starts_again_in_smaller_pieces(
     assert budgets == [2**30, 2**29, 2**28]
     assert len(told) == 2
     assert outcome.result.val_ppl == run(execution=Execution("cpu", memory_bytes=2**28)).result.val_ppl
+
+
+@pytest.mark.parametrize("contexts", ["phase1", "recurrence"])
+def test_contexts_on_the_host_change_not_a_bit(monkeypatch: pytest.MonkeyPatch, contexts: str) -> None:
+    """A CPU is its own host, so the plan is told to cut a stream in two."""
+    config = replace(
+        CONFIG, phase2=replace(CONFIG.phase2, train_contexts=contexts), effective_rank_tokens=900
+    )
+    whole = run(config)
+    planned = experiment_module._Run.plan_for
+    cut = lambda *given: replace(planned(*given), device_rows=700)  # noqa: E731
+    monkeypatch.setattr(experiment_module._Run, "plan_for", staticmethod(cut))
+    parted = run(config)
+    assert parted.result.execution_path["pieces"]["device_rows"] == 700
+    assert figures(parted) == replace(whole.result, **TIMES, execution_path=parted.result.execution_path)
+    assert all(torch.equal(value, parted.weights[key]) for key, value in whole.weights.items())
+
+
+def test_effective_rank_is_measured_on_as_many_random_tokens_as_asked() -> None:
+    ranks = [
+        run(replace(CONFIG, effective_rank_tokens=tokens)).result.train_effective_rank
+        for tokens in (0, 1500, 5, 5)
+    ]
+    assert ranks[0] == ranks[1]
+    assert ranks[2] == ranks[3] != ranks[0]
+    assert ranks[2] is not None
+    assert ranks[2] <= 5 / CONFIG.model.context_dim + 1e-6  # five rows have five singular values
+
+
+GB = 10**9
+
+
+def planned_on(device_bytes: int | None, train_tokens: int, config: ExperimentConfig) -> Plan:
+    sizes = {"val_tokens": 20_000, "vocab_size": 50_257, "embed_dim": 768}
+    return plan(
+        config,
+        Execution("cuda", "bf16", device_bytes=device_bytes),
+        train_tokens=train_tokens,
+        **sizes,
+    )
+
+
+WIDE = ExperimentConfig(ModelConfig(1, 768, 1))
+
+
+def test_contexts_beyond_the_device_are_planned_for_the_host() -> None:
+    whole = planned_on(None, 10_000_000, WIDE)
+    assert (whole.device_rows, whole.host_bytes) == (10_000_001, 0)
+    parted = planned_on(24 * GB, 10_000_000, WIDE)
+    assert 0.75 * 24 * GB < parted.peak_bytes < 0.86 * 24 * GB
+    assert parted.host_bytes + 4 * 768 * parted.device_rows == 4 * 768 * 10_000_001
+    assert parted.phase1_tokens == whole.phase1_tokens
+    assert planned_on(24 * GB, 500_000, WIDE) == planned_on(None, 500_000, WIDE)
+    assert planned_on(2 * GB, 10_000_000, WIDE).device_rows == 0
+
+
+def test_what_the_recurrence_writes_to_stays_on_the_device() -> None:
+    """And is counted: twice beside what phase 1 kept."""
+    true = replace(WIDE, phase2=replace(WIDE.phase2, train_contexts="recurrence"))
+    counted = planned_on(24 * GB, 10_000_000, true)
+    assert counted.host_bytes == 0
+    assert counted.held_bytes - planned_on(None, 10_000_000, WIDE).held_bytes == 2 * 4 * 768 * 10_000_001
 
 
 def test_any_other_error_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from cvfp_cli.core.metrics import (
 
 def test_golden_effective_rank(golden_trained: Golden) -> None:
     contexts = golden_trained.tensors["phase1.final_contexts"]
-    rank = effective_rank(gram_matrix(contexts))
+    rank = effective_rank(gram_matrix([contexts]))
     assert rank is not None
     agree(rank * contexts.shape[1], golden_trained.figures["effective_rank"]["value"])
 
@@ -32,22 +32,19 @@ def test_effective_rank_is_that_of_the_singular_values(rows: int, width: int, se
     singular = torch.linalg.svdvals(contexts)
     share = singular / singular.sum()
     wanted = math.exp(-float((share * share.log()).sum())) / width
-    assert effective_rank(gram_matrix(contexts)) == pytest.approx(wanted, rel=1e-5)
+    assert effective_rank(gram_matrix([contexts])) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_effective_rank_at_its_ends() -> None:
-    assert effective_rank(gram_matrix(torch.eye(8))) == pytest.approx(1.0)
-    assert effective_rank(gram_matrix(torch.ones(20, 8))) == pytest.approx(1 / 8, rel=1e-5)
-    assert effective_rank(gram_matrix(torch.zeros(20, 8))) is None
-    assert effective_rank(gram_matrix(torch.full((2, 8), math.nan))) is None
+    assert effective_rank(gram_matrix([torch.eye(8)])) == pytest.approx(1.0)
+    assert effective_rank(gram_matrix([torch.ones(20, 8)])) == pytest.approx(1 / 8, rel=1e-5)
+    assert effective_rank(gram_matrix([torch.zeros(20, 8)])) is None
+    assert effective_rank(gram_matrix([torch.full((2, 8), math.nan)])) is None
 
 
-def test_the_studies_sample_is_taken_only_where_there_are_more() -> None:
-    contexts = torch.randn(50, 4)
-    assert torch.equal(gram_matrix(contexts, sample=50), gram_matrix(contexts))
-    some = gram_matrix(contexts, sample=20, seed=1)
-    assert torch.equal(some, gram_matrix(contexts, sample=20, seed=1))
-    assert float(some.trace()) < float(gram_matrix(contexts).trace())
+def test_gram_matrix_is_the_sum_over_pieces() -> None:
+    contexts = torch.randn(50, 4, dtype=torch.float64)
+    torch.testing.assert_close(gram_matrix(contexts.split(7)), contexts.t() @ contexts)
 
 
 def test_unigram_is_smoothed_by_a_tenth_of_a_count() -> None:

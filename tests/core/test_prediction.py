@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cvfp_cli.core import head as head_module
 from cvfp_cli.core.config import HeadConfig, ModelConfig, Phase2Config
+from cvfp_cli.core.contexts import Contexts
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.model import Stream, TokenBlock, initialise
 from cvfp_cli.core.precision import Arithmetic
@@ -22,9 +23,14 @@ CPU = Arithmetic("cpu")
 SILENT = lambda event: None  # noqa: E731
 
 
-def from_zero(contexts: Tensor) -> Tensor:
+def from_zero(contexts: Tensor) -> Contexts:
     """Row t is c_{t−1}."""
-    return torch.cat([contexts.new_zeros(1, contexts.shape[1]), contexts])
+    return Contexts.of(torch.cat([contexts.new_zeros(1, contexts.shape[1]), contexts]))
+
+
+def inputs_of(frozen: FrozenContexts, count: int) -> tuple[Tensor, Tensor]:
+    """c_{t−1} and the windows' token types of the first tokens."""
+    return frozen.contexts.read(0, count), frozen.stream.window_types(slice(0, count))
 
 
 def head_of(config: HeadConfig, table: Tensor, unigram: Tensor | None = None) -> Head:
@@ -44,8 +50,8 @@ def test_golden_epochs(golden_trained: Golden, block: int, logits: int) -> None:
     frozen_val = FrozenContexts(case.context_block, validation, from_zero(val_contexts), CPU)
     for i in range(case.model.layers):
         wanted, val_wanted = case.tensors[f"phase1.cache.{i}"], case.tensors[f"val.cache.{i}"]
-        agree(frozen.layers(*frozen.inputs(0, len(wanted)))[i], wanted)
-        agree(frozen_val.layers(*frozen_val.inputs(0, len(val_wanted)))[i], val_wanted)
+        agree(frozen.layers(*inputs_of(frozen, len(wanted)))[i], wanted)
+        agree(frozen_val.layers(*inputs_of(frozen_val, len(val_wanted)))[i], val_wanted)
     config = Phase2Config(
         given["learning_rate"], given["epochs"], 0, 0.0, given["batch_size"], given["grad_clip"]
     )
@@ -100,7 +106,7 @@ def test_gradients_of_pieces_are_the_whole_batchs(head_config: HeadConfig, piece
     """One batch of all targets, by autograd over the definition, against every cut into pieces."""
     trainer = problem(head_config, Phase2Config(batch_tokens=53, grad_clip=1e9), pieces)
     train, head = trainer.train, trainer.head
-    contexts, window_types = train.inputs(0, 53)
+    contexts, window_types = inputs_of(train, 53)
     v = trainer.token_block.forward(train.layers(contexts, window_types), train.stream.embed(window_types))
     logits = head.scale * (v @ head.weight.T) + (0.0 if head.bias is None else head.bias)
     loss = nn.functional.cross_entropy(logits, train.stream.ids[1:])
@@ -158,7 +164,7 @@ def test_validation_accuracy_and_loss_by_hand() -> None:
     losses, correct = trainer._validate()
     frozen = trainer.validation
     with torch.no_grad():
-        inputs = frozen.inputs(0, 20)
+        inputs = inputs_of(frozen, 20)
         v = trainer.token_block.forward(frozen.layers(*inputs), frozen.stream.embed(inputs[1]))
         logits = v @ trainer.head.weight.T
     targets = frozen.stream.ids[1:]

@@ -182,7 +182,6 @@ def plan_for(
         recipe,
         Execution(),
         store,
-        device_bytes=None,
         cache_dir=None,
         fresh=fresh,
         notify=lambda text: None,

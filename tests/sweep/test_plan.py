@@ -75,24 +75,27 @@ def test_fingerprints_are_found_at_any_depth() -> None:
 def test_what_no_device_can_hold_is_refused_with_what_would_fit(tmp_path: Path) -> None:
     class Large(FakeText):
         def train_token_count(self, samples: int, data_seed: int | None = None) -> int:
-            return 10_000_000 * samples
+            return 1_000_000 * samples
 
-    def planned(device_bytes: int) -> Plan:
+    def planned(device_bytes: int, host_bytes: int | None = None) -> Plan:
         return make_plan(
             tiny_recipe(),
-            Execution("cuda"),
+            Execution("cuda", device_bytes=device_bytes, host_bytes=host_bytes),
             ResultsStore(tmp_path / "out"),
-            device_bytes=device_bytes,
             cache_dir=None,
             fresh=False,
             notify=lambda text: None,
             prepare=lambda *_, **__: Large(),
         )
 
-    needed = [job.held_bytes for job in planned(10**15).jobs]
-    assert len(planned(max(needed)).jobs) == 12
+    needed = [job.memory.host_bytes for job in planned(5 * 10**8).jobs]
+    assert len(planned(5 * 10**8, 2 * max(needed)).jobs) == 12
     with pytest.raises(InputError, match="4 samples would fit"):
-        planned(max(needed[:8]))
+        planned(5 * 10**8, int(1.3 * needed[7]))
+    with pytest.raises(
+        InputError, match=r"GB of contexts on the host, cuda has 0\.5 GB and the host 0\.0 GB"
+    ):
+        planned(5 * 10**8, 1)
     with pytest.raises(InputError, match="12 of 12 runs do not fit on cuda"):
         planned(1)
 

@@ -6,7 +6,6 @@ what the commands take.
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16")
-STATE_DTYPES = ("float32", "bf16")
 
 LAWS = ("power", "saturating", "exp-decay", "bnsl")
 LAWS_OR_ALL = (*LAWS, "joint", "all")

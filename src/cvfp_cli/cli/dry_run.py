@@ -28,7 +28,7 @@ def print_plan(plan: "Plan") -> None:
             f"{counts.token_block:,}",
             f"{counts.total:,}",
             f"{job.train_tokens:,}",
-            byte_size(job.peak_bytes),
+            byte_size(job.memory.peak_bytes),
             duration(times.seconds(job)),
             _state(job),
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import DEVICES, LANGUAGES, PRECISIONS, STATE_DTYPES
+from cvfp_cli.cli.choices import DEVICES, LANGUAGES, PRECISIONS
 from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.errors import InputError
@@ -155,17 +155,6 @@ class Machine:
     threads: Annotated[
         int | None,
         option("--threads", panel=MORE, metavar="N", help="CPU threads.", default="torch's choice"),
-    ] = None
-    state_dtype: Annotated[
-        str | None,
-        option(
-            "--state-dtype",
-            panel=MORE,
-            metavar="NAME",
-            help="Training contexts in float32 or bf16.",
-            default="float32",
-            words=STATE_DTYPES,
-        ),
     ] = None
 
 

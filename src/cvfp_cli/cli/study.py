@@ -3,11 +3,12 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cvfp_cli.cli.choices import DEVICES, PRECISIONS, STATE_DTYPES
+from cvfp_cli.cli.choices import DEVICES, PRECISIONS
 from cvfp_cli.cli.options import byte_count, integers, one_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder
@@ -77,9 +78,6 @@ def check_machine(machine: Machine, problems: Problems) -> None:
         if machine.precision is not None:
             one_of(machine.precision, PRECISIONS, "--precision")
     with problems.collect():
-        if machine.state_dtype is not None:
-            one_of(machine.state_dtype, STATE_DTYPES, "--state-dtype")
-    with problems.collect():
         if machine.memory is not None:
             byte_count(machine.memory, "--memory")
     with problems.collect():
@@ -109,18 +107,21 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
     import torch
 
     from cvfp_cli.core.config import Execution
-    from cvfp_cli.core.device import describe_environment, resolve_device, resolve_precision
+    from cvfp_cli.core.device import (
+        describe_environment,
+        device_memory,
+        physical_memory,
+        resolve_device,
+        resolve_precision,
+    )
 
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
     device = resolve_device(machine.device)
     precision = resolve_precision(device, machine.precision)  # type: ignore[arg-type]
-    given: dict[str, Any] = {}
+    execution = Execution(device, precision, device_bytes=device_memory(device), host_bytes=physical_memory())
     if machine.memory is not None:
-        given["memory_bytes"] = byte_count(machine.memory, "--memory")
-    if machine.state_dtype is not None:
-        given["state_dtype"] = machine.state_dtype
-    execution = Execution(device=device, precision=precision, **given)
+        execution = replace(execution, memory_bytes=byte_count(machine.memory, "--memory"))
     environment: dict[str, Any] = dict(describe_environment(execution))
     if machine.device == "auto":
         say(f"device: {device} ({environment.get('device_name')}), {precision}", quiet=quiet)
@@ -150,7 +151,6 @@ def checked_plan(
             recipe,
             execution,
             store,
-            device_bytes=environment.get("device_memory_bytes"),
             cache_dir=place.cache_dir,
             fresh=fresh,
             notify=lambda text: say(text, quiet=place.quiet),

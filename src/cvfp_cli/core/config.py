@@ -1,6 +1,6 @@
 """What defines an experiment: one frozen dataclass for each table of a recipe. Imports without torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 TokenInput = Literal["all_layers", "first_layer"]
@@ -15,7 +15,6 @@ Phase1Start = Literal["random", "sequential"]
 LossOver = Literal["batch", "stream"]
 TrainContexts = Literal["phase1", "recurrence"]
 Precision = Literal["float32", "tf32", "bf16"]
-StateDtype = Literal["float32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -166,10 +165,17 @@ class Execution:
         device: a torch device name, already resolved (``cpu``, ``cuda``, ``mps``).
         precision: arithmetic of the large matrix products.
         memory_bytes: bound that pieces are derived from (never the free memory of the moment).
-        state_dtype: how the training stream's contexts are kept; bf16 halves the largest thing in memory.
+        device_bytes: all memory of the device; contexts beyond it are kept on the host. None where it is not known.
+        host_bytes: all memory of the host.
     """
 
     device: str = "cpu"
     precision: Precision = "float32"
     memory_bytes: int = 2 * 1024**3
-    state_dtype: StateDtype = "float32"
+    device_bytes: int | None = None
+    host_bytes: int | None = None
+
+    def smaller(self) -> "Execution":
+        """For a device that ran out of memory: half the pieces, and a quarter less of all that it is said to have."""
+        device_bytes = None if self.device_bytes is None else self.device_bytes * 3 // 4
+        return replace(self, memory_bytes=self.memory_bytes // 2, device_bytes=device_bytes)

@@ -58,13 +58,10 @@ def resolve_precision(device: str, asked: Precision | None) -> Precision:
 
 def describe_environment(execution: Execution) -> dict[str, object]:
     """Versions, device and its memory, dtype and threads, for ``environments`` in the results."""
-    kind = execution.device.split(":")[0]
-    if kind == "cuda":
-        properties = torch.cuda.get_device_properties(execution.device)
-        name: str = properties.name
-        memory: int | None = properties.total_memory
+    if execution.device.startswith("cuda"):
+        name: str = torch.cuda.get_device_properties(execution.device).name
     else:
-        name, memory = platform.processor() or platform.machine(), _physical_memory()
+        name = platform.processor() or platform.machine()
     return {
         "cvfp": __version__,
         "python": platform.python_version(),
@@ -73,10 +70,10 @@ def describe_environment(execution: Execution) -> dict[str, object]:
         "platform": platform.platform(),
         "device": execution.device,
         "device_name": name,
-        "device_memory_bytes": memory,
+        "device_memory_bytes": execution.device_bytes,
         "dtype": "float32",
         "precision": execution.precision,
-        "state_dtype": execution.state_dtype,
+        "state_dtype": "float32",
         "memory_budget_bytes": execution.memory_bytes,
         "threads": torch.get_num_threads(),
         "cpu_count": os.cpu_count(),
@@ -95,7 +92,16 @@ def peak_memory(device: str) -> int | None:
     return resident if sys.platform == "darwin" else resident * 1024
 
 
-def _physical_memory() -> int | None:
+def device_memory(device: str) -> int | None:
+    """Bytes of memory that a device has: an NVIDIA card's own, else the host's; None where the system does not say."""
+    if device.startswith("cuda"):
+        total: int = torch.cuda.get_device_properties(device).total_memory
+        return total
+    return physical_memory()
+
+
+def physical_memory() -> int | None:
+    """Bytes of memory that the host has; None where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

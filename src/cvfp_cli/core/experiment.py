@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cvfp_cli.core.config import Execution, ExperimentConfig
+from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
 from cvfp_cli.core.fixed_point import FixedPoint, FixedPointTrainer
 from cvfp_cli.core.head import Head
-from cvfp_cli.core.memory import Plan, plan
+from cvfp_cli.core.memory import GRAM_TOKENS, Plan, plan
 from cvfp_cli.core.metrics import (
     clustered_standard_error,
     effective_rank,
@@ -33,7 +34,6 @@ from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult
 from cvfp_cli.core.shapes import parameter_counts
 from cvfp_cli.errors import InputError, WorkError
 
-STATE_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 SMALLEST_BUDGET = 16 * 2**20
 
 
@@ -71,8 +71,8 @@ def run_experiment(
 ) -> Outcome:
     """Run one experiment. The same arguments on the same machine give the same figures.
 
-    Where the device runs out of memory the run starts again with half the budget for its pieces; that changes no
-    figure beyond rounding, and the budget in force is recorded in ``execution_path``.
+    Where the device runs out of memory the run starts again with half the budget for its pieces, and more contexts on
+    the host; that changes no figure beyond rounding, and what was in force is recorded in ``execution_path``.
 
     Args:
         notify: told in one sentence about such a new start.
@@ -88,7 +88,7 @@ def run_experiment(
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
-            smaller = replace(execution, memory_bytes=execution.memory_bytes // 2)
+            smaller = execution.smaller()
         held = _Run.plan_for(config, data, execution).held_bytes
         if smaller.memory_bytes < SMALLEST_BUDGET:
             raise WorkError(
@@ -193,13 +193,14 @@ class _Run:
         fixed, kept = self._phase1(saved)
         began = time.perf_counter()
         ranks = ThreadPoolExecutor(1)
-        train_rank = ranks.submit(effective_rank, self._gram(fixed.contexts[1:]))
+        train_rank = ranks.submit(effective_rank, self._gram(fixed.contexts))
         val_contexts, val_trace = self._true_contexts(self.validation)
-        val_rank = ranks.submit(effective_rank, self._gram(val_contexts[1:]))
+        val_rank = ranks.submit(effective_rank, self._gram(val_contexts))
         ranks.shutdown(wait=False)  # what was submitted still ends, and its thread with it
         traces = {"validation": val_trace}
         train_contexts = fixed.contexts
-        train_contexts[0] = 0.0  # before token 0 there is nothing; phase 1 kept its wrapped context there
+        # Before token 0 there is nothing; phase 1 kept its wrapped context there.
+        train_contexts.write(0, torch.zeros(1, train_contexts.width))
         if self.config.phase2.train_contexts == "recurrence":
             train_contexts, traces["training"] = self._true_contexts(self.train)
         frozen_train = FrozenContexts(self.context_block, self.train, train_contexts, self.arithmetic)
@@ -234,7 +235,7 @@ class _Run:
             self.config.seed,
             piece_tokens=self.plan.phase1_tokens,
             arithmetic=self.arithmetic.for_phase1(),
-            state_dtype=STATE_DTYPES[self.execution.state_dtype],
+            device_rows=self.plan.device_rows,
         )
         state = trainer.restore(saved["phase1"]) if saved else trainer.start()
         if not saved:
@@ -282,14 +283,19 @@ class _Run:
         if self.checkpoint:
             self.checkpoint.save(state)
 
-    def _gram(self, contexts: Tensor) -> Tensor:
-        return gram_matrix(contexts, sample=self.config.effective_rank_tokens, seed=self.config.seed)
+    def _gram(self, contexts: Contexts) -> Tensor:
+        """Of the contexts after each token, or after as many random ones as the study took."""
+        tokens, sample = len(contexts) - 1, self.config.effective_rank_tokens
+        if not sample or tokens <= sample:
+            return gram_matrix(contexts.pieces(ranges(1, tokens + 1, GRAM_TOKENS)))
+        generator = seeded(torch.device("cpu"), self.config.seed, "effective-rank")
+        return gram_matrix([contexts.take(1 + torch.randperm(tokens, generator=generator)[:sample])])
 
-    def _true_contexts(self, stream: Stream) -> tuple[Tensor, RecurrenceTrace]:
+    def _true_contexts(self, stream: Stream) -> tuple[Contexts, RecurrenceTrace]:
         """c_{t−1} in row t, (N + 1, D)."""
         contexts, trace = true_contexts(self.context_block, stream)
         self.progress(Advance("contexts", 0, 0, len(stream), len(stream)))
-        return torch.cat([contexts.new_zeros(1, contexts.shape[1]), contexts]), trace
+        return Contexts.of(torch.cat([contexts.new_zeros(1, contexts.shape[1]), contexts])), trace
 
     def _clock(self) -> float:
         if self.execution.device.startswith("cuda"):
@@ -349,7 +355,7 @@ class _Run:
             peak_memory_bytes=peak_memory(self.execution.device),
             execution_path={
                 "precision": self.execution.precision,
-                "state_dtype": self.execution.state_dtype,
+                "state_dtype": str(self.table.dtype).removeprefix("torch."),
                 "kernels": "triton" if self.head.fused else "torch",
                 "pieces": self.plan.as_dict(),
                 "recurrence": {name: asdict(trace) for name, trace in traces.items()},

@@ -5,7 +5,6 @@ own outputs (``unit_loss``), so there is no loop over batches.
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from cvfp_cli.core import kernels
 from cvfp_cli.core.config import Phase1Config
+from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.draws import normal_rows, seed_of
 from cvfp_cli.core.kernels.layer import Runs, runs_by_type
 from cvfp_cli.core.kernels.phase1 import noisy_contexts
@@ -29,15 +29,14 @@ class FixedPoint:
     """Phase 1 under way or done.
 
     Attributes:
-        contexts: shape (N + 1, D); row t + 1 is the context after token t, row 0 stands for the one before
-            token 0.
+        contexts: (N + 1, D); row t + 1 is the context after token t, row 0 stands for the one before token 0.
         log: one entry an iteration, the untrained first one included.
         slow: iterations in a row whose rate improved by less than ``min_improvement``.
         converged: whether the last rate reached ``converged_ratio`` when the rule could stop.
         finished: whether phase 1 is over.
     """
 
-    contexts: Tensor
+    contexts: Contexts
     log: list[Iteration] = field(default_factory=list)
     slow: int = 0
     converged: bool = False
@@ -66,7 +65,7 @@ class FixedPointTrainer:
         *,
         piece_tokens: int,
         arithmetic: Arithmetic,
-        state_dtype: torch.dtype | None = None,
+        device_rows: int | None = None,
     ) -> None:
         self.block = block
         self.stream = stream
@@ -74,23 +73,20 @@ class FixedPointTrainer:
         self.seed = seed
         self.piece_tokens = piece_tokens
         self.arithmetic = arithmetic
-        self.state_dtype = state_dtype or stream.types.dtype
+        self.device_rows = device_rows
         self.optimiser = torch.optim.Adam(block.parameters(), lr=config.learning_rate, fused=True)
         self._runs: dict[tuple[int, int], tuple[Runs, ...]] = {}
 
     def start(self) -> FixedPoint:
         """Iteration 1: contexts without training."""
         began = time.perf_counter()
-        width = self.block.width
-        contexts = torch.zeros(
-            len(self.stream) + 1, width, dtype=self.state_dtype, device=self.stream.types.device
-        )
+        contexts = self._new_contexts()
         if self.config.start == "sequential":
-            contexts[1:], _ = true_contexts(self.block, self.stream)
+            contexts.write(1, true_contexts(self.block, self.stream)[0])
         else:
-            for low, high in _ranges(0, len(self.stream), self.piece_tokens):
-                rows = torch.empty(high - low, width, dtype=self.stream.types.dtype, device=contexts.device)
-                contexts[low + 1 : high + 1] = normal_rows((self.seed, "initial"), low, high, rows, 0.01)
+            for low, high in ranges(0, len(self.stream), self.piece_tokens):
+                rows = self.stream.types.new_empty(high - low, self.block.width)
+                contexts.write(low + 1, normal_rows((self.seed, "initial"), low, high, rows, 0.01))
         state = FixedPoint(contexts)
         state.log.append(Iteration(1, None, None, None, None, time.perf_counter() - began))
         state.finished = self.config.max_iterations == 1
@@ -103,35 +99,37 @@ class FixedPointTrainer:
         tokens = len(self.stream)
         tables = self._tables()
         leaves = [table.detach().requires_grad_() for table in tables]
-        for leaf in leaves:
-            leaf.grad = torch.zeros_like(leaf)
+        if self.block.gathers(self.stream.types):
+            for leaf in leaves:  # a kernel adds to them
+                leaf.grad = torch.zeros_like(leaf)
         units = self._units()
         batches = sum(count for _, _, count in units)
-        state.contexts[0] = state.contexts[tokens]  # the stream wraps around
+        contexts = state.contexts
+        contexts.write(0, contexts.read(tokens, tokens + 1))  # the stream wraps around
         # MSE, diversity and converged tokens, summed over tokens.
-        totals = torch.zeros(
-            3, dtype=torch.float64, device="cpu" if _no_float64(state.contexts) else state.contexts.device
-        )
-        before = state.contexts[0].clone()
+        totals = torch.zeros(3, dtype=torch.float64, device=_exact_device(contexts.device))
+        before = contexts.read(0, 1)[0].clone()
         self.optimiser.zero_grad(set_to_none=True)
-        for low, high, count in units:
-            whole = None
-            if high - low > self.piece_tokens and count == 1:
-                whole = self._moments_in_pieces(state, leaves, before, number, low, high)
-                totals[:2] += unit_losses(whole, high - low, self.config).to(totals)
-            for start, stop in [(low, high)] if whole is None else _ranges(low, high, self.piece_tokens):
-                y = self._outputs(state, leaves, before, number, start, stop)
-                before = state.contexts[stop].clone()
-                kept = state.contexts[start + 1 : stop + 1]
-                known, converged = moments(y.detach(), kept, count, self.config.convergence_mse)
-                totals[2] += converged.to(totals)
-                unit = (high - low) // count
-                if whole is None:
-                    totals[:2] += unit_losses(known, unit, self.config).to(totals)
-                gradient = gradient_and_update(y.detach(), kept, whole or known, unit, batches, self.config)
-                with self.arithmetic.products():
-                    torch.autograd.backward(y, gradient)
-                progress(Advance("phase1", number, self.config.max_iterations, stop - start, tokens))
+        pieces = [(piece, unit) for unit in units for piece in ranges(unit[0], unit[1], self.piece_tokens)]
+        rows = contexts.pieces(_rows_after([piece for piece, _ in pieces]), update=True)
+        whole = None
+        for kept, ((start, stop), (low, high, count)) in zip(rows, pieces, strict=True):
+            if start == low:
+                whole = None
+                if high - low > self.piece_tokens:
+                    whole = self._moments_in_pieces(contexts, leaves, before, number, low, high)
+                    totals[:2] += unit_losses(whole, high - low, self.config).to(totals)
+            y = self._outputs(kept, leaves, before, number, start, stop)
+            before = kept[-1].clone()
+            known, converged = moments(y.detach(), kept, count, self.config.convergence_mse)
+            totals[2] += converged.to(totals)
+            unit = (high - low) // count
+            if whole is None:
+                totals[:2] += unit_losses(known, unit, self.config).to(totals)
+            gradient = gradient_and_update(y.detach(), kept, whole or known, unit, batches, self.config)
+            with self.arithmetic.products():
+                torch.autograd.backward(y, gradient)
+            progress(Advance("phase1", number, self.config.max_iterations, stop - start, tokens))
         if tables:
             with self.arithmetic.products():
                 torch.autograd.backward(tables, [leaf.grad for leaf in leaves])
@@ -151,7 +149,7 @@ class FixedPointTrainer:
         return {
             "block": self.block.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "contexts": state.contexts,
+            "contexts": state.contexts.parts(),
             "log": [vars(entry) for entry in state.log],
             "slow": state.slow,
             "converged": state.converged,
@@ -162,9 +160,17 @@ class FixedPointTrainer:
         """The inverse of ``snapshot``."""
         self.block.load_state_dict(saved["block"])
         self.optimiser.load_state_dict(saved["optimiser"])
-        contexts = saved["contexts"].to(self.stream.types.device)
+        contexts = self._new_contexts()
+        at = 0
+        for part in saved["contexts"]:
+            contexts.write(at, part)
+            at += len(part)
         log = [Iteration(**entry) for entry in saved["log"]]
         return FixedPoint(contexts, log, saved["slow"], saved["converged"], saved["finished"])
+
+    def _new_contexts(self) -> Contexts:
+        like = self.stream.types.new_empty(0, self.block.width)
+        return Contexts(len(self.stream) + 1, like, self.device_rows)
 
     def _units(self) -> list[tuple[int, int, int]]:
         """(first token, end, number of batches) of what runs together.
@@ -193,11 +199,11 @@ class FixedPointTrainer:
             return self.block.token_tables(self.stream.types)
 
     def _outputs(
-        self, state: FixedPoint, leaves: list[Tensor], before: Tensor, number: int, start: int, stop: int
+        self, earlier: Tensor, leaves: list[Tensor], before: Tensor, number: int, start: int, stop: int
     ) -> Tensor:
-        """y of tokens ``start`` … ``stop`` − 1, (n, D). ``before`` is the previous context of token start − 1,
-        whose row has already been overwritten."""
-        given = self._noisy(state, before, number, start, stop)
+        """y of tokens ``start`` … ``stop`` − 1 from their contexts so far, both (n, D). ``before`` (D,) is the previous
+        context of token start − 1, whose row has already been overwritten."""
+        given = self._noisy(earlier, before, number, start, stop)
         with self.arithmetic.products():
             at = slice(start, stop)
             if not leaves:
@@ -206,10 +212,9 @@ class FixedPointTrainer:
             runs = self._runs_of(start, stop) if self.block.gathers(given) else ()
             return self.block.forward(given, self.block.token_parts(leaves, types, runs))[-1]
 
-    def _noisy(self, state: FixedPoint, before: Tensor, number: int, start: int, stop: int) -> Tensor:
+    def _noisy(self, earlier: Tensor, before: Tensor, number: int, start: int, stop: int) -> Tensor:
         """Input contexts of these tokens with fresh noise, (n, D)."""
         like, noise = self.stream.types, self.config.noise
-        earlier = state.contexts[start + 1 : stop + 1]  # row t + 1 is the context after token t
         if kernels.usable(like.device) and like.dtype == torch.float32:
             return noisy_contexts(earlier, before, seed_of(self.seed, "noise", number), start, noise)
         given = torch.empty(earlier.shape, dtype=like.dtype, device=like.device)
@@ -231,18 +236,19 @@ class FixedPointTrainer:
 
     @torch.no_grad()
     def _moments_in_pieces(
-        self, state: FixedPoint, leaves: list[Tensor], before: Tensor, number: int, low: int, high: int
+        self, contexts: Contexts, leaves: list[Tensor], before: Tensor, number: int, low: int, high: int
     ) -> Moments:
         """A first pass over a unit that is larger than a piece: its mean, spread and MSE, in float64."""
-        device = torch.device("cpu") if _no_float64(before) else before.device
-        width = state.contexts.shape[1]
+        device = _exact_device(contexts.device)
+        width = contexts.width
         total = torch.zeros(width, dtype=torch.float64, device=device)
         squares = torch.zeros((), dtype=torch.float64, device=device)
         changes = torch.zeros((), dtype=torch.float64, device=device)
-        for start, stop in _ranges(low, high, self.piece_tokens):
-            first = before if start == low else state.contexts[start]
-            y = self._outputs(state, leaves, first, number, start, stop)
-            changes += (y - state.contexts[start + 1 : stop + 1]).square().sum().to(changes)
+        pieces = ranges(low, high, self.piece_tokens)
+        for kept, (start, stop) in zip(contexts.pieces(_rows_after(pieces)), pieces, strict=True):
+            y = self._outputs(kept, leaves, before, number, start, stop)
+            before = kept[-1].clone()
+            changes += (y - kept).square().sum().to(changes)
             exact = y.to(total)
             total += exact.sum(0)
             squares += exact.square().sum()
@@ -269,10 +275,11 @@ class FixedPointTrainer:
         state.finished = (may_stop and (reached or stalled)) or entry.iteration >= config.max_iterations
 
 
-def _ranges(low: int, high: int, size: int) -> Iterator[tuple[int, int]]:
-    for start in range(low, high, size):
-        yield start, min(start + size, high)
+def _rows_after(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Rows of the contexts after these tokens: row t + 1 is the context after token t."""
+    return [(start + 1, stop + 1) for start, stop in pieces]
 
 
-def _no_float64(tensor: Tensor) -> bool:
-    return tensor.device.type == "mps"
+def _exact_device(device: torch.device) -> torch.device:
+    """Where sums in float64 are kept."""
+    return torch.device("cpu") if device.type == "mps" else device

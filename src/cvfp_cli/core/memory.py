@@ -15,6 +15,12 @@ FLOAT = 4
 # Beyond these, larger pieces gain nothing: the products fill the device, or on a CPU leave its caches.
 LOGIT_BYTES = {"cpu": 192 * 2**20, "cuda": 2**30, "mps": 2**28}
 PHASE2_TOKENS = {"cpu": 1024, "cuda": 16384, "mps": 4096}
+# Contexts at a time where effective rank is measured: in float64, twice as large as they are kept.
+GRAM_TOKENS = 65536
+# Where some contexts are on the host: one piece is computed on, one comes, one goes.
+BUFFERS = 3
+# Of a device's memory, what contexts may fill up to; the rest is for what an allocator cannot use and for others.
+FILLED = 0.85
 
 
 @dataclass(frozen=True)
@@ -25,16 +31,20 @@ class Plan:
         phase1_tokens: tokens that phase 1 sends through the ContextBlock at once.
         phase2_tokens: tokens that phase 2 sends through the blocks at once, at most a batch.
         logit_tokens: tokens whose logits exist at once.
+        device_rows: rows of the training contexts that the device keeps; the host has the others.
         held_bytes: what no smaller piece can shrink: contexts, embedding table, ids, and the weights, optimiser
             state and token tables of the phase that has more of them.
-        piece_bytes: what the pieces of the larger phase add.
+        piece_bytes: what the pieces of the larger phase add, and the buffers for contexts that pass through.
+        host_bytes: contexts in the host's memory.
     """
 
     phase1_tokens: int
     phase2_tokens: int
     logit_tokens: int
+    device_rows: int
     held_bytes: int
     piece_bytes: int
+    host_bytes: int
 
     @property
     def peak_bytes(self) -> int:
@@ -95,17 +105,37 @@ def plan(
     types = expected_types(train_tokens, vocab_size)
     reading = sum(u[1:] if model.token_input == "all_layers" else u[1:2])
     table = vocab_size * embed_dim * (FLOAT + (product if product < FLOAT or fused else 0))
-    state = 2 if execution.state_dtype == "bf16" else FLOAT
-    held = state * (train_tokens + 1) * model.context_dim + table
-    held += FLOAT * ((val_tokens + 1) * model.context_dim + types * embed_dim + 4 * counts.head)
+    held = table + FLOAT * ((val_tokens + 1) * model.context_dim + types * embed_dim + 4 * counts.head)
     held += 8 * (train_tokens + val_tokens) * (model.tokens + 2)
     tables = 2 * types * model.tokens * reading
     fixed1 = FLOAT * (tables + 4 * counts.context_block + counts.token_block)
     fixed2 = FLOAT * (tables + counts.context_block + 5 * counts.token_block)
-    fixed = max(fixed1, fixed2)
-    pieces1 = min(phase1, train_tokens) * phase1_token
-    pieces2 = phase2 * phase2_token + logits * logit_token
-    return Plan(phase1, phase2, logits, held + fixed, max(fixed1 + pieces1, fixed2 + pieces2) - fixed)
+    pieces1 = fixed1 + min(phase1, train_tokens) * phase1_token
+    pieces2 = fixed2 + phase2 * phase2_token + logits * logit_token
+    row = FLOAT * model.context_dim
+    rows = device_rows = train_tokens + 1
+    # The recurrence writes to all of a stream at once: what it computes stands beside what phase 1 kept, and for a
+    # moment beside a copy of itself.
+    beside = row * rows * (config.phase2.train_contexts == "recurrence")
+    moment = 2 * beside or row * rows * (config.phase1.start == "sequential")
+    fixed = max(fixed1, fixed2) + moment
+    pieces = max(pieces1, pieces2 + beside, fixed) - fixed
+    if device == "cuda" and execution.device_bytes is not None and not moment:
+        usable = int(FILLED * execution.device_bytes)
+        if held + fixed + pieces + row * rows > usable:
+            # A unit of the loss that is larger than a piece is read twice, by passes with buffers of their own.
+            passes = 2 if batch > phase1 or config.phase1.loss_over == "stream" else 1
+            pieces += passes * BUFFERS * row * max(phase1, GRAM_TOKENS)
+            device_rows = min(rows, max(0, usable - held - fixed - pieces) // row)
+    return Plan(
+        phase1_tokens=phase1,
+        phase2_tokens=phase2,
+        logit_tokens=logits,
+        device_rows=device_rows,
+        held_bytes=held + fixed + row * device_rows,
+        piece_bytes=pieces,
+        host_bytes=row * (rows - device_rows),
+    )
 
 
 def _phase1_floats(model: ModelConfig, u: list[int], fused: bool) -> int:

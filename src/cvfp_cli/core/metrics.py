@@ -1,35 +1,27 @@
 """Effective rank, unigram perplexity and clustered standard errors."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvfp_cli.core.draws import seeded
-
 UNIGRAM_COUNT = 0.1
-GRAM_TOKENS = 65536
 
 
 @torch.no_grad()
-def gram_matrix(contexts: Tensor, *, sample: int = 0, seed: int = 0) -> Tensor:
-    """Cᵀ·C of contexts (N, D) in float64, summed on the CPU where the device has no float64: (D, D), on the CPU.
-
-    Args:
-        sample: take this many random tokens where there are more (the studies took 10,000); 0 for all.
-        seed: which tokens ``sample`` picks.
-    """
-    if sample and len(contexts) > sample:
-        picked = torch.randperm(len(contexts), generator=seeded(torch.device("cpu"), seed, "effective-rank"))
-        contexts = contexts[picked[:sample].to(contexts.device)]
-    width = contexts.shape[1]
-    device = torch.device("cpu") if contexts.device.type == "mps" else contexts.device
-    gram = torch.zeros(width, width, dtype=torch.float64, device=device)
-    for start in range(0, len(contexts), GRAM_TOKENS):
-        exact = contexts[start : start + GRAM_TOKENS].to(device=device, dtype=torch.float64)
+def gram_matrix(pieces: Iterable[Tensor]) -> Tensor:
+    """Cᵀ·C of contexts in pieces (n, D), in float64, summed on the CPU where the device has none: (D, D), on the CPU."""
+    gram: Tensor | None = None
+    for piece in pieces:
+        exact = piece.to(device="cpu" if piece.device.type == "mps" else piece.device, dtype=torch.float64)
+        if gram is None:
+            gram = exact.new_zeros(exact.shape[1], exact.shape[1])
         gram.addmm_(exact.t(), exact)
+    if gram is None:
+        raise ValueError("no contexts")
     return gram.cpu()
 
 

@@ -6,7 +6,7 @@ larger than memory allows is met by accumulating the gradients of its pieces.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cvfp_cli.core.config import Phase2Config
+from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.metrics import perplexity
 from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
@@ -65,10 +66,12 @@ class FrozenContexts:
     """u_1 … u_L of a stream, computed on demand from one context a token.
 
     Args:
-        contexts: shape (N + 1, D) or longer; row t is c_{t−1}, the input context of token t.
+        contexts: (N + 1, D); row t is c_{t−1}, the input context of token t.
     """
 
-    def __init__(self, block: ContextBlock, stream: Stream, contexts: Tensor, arithmetic: Arithmetic) -> None:
+    def __init__(
+        self, block: ContextBlock, stream: Stream, contexts: Contexts, arithmetic: Arithmetic
+    ) -> None:
         self.block = block
         self.stream = stream
         self.contexts = contexts
@@ -76,16 +79,19 @@ class FrozenContexts:
         with torch.no_grad(), arithmetic.products():
             self.tables = block.token_tables(stream.types)
 
-    def inputs(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """c_{t−1} (n, D) and the token types of the windows (n, K) for tokens ``start`` … ``stop`` − 1."""
-        return self.contexts[start:stop], self.stream.window_types(slice(start, stop))
+    def batches(self, size: int) -> Iterator[Batch]:
+        """The stream in order, ``size`` targets at a time: c_{t−1}, the windows' token types, and the next tokens."""
+        targets = self.stream.ids[1:]
+        pieces = ranges(0, len(targets), size)
+        for contexts, (start, stop) in zip(self.contexts.pieces(pieces), pieces, strict=True):
+            yield contexts, self.stream.window_types(slice(start, stop)), targets[start:stop]
 
     @torch.no_grad()
     def layers(self, contexts: Tensor, window_types: Tensor) -> list[Tensor]:
         """[u_1, …, u_L], each (n, d_i)."""
         parts = self.block.token_parts(self.tables, window_types)
         with self.arithmetic.products():
-            return self.block.forward(contexts.to(self.stream.types.dtype), parts)
+            return self.block.forward(contexts, parts)
 
 
 class _GraphedStep:
@@ -189,17 +195,15 @@ class PredictionTrainer:
 
     def _train(self, number: int, progress: Progress) -> float:
         """Train one epoch; mean loss over all targets, each batch's taken before its step."""
-        targets = self.train.stream.ids[1:]
-        batch = self.config.batch_tokens
-        exact = torch.float32 if targets.device.type == "mps" else torch.float64
-        total = torch.zeros((), dtype=exact, device=targets.device)
-        for low in range(0, len(targets), batch):
-            high = min(low + batch, len(targets))
-            inputs = (*self.train.inputs(low, high), targets[low:high])
-            loss = self._step(inputs)
-            total += loss.to(exact) * (high - low)
-            progress(Advance("phase2", number, self.config.epochs, high - low, len(targets)))
-        return float(total) / len(targets)
+        device = self.train.stream.ids.device
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        total = torch.zeros((), dtype=exact, device=device)
+        targets = len(self.train.stream) - 1
+        for inputs in self.train.batches(self.config.batch_tokens):
+            count = len(inputs[0])
+            total += self._step(inputs).to(exact) * count
+            progress(Advance("phase2", number, self.config.epochs, count, targets))
+        return float(total) / targets
 
     def _step(self, inputs: Batch) -> Tensor:
         """One optimiser step on a batch's contexts (n, D), window types (n, K) and targets (n,); its mean loss.
@@ -235,13 +239,11 @@ class PredictionTrainer:
     @torch.no_grad()
     def _validate(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Cross-entropy in nats and correctness of every validation target, (M − 1,) each."""
-        targets = self.validation.stream.ids[1:]
         losses, correct = [], []
-        for start in range(0, len(targets), self.pieces.block):
-            stop = min(start + self.pieces.block, len(targets))
-            v = self._token_outputs(self.validation, *self.validation.inputs(start, stop))
+        for contexts, window_types, targets in self.validation.batches(self.pieces.block):
+            v = self._token_outputs(self.validation, contexts, window_types)
             with self.arithmetic.products():
-                loss, right = self.head.score(v, targets[start:stop], self.pieces.logits)
+                loss, right = self.head.score(v, targets, self.pieces.logits)
             losses.append(loss)
             correct.append(right)
         return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()

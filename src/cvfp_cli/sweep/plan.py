@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_cli.core.config import Execution
-from cvfp_cli.core.memory import Work, plan, work
+from cvfp_cli.core.memory import Plan as MemoryPlan
+from cvfp_cli.core.memory import Work, work
+from cvfp_cli.core.memory import plan as memory_plan
 from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
@@ -14,6 +16,7 @@ from cvfp_cli.recipes import Recipe
 from cvfp_cli.results import ResultsStore, Run, run_id
 from cvfp_cli.sweep.grid import Experiment, experiments
 
+HOST_FILLED = 0.8  # of the host's memory, what contexts may take
 FINGERPRINT_DIGITS = 16  # 64 bits: enough to tell studies apart, short enough for a message
 
 
@@ -27,7 +30,7 @@ class Job:
         folder: the run's own folder.
         parameters: counts of each part.
         train_tokens: length of its training stream.
-        held_bytes: what its device must hold whatever the pieces; peak_bytes: estimate of the most it takes.
+        memory: what it holds, and where.
         work: its arithmetic.
         recorded: the run that an earlier command left behind, whatever its status.
     """
@@ -37,8 +40,7 @@ class Job:
     folder: Path
     parameters: ParameterCounts
     train_tokens: int
-    held_bytes: int
-    peak_bytes: int
+    memory: MemoryPlan
     work: Work
     recorded: Run | None = None
 
@@ -86,7 +88,6 @@ def make_plan(
     execution: Execution,
     store: ResultsStore,
     *,
-    device_bytes: int | None,
     cache_dir: Path | None,
     fresh: bool,
     notify: Callable[[str], None],
@@ -95,7 +96,6 @@ def make_plan(
     """Read and check everything that the command needs; nothing is trained and nothing but caches is written.
 
     Args:
-        device_bytes: memory of the device; None where it is not known.
         fresh: plan as if the folder held nothing.
         prepare: reads the study's text; tests stand in for it.
 
@@ -120,7 +120,11 @@ def make_plan(
         store.check_same_study(identity)
         recorded = store.finished()
     jobs = tuple(_job(point, data, execution, store, recorded) for point in points)
-    _refuse_too_large(jobs, device_bytes, execution.device)
+    _refuse_too_large(jobs, execution)
+    if on_host := max(job.memory.host_bytes for job in jobs):
+        notify(
+            f"the host's memory keeps up to {on_host / 1e9:.1f} GB of contexts that {execution.device} cannot"
+        )
     here = {job.run_id for job in jobs}
     others = tuple(run for run in recorded.values() if run.run_id not in here)
     return Plan(recipe, data, described, execution, identity, jobs, others)
@@ -171,36 +175,41 @@ def _job(
         "vocab_size": data.vocab_size,
         "embed_dim": data.embed_dim,
     }
-    pieces = plan(config, execution, **sizes)
     return Job(
         experiment=point,
         run_id=identity,
         folder=store.run_folder(point.name),
         parameters=parameter_counts(config.model, config.head, data.embed_dim, data.vocab_size),
         train_tokens=sizes["train_tokens"],
-        held_bytes=pieces.held_bytes,
-        peak_bytes=pieces.peak_bytes,
+        memory=memory_plan(config, execution, **sizes),
         work=work(config, **sizes),
         recorded=recorded.get(identity),
     )
 
 
-def _refuse_too_large(jobs: Sequence[Job], device_bytes: int | None, device: str) -> None:
+def _refuse_too_large(jobs: Sequence[Job], execution: Execution) -> None:
     """Refuse what no smaller piece could make fit, and say what would."""
-    if device_bytes is None:
-        return
-    too_large = [job for job in jobs if job.held_bytes > device_bytes]
+    device_bytes, host_bytes = execution.device_bytes, execution.host_bytes
+
+    def fits(job: Job) -> bool:
+        on_device = device_bytes is None or job.memory.held_bytes <= device_bytes
+        return on_device and (host_bytes is None or job.memory.host_bytes <= HOST_FILLED * host_bytes)
+
+    too_large = [job for job in jobs if not fits(job)]
     if not too_large:
         return
-    worst = max(too_large, key=lambda job: job.held_bytes)
-    fitting = [job.experiment.samples for job in jobs if job.held_bytes <= device_bytes]
+    worst = max(too_large, key=lambda job: job.memory.held_bytes + job.memory.host_bytes)
+    fitting = [job.experiment.samples for job in jobs if fits(job)]
     advice = (
         f"Up to {max(fitting)} samples would fit."
         if fitting
         else "Use fewer samples or a smaller --context-dim."
     )
+    needs = f"{worst.name} alone holds {worst.memory.held_bytes / 1e9:.1f} GB"
+    has = "" if device_bytes is None else f"{execution.device} has {device_bytes / 1e9:.1f} GB"
+    if worst.memory.host_bytes and host_bytes is not None:
+        needs += f" and {worst.memory.host_bytes / 1e9:.1f} GB of contexts on the host"
+        has += f" and the host {host_bytes / 1e9:.1f} GB"
     raise InputError(
-        f"{len(too_large)} of {len(jobs)} runs do not fit on {device}: {worst.name} alone holds "
-        f"{worst.held_bytes / 1e9:.1f} GB, {device} has {device_bytes / 1e9:.1f} GB.",
-        hint=advice,
+        f"{len(too_large)} of {len(jobs)} runs do not fit on {execution.device}: {needs}, {has}.", hint=advice
     )
