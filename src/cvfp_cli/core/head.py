@@ -1,6 +1,7 @@
 """The output head and its cross-entropy, which holds logits for a bounded piece of tokens at a time."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from cvfp_cli.core.precision import Arithmetic
 # Rows of the head's products are padded to a multiple of this: GPT-2's 50257 logits a row would leave every row
 # but the first unaligned, which costs a GPU's matrix units most of their speed and a CPU a third.
 ALIGN = 128
+# Logits in float32 at a time where products are rounded: what stays in a processor's cache.
+BLOCK_LOGITS = 2**20
 
 
 class Head(nn.Module):
@@ -99,12 +102,12 @@ class Head(nn.Module):
             scaled = (v[start : start + piece_tokens] * self.scale).to(products.dtype)
             if self.fused:
                 loss, best = fused.score(scaled @ products.t(), self.bias, wanted, len(self.weight))
-            else:
-                logits, p = self._scratch.softmax(scaled, products, self.bias, len(self.weight))
-                loss = _losses(logits, p, wanted)
-                best = logits.argmax(1)
-            losses.append(loss)
-            correct.append(best == wanted)
+                losses.append(loss)
+                correct.append(best == wanted)
+                continue
+            for rows, logits, p in self._scratch.softmax(scaled, products, self.bias, len(self.weight)):
+                losses.append(_losses(logits, p, wanted[rows]))
+                correct.append(_right(logits, wanted[rows]))
         return torch.cat(losses), torch.cat(correct)
 
     def _products(self) -> Tensor:
@@ -121,30 +124,52 @@ class _Scratch:
     """Memory for a piece's logits and probabilities, kept from piece to piece.
 
     Fresh memory of this size comes from the system page by page, which on a CPU takes as long as the softmax.
+
+    Attributes:
+        p: what became of the probabilities of the last piece, (n or more, V padded), in the products' dtype.
     """
 
+    p: Tensor
+
     def __init__(self) -> None:
-        self._kept: Tensor | None = None
+        self._exact = torch.empty(0)
+        self._products = torch.empty(0)
 
     def softmax(
         self, scaled: Tensor, products: Tensor, bias: Tensor | None, vocab: int
-    ) -> tuple[Tensor, Tensor]:
-        """Logits (n, V) and their probabilities (n, V padded), at least in float32: a bias of some −10 nats would
-        lose its digits in bf16. Both are overwritten by the next call; beyond V the probabilities are 0."""
-        rows, padded = len(scaled), len(products)
-        dtype = torch.float32 if scaled.dtype == torch.bfloat16 else scaled.dtype
-        if self._kept is None or self._kept.shape[1] < rows or self._kept.dtype != dtype:
-            self._kept = torch.empty(2, rows, padded, dtype=dtype, device=scaled.device)
-        product, p = self._kept[0, :rows], self._kept[1, :rows]
+    ) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Which rows, their logits (n, V) and their probabilities (n, V padded), at least in float32: a bias of some
+        −10 nats would lose its digits in bf16. Beyond V the probabilities are 0.
+
+        What a block's probabilities hold when the next is asked for is kept in ``p``.
+        """
+        n, padded = len(scaled), len(products)
+        rounded = products.dtype == torch.bfloat16
+        dtype = torch.float32 if rounded else products.dtype
         # Beyond V the products are 0; −inf in the bias takes them out of the softmax.
         shift = scaled.new_zeros(vocab, dtype=dtype) if bias is None else bias
         shift = F.pad(shift, (0, padded - vocab), value=-math.inf)
-        if scaled.dtype == dtype:
-            torch.addmm(shift, scaled, products.t(), out=product)
-        else:
-            torch.add(scaled @ products.t(), shift, out=product)
-        torch.softmax(product, 1, out=p)
-        return product[:, :vocab], p
+        size = min(n, max(1, BLOCK_LOGITS // padded)) if rounded else n
+        self._exact = _room(self._exact, (2, size, padded), dtype, scaled.device)
+        if not rounded:
+            logits, self.p = self._exact[0, :n], self._exact[1, :n]
+            torch.addmm(shift, scaled, products.t(), out=logits)
+            yield slice(0, n), logits[:, :vocab], torch.softmax(logits, 1, out=self.p)
+            return
+        self._products = self.p = _room(self._products, (n, padded), products.dtype, scaled.device)
+        torch.mm(scaled, products.t(), out=self.p[:n])
+        for start in range(0, n, size):
+            rows = slice(start, min(start + size, n))
+            logits, p = self._exact[:, : rows.stop - start]
+            torch.add(self.p[rows], shift, out=logits)
+            yield rows, logits[:, :vocab], torch.softmax(logits, 1, out=p)
+            self.p[rows] = p
+
+
+def _room(kept: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``kept`` if its last but one dimension is large enough and all else is as wanted, else new memory."""
+    large = kept.dim() == len(shape) and kept.shape[-2] >= shape[-2] and kept.shape[-1] == shape[-1]
+    return kept if large and kept.dtype == dtype else torch.empty(shape, dtype=dtype, device=device)
 
 
 def _losses(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
@@ -156,6 +181,15 @@ def _losses(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
         exact = torch.log_softmax(logits[rare], 1, dtype=p.dtype)
         losses[rare] = -exact.gather(1, targets[rare, None])[:, 0]
     return losses
+
+
+def _right(logits: Tensor, targets: Tensor) -> Tensor:
+    """Whether a target's logit is the first of the largest in its row, (n,)."""
+    largest = logits.gather(1, targets[:, None])[:, 0] == logits.amax(1)
+    candidates = largest.nonzero().flatten()
+    # argmax, which costs several times as much, only has to tell the first from its equals.
+    largest[candidates] = logits[candidates].argmax(1) == targets[candidates]
+    return largest
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -186,16 +220,18 @@ class _CrossEntropy(torch.autograd.Function):
             if scratch is None:
                 p = scaled @ products.t()
                 total += fused.cross_entropy_(p, bias, wanted, vocab).sum()
+                if dbias is not None:
+                    dbias += p[:, :vocab].sum(0, dtype=dbias.dtype)
             else:
-                logits, p = scratch.softmax(scaled, products, bias, vocab)
-                total += _losses(logits, p, wanted).sum()
-                p.scatter_add_(1, wanted[:, None], p.new_full((len(wanted), 1), -1.0))
-                p = p.to(products.dtype)
+                for rows, logits, exact in scratch.softmax(scaled, products, bias, vocab):
+                    total += _losses(logits, exact, wanted[rows]).sum()
+                    exact.scatter_add_(1, wanted[rows, None], exact.new_full((len(exact), 1), -1.0))
+                    if dbias is not None:
+                        dbias += exact[:, :vocab].sum(0)
+                p = scratch.p[: len(wanted)]
             dv[at] = p @ products
             if dweight is not None:
                 dweight += p[:, :vocab].t() @ scaled
-            if dbias is not None and bias is not None:
-                dbias += p[:, :vocab].sum(0, dtype=bias.dtype)
         dscale = (dv * v).sum() if ctx.needs_input_grad[3] else None
         ctx.save_for_backward(
             *[None if g is None else g / batch for g in (dv * scale, dweight, dscale, dbias)]
