@@ -240,6 +240,8 @@ def main() -> None:
     if given.write and given.job not in ("lowest", "licences"):
         parser.error(f"--write is for the jobs lowest and licences, not {given.job}")
     given.venv = given.venv.resolve()
+    # torch and what it brings are some 2,000 modules, which dozens of processes import: compiled once, not in each.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         JOBS[given.job](given)
     except KeyboardInterrupt:
