@@ -172,17 +172,17 @@ def package(given: argparse.Namespace) -> None:
     shutil.rmtree(dist, ignore_errors=True)
     run([python, "-m", "build", "--outdir", str(dist)], quiet=True)
     run([python, "-m", "twine", "check", "--strict", *map(str, sorted(dist.iterdir()))])
-    run([python, "tools/contents.py"])
-    run([str(programs / "cffconvert"), "--validate"])
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
+    run([str(programs / "cffconvert"), "--validate"])
     folder = beside(given.venv, "wheel")
     bare = environment(folder, [str(wheel)], anew=True)
-    with tempfile.TemporaryDirectory() as cache:
-        trial = [python, "tools/trial.py", str(bare), "--cache", cache]
+    with tempfile.TemporaryDirectory() as scratch:
+        remade = ["-m", "pip", "wheel", "--no-deps", "--wheel-dir", f"{scratch}/remade", str(sdist)]
+        run([str(bare / "python"), *remade], quiet=True)
+        run([python, "tools/contents.py", *map(str, Path(scratch, "remade").iterdir())])
+        trial = [python, "tools/trial.py", str(bare), "--folder", f"{scratch}/trial"]
         run(trial)
         install(bare, [f"{wheel}[plot,tensorboard]"], PINNED)
-        run([*trial, "--extras"])
-        install(bare, ["--force-reinstall", "--no-deps", str(sdist)], PINNED)
         run([*trial, "--extras"])
     # It holds the dependencies that `licences` looks at.
     (folder / STAMP).write_text(contents(USERS, PINNED))
