@@ -1,6 +1,7 @@
-"""Check that the built sdist and wheel hold every file they should, and no other: ``tools/contents.py``.
+"""Check that the built sdist and wheel hold every file they should, and no other: ``tools/contents.py REMADE``.
 
-What they should hold is what git tracks: the sdist everything but CI's files, the wheel the package alone.
+What they should hold is what git tracks: the sdist everything but CI's files, the wheel the package alone. REMADE is
+the wheel that pip makes of the sdist, which must be the built one: then trying one of them tries both.
 """
 
 import subprocess
@@ -54,13 +55,24 @@ def check_wheel(path: Path) -> list[str]:
     return differences(path, found, package | {metadata + name for name in WHEEL_METADATA})
 
 
+def check_remade(wheel: Path, remade: Path) -> list[str]:
+    """Differences in name or content between the built wheel and the one that pip makes of the sdist."""
+    if wheel.name != remade.name:
+        return [f"pip makes {remade.name} of the sdist, not {wheel.name}"]
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(remade) as other:
+        names = set(one.namelist()) & set(other.namelist())
+        wrong = [f"{name} is not the same" for name in sorted(names) if one.read(name) != other.read(name)]
+        wrong += differences(remade, other.namelist(), one.namelist())
+    return [f"made of the sdist by pip: {line}" for line in wrong]
+
+
 def main() -> None:
     dist = ROOT / "dist"
     [sdist], [wheel] = dist.glob("*.tar.gz"), dist.glob("*.whl")
-    wrong = check_sdist(sdist) + check_wheel(wheel)
+    wrong = check_sdist(sdist) + check_wheel(wheel) + check_remade(wheel, Path(sys.argv[1]))
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"{sdist.name} and {wheel.name} hold what they should")
+    print(f"{sdist.name} and {wheel.name} hold what they should, and pip makes the one of the other")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Try an installed cvfp as a user would, offline, in an empty folder: ``tools/trial.py PROGRAMS --cache FOLDER``.
+"""Try an installed cvfp as a user would, offline, in an empty folder: ``tools/trial.py PROGRAMS --folder FOLDER``.
 
-PROGRAMS is the folder of an environment's programs. A tiny sweep is trained, fitted, compared and reported. Without
-``--extras`` the options that need one must say so; with it they must work.
+PROGRAMS is the folder of an environment's programs. A tiny sweep is trained, fitted, compared and reported, and the
+options that need an extra must say so. A second trial in the same folder, with the extras installed and ``--extras``,
+sees that they work on that sweep.
 """
 
 import argparse
@@ -9,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -28,13 +28,13 @@ TINY = (
 class Trial:
     """One environment, tried in one folder."""
 
-    def __init__(self, programs: Path, folder: Path, cache: Path) -> None:
+    def __init__(self, programs: Path, folder: Path) -> None:
         self._programs = programs
         self._folder = folder
         # Nothing of the tree this script lies in, and no network.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CVFP_"))}
         self._environment = kept | {
-            "CVFP_CACHE_DIR": str(cache),
+            "CVFP_CACHE_DIR": str(folder / "cache"),
             "HF_HOME": str(folder / "hub"),
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
@@ -119,15 +119,17 @@ def fail(complaint: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", type=Path)
-    parser.add_argument("--cache", type=Path, required=True, help="where texts are kept for the next trial")
-    parser.add_argument("--extras", action="store_true", help="the extras plot and tensorboard are installed")
+    parser.add_argument("--folder", type=Path, required=True, help="where the trial leaves what it makes")
+    parser.add_argument("--extras", action="store_true", help="the extras are installed: try these alone")
     given = parser.parse_args()
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Trial(given.programs.resolve(), Path(folder), given.cache.resolve())
+    given.folder.mkdir(exist_ok=True)
+    trial = Trial(given.programs.resolve(), given.folder.resolve())
+    if not given.extras:
         trial.daily_use()
-        trial.extras(given.extras)
-    print(f"cvfp works as installed{' with its extras' * given.extras} ({time.perf_counter() - began:.0f} s)")
+    trial.extras(given.extras)
+    tried = "the extras work" if given.extras else "cvfp works"
+    print(f"{tried} as installed ({time.perf_counter() - began:.0f} s)")
 
 
 if __name__ == "__main__":

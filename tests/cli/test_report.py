@@ -47,6 +47,7 @@ def test_the_default_reads_results_and_writes_markdown(matrix: Path) -> None:
     assert b"| 1L_768d_2tok | 1 | 2 | -0.5035" in done.stdout
 
 
+@pytest.mark.pinned_only("Python decides it")
 @pytest.mark.parametrize(
     "environment",
     [
@@ -66,6 +67,7 @@ def test_output_is_utf8_with_newlines_whatever_the_locale(matrix: Path, environm
     assert "\x1b" not in text
 
 
+@pytest.mark.pinned_only("Python decides it")
 def test_languages_by_option_variable_and_locale(matrix: Path) -> None:
     assert b"# CVFP scaling report" in command("report", LANG="C", LC_ALL="").stdout
     for environment in (
@@ -184,6 +186,7 @@ def test_nothing_heavy_is_loaded(matrix: Path, name: str) -> None:
     assert done.stderr == b"0 []"
 
 
+@pytest.mark.pinned_only("many data sets for what other tests do with one")
 def test_ten_thousand_runs_make_a_report(tmp_path: Path) -> None:
     rows = [
         {

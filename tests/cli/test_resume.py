@@ -1,4 +1,7 @@
-"""``cvfp train`` as a process, killed in both phases: ``--resume`` ends with the figures of a run that never stopped."""
+"""``cvfp train`` as a process, killed in both phases: ``--resume`` ends with the figures of a run that never stopped.
+
+What is not killed runs in the tests' own process, which has torch loaded.
+"""
 
 import json
 import os
@@ -6,11 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.pinned_only(
+    "what a kill leaves is the project's own; tests/sweep/test_resume.py goes on from checkpoints"
+)
+
+Cvfp = Callable[..., Any]
 NAME = "2L_8d_2tok_s16_seed42"
 LONGEST_WAIT = 300.0
 
@@ -28,7 +37,7 @@ main()
 """
 
 
-def started(study: Path, out: Path, *more: str) -> "subprocess.Popen[bytes]":
+def command(study: Path, out: Path, *more: str) -> list[str]:
     settings = [
         "phase1.max_iterations=30",
         "phase1.min_iterations=30",
@@ -37,9 +46,13 @@ def started(study: Path, out: Path, *more: str) -> "subprocess.Popen[bytes]":
     ]
     words = ["train", "--recipe", study, "--out", out, "--layers", "2", "--tokens", "2", "--samples", "16"]
     words += ["--device", "cpu", "--threads", "1", *(word for text in settings for word in ("--set", text))]
+    return [*map(str, words), *more]
+
+
+def started(study: Path, out: Path, *more: str) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "CVFP_CACHE_DIR": str(study.parent / "cache")}
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *map(str, words), *more],
+        [sys.executable, "-c", COMMAND, *command(study, out, *more)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -67,13 +80,10 @@ def killed_when(process: "subprocess.Popen[bytes]", out: Path, count: int) -> No
     assert process.returncode == -signal.SIGKILL, said.decode()
 
 
-def ended(
-    process: "subprocess.Popen[bytes]", out: Path, *, went_on: bool = False
-) -> tuple[Any, bytes, list[dict[str, Any]]]:
-    """The figures, weights and metrics that a process ends with, without times."""
-    _, said = process.communicate()
-    assert process.returncode == 0, said.decode()
-    assert ("untrained start" in said.decode()) != went_on
+def ended(done: Any, out: Path, *, went_on: bool = False) -> tuple[Any, bytes, list[dict[str, Any]]]:
+    """The figures, weights and metrics that a command ends with, without times."""
+    assert done.code == 0, done.err
+    assert ("untrained start" in done.err) != went_on
     folder = out / "runs" / NAME
     run = json.loads((folder / "result.json").read_text())["run"]
     del run["seconds"], run["peak_memory_bytes"]
@@ -81,8 +91,8 @@ def ended(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_killed_in_both_phases_and_resumed_to_the_last_bit(study: Path, tmp_path: Path) -> None:
-    whole = ended(started(study, tmp_path / "whole"), tmp_path / "whole")
+def test_killed_in_both_phases_and_resumed_to_the_last_bit(cvfp: Cvfp, study: Path, tmp_path: Path) -> None:
+    whole = ended(cvfp(*command(study, tmp_path / "whole")), tmp_path / "whole")
     assert len(whole[2]) == 42
     out = tmp_path / "broken"
     killed_when(started(study, out), out, 7)
@@ -92,15 +102,16 @@ def test_killed_in_both_phases_and_resumed_to_the_last_bit(study: Path, tmp_path
         killed_when(process, out, max(count, before + 1))
         assert (out / "runs" / NAME / "checkpoint.pt").exists()
         assert not (out / "runs" / NAME / "result.json").exists()
-    assert ended(started(study, out, "--resume"), out, went_on=True) == whole
+    assert ended(cvfp(*command(study, out, "--resume")), out, went_on=True) == whole
     assert not (out / "runs" / NAME / "checkpoint.pt").exists()
 
 
-def test_without_resume_the_checkpoint_is_not_used_and_that_is_said(study: Path, tmp_path: Path) -> None:
+def test_without_resume_the_checkpoint_is_not_used_and_that_is_said(
+    cvfp: Cvfp, study: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     killed_when(started(study, out), out, 5)
-    process = started(study, out)
-    _, said = process.communicate()
-    assert process.returncode == 0
-    assert "phase 1 1/30 untrained start" in said.decode()
-    assert "--resume goes on from it" in said.decode()
+    done = cvfp(*command(study, out))
+    assert done.code == 0
+    assert "phase 1 1/30 untrained start" in done.err
+    assert "--resume goes on from it" in done.err

@@ -65,8 +65,9 @@ def test_equals_the_loop_in_float64(
     with torch.no_grad():
         after = plain_context_block(block, before, plain_windows(ids, table, tokens))[-1]
     torch.testing.assert_close(contexts, after, rtol=0, atol=1e-9)
-    # Where a block amplifies, rounding grows with every step, in the loop as well: nothing more can be compared.
-    if recurrent <= 1.0:
+    # Where a block amplifies, rounding grows with every step, in the loop as well: nothing more can be compared. From
+    # weights of 1 on a few do (layers 2, width 7, seed 538).
+    if recurrent < 1.0:
         torch.testing.assert_close(contexts, wanted, rtol=0, atol=1e-9)
     assert trace.tokens == length
     assert trace.largest_border_difference <= 1e-12

@@ -350,6 +350,7 @@ def loaded(path: Path, **options: Any) -> Recipe | str:
         return str(problem)
 
 
+@pytest.mark.pinned_only("the project's own text, in many examples")
 @given(st.dictionaries(NAMES, st.dictionaries(KEYS, LEAF, max_size=4) | LEAF, max_size=4))
 @settings(max_examples=200)
 def test_any_toml_ends_in_a_recipe_that_reads_back_or_in_one_line(
@@ -371,6 +372,7 @@ def test_any_toml_ends_in_a_recipe_that_reads_back_or_in_one_line(
         assert tomllib.loads(result.to_toml())["phase2"] == result.resolved()["phase2"]
 
 
+@pytest.mark.pinned_only("the project's own text, in many examples")
 @given(st.binary(max_size=120) | st.text(max_size=120).map(lambda text: text.encode("utf-8", "replace")))
 @settings(max_examples=300)
 def test_random_bytes_end_in_a_recipe_or_one_line(tmp_path_factory: Any, data: bytes) -> None:
@@ -380,6 +382,7 @@ def test_random_bytes_end_in_a_recipe_or_one_line(tmp_path_factory: Any, data: b
     assert isinstance(result, Recipe) or "\n" not in result
 
 
+@pytest.mark.pinned_only("the project's own text, in many examples")
 @given(st.text(max_size=30), st.text(max_size=30))
 @settings(max_examples=300)
 def test_any_override_is_taken_or_answered_in_one_line(key: str, value: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_cases import html, markdown, report, results
@@ -12,6 +13,10 @@ from cvfp_cli.report.model import dump_json
 from cvfp_cli.report.plain import render_csv, render_plain
 from cvfp_cli.report.text import load_language
 from cvfp_cli.results.schema import Parameters, Run, Seconds
+
+pytestmark = pytest.mark.pinned_only(
+    "the project's own text; tests/report/test_golden.py holds whole documents"
+)
 
 
 def maybe(strategy: st.SearchStrategy) -> st.SearchStrategy:

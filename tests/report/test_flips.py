@@ -9,6 +9,10 @@ from cvfp_cli.report.model import Report
 from cvfp_cli.report.text import load_language
 from cvfp_cli.results.schema import Run
 
+pytestmark = pytest.mark.pinned_only(
+    "the project's own text; tests/report/test_golden.py holds whole documents"
+)
+
 SEEDS = (0, 1, 2)
 WIDE = {"layers": (1, 2, 3), "tokens": (1, 2, 3), "seeds": SEEDS, "noise": 0.005}
 

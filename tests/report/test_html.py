@@ -10,6 +10,10 @@ from report_cases import LANGUAGES, MATRIX, full_summary, html, published, repor
 from cvfp_cli.report.charts import Scale, compact
 from cvfp_cli.report.model import Report
 
+pytestmark = pytest.mark.pinned_only(
+    "the project's own text; tests/report/test_golden.py holds whole documents"
+)
+
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 SVG_LEAVES = {"path"}
 

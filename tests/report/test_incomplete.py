@@ -25,6 +25,10 @@ from cvfp_cli.report.plain import render_csv, render_plain
 from cvfp_cli.report.text import load_language
 from cvfp_cli.results.schema import Parameters, Run, Seconds
 
+pytestmark = pytest.mark.pinned_only(
+    "the project's own text; tests/report/test_golden.py holds whole documents"
+)
+
 LONG = "configuration_" + "x" * 300
 
 

@@ -24,6 +24,10 @@ from cvfp_cli.report.markdown import escape
 from cvfp_cli.report.model import Table
 from cvfp_cli.report.text import load_language
 
+pytestmark = pytest.mark.pinned_only(
+    "the project's own text; tests/report/test_golden.py holds whole documents"
+)
+
 PARSER = MarkdownIt("gfm-like")
 TEXT_TOKENS = ("text", "text_special", "softbreak")
 

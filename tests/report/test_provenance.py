@@ -26,6 +26,10 @@ from cvfp_cli.report.markdown import escape
 from cvfp_cli.report.model import Report, to_json
 from cvfp_cli.report.text import load_language
 
+pytestmark = pytest.mark.pinned_only(
+    "the project's own text; tests/report/test_golden.py holds whole documents"
+)
+
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
 FIXED = re.compile(

@@ -30,6 +30,10 @@ from cvfp_cli.report.model import Report, Table, Value
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.result import Fit
 
+pytestmark = pytest.mark.pinned_only(
+    "the project's own text; tests/report/test_golden.py holds whole documents"
+)
+
 
 @cache
 def study(*names: str, laws: tuple[str, ...] = ("power",), earlier: str = "") -> Report:

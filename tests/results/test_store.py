@@ -294,6 +294,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_a_whole_file(tmp_path: Path, step:
         assert list(atomic.left_behind(tmp_path)) == []
 
 
+@pytest.mark.pinned_only("what a kill leaves is the project's own")
 def test_many_kills_at_random_moments_lose_no_finished_run(tmp_path: Path) -> None:
     body = """
         from cvfp_cli.results import Run

@@ -54,6 +54,7 @@ def test_rows_and_units_do_not_matter(law: str, objective: str) -> None:
                     assert other == pytest.approx(one, rel=2e-3, abs=1e-6)
 
 
+@pytest.mark.pinned_only("many data sets for what other tests do with one")
 @pytest.mark.parametrize("objective", ["log", "ppl"])
 @given(seed=st.integers(0, 10_000), noise=st.floats(0.0, 0.5))
 @settings(max_examples=20, deadline=None)

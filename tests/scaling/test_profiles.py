@@ -128,6 +128,7 @@ def test_rise_is_zero_at_the_optimum_and_grows_away_from_it() -> None:
     assert rises == sorted(rises)
 
 
+@pytest.mark.pinned_only("many data sets for what other tests do with one")
 @pytest.mark.parametrize(
     ("name", "truth"),
     [
