@@ -160,8 +160,6 @@ def lowest(given: argparse.Namespace) -> None:
         (ROOT / LOWEST).write_text("".join(lines), encoding="utf-8")
         (folder / STAMP).write_text(contents(what, LOWEST))
     programs = environment(folder, what, LOWEST)
-    # NumPy 1.26's loops for AVX-512 round by where an array lies in memory: nothing comes twice to the last bit.
-    os.environ["NPY_DISABLE_CPU_FEATURES"] = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
     # No dependency's version decides what is marked (CONTRIBUTING.md), the site, its commands, the benchmarks.
     left_out = ["-m", "not pinned_only", "--ignore=tests/docs", "--ignore=tests/benchmarks"]
     run_pytest(str(programs / "python"), *left_out)

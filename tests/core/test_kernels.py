@@ -162,27 +162,35 @@ def test_an_iteration_with_token_tables(
 ) -> None:
     """A stream longer than its tables, in pieces, with a short last batch: gradients as without kernels."""
     tokens, vocab, width = 9011, 400, 192
-    torch.manual_seed(0)
-    ids = torch.multinomial(1 / torch.arange(1.0, vocab + 1), tokens, True)
-    table, start = torch.randn(vocab, width), torch.randn(tokens, model.context_dim)
     config = Phase1Config(batch_tokens=2000, noise=0.0, grad_clip=1e9, loss_over=loss_over)  # type: ignore[arg-type]
 
-    def iterated() -> tuple[FixedPoint, list[Tensor]]:
+    def iterated(seed: int, with_kernels: bool) -> tuple[FixedPoint, list[Tensor]]:
+        random = torch.Generator().manual_seed(seed)
+        ids = torch.multinomial(1 / torch.arange(1.0, vocab + 1), tokens, True, generator=random)
+        table = torch.randn(vocab, width, generator=random)
         block = random_context_block(model, width, 1, torch.float32).cuda()
         stream = Stream(ids.cuda(), table.cuda(), model.tokens)
-        trainer = FixedPointTrainer(
-            block, stream, config, 5, piece_tokens=4000, arithmetic=Arithmetic("cuda")
-        )
-        state = trainer.start()
-        state.contexts.write(1, start)
-        trainer.iterate(state, SILENT)
-        return state, [part.grad for part in block.parameters() if part.grad is not None]
+        with monkeypatch.context() as patch:
+            if not with_kernels:
+                patch.setattr(kernels, "usable", lambda device: False)
+            trainer = FixedPointTrainer(
+                block, stream, config, 5, piece_tokens=4000, arithmetic=Arithmetic("cuda")
+            )
+            state = trainer.start()
+            state.contexts.write(1, torch.randn(tokens, model.context_dim, generator=random))
+            trainer.iterate(state, SILENT)
+        return state, [part.grad.double() for part in block.parameters() if part.grad is not None]
 
-    fused, gradients = iterated()
-    monkeypatch.setattr(kernels, "usable", lambda device: False)
-    plain, wanted = iterated()
-    close(fused.contexts.read(1, tokens + 1), plain.contexts.read(1, tokens + 1))
-    assert fused.log[-1].loss == pytest.approx(plain.log[-1].loss, rel=1e-5)
-    assert fused.log[-1].rate == plain.log[-1].rate
-    for got, reference in zip(gradients, wanted, strict=True):
-        close(got, reference, 3e-4)  # rounding turns a few of three million ReLUs the other way
+    differences = []
+    for seed in range(5):
+        fused, gradients = iterated(seed, True)
+        plain, wanted = iterated(seed, False)
+        close(fused.contexts.read(1, tokens + 1), plain.contexts.read(1, tokens + 1))
+        assert fused.log[-1].loss == pytest.approx(plain.log[-1].loss, rel=1e-5)
+        assert fused.log[-1].rate == plain.log[-1].rate
+        differences.append([float((a - b).norm() / b.norm()) for a, b in zip(gradients, wanted, strict=True)])
+    # In some draws, rounding turns one of some ten million ReLUs the other way, which is seen in every layer below it:
+    # float32 without kernels is then as far from float64 (up to 2e-3).
+    for of_draws in zip(*differences, strict=True):
+        assert sorted(of_draws)[2] <= 1e-5
+        assert max(of_draws) <= 1e-2
