@@ -18,6 +18,7 @@ from cvfp_cli.core.draws import normal_rows, seed_of
 from cvfp_cli.core.kernels.layer import Runs, runs_by_type
 from cvfp_cli.core.kernels.phase1 import noisy_contexts
 from cvfp_cli.core.model import ContextBlock, Stream
+from cvfp_cli.core.optimiser import Adam, backward
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.recurrence import true_contexts
 from cvfp_cli.core.result import Advance, Iteration, Progress
@@ -74,7 +75,7 @@ class FixedPointTrainer:
         self.piece_tokens = piece_tokens
         self.arithmetic = arithmetic
         self.device_rows = device_rows
-        self.optimiser = torch.optim.Adam(block.parameters(), lr=config.learning_rate, fused=True)
+        self.optimiser = Adam(block.parameters(), config.learning_rate)
         self._runs: dict[tuple[int, int], tuple[Runs, ...]] = {}
 
     def start(self) -> FixedPoint:
@@ -109,7 +110,7 @@ class FixedPointTrainer:
         # MSE, diversity and converged tokens, summed over tokens.
         totals = torch.zeros(3, dtype=torch.float64, device=_exact_device(contexts.device))
         before = contexts.read(0, 1)[0].clone()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         pieces = [(piece, unit) for unit in units for piece in ranges(unit[0], unit[1], self.piece_tokens)]
         rows = contexts.pieces(_rows_after([piece for piece, _ in pieces]), update=True)
         whole = None
@@ -128,11 +129,11 @@ class FixedPointTrainer:
                 totals[:2] += unit_losses(known, unit, self.config).to(totals)
             gradient = gradient_and_update(y.detach(), kept, whole or known, unit, batches, self.config)
             with self.arithmetic.products():
-                torch.autograd.backward(y, gradient)
+                backward(y, gradient)
             progress(Advance("phase1", number, self.config.max_iterations, stop - start, tokens))
         if tables:
             with self.arithmetic.products():
-                torch.autograd.backward(tables, [leaf.grad for leaf in leaves])
+                backward(tables, [leaf.grad for leaf in leaves if leaf.grad is not None])
         nn.utils.clip_grad_norm_(self.block.parameters(), self.config.grad_clip)
         self.optimiser.step()
         mse, diversity, rate = (totals / tokens).tolist()

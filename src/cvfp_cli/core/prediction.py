@@ -20,6 +20,7 @@ from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.metrics import perplexity
 from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
+from cvfp_cli.core.optimiser import Adam
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, Epoch, Progress
 
@@ -137,9 +138,7 @@ class PredictionTrainer:
         self.graphed = (
             device.type == "cuda" and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
         )
-        self.optimiser = torch.optim.Adam(
-            self.parameters, lr=config.learning_rate, fused=True, capturable=self.graphed
-        )
+        self.optimiser = Adam(self.parameters, config.learning_rate)
         self._graph: _GraphedStep | None = None
         self._steps = 0
 
@@ -223,7 +222,7 @@ class PredictionTrainer:
 
     def _eager_step(self, inputs: Batch) -> Tensor:
         contexts, window_types, targets = inputs
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         total = torch.zeros((), dtype=self.train.stream.types.dtype, device=targets.device)
         for start in range(0, len(targets), self.pieces.block):
             at = slice(start, start + self.pieces.block)

@@ -183,7 +183,6 @@ def open_tokenizer(name: str, cache: Cache, connection: hub.Hub) -> Tokenizer:
 
 def _pretrained(name: str, folder: Path) -> "Backend":
     from tokenizers import Tokenizer as Fast
-    from transformers import AutoTokenizer
 
     alone = folder / "tokenizer.json"
     try:
@@ -191,6 +190,8 @@ def _pretrained(name: str, folder: Path) -> "Backend":
             # It says all there is to know; not every version of transformers loads it without a configuration.
             backend: Backend = Fast.from_file(str(alone))
         else:
+            from transformers import AutoTokenizer  # takes seconds
+
             loaded: Any = AutoTokenizer.from_pretrained(
                 str(folder), trust_remote_code=False, local_files_only=True
             )
