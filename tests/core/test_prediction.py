@@ -159,6 +159,52 @@ def test_loss_of_an_impossible_target_is_finite() -> None:
     assert float(head.score(v.detach(), torch.tensor([1]), 1)[0]) == pytest.approx(2000.0)
 
 
+def rounded_head(logits_a_block: int, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """Losses, correctness, and gradients by v, weight and bias of a head with bf16 products, 37 targets of 300."""
+    monkeypatch.setattr(head_module, "BLOCK_LOGITS", logits_a_block)
+    random = torch.Generator().manual_seed(0)
+    table, unigram = torch.randn(300, 16, generator=random), torch.randn(300, generator=random) - 10
+    config = HeadConfig(bias="unigram", table="trained")
+    head = Head(config, table, unigram, random, Arithmetic("cpu", "bf16"))
+    v = torch.randn(37, 16, generator=random).requires_grad_()
+    targets = torch.randint(0, 300, (37,), generator=random)
+    loss = head.loss(v, targets, 37, 20)
+    loss.backward()
+    losses, correct = head.score(v.detach(), targets, 20)
+    reference = [part.detach().bfloat16().float().requires_grad_() for part in (v, head.weight)]
+    assert head.bias is not None
+    bias = head.bias.detach().clone().requires_grad_()
+    logits = reference[0] @ reference[1].T + bias
+    exact = nn.functional.cross_entropy(logits, targets, reduction="none")
+    exact.mean().backward()
+    # A logit of 10 is rounded by up to 0.03 (bf16 has 8 bits), a probability by as much of itself.
+    torch.testing.assert_close(losses, exact.detach(), rtol=0, atol=0.05)
+    assert float(loss.detach()) == pytest.approx(float(exact.detach().mean()), abs=0.01)
+    assert torch.equal(correct, logits.argmax(1) == targets)
+    got = [v.grad, head.weight.grad, head.bias.grad]
+    for part, wanted in zip(got, [*reference, bias], strict=True):
+        assert part is not None
+        assert wanted.grad is not None
+        assert float((part - wanted.grad).norm() / wanted.grad.norm()) < 0.02
+    return [losses, correct, *[part for part in got if part is not None]]
+
+
+def test_blocks_of_rounded_products_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = rounded_head(2**20, monkeypatch)
+    for logits in (1, 384 * 7):
+        blocks = rounded_head(logits, monkeypatch)
+        for part, wanted in zip(blocks[:-1], whole[:-1], strict=True):
+            assert torch.equal(part, wanted)
+        torch.testing.assert_close(blocks[-1], whole[-1])  # a sum over targets, in another order
+
+
+def test_of_equally_likely_tokens_the_first_counts() -> None:
+    logits = torch.tensor([[1.0, 2.0, 2.0], [3.0, 3.0, 3.0], [0.0, -1.0, 0.0], [2.0, 1.0, 0.0]])
+    for target in range(3):
+        right = head_module._right(logits, torch.full((4,), target))
+        assert right.tolist() == (logits.argmax(1) == target).tolist()
+
+
 def test_validation_accuracy_and_loss_by_hand() -> None:
     trainer = problem(HeadConfig(), Phase2Config(batch_tokens=10), Pieces(6, 3))
     losses, correct = trainer._validate()

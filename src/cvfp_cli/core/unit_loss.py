@@ -34,13 +34,13 @@ def moments(y: Tensor, previous: Tensor, units: int, convergence_mse: float) -> 
     """Moments of ``units`` units that make up y (n, D), and the number of tokens that have converged ().
 
     Args:
-        previous: the contexts before, (n, D), in the dtype in which they are kept.
+        previous: the contexts before, (n, D).
     """
     n, width = len(y) // units, y.shape[1]
     if _fused(y):
         mean, spread, changes, converged = fused.moments(y, previous, units, convergence_mse * width)
         return Moments(mean, spread, changes / (n * width)), converged
-    per_token = torch.linalg.vector_norm(y - previous.to(y.dtype), dim=1).square() / width
+    per_token = torch.linalg.vector_norm(y - previous, dim=1).square() / width
     grouped = y.view(units, n, width)
     mean = grouped.mean(1)
     spread = torch.linalg.vector_norm(grouped - mean[:, None], dim=(1, 2))
@@ -70,7 +70,7 @@ def gradient_and_update(
     gradient = (grouped - mean[:, None]).mul_(-pull[:, None, None])
     if offset:
         gradient += offset * mean[:, None]
-    gradient = gradient.view(y.shape).add_(y - contexts.to(y.dtype), alpha=stay)
+    gradient = gradient.view(y.shape).add_(y - contexts, alpha=stay)
     contexts.copy_(y)
     return gradient
 

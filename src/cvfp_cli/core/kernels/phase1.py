@@ -38,7 +38,7 @@ if PRESENT:
             noise = e if part == 0 else (f if part == 1 else (g if part == 2 else h))
             at = part * quarter + lane
             inside = (lane < quarter) & (at < width)
-            x = tl.load(source + at, mask=inside, other=0.0).to(tl.float32)
+            x = tl.load(source + at, mask=inside, other=0.0)
             tl.store(given + row * width + at, x + deviation * noise, mask=inside)
 
     @triton.jit  # type: ignore[untyped-decorator]
@@ -58,7 +58,7 @@ if PRESENT:
         for inner in range(part * share, tl.minimum((part + 1) * share, group_rows)):
             row = group * group_rows + inner
             out = tl.load(y + row * width + at, mask=inside, other=0.0)
-            change = out - tl.load(previous + row * width + at, mask=inside, other=0.0).to(tl.float32)
+            change = out - tl.load(previous + row * width + at, mask=inside, other=0.0)
             centred = out - origin
             total += centred
             squares += centred * centred
@@ -77,11 +77,11 @@ if PRESENT:
         at = tl.arange(0, BLOCK)
         inside = at < width
         out = tl.load(y + row * width + at, mask=inside, other=0.0)
-        old = tl.load(contexts + row * width + at, mask=inside, other=0.0).to(tl.float32)
+        old = tl.load(contexts + row * width + at, mask=inside, other=0.0)
         mean = tl.load(means + group * width + at, mask=inside, other=0.0)
         slope = stay * (out - old) - tl.load(pulls + group) * (out - mean) + offset * mean
         tl.store(gradient + row * width + at, slope, mask=inside)
-        tl.store(contexts + row * width + at, out.to(contexts.dtype.element_ty), mask=inside)
+        tl.store(contexts + row * width + at, out, mask=inside)
 
 
 def noisy_contexts(previous: Tensor, before: Tensor, seed: int, start: int, deviation: float) -> Tensor:
