@@ -63,7 +63,7 @@ def main() -> None:
     data = experiment_data(
         zipf_ids(tokens, vocabulary, 1), zipf_ids(tokens // 4, vocabulary, 2), vocabulary, width
     )
-    peak = ceiling("cpu", "float32", 512 if given.small else None)
+    peak = ceiling("cpu", "float32", given.small)
     execution = Execution("cpu", "float32")
     fixed_point.normal_rows = recorded_noise  # type: ignore[attr-defined]
     run_experiment(config, data, execution)  # the first run warms up

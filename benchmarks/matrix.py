@@ -67,7 +67,7 @@ def main() -> None:
         arguments += ["--samples", given.samples, "--data", given.data]
         arguments += ["--tokenizer", given.tokenizer, "--embedding", given.embedding]
     arguments = [*arguments, "--device", given.device, "--precision", precision]
-    peak = ceiling(given.device, precision, 512 if given.small else None)
+    peak = ceiling(given.device, precision, given.small)
     print(f"{given.device} {precision}: ceiling {peak / 1e12:.3f} TFLOP/s", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)

@@ -44,7 +44,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.small:
         given.tokens, given.vocabulary, given.width, given.batch, given.epochs = 2000, 500, 32, 256, 2
-    peak = ceiling(given.device, given.precision, 512 if given.small else None)
+    peak = ceiling(given.device, given.precision, given.small)
     print(
         f"{given.device} {given.precision}: ceiling {peak / 1e12:.3f} TFLOP/s, {torch.get_num_threads()} threads"
     )

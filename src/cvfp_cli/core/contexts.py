@@ -75,13 +75,15 @@ class Contexts:
         self._fetch(rows, start)
         return rows
 
-    def write(self, start: int, rows: Tensor) -> None:
-        """Set rows from ``start`` on to ``rows`` (n, D), which may lie on either side."""
-        cut = min(max(len(self._near) - start, 0), len(rows))
-        self._near[start : start + cut] = rows[:cut].to(self._near)
-        if cut < len(rows):
-            at = start + cut - len(self._near)
-            self._far[at : at + len(rows) - cut].copy_(rows[cut:])
+    def write(self, start: int, rows: Tensor, *, non_blocking: bool = False) -> None:
+        """Set rows from ``start`` on to ``rows`` (n, D), which may lie on either side.
+
+        Args:
+            non_blocking: what goes to the host is only put into the order of the device's current stream.
+        """
+        cut, at = self._cut(start, len(rows))
+        self._near[start : start + cut] = rows[:cut]
+        self._far[at : at + len(rows) - cut].copy_(rows[cut:], non_blocking=non_blocking)
 
     def take(self, rows: Tensor) -> Tensor:
         """These rows on the device: (n,) -> (n, D)."""
@@ -151,7 +153,7 @@ class Contexts:
                     last = lanes.outward
                     last.wait_stream(compute)
                     with torch.cuda.stream(last):
-                        self._store(rows, start)
+                        self.write(start, rows, non_blocking=True)
                 free[number % BUFFERS] = last.record_event()
         finally:  # the buffers go back to the allocator, which knows of the compute stream alone
             compute.wait_stream(lanes.inward)
@@ -159,17 +161,14 @@ class Contexts:
 
     def _fetch(self, into: Tensor, start: int) -> None:
         """Copy rows from ``start`` on into a tensor on the device, in the order of its current stream."""
-        cut = min(max(len(self._near) - start, 0), len(into))
+        cut, at = self._cut(start, len(into))
         into[:cut] = self._near[start : start + cut]
-        at = start + cut - len(self._near)
         into[cut:].copy_(self._far[at : at + len(into) - cut], non_blocking=True)
 
-    def _store(self, rows: Tensor, start: int) -> None:
-        """The inverse of ``_fetch``."""
-        cut = min(max(len(self._near) - start, 0), len(rows))
-        self._near[start : start + cut] = rows[:cut]
-        at = start + cut - len(self._near)
-        self._far[at : at + len(rows) - cut].copy_(rows[cut:], non_blocking=True)
+    def _cut(self, start: int, count: int) -> tuple[int, int]:
+        """Of ``count`` rows from ``start`` on: how many the device holds, and where on the host the others begin."""
+        cut = min(max(len(self._near) - start, 0), count)
+        return cut, max(start + cut - len(self._near), 0)
 
 
 def _cudart() -> Any:

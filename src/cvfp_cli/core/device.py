@@ -92,6 +92,11 @@ def peak_memory(device: str) -> int | None:
     return resident if sys.platform == "darwin" else resident * 1024
 
 
+def float64_device(device: torch.device) -> torch.device:
+    """Where sums in float64 of a device's tensors are kept: there, or on the CPU where the device has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def device_memory(device: str) -> int | None:
     """Bytes of memory that a device has: an NVIDIA card's own, else the host's; None where the system does not say."""
     if device.startswith("cuda"):

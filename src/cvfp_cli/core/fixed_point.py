@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cvfp_cli.core import kernels
 from cvfp_cli.core.config import Phase1Config
 from cvfp_cli.core.contexts import Contexts, ranges
+from cvfp_cli.core.device import float64_device
 from cvfp_cli.core.draws import normal_rows, seed_of
 from cvfp_cli.core.kernels.layer import Runs, runs_by_type
 from cvfp_cli.core.kernels.phase1 import noisy_contexts
@@ -108,7 +109,7 @@ class FixedPointTrainer:
         contexts = state.contexts
         contexts.write(0, contexts.read(tokens, tokens + 1))  # the stream wraps around
         # MSE, diversity and converged tokens, summed over tokens.
-        totals = torch.zeros(3, dtype=torch.float64, device=_exact_device(contexts.device))
+        totals = torch.zeros(3, dtype=torch.float64, device=float64_device(contexts.device))
         before = contexts.read(0, 1)[0].clone()
         self.optimiser.zero_grad()
         pieces = [(piece, unit) for unit in units for piece in ranges(unit[0], unit[1], self.piece_tokens)]
@@ -240,7 +241,7 @@ class FixedPointTrainer:
         self, contexts: Contexts, leaves: list[Tensor], before: Tensor, number: int, low: int, high: int
     ) -> Moments:
         """A first pass over a unit that is larger than a piece: its mean, spread and MSE, in float64."""
-        device = _exact_device(contexts.device)
+        device = float64_device(contexts.device)
         width = contexts.width
         total = torch.zeros(width, dtype=torch.float64, device=device)
         squares = torch.zeros((), dtype=torch.float64, device=device)
@@ -279,8 +280,3 @@ class FixedPointTrainer:
 def _rows_after(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Rows of the contexts after these tokens: row t + 1 is the context after token t."""
     return [(start + 1, stop + 1) for start, stop in pieces]
-
-
-def _exact_device(device: torch.device) -> torch.device:
-    """Where sums in float64 are kept."""
-    return torch.device("cpu") if device.type == "mps" else device

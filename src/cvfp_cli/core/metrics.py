@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cvfp_cli.core.device import float64_device
+
 UNIGRAM_COUNT = 0.1
 
 
@@ -16,7 +18,7 @@ def gram_matrix(pieces: Iterable[Tensor]) -> Tensor:
     """Cᵀ·C of contexts in pieces (n, D), in float64, summed on the CPU where the device has none: (D, D), on the CPU."""
     gram: Tensor | None = None
     for piece in pieces:
-        exact = piece.to(device="cpu" if piece.device.type == "mps" else piece.device, dtype=torch.float64)
+        exact = piece.to(device=float64_device(piece.device), dtype=torch.float64)
         if gram is None:
             gram = exact.new_zeros(exact.shape[1], exact.shape[1])
         gram.addmm_(exact.t(), exact)

@@ -190,10 +190,12 @@ def _job(
 def _refuse_too_large(jobs: Sequence[Job], execution: Execution) -> None:
     """Refuse what no smaller piece could make fit, and say what would."""
     device_bytes, host_bytes = execution.device_bytes, execution.host_bytes
+    if device_bytes is None:
+        return  # nor does anything go to the host then
 
     def fits(job: Job) -> bool:
-        on_device = device_bytes is None or job.memory.held_bytes <= device_bytes
-        return on_device and (host_bytes is None or job.memory.host_bytes <= HOST_FILLED * host_bytes)
+        on_host = host_bytes is None or job.memory.host_bytes <= HOST_FILLED * host_bytes
+        return on_host and job.memory.held_bytes <= device_bytes
 
     too_large = [job for job in jobs if not fits(job)]
     if not too_large:
@@ -206,7 +208,7 @@ def _refuse_too_large(jobs: Sequence[Job], execution: Execution) -> None:
         else "Use fewer samples or a smaller --context-dim."
     )
     needs = f"{worst.name} alone holds {worst.memory.held_bytes / 1e9:.1f} GB"
-    has = "" if device_bytes is None else f"{execution.device} has {device_bytes / 1e9:.1f} GB"
+    has = f"{execution.device} has {device_bytes / 1e9:.1f} GB"
     if worst.memory.host_bytes and host_bytes is not None:
         needs += f" and {worst.memory.host_bytes / 1e9:.1f} GB of contexts on the host"
         has += f" and the host {host_bytes / 1e9:.1f} GB"
