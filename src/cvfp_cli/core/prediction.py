@@ -6,7 +6,7 @@ larger than memory allows is met by accumulating the gradients of its pieces.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cvfp_cli.core.config import Phase2Config
 from cvfp_cli.core.contexts import Contexts, ranges
+from cvfp_cli.core.graphs import Graph
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.metrics import perplexity
 from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
@@ -95,23 +96,6 @@ class FrozenContexts:
             return self.block.forward(contexts, parts)
 
 
-class _GraphedStep:
-    """A step captured once and replayed on new inputs of the same shape."""
-
-    def __init__(self, step: Callable[[Batch], Tensor], inputs: Batch) -> None:
-        contexts, window_types, targets = inputs
-        self._inputs = (contexts.clone(), window_types.clone(), targets.clone())
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._loss = step(self._inputs)
-
-    def __call__(self, inputs: Batch) -> Tensor:
-        for kept, given in zip(self._inputs, inputs, strict=True):
-            kept.copy_(given)
-        self._graph.replay()
-        return self._loss
-
-
 class PredictionTrainer:
     """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order."""
 
@@ -139,15 +123,17 @@ class PredictionTrainer:
             device.type == "cuda" and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
         )
         self.optimiser = Adam(self.parameters, config.learning_rate)
-        self._graph: _GraphedStep | None = None
+        self._graph: Graph | None = None
         self._steps = 0
 
     def epoch(self, state: Prediction, progress: Progress) -> None:
         """One pass over the training stream, one validation, and the verdict on stopping."""
         began = time.perf_counter()
         number = len(state.log) + 1
-        train_loss = self._train(number, progress)
+        # The training loss is asked for last: until then the host prepares the validation while the device trains.
+        summed = self._train(number, progress)
         losses, correct = self._validate()
+        train_loss = float(summed) / (len(self.train.stream) - 1)
         val_loss = float(losses.mean())
         entry = Epoch(
             epoch=number,
@@ -192,8 +178,8 @@ class PredictionTrainer:
             stopped_by=saved["stopped_by"],
         )
 
-    def _train(self, number: int, progress: Progress) -> float:
-        """Train one epoch; mean loss over all targets, each batch's taken before its step."""
+    def _train(self, number: int, progress: Progress) -> Tensor:
+        """Train one epoch; the sum of all targets' losses, each batch's taken before its step, on the device."""
         device = self.train.stream.ids.device
         exact = torch.float32 if device.type == "mps" else torch.float64
         total = torch.zeros((), dtype=exact, device=device)
@@ -202,7 +188,7 @@ class PredictionTrainer:
             count = len(inputs[0])
             total += self._step(inputs).to(exact) * count
             progress(Advance("phase2", number, self.config.epochs, count, targets))
-        return float(total) / targets
+        return total
 
     def _step(self, inputs: Batch) -> Tensor:
         """One optimiser step on a batch's contexts (n, D), window types (n, K) and targets (n,); its mean loss.
@@ -217,8 +203,8 @@ class PredictionTrainer:
             if self._steps < STEPS_BEFORE_GRAPH:
                 self._steps += 1
                 return self._eager_step(inputs)
-            self._graph = _GraphedStep(self._eager_step, inputs)
-        return self._graph(inputs)
+            self._graph = Graph(lambda *batch: self._eager_step(batch), *inputs)
+        return self._graph(*inputs)
 
     def _eager_step(self, inputs: Batch) -> Tensor:
         contexts, window_types, targets = inputs

@@ -9,13 +9,13 @@ not shrink nothing can be verified in parallel, and the rest runs token by token
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from cvfp_cli.core.model import ContextBlock, Stream
+from cvfp_cli.core.steps import Steps
 
 WARM_UP = 32
 # How many rows' arithmetic costs as much as the overhead of one step; fixed per kind of device, so that the
@@ -25,8 +25,6 @@ STEP_OVERHEAD_ROWS = {"cpu": 10, "cuda": 1024, "mps": 256}
 FEW = 4
 # Differences are looked at every so many steps: each look is a synchronisation on a GPU.
 LOOK_EVERY = 8
-# Token parts are gathered for this many tokens at a time.
-GATHER_TOKENS = 16384
 
 
 @dataclass(frozen=True)
@@ -71,36 +69,17 @@ def chunk_count(tokens: int, device: str) -> int:
 
 
 class _Cut:
-    """A stream cut into chunks, the block that runs over it, and the contexts recorded so far."""
+    """A stream cut into chunks, the steps that run over it, and the contexts recorded so far."""
 
     def __init__(self, block: ContextBlock, stream: Stream, chunks: int) -> None:
-        self.block = block
-        self.stream = stream
-        self.tables = block.token_tables(stream.types)
         self.tokens = len(stream)
         self.length = -(-self.tokens // chunks)
         self.chunks = -(-self.tokens // self.length)
         self.width = block.width
-        like = self.tables[0]
-        self.contexts = like.new_zeros(self.chunks * self.length, self.width)
+        self.steps = Steps(block, stream, self.chunks)
+        self.contexts = stream.types.new_zeros(self.chunks * self.length, self.width)
         self.by_chunk = self.contexts.view(self.chunks, self.length, self.width)
-        self.first = torch.arange(self.chunks, device=like.device) * self.length
-        self.steps = 0
-        self.rows = 0
-
-    def advance(self, state: Tensor, at: Tensor, count: int) -> Iterator[tuple[int, Tensor]]:
-        """Yield (offset, state) for ``count`` steps of rows that stand before tokens ``at``, (C,)."""
-        at_once = max(1, GATHER_TOKENS // len(at))
-        for start in range(0, count, at_once):
-            offsets = torch.arange(start, min(count, start + at_once), device=at.device)
-            positions = (at + offsets[:, None]).clamp_(0, self.tokens - 1)  # (steps, C)
-            parts = self.block.token_parts(self.tables, self.stream.window_types(positions.flatten()))
-            by_step = zip(*(part.split(len(at)) for part in parts), strict=True)
-            for i, of_step in enumerate(by_step):
-                state = self.block.forward(state, list(of_step))[-1]
-                self.steps += 1
-                self.rows += len(at)
-                yield start + i, state
+        self.first = torch.arange(self.chunks, device=stream.types.device) * self.length
 
 
 @torch.no_grad()
@@ -124,7 +103,7 @@ def true_contexts(
     started = _first_pass(cut, warm_up)
     growth = _growth_over_warm_up(cut, started, warm_up)
     overhead = STEP_OVERHEAD_ROWS.get(device, 10)
-    spent = cut.steps * (overhead + cut.chunks)
+    spent = cut.steps.taken * (overhead + cut.chunks)
     loop = cut.tokens * (overhead + 1)
     rounds = rerun = single = 0
     met = 0.0
@@ -149,23 +128,21 @@ def true_contexts(
         last_failed, last_largest = len(failed), largest
         rounds += 1
         rerun += len(failed)
-        before = cut.steps
+        before = cut.steps.taken
         met = max(met, _rerun(cut, started, failed, tolerance))
-        spent += (cut.steps - before) * (overhead + len(failed))
+        spent += (cut.steps.taken - before) * (overhead + len(failed))
     return cut.contexts[: cut.tokens], _trace(cut, warm_up, single, rounds, rerun, met, growth)
 
 
 def _first_pass(cut: _Cut, warm_up: int) -> Tensor:
     """Run all chunks side by side from zeros, ``warm_up`` tokens early; return what each started from (C, D)."""
-    state = cut.contexts.new_zeros(cut.chunks, cut.width)
-    started = state
-    at = cut.first - warm_up
-    for offset, advanced in cut.advance(state, at, warm_up + cut.length):
-        if offset < warm_up:
-            advanced[0] = 0.0  # before the stream's start there is nothing but c_{-1} = 0
-            started = advanced
-        else:
-            cut.by_chunk[:, offset - warm_up] = advanced
+    started = cut.contexts.new_zeros(cut.chunks, cut.width)
+    for _, states in cut.steps.advance(started, cut.first - warm_up, warm_up):
+        started = states[-1]
+    started = started.clone()
+    started[0] = 0.0  # before the stream's start there is nothing but c_{-1} = 0
+    for at, states in cut.steps.advance(started, cut.first, cut.length):
+        cut.by_chunk[:, at] = states.transpose(0, 1)
     return started
 
 
@@ -200,9 +177,9 @@ def _rerun(cut: _Cut, started: Tensor, failed: Tensor, tolerance: float) -> floa
     for begun in range(0, cut.length, LOOK_EVERY):
         count = min(LOOK_EVERY, cut.length - begun)
         recorded = cut.by_chunk[running, begun + count - 1]
-        for offset, advanced in cut.advance(state, cut.first[running] + begun, count):
-            cut.by_chunk[running, begun + offset] = advanced
-            state = advanced
+        for at, states in cut.steps.advance(state, cut.first[running] + begun, count):
+            cut.by_chunk[running, begun + at.start : begun + at.stop] = states.transpose(0, 1)
+            state = states[-1]
         left = _difference(state, recorded)
         met = left <= tolerance
         largest = max(largest, float(torch.where(met, left, 0.0).max()))
@@ -215,9 +192,9 @@ def _rerun(cut: _Cut, started: Tensor, failed: Tensor, tolerance: float) -> floa
 def _one_by_one(cut: _Cut, start: int) -> int:
     """Run from token ``start`` to the end, one token a step; return how many that were."""
     state = cut.contexts[start - 1 : start] if start else cut.contexts.new_zeros(1, cut.width)
-    before = cut.contexts.new_full((1,), start, dtype=torch.long)
-    for offset, advanced in cut.advance(state, before, cut.tokens - start):
-        cut.contexts[start + offset] = advanced[0]
+    before = cut.first.new_full((1,), start)
+    for at, states in cut.steps.advance(state, before, cut.tokens - start):
+        cut.contexts[start + at.start : start + at.stop] = states[:, 0]
     return cut.tokens - start
 
 
@@ -228,8 +205,8 @@ def _trace(
         tokens=cut.tokens,
         chunks=cut.chunks,
         warm_up=warm_up,
-        steps=cut.steps - single,
-        rows=cut.rows,
+        steps=cut.steps.taken - single,
+        rows=cut.steps.applied,
         single_steps=single,
         rounds=rounds,
         borders_rerun=rerun,
