@@ -52,7 +52,7 @@ class Checkpoint(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished experiment: its figures and the trained weights of its best epoch, on the CPU.
+    """A finished experiment: its figures and the trained weights of its best epoch, on their device.
 
     ``weights`` holds ``context.*``, ``token.*`` and ``head.*``; a frozen table is not among them.
     """
@@ -217,7 +217,7 @@ class _Run:
         )
         weights = {f"context.{key}": value for key, value in self.context_block.state_dict().items()}
         weights |= predicted.best_weights
-        return Outcome(result, {key: value.cpu().contiguous() for key, value in weights.items()})
+        return Outcome(result, weights)
 
     def _drawn_token_block(self) -> TokenBlock:
         block = TokenBlock(self.config.model, self.data.table.shape[1])

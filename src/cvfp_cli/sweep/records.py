@@ -107,4 +107,4 @@ def weights_file(job: Job, weights: "Mapping[str, torch.Tensor]", table_fingerpr
     }
     # One key alone: safetensors keeps no order among several, and the same run should be the same file.
     metadata = {"cvfp": json.dumps(about, sort_keys=True)}
-    return save(dict(weights), metadata=metadata)
+    return save({key: value.cpu().contiguous() for key, value in weights.items()}, metadata=metadata)
