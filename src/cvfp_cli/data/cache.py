@@ -103,14 +103,14 @@ class Cache:
         """The entry's arrays; None if there is none, or a damaged one (which is noted)."""
         path = self._path(kind, key)
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                digest, payload = file.read(_DIGEST_BYTES), file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
             self._note("cache-unreadable", f"Cache entry {path} cannot be read ({error.strerror}).")
             return None
-        payload = content[_DIGEST_BYTES:]
-        if hashlib.sha256(payload).digest() == content[:_DIGEST_BYTES]:
+        if hashlib.sha256(payload).digest() == digest:
             # Whole but not ours where it cannot be loaded; KeyError: a type of number that NumPy lacks.
             with contextlib.suppress(SafetensorError, KeyError, ValueError, TypeError):
                 return load(payload)

@@ -64,16 +64,18 @@ class PpmiTable:
     def of(self, stream: TokenStream) -> Table:
         """The table for runs on this stream."""
         identity = self.fingerprint(stream)
-        if identity not in self.last:
+        table = self.last.get(identity)
+        if table is None:
             made = self.cache.fetch(
                 "ppmi",
                 self._key(stream),
                 lambda: {"table": ppmi.ppmi_table(stream.ids, self.vocab_size, self.width)},
                 doing=f"Making the ppmi:{self.width} table of {len(stream.ids):,} tokens",
             )
+            table = read_only(made["table"])
             self.last.clear()
-            self.last[identity] = read_only(made["table"])
-        return self.last[identity]
+            self.last[identity] = table
+        return table
 
     def _key(self, stream: TokenStream) -> dict[str, object]:
         return {

@@ -13,6 +13,7 @@ from cvfp_cli.sweep.checkpoint import FILE_NAME, CheckpointFile
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Job, Plan
 from cvfp_cli.sweep.records import Origin, failed_run, finished_run, weights_file
+from cvfp_cli.sweep.texts import Texts
 from cvfp_cli.sweep.watch import Watcher
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Executor:
             WorkError: a result could not be written.
             KeyboardInterrupt: Ctrl-C or SIGTERM; everything finished is on disk.
         """
+        order = [job.experiment for job in jobs]
+        texts = Texts(self.plan.data, order, ahead=self.plan.execution.device != "cpu")
         for number, job in enumerate(jobs, 1):
             point = job.experiment
             narrowed = self.plan.recipe.only(
@@ -82,7 +85,7 @@ class Executor:
                 write_atomic(job.folder / CONFIG_FILE, narrowed.to_toml().encode())
             self.watcher.started(job, number, len(jobs))
             checkpoint = self._checkpoint(job)
-            run, weights = self._attempt(job, checkpoint)
+            run, weights = self._attempt(job, texts, checkpoint)
             with self.interrupts.shield():
                 if weights is not None and self.keeping.weights:
                     write_atomic(job.folder / WEIGHTS_FILE, weights)
@@ -98,14 +101,14 @@ class Executor:
                 self.watcher.finished(job, run)
                 after_each()
 
-    def _attempt(self, job: Job, checkpoint: CheckpointFile) -> tuple[Run, bytes | None]:
+    def _attempt(self, job: Job, texts: Texts, checkpoint: CheckpointFile) -> tuple[Run, bytes | None]:
         """Run a job; a failure becomes a run with its reason. Returns the run and its file of weights."""
         origin = Origin(
             self.plan.recipe.name, self.plan.data.embed_dim, self.plan.described.get("fingerprint")
         )
         listener = _Listener(job, self.watcher)
         try:
-            text = self.plan.data.experiment(job.experiment.samples, job.experiment.data_seed)
+            text = texts.of(job.experiment)
             data = ExperimentData(
                 train_ids=text.train.ids,
                 val_ids=text.validation.ids,

@@ -1,0 +1,55 @@
+"""The text and the table of each run: kept while runs share them, and made ahead of the runs that need others."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from cvfp_cli.data.stream import Text
+from cvfp_cli.data.study import StudyData
+from cvfp_cli.sweep.grid import Experiment
+
+# Training samples and data seed.
+Key = tuple[int, int | None]
+
+
+class Texts:
+    """The text at hand, and the next one in the making.
+
+    Args:
+        data: makes them.
+        order: the experiments to come, in order.
+        ahead: whether to make the next one while a run trains, which suits devices that leave the processor idle.
+    """
+
+    def __init__(self, data: StudyData, order: Sequence[Experiment], *, ahead: bool) -> None:
+        self._data = data
+        self._order = list(order)
+        self._ahead = ahead
+        self._at_hand: tuple[Key, Text] | None = None
+        self._coming: tuple[Key, Future[Text]] | None = None
+
+    def of(self, experiment: Experiment) -> Text:
+        """Streams and table of one experiment of the order. What failed when it was made ahead fails here."""
+        key = _key(experiment)
+        if self._at_hand is None or self._at_hand[0] != key:
+            self._at_hand = None  # lets go of its table before another is made
+            self._at_hand = (key, self._new(key))
+        if self._ahead and self._coming is None:
+            self._begin_next(experiment)
+        return self._at_hand[1]
+
+    def _new(self, key: Key) -> Text:
+        coming, self._coming = self._coming, None
+        return coming[1].result() if coming is not None and coming[0] == key else self._data.experiment(*key)
+
+    def _begin_next(self, experiment: Experiment) -> None:
+        """Make the next other text in a thread."""
+        later = map(_key, self._order[self._order.index(experiment) :])
+        following = next((key for key in later if key != _key(experiment)), None)
+        if following is not None:
+            making = ThreadPoolExecutor(1)
+            self._coming = (following, making.submit(self._data.experiment, *following))
+            making.shutdown(wait=False)  # what was submitted still ends, and its thread with it
+
+
+def _key(experiment: Experiment) -> Key:
+    return experiment.samples, experiment.data_seed
