@@ -1,6 +1,7 @@
 """Phase 2 against the golden epochs, whole batches against pieces, and the rules of stopping."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -136,13 +137,13 @@ def test_a_trained_table_leaves_the_blocks_table_alone() -> None:
 
 def test_logits_exist_only_for_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    plain = head_module._Scratch.softmax
+    plain = head_module._Scratch.logits
 
-    def spy(self: object, scaled: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    def spy(self: object, scaled: Tensor, *rest: Any) -> Iterator[Any]:
         seen.append(len(scaled))
         return plain(self, scaled, *rest)
 
-    monkeypatch.setattr(head_module._Scratch, "softmax", spy)
+    monkeypatch.setattr(head_module._Scratch, "logits", spy)
     trainer = problem(HeadConfig(), Phase2Config(batch_tokens=30), Pieces(20, 6))
     trainer.epoch(Prediction(), SILENT)
     assert max(seen) == 6
@@ -201,7 +202,7 @@ def test_blocks_of_rounded_products_change_nothing(monkeypatch: pytest.MonkeyPat
 def test_of_equally_likely_tokens_the_first_counts() -> None:
     logits = torch.tensor([[1.0, 2.0, 2.0], [3.0, 3.0, 3.0], [0.0, -1.0, 0.0], [2.0, 1.0, 0.0]])
     for target in range(3):
-        right = head_module._right(logits, torch.full((4,), target))
+        right = head_module._right(logits, torch.full((4,), target), logits.amax(1))
         assert right.tolist() == (logits.argmax(1) == target).tolist()
 
 

@@ -105,9 +105,10 @@ class Head(nn.Module):
                 losses.append(loss)
                 correct.append(best == wanted)
                 continue
-            for rows, logits, p in self._scratch.softmax(scaled, products, self.bias, len(self.weight)):
-                losses.append(_losses(logits, p, wanted[rows]))
-                correct.append(_right(logits, wanted[rows]))
+            for rows, logits in self._scratch.logits(scaled, products, self.bias, len(self.weight)):
+                top = logits.amax(1)
+                correct.append(_right(logits, wanted[rows], top))
+                losses.append(_softmax_(logits, wanted[rows], top))
         return torch.cat(losses), torch.cat(correct)
 
     def _products(self) -> Tensor:
@@ -121,12 +122,12 @@ class Head(nn.Module):
 
 
 class _Scratch:
-    """Memory for a piece's logits and probabilities, kept from piece to piece.
+    """Memory for a piece's logits, kept from piece to piece.
 
     Fresh memory of this size comes from the system page by page, which on a CPU takes as long as the softmax.
 
     Attributes:
-        p: what became of the probabilities of the last piece, (n or more, V padded), in the products' dtype.
+        p: what became of the logits of the last piece, (n or more, V padded), in the products' dtype.
     """
 
     p: Tensor
@@ -135,35 +136,33 @@ class _Scratch:
         self._exact = torch.empty(0)
         self._products = torch.empty(0)
 
-    def softmax(
+    def logits(
         self, scaled: Tensor, products: Tensor, bias: Tensor | None, vocab: int
-    ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Which rows, their logits (n, V) and their probabilities (n, V padded), at least in float32: a bias of some
-        −10 nats would lose its digits in bf16. Beyond V the probabilities are 0.
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Which rows, and their logits (n, V padded).
 
-        What a block's probabilities hold when the next is asked for is kept in ``p``.
+        They are at least in float32: a bias of some −10 nats would lose its digits in bf16. Beyond V they are −∞. What
+        they have become when the next are asked for is kept in ``p``.
         """
         n, padded = len(scaled), len(products)
         rounded = products.dtype == torch.bfloat16
         dtype = torch.float32 if rounded else products.dtype
-        # Beyond V the products are 0; −inf in the bias takes them out of the softmax.
+        # Beyond V the products are 0; −∞ in the bias takes them out of the softmax.
         shift = scaled.new_zeros(vocab, dtype=dtype) if bias is None else bias
         shift = F.pad(shift, (0, padded - vocab), value=-math.inf)
         size = min(n, max(1, BLOCK_LOGITS // padded)) if rounded else n
-        self._exact = _room(self._exact, (2, size, padded), dtype, scaled.device)
+        self._exact = _room(self._exact, (size, padded), dtype, scaled.device)
         if not rounded:
-            logits, self.p = self._exact[0, :n], self._exact[1, :n]
-            torch.addmm(shift, scaled, products.t(), out=logits)
-            yield slice(0, n), logits[:, :vocab], torch.softmax(logits, 1, out=self.p)
+            self.p = self._exact[:n]
+            yield slice(0, n), torch.addmm(shift, scaled, products.t(), out=self.p)
             return
         self._products = self.p = _room(self._products, (n, padded), products.dtype, scaled.device)
         torch.mm(scaled, products.t(), out=self.p[:n])
         for start in range(0, n, size):
             rows = slice(start, min(start + size, n))
-            logits, p = self._exact[:, : rows.stop - start]
-            torch.add(self.p[rows], shift, out=logits)
-            yield rows, logits[:, :vocab], torch.softmax(logits, 1, out=p)
-            self.p[rows] = p
+            block = torch.add(self.p[rows], shift, out=self._exact[: rows.stop - start])
+            yield rows, block
+            self.p[rows] = block
 
 
 def _room(kept: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -172,22 +171,30 @@ def _room(kept: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torc
     return kept if large and kept.dtype == dtype else torch.empty(shape, dtype=dtype, device=device)
 
 
-def _losses(logits: Tensor, p: Tensor, targets: Tensor) -> Tensor:
-    """−ln p of the targets, (n,); from the logits where a probability is too small for its logarithm to be exact."""
+def _softmax_(logits: Tensor, targets: Tensor, top: Tensor) -> Tensor:
+    """Turn logits (n, V), of which ``top`` (n,) are the largest, into probabilities where they lie.
+
+    Returns:
+        −ln p of the targets, (n,).
+    """
+    own = logits.gather(1, targets[:, None])[:, 0]
+    if logits.device.type == "cpu":
+        p = torch.softmax(logits, 1, out=logits)  # a row is read to its end before it is written
+    else:
+        p = logits.copy_(torch.softmax(logits, 1))
     probability = p.gather(1, targets[:, None])[:, 0]
     losses = -probability.log()
+    # A probability may be too small for its logarithm to be exact; that of the likeliest token never is.
     rare = (probability < torch.finfo(p.dtype).tiny * 1e6).nonzero().flatten()
-    if len(rare):
-        exact = torch.log_softmax(logits[rare], 1, dtype=p.dtype)
-        losses[rare] = -exact.gather(1, targets[rare, None])[:, 0]
+    losses[rare] = top[rare] - p[rare].amax(1).log() - own[rare]
     return losses
 
 
-def _right(logits: Tensor, targets: Tensor) -> Tensor:
-    """Whether a target's logit is the first of the largest in its row, (n,)."""
-    largest = logits.gather(1, targets[:, None])[:, 0] == logits.amax(1)
+def _right(logits: Tensor, targets: Tensor, top: Tensor) -> Tensor:
+    """Whether a target's logit is the first that equals the largest of its row, ``top`` (n,): (n,)."""
+    largest = logits.gather(1, targets[:, None])[:, 0] == top
     candidates = largest.nonzero().flatten()
-    # argmax, which costs several times as much, only has to tell the first from its equals.
+    # argmax, which costs several times as much as the maximum, only has to tell the first from its equals.
     largest[candidates] = logits[candidates].argmax(1) == targets[candidates]
     return largest
 
@@ -223,11 +230,11 @@ class _CrossEntropy(torch.autograd.Function):
                 if dbias is not None:
                     dbias += p[:, :vocab].sum(0, dtype=dbias.dtype)
             else:
-                for rows, logits, exact in scratch.softmax(scaled, products, bias, vocab):
-                    total += _losses(logits, exact, wanted[rows]).sum()
-                    exact.scatter_add_(1, wanted[rows, None], exact.new_full((len(exact), 1), -1.0))
+                for rows, q in scratch.logits(scaled, products, bias, vocab):
+                    total += _softmax_(q, wanted[rows], q.amax(1)).sum()
+                    q.scatter_add_(1, wanted[rows, None], q.new_full((len(q), 1), -1.0))
                     if dbias is not None:
-                        dbias += exact[:, :vocab].sum(0)
+                        dbias += q[:, :vocab].sum(0)
                 p = scratch.p[: len(wanted)]
             dv[at] = p @ products
             if dweight is not None:

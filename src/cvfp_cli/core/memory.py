@@ -89,7 +89,8 @@ def plan(
         sum(u) + sum(u[i + 1] + v[i] + 4 * v[i + 1] for i in range(model.layers)) + 2 * v[0]
     )
     product = 2 if execution.precision == "bf16" else FLOAT
-    logit_token = vocab_size * (product if fused or product < FLOAT else 2 * FLOAT)
+    # On a CPU and in the fused kernels logits become probabilities where they lie.
+    logit_token = vocab_size * (product if fused or device == "cpu" or product < FLOAT else 2 * FLOAT)
     batch = min(config.phase1.batch_tokens, train_tokens)
     phase1 = max(1, budget // phase1_token)
     if device == "cpu":
