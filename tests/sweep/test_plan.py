@@ -143,6 +143,24 @@ def test_finished_runs_teach_their_own_time(plan: Plan) -> None:
     assert left == pytest.approx(times.total(plan.jobs[1:]), rel=0.05)  # type: ignore[arg-type]
 
 
+def test_a_machine_that_was_busy_is_forgotten(plan: Plan) -> None:
+    """Six times as slow for its first runs: a few runs later what is left is judged by the new pace."""
+    times = TimeEstimate(plan.jobs, plan.jobs)
+    rate = 1e6
+    slow, quick, left = plan.jobs[:4], plan.jobs[4:9], plan.jobs[9:]
+
+    def seconds(job: Job, speed: float) -> float:
+        return Counts(6, 2).operations(job.work) / speed
+
+    for job in slow:
+        times.finished(job, done(job, seconds(job, rate / 6), iterations=6))
+    assert times.total(left) == pytest.approx(6 * sum(seconds(job, rate) for job in left))
+    for job in quick:
+        times.finished(job, done(job, seconds(job, rate), iterations=6))
+    wanted = sum(seconds(job, rate) for job in left)
+    assert wanted <= times.total(left) <= 1.5 * wanted  # type: ignore[operator]
+
+
 def test_recorded_runs_teach_too_and_failed_ones_do_not(plan: Plan) -> None:
     job = plan.jobs[0]
     failed = replace(done(job, 10.0), status="failed")

@@ -16,6 +16,8 @@ LIKELY_ITERATIONS = 20
 LIKELY_EPOCHS = 6
 # Share of the rate of large matrix products that runs reach, before any has shown its own.
 LIKELY_SHARE = 0.4
+# What an earlier run counts against the next one, so that a machine that was busy is forgotten within a few runs.
+KEPT = 0.7
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def likely_counts(config: ExperimentConfig, seen: Counts | None = None) -> Count
 class TimeEstimate:
     """Expected seconds of jobs, learnt from every run that is done; also a watcher that knows what is left.
 
-    Runs weigh by their length, so that the fixed cost of small ones does not swell the estimate of large ones.
+    Runs weigh by their length, so that the fixed cost of small ones does not swell the estimate of large ones, and
+    less the longer ago they were.
 
     Args:
         jobs: the command's grid; runs recorded earlier are learnt from.
@@ -108,5 +111,5 @@ class TimeEstimate:
             return
         counts = Counts(run.phase1_iterations, run.epochs)
         self._seen[run.config] = counts
-        self._operations += counts.operations(job.work)
-        self._seconds += seconds
+        self._operations = KEPT * self._operations + counts.operations(job.work)
+        self._seconds = KEPT * self._seconds + seconds
