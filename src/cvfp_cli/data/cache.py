@@ -103,7 +103,7 @@ class Cache:
         """The entry's arrays; None if there is none, or a damaged one (which is noted)."""
         path = self._path(kind, key)
         try:
-            with path.open("rb") as file:
+            with path.open("rb", buffering=0) as file:  # a buffer would copy all of it once more
                 digest, payload = file.read(_DIGEST_BYTES), file.read()
         except FileNotFoundError:
             return None
