@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -13,6 +14,7 @@ from cvfp_cli.core.config import ModelConfig
 from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock, initialise
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA device")
 CASES = ["1L1t", "2L2t", "3L3t", "3L2t-decreasing", "4L1t-decreasing"]
 
 

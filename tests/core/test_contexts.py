@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from core_cases import needs_gpu
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.core.result import ExperimentData
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA device")
 UNLIKE = ("seconds_phase1", "seconds_contexts", "seconds_phase2", "peak_memory_bytes", "execution_path")
 LIKE = torch.empty(0, 3)
 

@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-from core_cases import random_context_block
+from core_cases import needs_gpu, random_context_block
 
 from cvfp_cli.core.config import ModelConfig
 from cvfp_cli.core.model import Stream
 from cvfp_cli.core.steps import TOGETHER, Steps
-
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA device")
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cvfp_cli.core.background import background
 from cvfp_cli.core.config import Execution, ExperimentConfig
 from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.device import peak_memory
@@ -170,9 +170,8 @@ class _Run:
         initialise(self.context_block, model, seeded(cpu, config.seed, "context-block"))
         self.context_block.to(device)
         # The TokenBlock is drawn while phase 1 runs: 25 million weights take a CPU thread a quarter of a second.
-        drawing = ThreadPoolExecutor(1)
-        self._token_block = drawing.submit(self._drawn_token_block)
-        drawing.shutdown(wait=False)  # what was submitted still ends, and its thread with it
+        with background() as thread:
+            self._token_block = thread.submit(self._drawn_token_block)
         self.unigram = unigram_log_probabilities(data.train_ids, len(data.table))
         unigram = torch.from_numpy(self.unigram).float()
         self.head = Head(config.head, self.table, unigram, seeded(cpu, config.seed, "head"), self.arithmetic)
@@ -192,11 +191,10 @@ class _Run:
         saved = self.checkpoint.load() if self.checkpoint else None
         fixed, kept = self._phase1(saved)
         began = time.perf_counter()
-        ranks = ThreadPoolExecutor(1)
-        train_rank = ranks.submit(effective_rank, self._gram(fixed.contexts))
-        val_contexts, val_trace = self._true_contexts(self.validation)
-        val_rank = ranks.submit(effective_rank, self._gram(val_contexts))
-        ranks.shutdown(wait=False)  # what was submitted still ends, and its thread with it
+        with background() as thread:
+            train_rank = thread.submit(effective_rank, self._gram(fixed.contexts))
+            val_contexts, val_trace = self._true_contexts(self.validation)
+            val_rank = thread.submit(effective_rank, self._gram(val_contexts))
         traces = {"validation": val_trace}
         train_contexts = fixed.contexts
         # Before token 0 there is nothing; phase 1 kept its wrapped context there.

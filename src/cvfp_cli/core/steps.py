@@ -35,7 +35,6 @@ class Steps:
         self._together = max(1, min(TOGETHER, GATHER_TOKENS // rows))
         self._graphed = self._tables[0].device.type == "cuda" and self._together == TOGETHER
         self._graph: Graph | None = None
-        self._warm = False
         self.taken = 0
         self.applied = 0
 
@@ -60,8 +59,7 @@ class Steps:
         # A graph has one shape: missing rows are filled up, and missing steps taken all the same.
         n = len(at)
         state, at = F.pad(state, (0, 0, 0, self._rows - n)), F.pad(at, (0, self._rows - n))
-        if not self._warm:
-            self._warm = True
+        if self.taken == 0:  # what has not run yet cannot be captured
             return self._compute(state, at)[:count, :n]
         if self._graph is None:
             self._graph = Graph(self._compute, state, at)

@@ -131,9 +131,8 @@ class Cache:
                     file.flush()
                     os.fsync(file.fileno())
                 Path(temporary).replace(path)
-            except BaseException:
+            finally:  # once renamed, it is there no more
                 Path(temporary).unlink(missing_ok=True)
-                raise
         except OSError as error:
             self._note(
                 "cache-unwritable",

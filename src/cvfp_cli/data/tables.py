@@ -1,6 +1,6 @@
 """The embedding table of each run: one for all, or made from the run's own training stream."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,15 +47,11 @@ class FixedTable:
 
 @dataclass(frozen=True)
 class PpmiTable:
-    """A PPMI table for each training stream, kept in the cache; the last one used also in memory.
-
-    A sweep runs all configurations of one size after each other, so one table in memory serves nearly all of them.
-    """
+    """A PPMI table for each training stream, kept in the cache."""
 
     vocab_size: int
     width: int
     cache: Cache
-    last: dict[str, Table] = field(default_factory=dict, repr=False, compare=False)
 
     def fingerprint(self, stream: TokenStream) -> str:
         """Identifies the table by what it is made from, so that it need not be made to be named."""
@@ -63,19 +59,13 @@ class PpmiTable:
 
     def of(self, stream: TokenStream) -> Table:
         """The table for runs on this stream."""
-        identity = self.fingerprint(stream)
-        table = self.last.get(identity)
-        if table is None:
-            made = self.cache.fetch(
-                "ppmi",
-                self._key(stream),
-                lambda: {"table": ppmi.ppmi_table(stream.ids, self.vocab_size, self.width)},
-                doing=f"Making the ppmi:{self.width} table of {len(stream.ids):,} tokens",
-            )
-            table = read_only(made["table"])
-            self.last.clear()
-            self.last[identity] = table
-        return table
+        made = self.cache.fetch(
+            "ppmi",
+            self._key(stream),
+            lambda: {"table": ppmi.ppmi_table(stream.ids, self.vocab_size, self.width)},
+            doing=f"Making the ppmi:{self.width} table of {len(stream.ids):,} tokens",
+        )
+        return read_only(made["table"])
 
     def _key(self, stream: TokenStream) -> dict[str, object]:
         return {

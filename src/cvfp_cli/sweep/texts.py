@@ -1,8 +1,9 @@
 """The text and the table of each run: kept while runs share them, and made ahead of the runs that need others."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
+from cvfp_cli.core.background import background
 from cvfp_cli.data.stream import Text
 from cvfp_cli.data.study import StudyData
 from cvfp_cli.sweep.grid import Experiment
@@ -46,9 +47,8 @@ class Texts:
         later = map(_key, self._order[self._order.index(experiment) :])
         following = next((key for key in later if key != _key(experiment)), None)
         if following is not None:
-            making = ThreadPoolExecutor(1)
-            self._coming = (following, making.submit(self._data.experiment, *following))
-            making.shutdown(wait=False)  # what was submitted still ends, and its thread with it
+            with background() as thread:
+                self._coming = (following, thread.submit(self._data.experiment, *following))
 
 
 def _key(experiment: Experiment) -> Key:
