@@ -28,3 +28,16 @@ class WorkError(CvfpError):
     """The input was right but the work failed: full disk, out of memory, divergence (exit code 1)."""
 
     exit_code = 1
+
+
+EXTRAS = {"plot": "matplotlib", "tensorboard": "tensorboard"}
+"""What people install for an option of their own, and the package that it brings."""
+
+
+def missing_extra(option: str, extra: str) -> InputError:
+    """An option's extra is not installed; how to add it, whichever way cvfp was installed."""
+    return InputError(
+        f"{option} needs the extra '{extra}', which is not installed.",
+        hint=f"Install it with: pip install 'cvfp-cli[{extra}]', or, where pipx installed cvfp, "
+        f"pipx inject cvfp-cli {EXTRAS[extra]}.",
+    )

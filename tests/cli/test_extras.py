@@ -65,6 +65,7 @@ def test_a_missing_extra_is_named(
     [line] = [line for line in refused.stderr.splitlines() if line.startswith("cvfp: ")]
     assert f"the extra '{extra}'" in line
     assert f"pip install 'cvfp-cli[{extra}]'" in line
+    assert f"pipx inject cvfp-cli {missing}" in line
     assert not (tmp_path / "out").exists()
 
 

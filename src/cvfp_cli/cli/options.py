@@ -5,6 +5,7 @@ Options without a value leave the decision to the recipe, so that no default sta
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -64,46 +65,98 @@ def words_of(texts: Sequence[str] | None) -> tuple[str, ...]:
 
 
 MOST_VALUES = 1000
-_PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?", re.ASCII)
+_PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12})(?::([0-9]{1,12}))?)?", re.ASCII)
 _OTHER_RANGE = re.compile(r"([0-9]{1,12}) ?(?:\.\.\.?|:|–|to| - ) ?([0-9]{1,12})", re.ASCII)
+_OTHER_STEP = re.compile(
+    r"([0-9]{1,12}) ?(?:-|\.\.\.?|:|–|to| - ) ?([0-9]{1,12}) ?(?:\.\.\.?|:|/|by|step|\+) ?([0-9]{1,12})", re.ASCII
+)
 _BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?((?:[KMGT]i?)?B?)", re.ASCII | re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY_FACTORS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}
 
 
+@dataclass(frozen=True)
+class Range:
+    """``FIRST-LAST`` or ``FIRST-LAST:STEP``, both ends included; a number alone is a range of one."""
+
+    first: int
+    last: int
+    step: int = 1
+
+    def __len__(self) -> int:
+        return (self.last - self.first) // self.step + 1
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}" + (f":{self.step}" if self.step > 1 else "")
+
+    @property
+    def coarser(self) -> "Range":
+        """The same span in round steps: the largest that leaves three values, best one that meets both ends."""
+        span = self.last - self.first
+        round_steps = [factor * 10**power for power in range(12) for factor in (1, 2, 5)]
+        steps = [step for step in round_steps if 2 * step <= span]
+        meeting = [step for step in steps if step > 1 and not self.first % step and not self.last % step]
+        return Range(self.first, self.last, max(meeting or steps, default=1))
+
+
+def ranges(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tuple[Range, ...]:
+    """Read ``1-3``, ``100-500:100``, ``50,100,200``, a mixture, or the option repeated; empty without the option.
+
+    Raises:
+        InputError: not a list of integers, a range that runs downwards, or a value below ``least``.
+    """
+    found = []
+    for part in (piece.strip() for text in texts or () for piece in text.split(",")):
+        matched = _PART.fullmatch(part)
+        if matched is None:
+            if not part and len(texts or ()) == 1 and texts and texts[0].strip():
+                raise InputError(f"{option}: a comma in '{_short(texts[0])}' has no number beside it.")
+            raise InputError(
+                f"{option}: '{_short(part)}' is neither a whole number nor a range.",
+                hint=f"Write {meant}." if (meant := _meant(part)) else "Write 3, 1-3, 100-500:100 or 50,100,200.",
+            )
+        first = int(matched[1])
+        one = Range(first, int(matched[2] or first), int(matched[3] or 1))
+        if one.last < first:
+            upwards = Range(one.last, first, one.step)
+            raise InputError(f"{option}: the range {part} runs downwards.", hint=f"Write {upwards}.")
+        if first < least:
+            raise InputError(f"{option}: {first} is too small; the least is {least}.")
+        if one.step < 1:
+            raise InputError(f"{option}: the range {part} has no step.", hint="The least step is 1.")
+        found.append(one)
+    return tuple(found)
+
+
 def integers(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tuple[int, ...] | None:
-    """Read ``1-3``, ``50,100,200``, a mixture, or the option repeated; ``None`` when it was not given.
+    """The values of ``ranges``; ``None`` when the option was not given.
 
     The order is kept and a value given twice counts once.
 
     Raises:
-        InputError: not a list of integers, a range that runs downwards, a value below ``least``, or more
-            than 1,000 values.
+        InputError: as ``ranges``, or more than 1,000 values.
     """
     if not texts:
         return None
     values: dict[int, None] = {}
-    for part in (piece.strip() for text in texts for piece in text.split(",")):
-        matched = _PART.fullmatch(part)
-        if matched is None:
-            if not part and len(texts) == 1 and texts[0].strip():
-                raise InputError(f"{option}: a comma in '{_short(texts[0])}' has no number beside it.")
-            meant = _OTHER_RANGE.fullmatch(part)
+    for one in ranges(texts, option, least=least):
+        if len(one) <= MOST_VALUES:
+            values.update(dict.fromkeys(range(one.first, one.last + 1, one.step)))
+        if len(one) > MOST_VALUES or len(values) > MOST_VALUES:
             raise InputError(
-                f"{option}: '{_short(part)}' is neither a whole number nor a range.",
-                hint=f"Write {meant[1]}-{meant[2]}." if meant else "Write 3, 1-3 or 50,100,200.",
+                f"{option}: more than {MOST_VALUES} values.",
+                hint=f"Give fewer, such as {one.coarser}." if len(one) > MOST_VALUES else "Give fewer.",
             )
-        first = int(matched[1])
-        last = first if matched[2] is None else int(matched[2])
-        if last < first:
-            raise InputError(f"{option}: the range {part} runs downwards.", hint=f"Write {last}-{first}.")
-        if first < least:
-            raise InputError(f"{option}: {first} is too small; the least is {least}.")
-        if last - first < MOST_VALUES:
-            values.update(dict.fromkeys(range(first, last + 1)))
-        if last - first >= MOST_VALUES or len(values) > MOST_VALUES:
-            raise InputError(f"{option}: more than {MOST_VALUES} values.", hint="Give fewer.")
     return tuple(values)
+
+
+def _meant(part: str) -> str:
+    """The range that was meant by another way to write one; empty where there is no telling."""
+    if other := _OTHER_RANGE.fullmatch(part):
+        return f"{other[1]}-{other[2]}"
+    if other := _OTHER_STEP.fullmatch(part):
+        return f"{other[1]}-{other[2]}:{other[3]}"
+    return ""
 
 
 def _short(text: str) -> str:

@@ -16,7 +16,7 @@ import typer
 from cvfp_cli.cli.choices import DEVICES, LANGUAGES, PRECISIONS
 from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, missing_extra
 from cvfp_cli.spelling import nearest
 
 if TYPE_CHECKING:
@@ -59,6 +59,16 @@ class Study:
     list_recipes: Annotated[
         bool, option("--list-recipes", panel=STUDY, help="List the recipes that come with cvfp.")
     ] = False
+    print_recipe: Annotated[
+        str | None,
+        option(
+            "--print-recipe",
+            panel=MORE,
+            metavar="NAME",
+            help="Print a recipe that comes with cvfp, to change and save it.",
+            words=_recipes,
+        ),
+    ] = None
 
     def overrides(self) -> dict[str, str]:
         """The fields that ``--set`` sets.
@@ -180,6 +190,9 @@ class Place:
     quiet: Annotated[
         bool, option("--quiet", "-q", panel=OUTPUT, help="No progress; errors are still shown.")
     ] = False
+    yes: Annotated[
+        bool, option("--yes", "-y", panel=MORE, help="Answer yes to what would be asked.")
+    ] = False
     recover: Annotated[
         bool, option("--recover", panel=MORE, help="Keep what a damaged results file still tells.")
     ] = False
@@ -296,10 +309,7 @@ def check_picture(path: Path) -> None:
     """
     check_writable(path, "--plot", PICTURES)
     if find_spec("matplotlib") is None:
-        raise InputError(
-            "--plot needs the extra 'plot', which is not installed.",
-            hint="Install it with: pip install 'cvfp-cli[plot]'.",
-        )
+        raise missing_extra("--plot", "plot")
 
 
 def shown(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Recipes: one TOML file a study, and the loader that checks it."""
 
 from cvfp_cli.recipes.checker import fields_called
-from cvfp_cli.recipes.loader import DEFAULT_RECIPE, list_recipes, load_recipe
+from cvfp_cli.recipes.loader import DEFAULT_RECIPE, list_recipes, load_recipe, recipe_text
 from cvfp_cli.recipes.recipe import Configuration, GridConfig, Recipe, RunsConfig
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "fields_called",
     "list_recipes",
     "load_recipe",
+    "recipe_text",
 ]

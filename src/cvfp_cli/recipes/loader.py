@@ -1,7 +1,7 @@
 """Find a recipe, read it, lay overrides over it, and report everything that is wrong with it at once."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -18,6 +18,7 @@ from cvfp_cli.recipes.checker import (
     unknown_table,
     value_from_text,
 )
+from cvfp_cli.recipes.paths import read_beside
 from cvfp_cli.recipes.recipe import GRID_KEYS, Configuration, GridConfig, Recipe, expand
 from cvfp_cli.spelling import nearest
 
@@ -34,10 +35,22 @@ def list_recipes() -> dict[str, str]:
     }
 
 
+def recipe_text(name: str) -> str:
+    """The file of a recipe that comes with the package, comments and all.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    packaged = _packaged()
+    if name not in packaged:
+        raise _unknown(f"no recipe '{_shown(name)}' comes with cvfp", name, packaged)
+    return packaged[name].read_text(encoding="utf-8")
+
+
 def load_recipe(
     name_or_path: str | Path = DEFAULT_RECIPE, *, overrides: Mapping[str, Any] | None = None
 ) -> Recipe:
-    """Read a recipe of the package by name, or a TOML file.
+    """Read a recipe of the package by name, or a TOML file, whose paths are relative to its own folder.
 
     Args:
         overrides: ``table.key`` to value, laid over the file in this order. A value may be text, as from
@@ -46,8 +59,10 @@ def load_recipe(
     Raises:
         InputError: no such recipe, not TOML, or unknown keys and wrong values, the first 50 in one message.
     """
-    where, name, text = _find(str(name_or_path))
+    where, name, text, folder = _find(str(name_or_path))
     raw = _parse(text, where)
+    if folder is not None:
+        read_beside(raw, folder)
     problems: list[str] = []
     given = raw.pop("name", name)
     if not isinstance(given, str) or not given.isprintable() or not 0 < len(given) <= 100:
@@ -94,30 +109,36 @@ def _packaged() -> dict[str, Traversable]:
     return {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
 
 
-def _find(wanted: str) -> tuple[str, str, str]:
-    """Where the recipe is (for messages), its name, and its text."""
+def _find(wanted: str) -> tuple[str, str, str, Path | None]:
+    """Where the recipe is (for messages), its name, its text, and the folder of a file."""
     packaged = _packaged()
     if wanted in packaged:
-        return f"recipe {wanted}", wanted, packaged[wanted].read_text(encoding="utf-8")
+        return f"recipe {wanted}", wanted, packaged[wanted].read_text(encoding="utf-8"), None
     path = Path(wanted)
-    shown = wanted if wanted.isprintable() and len(wanted) <= 200 else ascii(wanted)[1:-1][:200]
+    shown = _shown(wanted)
     try:
         if path.is_file():
             with path.open("rb") as file:
                 data = file.read(SIZE_LIMIT + 1)
             if len(data) > SIZE_LIMIT:
                 raise InputError(f"{shown} is larger than {SIZE_LIMIT // 1024} kB, the most a recipe can be.")
-            return shown, path.stem, data.decode("utf-8-sig")
+            return shown, path.stem, data.decode("utf-8-sig"), path.parent
     except UnicodeDecodeError as problem:
         raise InputError(f"{shown}: byte {problem.start} is not UTF-8 text.") from None
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise InputError(f"{shown} cannot be read: {reason}.") from None
+    raise _unknown(f"no recipe and no file '{shown}'", wanted, packaged)
+
+
+def _unknown(message: str, wanted: str, packaged: Iterable[str]) -> InputError:
     near = nearest(wanted.removesuffix(".toml"), packaged)
-    raise InputError(
-        f"no recipe and no file '{shown}'.",
-        hint=f"Did you mean {near}?" if near else f"There are {', '.join(sorted(packaged))}.",
-    )
+    hint = f"Did you mean {near}?" if near else f"There are {', '.join(sorted(packaged))}."
+    return InputError(f"{message}.", hint=hint)
+
+
+def _shown(name: str) -> str:
+    return name if name.isprintable() and len(name) <= 200 else ascii(name)[1:-1][:200]
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import tomli_w
 
 from cvfp_cli.core.config import ExperimentConfig, HeadConfig, ModelConfig, Phase1Config, Phase2Config
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
+from cvfp_cli.recipes.paths import made_absolute
 
 _EXPERIMENT = {item.name: item for item in fields(ExperimentConfig)}
 GRID_KEYS = ("layers", "context_dim", "tokens")
@@ -161,9 +162,10 @@ class Recipe:
         return tables
 
     def to_toml(self) -> str:
-        """A recipe file that ``load_recipe`` reads back as this recipe, overrides worked in."""
+        """A recipe file that ``load_recipe`` reads back as this recipe, overrides worked in and paths absolute."""
         header = "".join(f"# {line}".rstrip() + "\n" for line in self.header.splitlines())
-        return header + ("\n" if header else "") + tomli_w.dumps({"name": self.name, **self._tables()})
+        tables = made_absolute(self._tables())
+        return header + ("\n" if header else "") + tomli_w.dumps({"name": self.name, **tables})
 
     def _tables(self) -> dict[str, Any]:
         tables: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from io import BytesIO
 from pathlib import Path
 
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, missing_extra
 from cvfp_cli.report.charts import COLOURS
 from cvfp_cli.report.model import Chart, Report
 from cvfp_cli.report.text import Language, load_language
@@ -40,9 +40,7 @@ def render_plot(report: Report, language: Language, form: str) -> bytes:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError(
-            "--plot needs matplotlib, which is not installed.", hint="Install cvfp-cli[plot]."
-        ) from None
+        raise missing_extra("--plot", "plot") from None
     chart = charts[0]
     fonts = ["DejaVu Sans", *_japanese_fonts()]
     words = language if language.code == "en" or len(fonts) > 1 else load_language("en")

@@ -9,20 +9,21 @@
       runs/2L_768d_2tok_s50_seed42/
         result.json             written last: a run is finished when it is there
         config.toml  metrics.jsonl  model.safetensors
+      old-1/                    what --fresh set aside: a results folder of its own, which nothing here reads
 """
 
 import hashlib
 import json
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.atomic import left_behind, make_folder, work_error, write_atomic
@@ -37,7 +38,12 @@ STUDY_FILE = "study.json"
 STUDY_SCHEMA = "cvfp-study/1"
 CSV_FILE = "runs.csv"
 LOG_FILE = "sweep.log"
+_OLD = re.compile(r"old-([0-9]{1,6})")
+_MOVING = ".moving"
+# What a study writes beside its runs; whose folder it is moves last, so that until then the folder is the study's.
+_STUDY_FILES = (LOG_FILE, CSV_FILE, SUMMARY_FILE, STUDY_FILE)
 _LEAST_SECONDS_BETWEEN = 30.0
+_KEPT = "which sets aside what is there"
 _LARGEST_SHARE_OF_TIME = 0.02  # of a sweep's time that goes into rewriting the summary
 
 
@@ -45,6 +51,25 @@ def run_id(config: Mapping[str, Any], data_fingerprint: str, seeds: Mapping[str,
     """A run's identity: 16 hex digits of the SHA-256 of its resolved configuration, data and seeds."""
     identity = {"config": config, "data": data_fingerprint, "seeds": seeds}
     return hashlib.sha256(_canonical(identity).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What starting over would set aside.
+
+    Attributes:
+        finished: runs with a result. unfinished: runs that were begun, with or without a checkpoint.
+        place: the folder that they would go to.
+    """
+
+    finished: int
+    unfinished: int
+    place: Path
+
+    def __str__(self) -> str:
+        runs = [counted(self.finished, "finished run")] if self.finished else []
+        runs += [counted(self.unfinished, "unfinished run")] if self.unfinished else []
+        return " and ".join(runs)
 
 
 class ResultsStore:
@@ -70,23 +95,27 @@ class ResultsStore:
         self._summary_seconds = 0.0
 
     @contextmanager
-    def claim(self, identity: Mapping[str, Any]) -> Iterator["ResultsStore"]:
+    def claim(self, identity: Mapping[str, Any], *, fresh: bool = False) -> Iterator["ResultsStore"]:
         """Hold the folder for one study: create it, lock it, check whose it is, clear torn temporary files.
 
         Args:
             identity: what all runs of the study share, as JSON values.
+            fresh: set aside the study that the folder holds, whichever it is, and begin a new one.
 
         Raises:
             InputError: the folder holds something else's files, or another study.
             WorkError: another process uses it, or it cannot be written.
         """
-        self._refuse_foreign()
+        self.check_own()
         make_folder(self.folder)
         lock = FolderLock(self.folder)
         note = lock.acquire()
         try:
             if note is not None:
                 self.notes.append(note)
+            self._undo_broken_moves()
+            if fresh:
+                self._start_over()
             self.check_same_study(identity)
             if self._identity_lost or not (self.folder / STUDY_FILE).is_file():
                 created = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -104,7 +133,7 @@ class ResultsStore:
         Raises:
             InputError: with every key that differs, theirs against ours.
         """
-        self._refuse_foreign()
+        self.check_own()
         path = self.folder / STUDY_FILE
         if not path.is_file():
             return
@@ -113,7 +142,7 @@ class ResultsStore:
         except InputError as problem:
             if not self._recover:
                 raise InputError(
-                    problem.message, hint=f"{RECOVER_HINT} Or start over with --fresh."
+                    problem.message, hint=f"{RECOVER_HINT} Or start over with --fresh, {_KEPT}."
                 ) from None
             self.notes.append(
                 Note("study-unreadable", f"Written anew from this command: {problem.message}", "warning")
@@ -124,35 +153,84 @@ class ResultsStore:
         differing = [
             f"{key} is {_quoted(there.get(key))} there and {_quoted(here.get(key))} here"
             for key in sorted({*there, *here})
-            if there.get(key) != here.get(key)
+            if not _same(key, there.get(key), here.get(key))
         ]
         if differing:
             raise InputError(
                 f"{self.folder} holds another study: {listed(differing)}.",
-                hint="Use another --out, or start over with --fresh.",
+                hint=f"Use another --out, or start over with --fresh, {_KEPT}.",
             )
 
-    def start_over(self) -> None:
-        """Delete the study: its runs, summary, log and identity. Other files in the folder stay.
+    def would_set_aside(self, names: Sequence[str] | None = None) -> Aside:
+        """What ``claim(fresh=True)``, or ``set_aside`` of these runs, would move, and where to. Only reads."""
+        runs = self.folder / RUNS_FOLDER
+        chosen = sorted(runs.glob("*/")) if names is None else map(self.run_folder, names)
+        there = [folder for folder in chosen if folder.is_dir()]
+        finished = sum((folder / RUN_FILE).is_file() for folder in there)
+        return Aside(finished, len(there) - finished, self.folder / f"old-{self._last_old() + 1}")
+
+    def set_aside(self, names: Sequence[str]) -> None:
+        """Move runs of the claimed study into a results folder of their own, ``old-N``.
 
         Raises:
-            InputError: the folder is something else's.
-            WorkError: another process uses it, or a file cannot be deleted.
+            WorkError: one cannot be moved; then all are where they were.
         """
-        self._refuse_foreign()
-        if not self.folder.is_dir():
+        aside = self.would_set_aside(names)
+        there = [folder for name in names if (folder := self.run_folder(name)).is_dir()]
+        if there:
+            self._move(there, aside)
+
+    def _start_over(self) -> None:
+        """Move the study into ``old-N``; one without a run is deleted, since there is nothing to keep."""
+        aside = self.would_set_aside()
+        files = [self.folder / name for name in _STUDY_FILES if (self.folder / name).is_file()]
+        if aside.finished or aside.unfinished:
+            self._move([self.folder / RUNS_FOLDER, *files], aside)
             return
-        lock = FolderLock(self.folder)
-        lock.acquire()
         try:
-            if (self.folder / RUNS_FOLDER).is_dir():
-                shutil.rmtree(self.folder / RUNS_FOLDER)
-            for name in (SUMMARY_FILE, CSV_FILE, LOG_FILE, STUDY_FILE):  # the claim goes last
-                (self.folder / name).unlink(missing_ok=True)
+            for path in files:
+                path.unlink()
         except OSError as problem:
             raise work_error(self.folder, problem) from None
-        finally:
-            lock.release()
+
+    def _move(self, paths: Sequence[Path], aside: Aside) -> None:
+        """Move files and folders of the study into a hidden folder, which appears as ``old-N`` when all are in it.
+
+        A kill on the way leaves the hidden folder, which the next claim puts back.
+        """
+        moving = aside.place.with_name(f".{aside.place.name}{_MOVING}")
+        try:
+            for path in paths:
+                target = moving / path.relative_to(self.folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target)
+            if not (moving / STUDY_FILE).is_file():
+                write_atomic(moving / STUDY_FILE, (self.folder / STUDY_FILE).read_bytes())
+            moving.rename(aside.place)
+        except BaseException as problem:
+            self._undo_broken_moves()
+            if isinstance(problem, OSError):
+                raise work_error(self.folder, problem) from None
+            raise
+        self.notes.append(Note("set-aside", f"{aside} of {self.folder} set aside in {aside.place}."))
+
+    def _undo_broken_moves(self) -> None:
+        """Put back what a move that did not come to its end took away."""
+        for moving in self.folder.glob(f".old-*{_MOVING}/"):
+            runs = moving / RUNS_FOLDER
+            for path in [*runs.glob("*/"), *(moving / name for name in _STUDY_FILES)]:
+                target = self.folder / path.relative_to(moving)
+                if path.exists() and not target.exists():
+                    make_folder(target.parent)
+                    path.rename(target)
+            (moving / STUDY_FILE).unlink(missing_ok=True)  # a copy
+            for folder in (runs, moving):
+                with suppress(OSError):  # what is not ours stays
+                    folder.rmdir()
+
+    def _last_old(self) -> int:
+        found = [int(matched[1]) for path in self.folder.glob("old-*") if (matched := _OLD.fullmatch(path.name))]
+        return max(found, default=0)
 
     def run_folder(self, name: str) -> Path:
         """The folder of a run, never outside ``runs/`` whatever the name holds."""
@@ -229,7 +307,12 @@ class ResultsStore:
         if time.monotonic() - self._last_summary >= wait:
             self.write_summary(make())
 
-    def _refuse_foreign(self) -> None:
+    def check_own(self) -> None:
+        """Refuse a folder that holds files and no study. Only reads.
+
+        Raises:
+            InputError: with the names of the files.
+        """
         if not self.folder.exists():
             return
         if not self.folder.is_dir():
@@ -238,7 +321,13 @@ class ResultsStore:
             names = sorted(path.name for path in self.folder.iterdir())
         except OSError as problem:
             raise work_error(self.folder, problem) from None
-        foreign = [name for name in names if not name.startswith(".") and name != "lost+found"]
+        foreign = [
+            name
+            for name in names
+            if not name.startswith(".")
+            and name != "lost+found"
+            and not (_OLD.fullmatch(name) and (self.folder / name / STUDY_FILE).is_file())
+        ]
         if foreign and STUDY_FILE not in names:
             raise InputError(
                 f"{self.folder} holds files that are not of a cvfp study ({listed([ascii(n)[1:-1] for n in foreign])}).",
@@ -293,6 +382,17 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = item
     return flat
+
+
+def _same(key: str, there: Any, here: Any) -> bool:
+    """Whether both values of a key mean the same study.
+
+    One file has many paths, from other folders and on other machines; what it holds is told apart by fingerprints.
+    """
+    if there == here:
+        return True
+    names_a_file = key.endswith((".source", ".name")) and isinstance(there, str) and isinstance(here, str)
+    return names_a_file and PurePath(there).name == PurePath(here).name != ""
 
 
 def _quoted(value: Any) -> str:

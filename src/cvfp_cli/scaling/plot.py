@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cvfp_cli.errors import InputError, WorkError
+from cvfp_cli.errors import WorkError, missing_extra
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
 
@@ -45,10 +45,7 @@ def draw(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError(
-            "--plot needs matplotlib, which is not installed.",
-            hint="Install it: pip install 'cvfp-cli[plot]'.",
-        ) from None
+        raise missing_extra("--plot", "plot") from None
     panels = len(groups) if curves and len(groups) <= MOST_PANELS else 1
     across = min(3, panels)
     down = math.ceil(panels / across)

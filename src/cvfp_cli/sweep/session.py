@@ -1,14 +1,11 @@
 """One command's work from claim to summary: hold the folder, run what remains, write ``summary.json``."""
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.results import ResultsStore, Run, Summary
-from cvfp_cli.results.atomic import work_error
 from cvfp_cli.sweep.checkpoint import FILE_NAME
 from cvfp_cli.sweep.executor import Executor, Keeping
 from cvfp_cli.sweep.interrupt import Interrupts
@@ -58,20 +55,17 @@ def carry_out(
         run: ``core.experiment.run_experiment``, or what stands in for it.
         watchers: makes who looks on, from the plan as it stands once the folder is held.
         command: the command line, for the record.
-        fresh: delete the folder's study first.
-        again: delete the plan's own runs first.
+        fresh: set the folder's study aside first.
+        again: set the plan's own runs aside first.
 
     Raises:
         WorkError: the folder is in use, or cannot be written.
         KeyboardInterrupt: Ctrl-C or SIGTERM; finished runs and an incomplete summary are on disk.
     """
     with Interrupts() as interrupts:
-        if fresh:
-            store.start_over()
-        with store.claim(plan.identity):
+        with store.claim(plan.identity, fresh=fresh):
             if again:
-                for job in plan.jobs:
-                    _delete(job.folder)
+                store.set_aside([job.name for job in plan.jobs])
             plan = refreshed(plan, store.finished())
             for job in plan.jobs:
                 if job.settled:
@@ -101,14 +95,6 @@ def carry_out(
                 store.write_summary(final)
             here = tuple(executor.runs[job.run_id] for job in plan.jobs)
             return Ended(final.runs, final.fits, here)
-
-
-def _delete(folder: Path) -> None:
-    if folder.is_dir():
-        try:
-            shutil.rmtree(folder)
-        except OSError as problem:
-            raise work_error(folder, problem) from None
 
 
 def refreshed(plan: Plan, finished: Mapping[str, Run]) -> Plan:

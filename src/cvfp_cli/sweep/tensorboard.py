@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvfp_cli.core.result import Advance, Event, Iteration
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import missing_extra
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
 
@@ -17,13 +17,10 @@ def check_installed() -> None:
     """Refuse ``--tensorboard`` where its extra is missing.
 
     Raises:
-        InputError: with the command that installs it.
+        InputError: with the commands that install it.
     """
     if find_spec("tensorboard") is None:
-        raise InputError(
-            "--tensorboard needs the extra 'tensorboard', which is not installed.",
-            hint="Install it with: pip install 'cvfp-cli[tensorboard]'.",
-        )
+        raise missing_extra("--tensorboard", "tensorboard")
 
 
 class TensorBoard:

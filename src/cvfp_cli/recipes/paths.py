@@ -1,0 +1,60 @@
+"""A recipe's local files: relative to the recipe where it is read, absolute where a run records it."""
+
+import os.path
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cvfp_cli.data.files import SUFFIXES, existing
+from cvfp_cli.data.sources import PYDOCS
+
+FIELDS = (("data", "source"), ("validation", "source"), ("tokenizer", "name"), ("embedding", "name"))
+"""The keys that may hold a path; each may hold a word of its own or a name of the hub instead."""
+
+_ENDINGS = (*SUFFIXES, ".npy", ".safetensors")
+_PATTERN = frozenset("*?[")
+
+
+def read_beside(raw: dict[str, Any], folder: Path) -> None:
+    """Make the paths of a recipe, as TOML gave it, relative to the working folder.
+
+    Args:
+        folder: where the recipe's file is.
+    """
+    _change(raw, lambda name: _beside(name, folder))
+
+
+def made_absolute(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of a recipe whose local files are named in a way that holds from any folder."""
+    changed = {key: dict(value) if isinstance(value, dict) else value for key, value in tables.items()}
+    _change(changed, lambda name: os.path.abspath(name) if _is_here(name) else name)
+    return changed
+
+
+def _change(tables: dict[str, Any], change: Callable[[str], str]) -> None:
+    for table, key in FIELDS:
+        holder = tables.get(table)
+        value = holder.get(key) if isinstance(holder, dict) else None
+        if isinstance(value, str) and value and not _is_special(value):
+            tables[table][key] = change(value)
+        elif isinstance(value, list):
+            tables[table][key] = [change(item) if isinstance(item, str) else item for item in value]
+
+
+def _is_special(name: str) -> bool:
+    """What is no path whatever lies in the folder, or one that needs none."""
+    return name.partition(":")[0] == PYDOCS or name.startswith("~") or os.path.isabs(name)
+
+
+def _beside(name: str, folder: Path) -> str:
+    beside = os.path.normpath(folder / name)
+    return beside if existing(beside) is not None or _looks_like_a_path(name) else name
+
+
+def _is_here(name: str) -> bool:
+    return existing(name) is not None or (_looks_like_a_path(name) and not _PATTERN.isdisjoint(name))
+
+
+def _looks_like_a_path(name: str) -> bool:
+    """Whether a name can be nothing else, so that an error about it says where it was looked for."""
+    return name.startswith(("./", "../")) or name.lower().endswith(_ENDINGS) or not _PATTERN.isdisjoint(name)
