@@ -73,7 +73,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path, st
     (tmp_path / strange).write_text("mine")
     for attempt in (
         lambda: ResultsStore(tmp_path).check_same_study(IDENTITY),
-        lambda: ResultsStore(tmp_path).start_over(),
+        lambda: ResultsStore(tmp_path).claim(IDENTITY, fresh=True).__enter__(),
         lambda: ResultsStore(tmp_path).claim(IDENTITY).__enter__(),
     ):
         with pytest.raises(InputError, match=strange):
@@ -106,14 +106,144 @@ def test_another_study_is_refused_with_every_difference_named(tmp_path: Path) ->
     assert "\n" not in said
 
 
-def test_starting_over_deletes_the_study_and_nothing_else(tmp_path: Path) -> None:
+OTHER = {"recipe": {"name": "demo", "phase2": {"epochs": 5}}}
+
+
+def three_runs(folder: Path) -> None:
+    """A study of two finished runs and one that was begun, with a file of somebody else's beside them."""
+    with ResultsStore(folder).claim(IDENTITY) as store:
+        runs = [store.save_run(name, RUN, environment={}, **REST) for name in "ab"]
+        (folder / "runs" / "c").mkdir()
+        (folder / "runs" / "c" / "checkpoint").write_text("half an hour")
+        store.write_summary(a_summary(store, runs))
+    (folder / "notes.txt").write_text("mine")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the lock's, by its path in the folder."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".lock"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_starting_over_sets_the_study_aside_and_deletes_nothing(tmp_path: Path) -> None:
+    three_runs(tmp_path)
+    before = contents(tmp_path)
+    store = ResultsStore(tmp_path)
+    aside = store.would_set_aside()
+    assert (str(aside), aside.place) == ("2 finished runs and 1 unfinished run", tmp_path / "old-1")
+    assert contents(tmp_path) == before
+    with store.claim(OTHER, fresh=True):
+        assert store.finished() == {}
+    old = {
+        name.removeprefix("old-1/"): data for name, data in contents(tmp_path).items() if name[:4] == "old-"
+    }
+    assert old == {name: data for name, data in before.items() if name != "notes.txt"}
+    assert contents(tmp_path).keys() - {f"old-1/{name}" for name in old} == {"study.json", "notes.txt"}
+    assert [note.code for note in store.notes] == ["set-aside"]
+    # What was set aside is a results folder of its own.
+    assert len(read_results(tmp_path / "old-1").runs) == 2
+    ResultsStore(tmp_path / "old-1").check_same_study(IDENTITY)
+    assert read_results(tmp_path).runs == ()  # readers do not take the old runs for the new study's
+
+
+def test_each_start_has_its_own_place_and_one_without_runs_needs_none(tmp_path: Path) -> None:
+    for _ in range(2):
+        with ResultsStore(tmp_path).claim(IDENTITY, fresh=True) as store:
+            store.save_run("a", RUN, environment={}, **REST)
+    with ResultsStore(tmp_path).claim(IDENTITY, fresh=True):
+        pass
+    with ResultsStore(tmp_path).claim(OTHER, fresh=True):
+        pass
+    assert sorted(path.name for path in tmp_path.glob("old-*")) == ["old-1", "old-2"]
+    with ResultsStore(tmp_path / "absent").claim(IDENTITY, fresh=True):
+        pass
+
+
+def test_one_run_is_set_aside_with_whose_it_is(tmp_path: Path) -> None:
+    three_runs(tmp_path)
+    before = contents(tmp_path)
     with ResultsStore(tmp_path).claim(IDENTITY) as store:
-        store.save_run("a", RUN, environment={}, **REST)
-        store.write_summary(a_summary(store, [RUN]))
-    (tmp_path / "notes.txt").write_text("mine")
-    ResultsStore(tmp_path).start_over()
-    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["notes.txt"]
-    ResultsStore(tmp_path / "absent").start_over()
+        assert str(store.would_set_aside(["a", "z"])) == "1 finished run"
+        store.set_aside(["a", "z"])
+        store.set_aside(["z"])
+    after = contents(tmp_path)
+    assert after.pop("old-1/study.json") == before["study.json"]
+    moved = {name.removeprefix("old-1/"): data for name, data in after.items()}
+    assert moved == before
+    assert [name for name in after if name.startswith("old-1/")] == ["old-1/runs/a/result.json"]
+
+
+@pytest.mark.parametrize("names", [None, ["a", "b"]])
+@pytest.mark.parametrize("undone", ["at once", "by the next"])
+def test_a_kill_on_the_way_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str] | None, undone: str
+) -> None:
+    """Stopped before each rename in turn; what was moved comes back, at once or, after a kill, with the next claim."""
+    three_runs(tmp_path)
+    before = contents(tmp_path)
+    real, stops = Path.rename, 0
+
+    def fresh(store: ResultsStore) -> None:
+        with store.claim(IDENTITY, fresh=names is None):
+            if names is not None:
+                store.set_aside(names)
+
+    for allowed in range(10):
+        left = allowed
+
+        def rename(path: Path, target: Path) -> Path:
+            nonlocal left
+            left -= 1
+            if left == -1:
+                raise KeyboardInterrupt
+            return real(path, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", rename)
+            if undone == "by the next":
+                patched.setattr(ResultsStore, "_undo_broken_moves", lambda store: None)
+            try:
+                fresh(ResultsStore(tmp_path))
+            except KeyboardInterrupt:
+                stops += 1
+            else:
+                break
+        with ResultsStore(tmp_path).claim(IDENTITY):
+            assert contents(tmp_path) == before
+        assert not list(tmp_path.glob("*old-*"))
+    assert stops == (5 if names is None else 3)
+    assert (tmp_path / "old-1" / "runs" / "a").is_dir()
+
+
+def test_a_move_that_fails_is_told_and_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    three_runs(tmp_path)
+    before = contents(tmp_path)
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path.name == "summary.json" and ".moving" in str(target):
+            raise PermissionError(13, "Permission denied")
+        return real(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", rename)
+        with pytest.raises(WorkError, match="permission denied"):
+            ResultsStore(tmp_path).claim(OTHER, fresh=True).__enter__()
+    assert contents(tmp_path) == before
+
+
+def test_a_file_s_other_path_is_the_same_study(tmp_path: Path) -> None:
+    """The same text from another folder; what is in it is told apart by its fingerprint."""
+    identity = {"data": {"source": "texts/a.jsonl"}, "what_was_read": {"fingerprint": "1"}}
+    with ResultsStore(tmp_path).claim(identity):
+        pass
+    ResultsStore(tmp_path).check_same_study({**identity, "data": {"source": "/home/me/texts/a.jsonl"}})
+    for other in (
+        {**identity, "data": {"source": "texts/b.jsonl"}},
+        {"data": {"source": "a.jsonl"}, "what_was_read": {"fingerprint": "2"}},
+    ):
+        with pytest.raises(InputError, match="another study"):
+            ResultsStore(tmp_path).check_same_study(other)
 
 
 def test_a_damaged_study_file_is_one_line(tmp_path: Path) -> None:
@@ -230,7 +360,7 @@ def test_a_second_sweep_is_refused_with_the_holder_named_and_a_killed_one_is_not
         with pytest.raises(WorkError, match=f"in use by process {holder.pid} on "):
             ResultsStore(tmp_path).claim(IDENTITY).__enter__()
         with pytest.raises(WorkError, match=f"in use by process {holder.pid} on "):
-            ResultsStore(tmp_path).start_over()
+            ResultsStore(tmp_path).claim(IDENTITY, fresh=True).__enter__()
         assert ResultsStore(tmp_path).finished() == {}  # reading needs no lock
         holder.send_signal(signal.SIGKILL)
         holder.wait(10)

@@ -178,15 +178,7 @@ def plan_for(
     recipe: Recipe, folder: Path, *, text: FakeText | None = None, fresh: bool = False
 ) -> tuple[Plan, ResultsStore]:
     store = ResultsStore(folder)
-    plan = make_plan(
-        recipe,
-        Execution(),
-        store,
-        cache_dir=None,
-        fresh=fresh,
-        notify=lambda text: None,
-        prepare=lambda *_, **__: text or FakeText(),
-    )
+    plan = make_plan(recipe, text or FakeText(), Execution(), store, fresh=fresh, notify=lambda text: None)
     return plan, store
 
 

@@ -80,12 +80,11 @@ def test_what_no_device_can_hold_is_refused_with_what_would_fit(tmp_path: Path) 
     def planned(device_bytes: int, host_bytes: int | None = None) -> Plan:
         return make_plan(
             tiny_recipe(),
+            Large(),
             Execution("cuda", device_bytes=device_bytes, host_bytes=host_bytes),
             ResultsStore(tmp_path / "out"),
-            cache_dir=None,
             fresh=False,
             notify=lambda text: None,
-            prepare=lambda *_, **__: Large(),
         )
 
     needed = [job.memory.host_bytes for job in planned(5 * 10**8).jobs]

@@ -124,9 +124,11 @@ def test_fresh_starts_over_even_with_another_study(tmp_path: Path) -> None:
         tmp_path / "out", tiny_recipe(phase2__epochs=3, runs__samples=[2]), fresh=True, watcher=watcher
     )
     assert len(watcher.names()) == len(ended.runs) == 4
+    assert len(read_results(tmp_path / "out" / "old-1").runs) == 12
+    assert len(read_results(tmp_path / "out").runs) == 4
 
 
-def test_again_deletes_the_plan_s_own_runs_only(tmp_path: Path) -> None:
+def test_again_sets_the_plan_s_own_runs_aside(tmp_path: Path) -> None:
     sweep_into(tmp_path / "out")
     kept = (tmp_path / "out" / "runs" / "1L_8d_1tok_s8_seed42" / "result.json").read_bytes()
     watcher = Recorder()
@@ -134,6 +136,7 @@ def test_again_deletes_the_plan_s_own_runs_only(tmp_path: Path) -> None:
     assert len(watcher.names()) == 4
     assert len(ended.runs) == 12
     assert (tmp_path / "out" / "runs" / "1L_8d_1tok_s8_seed42" / "result.json").read_bytes() == kept
+    assert len(list((tmp_path / "out" / "old-1" / "runs").iterdir())) == 4
 
 
 def failing_at(name: str, error: BaseException | None) -> Any:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.figures import byte_size, duration
 from cvfp_cli.cli.summary import answer_console, plain_table
+from cvfp_cli.counting import counted
 
 if TYPE_CHECKING:
     from cvfp_cli.sweep.plan import Job, Plan
@@ -37,8 +38,9 @@ def print_plan(plan: "Plan") -> None:
     expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
     device = f"{plan.execution.device}, {plan.execution.precision}"
     console.print(
-        f"\n{len(plan.jobs)} runs, {done} done already, on {device}: "
-        f"about {duration(expected)} left, at most {duration(most)}.",
+        f"\n{counted(len(plan.jobs), 'run')}, {done} done already, on {device}: "
+        f"about {duration(expected)} left, at most {duration(most)}"
+        + (f" ({times.basis})." if plan.remaining else "."),
         soft_wrap=True,
     )
 

@@ -68,7 +68,8 @@ MOST_VALUES = 1000
 _PART = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12})(?::([0-9]{1,12}))?)?", re.ASCII)
 _OTHER_RANGE = re.compile(r"([0-9]{1,12}) ?(?:\.\.\.?|:|–|to| - ) ?([0-9]{1,12})", re.ASCII)
 _OTHER_STEP = re.compile(
-    r"([0-9]{1,12}) ?(?:-|\.\.\.?|:|–|to| - ) ?([0-9]{1,12}) ?(?:\.\.\.?|:|/|by|step|\+) ?([0-9]{1,12})", re.ASCII
+    r"([0-9]{1,12}) ?(?:-|\.\.\.?|:|–|to| - ) ?([0-9]{1,12}) ?(?:\.\.\.?|:|/|by|step|\+) ?([0-9]{1,12})",
+    re.ASCII,
 )
 _BYTES = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?((?:[KMGT]i?)?B?)", re.ASCII | re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
@@ -113,7 +114,9 @@ def ranges(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tuple
                 raise InputError(f"{option}: a comma in '{_short(texts[0])}' has no number beside it.")
             raise InputError(
                 f"{option}: '{_short(part)}' is neither a whole number nor a range.",
-                hint=f"Write {meant}." if (meant := _meant(part)) else "Write 3, 1-3, 100-500:100 or 50,100,200.",
+                hint=f"Write {meant}."
+                if (meant := _meant(part))
+                else "Write 3, 1-3, 100-500:100 or 50,100,200.",
             )
         first = int(matched[1])
         one = Range(first, int(matched[2] or first), int(matched[3] or 1))

@@ -190,9 +190,7 @@ class Place:
     quiet: Annotated[
         bool, option("--quiet", "-q", panel=OUTPUT, help="No progress; errors are still shown.")
     ] = False
-    yes: Annotated[
-        bool, option("--yes", "-y", panel=MORE, help="Answer yes to what would be asked.")
-    ] = False
+    yes: Annotated[bool, option("--yes", "-y", panel=MORE, help="Answer yes to what would be asked.")] = False
     recover: Annotated[
         bool, option("--recover", panel=MORE, help="Keep what a damaged results file still tells.")
     ] = False

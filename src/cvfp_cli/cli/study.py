@@ -2,17 +2,20 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cvfp_cli.cli.asking import Question
 from cvfp_cli.cli.choices import DEVICES, PRECISIONS
-from cvfp_cli.cli.options import byte_count, integers, one_of
+from cvfp_cli.cli.options import byte_count, integers, one_of, ranges
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder
+from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, shown
 from cvfp_cli.cli.terminal import printable
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
@@ -24,6 +27,16 @@ if TYPE_CHECKING:
     from cvfp_cli.sweep.plan import Plan
     from cvfp_cli.sweep.session import Ended
 
+MOST_UNASKED = 30
+"""Values of one range that need no question: more are as a rule a step that was forgotten."""
+FEW_SEEDS = range(2, 21)
+"""Seeds that look like a number of seeds."""
+LONG_SECONDS = 600
+"""What is expected to take longer says so before it begins."""
+
+Given = Mapping[str, tuple[str, list[str] | None]]
+"""A recipe's fields that the grid's options set: each one's option, and what was given for it."""
+
 
 def overrides(chosen: Study, text: Text, problems: Problems) -> dict[str, object]:
     """The recipe's fields that ``--set`` and the text options set."""
@@ -33,13 +46,11 @@ def overrides(chosen: Study, text: Text, problems: Problems) -> dict[str, object
     return found | text.overrides()
 
 
-def grid_overrides(
-    given: Mapping[str, tuple[str, list[str] | None]], problems: Problems, *, single: bool = False
-) -> dict[str, object]:
+def grid_overrides(given: Given, problems: Problems, *, single: bool = False) -> dict[str, object]:
     """The recipe's fields that the grid's options set.
 
     Args:
-        given: each field's option and what was given for it. single: refuse more than one value.
+        single: refuse more than one value.
     """
     found: dict[str, object] = {}
     for field, (name, texts) in given.items():
@@ -50,6 +61,47 @@ def grid_overrides(
             if values is not None:
                 found[field] = values
     return found
+
+
+def large_ranges(given: Given) -> list[Question]:
+    """What to ask about ranges that were perhaps given without their step; ``grid_overrides`` checks the rest."""
+    found = []
+    for field, (name, texts) in given.items():
+        with suppress(InputError):
+            for one in ranges(texts, name, least=0):
+                if len(one) <= MOST_UNASKED:
+                    continue
+                noun = "seed" if "seeds" in field else "size" if "samples" in field else "value"
+                fewer = f"In steps it is {name} {one.coarser}."
+                if noun == "seed":
+                    fewer = f"Ten are {name} {one.first}-{one.first + 9}."
+                found.append(Question(f"{name} {one} is {counted(len(one), noun)}, each trained.", fewer))
+    return found
+
+
+def about_seeds(given: Given) -> list[Note]:
+    """A remark on ``--seeds 3``: one seed called 3, and no three seeds."""
+    found = []
+    for name, texts in (item for field, item in given.items() if "seeds" in field):
+        if texts and len(texts) == 1 and texts[0].isdecimal() and int(texts[0]) in FEW_SEEDS:
+            count = int(texts[0])
+            several = f"{name} 42-{41 + count}"
+            message = f"{name} {count} is one seed, number {count}; {counted(count, 'seed')} are {several}."
+            found.append(Note("one-seed", message))
+    return found
+
+
+def about_fresh(place: Place, names: Sequence[str] | None = None) -> list[Question]:
+    """What to ask before ``--fresh`` sets runs aside; nothing where there are none.
+
+    Args:
+        names: the runs; None for all that the folder holds.
+    """
+    aside = place.store().would_set_aside(names)
+    if not (aside.finished or aside.unfinished):
+        return []
+    says = f"--fresh sets {aside} of {shown(place.out)} aside in {shown(aside.place)} and starts over."
+    return [Question(says, "Nothing is deleted.")]
 
 
 def say(text: str, *, quiet: bool = False) -> None:
@@ -133,32 +185,53 @@ def checked_plan(
 ) -> "tuple[Plan, ResultsStore, dict[str, Any]]":
     """Everything about a command that can be known before training, or all that is wrong with it.
 
+    Folders and text come first: what is wrong with them is told before the device is looked at, which takes PyTorch
+    seconds.
+
+    Args:
+        fresh: plan as if the folder held nothing.
+
     Raises:
-        CvfpError: all of it, a line each.
+        CvfpError: all that is wrong with folders and text, or with the device, a line each.
     """
-    from cvfp_cli.core.config import Execution
-    from cvfp_cli.sweep.plan import make_plan
+    from cvfp_cli.sweep.plan import make_plan, read_text
+
+    def notify(text: str) -> None:
+        say(text, quiet=place.quiet)
 
     problems = Problems()
     check_place(place, problems)
-    execution, environment = Execution(), dict[str, Any]()
-    with problems.collect():
-        execution, environment = resolve(machine, quiet=place.quiet)
     store = place.store()
-    plan = None
     with problems.collect():
-        plan = make_plan(
-            recipe,
-            execution,
-            store,
-            cache_dir=place.cache_dir,
-            fresh=fresh,
-            notify=lambda text: say(text, quiet=place.quiet),
-        )
+        store.check_own()
+    data = None
+    with problems.collect():
+        data = read_text(recipe, cache_dir=place.cache_dir, notify=notify)
     problems.raise_found()
-    assert plan is not None
+    assert data is not None
+    execution, environment = resolve(machine, quiet=place.quiet)
+    plan = make_plan(recipe, data, execution, store, fresh=fresh, notify=notify)
     tell([*plan.data.notes, *store.notes], quiet=place.quiet)
     return plan, store, environment
+
+
+def tell_if_long(plan: "Plan", place: Place) -> None:
+    """Say before a long command begins how long it may take, and from what that is known."""
+    from cvfp_cli.cli.figures import duration
+    from cvfp_cli.sweep.estimate import TimeEstimate
+    from cvfp_cli.sweep.rate import expected_rate
+
+    if place.quiet or not plan.remaining:
+        return
+    times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution))
+    expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
+    if expected is None or expected <= LONG_SECONDS:
+        return
+    message = (
+        f"{counted(len(plan.remaining), 'run')} on {plan.execution.device} may take about {duration(expected)}, at "
+        f"most {duration(most)} ({times.basis}). --dry-run shows them one by one and trains nothing."
+    )
+    tell([Note("long-run", message)], quiet=place.quiet)
 
 
 def carry_out_plan(
@@ -175,7 +248,7 @@ def carry_out_plan(
     """Run what remains, with bars or lines; an interrupt ends in advice and exit code 130.
 
     Args:
-        fresh: delete the folder's study first; again: delete the command's own runs first.
+        fresh: set the folder's study aside first; again: set the command's own runs aside first.
         go_on: the command line that goes on after an interrupt.
 
     Raises:
@@ -228,6 +301,27 @@ def command_line(*, without: tuple[str, ...] = (), add: tuple[str, ...] = ()) ->
     return shlex.join(["cvfp", *kept, *(word for word in add if word not in kept)])
 
 
+def as_sweep(grid: Sequence[str]) -> str:
+    """A ``train`` command line as the ``sweep`` of a grid on the same text, into the same folder.
+
+    Args:
+        grid: the options that say which, in place of those that named one run.
+    """
+    own = {"--layers", "--tokens", "--context-dim", "--samples"}
+    renamed = {"--seed": "--seeds", "--data-seed": "--data-seeds"}
+    flags = {"train", "--fresh", "--resume", "--yes", "-y"}
+    kept: list[str] = []
+    words = iter(sys.argv[1:])
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in own:
+            if not equals:
+                next(words, None)
+        elif word not in flags:
+            kept.append(renamed.get(option, option) + equals + value)
+    return shlex.join(["cvfp", "sweep", *kept, *grid])
+
+
 def load(name: str | None, overrides: dict[str, Any], problems: Problems) -> "Recipe":
     """The recipe with the options laid over it.
 
@@ -244,22 +338,49 @@ def load(name: str | None, overrides: dict[str, Any], problems: Problems) -> "Re
     return recipe
 
 
-def end(ended: "Ended", place: Place) -> None:
-    """Say where the results are; runs without figures make the command fail.
+def end(ended: "Ended", place: Place, *, next_commands: Sequence[str]) -> None:
+    """Say where the results are and what to do next; runs without figures make the command fail.
 
     Raises:
         typer.Exit: with code 1 when a run failed or diverged.
     """
     say(f"results: {place.out / 'summary.json'}", quiet=place.quiet)
+    if next_commands:
+        say("\n".join(["next:", *(f"  {command}" for command in next_commands)]), quiet=place.quiet)
     if ended.unfinished:
-        count, all_of = len(ended.unfinished), len(ended.here)
-        say(
-            f"cvfp: {count} of {all_of} runs ended without figures; their reasons are in the table's footnotes."
-        )
+        count, all_of = len(ended.unfinished), counted(len(ended.here), "run")
+        say(f"cvfp: {count} of {all_of} ended without figures; their reasons are in the table's footnotes.")
         raise typer.Exit(1)
 
 
-def list_recipes() -> None:
+def reading_commands(ended: "Ended", place: Place) -> list[str]:
+    """The commands that read the folder, those that have something to say about it."""
+    out = shlex.quote(str(place.out))
+    name = "report.md" if place.out.name == "" else f"{place.out}.md"
+    done = any(run.status == "done" for run in ended.runs)
+    return [
+        *([f"cvfp fit {out}"] if ended.fits else []),
+        *([f"cvfp report {out} > {shlex.quote(name)}"] if done else []),
+    ]
+
+
+def printed(chosen: Study) -> bool:
+    """Print what the command was asked to show of the recipes; whether it was asked for anything.
+
+    Raises:
+        InputError: there is no recipe of the name.
+    """
+    if chosen.list_recipes:
+        _list_recipes()
+    elif chosen.print_recipe is not None:
+        from cvfp_cli.cli.writing import write_answer
+        from cvfp_cli.recipes import recipe_text
+
+        write_answer(recipe_text(chosen.print_recipe), None)
+    return chosen.list_recipes or chosen.print_recipe is not None
+
+
+def _list_recipes() -> None:
     """Print the names of the recipes that come with cvfp, and what they are."""
     from cvfp_cli import recipes
     from cvfp_cli.cli.help import help_width, rows_text

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from cvfp_cli.cli import study
+from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.options import MORE, OUTPUT, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text
 
-GRID = "Grid (lists such as 1-3 or 50,100,200; without one, the recipe's)"
+GRID = "Grid (lists such as 1-3, 100-500:100 or 50,100; without one, the recipe's)"
 
 
 def sweep(
@@ -47,7 +48,7 @@ def sweep(
         bool, option("--save-models", panel=OUTPUT, help="Keep every run's weights (model.safetensors).")
     ] = False,
     fresh: Annotated[
-        bool, option("--fresh", panel=OUTPUT, help="Delete this study from the folder and start over.")
+        bool, option("--fresh", panel=OUTPUT, help="Set the folder's study aside (old-1) and start over.")
     ] = False,
 ) -> None:
     """Train every experiment of a grid, and sum them up.
@@ -60,8 +61,7 @@ def sweep(
     cvfp sweep --layers 1-3 --tokens 1-3 --samples 50,100,200,500
     cvfp sweep --recipe demo --data my.jsonl --validation tail:10% --dry-run
     """
-    if chosen.list_recipes:
-        study.list_recipes()
+    if study.printed(chosen):
         return
     problems = Problems()
     grid = {
@@ -74,7 +74,15 @@ def sweep(
     }
     overrides = study.overrides(chosen, text, problems) | study.grid_overrides(grid, problems)
     study.check_machine(machine, problems)
+    sizes = [] if place.dry_run else study.large_ranges(grid)
+    replaced = study.about_fresh(place) if fresh and not place.dry_run else []
+    for question in [*sizes, *replaced]:
+        with problems.collect():
+            refuse_unattended(question, yes=place.yes)
     loaded = study.load(chosen.recipe, overrides, problems)
+    study.tell(study.about_seeds(grid), quiet=place.quiet)
+    for question in sizes:
+        ask(question, yes=place.yes)
     plan, store, environment = study.checked_plan(loaded, machine, place, fresh=fresh)
     if place.dry_run:
         from cvfp_cli.cli.dry_run import print_plan
@@ -84,6 +92,9 @@ def sweep(
     from cvfp_cli.cli.summary import print_summary
     from cvfp_cli.sweep.executor import Keeping
 
+    study.tell_if_long(plan, place)
+    for question in replaced:
+        ask(question, yes=place.yes)
     ended = study.carry_out_plan(
         plan,
         store,
@@ -91,7 +102,7 @@ def sweep(
         place,
         keeping=Keeping(weights=save_models),
         fresh=fresh,
-        go_on=study.command_line(without=("--fresh",)),
+        go_on=study.command_line(without=("--fresh", *(() if sizes else ("--yes", "-y")))),
     )
     print_summary(ended.runs, ended.fits)
-    study.end(ended, place)
+    study.end(ended, place, next_commands=study.reading_commands(ended, place))

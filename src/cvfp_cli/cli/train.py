@@ -1,14 +1,19 @@
 """``cvfp train``: one experiment, and its figures."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cvfp_cli.cli import study
+from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.options import MORE, OUTPUT, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
+
+if TYPE_CHECKING:
+    from cvfp_cli.recipes import Recipe
+    from cvfp_cli.sweep.session import Ended
 
 EXPERIMENT = "Experiment (without one, the first of the recipe's list)"
 
@@ -50,7 +55,7 @@ def train(
         bool, option("--resume", panel=OUTPUT, help="Go on from the run's last iteration or epoch.")
     ] = False,
     fresh: Annotated[
-        bool, option("--fresh", panel=OUTPUT, help="Train again even if the run is done.")
+        bool, option("--fresh", panel=OUTPUT, help="Train again; what the run left is set aside (old-1).")
     ] = False,
 ) -> None:
     """Train one experiment and show its figures.
@@ -63,8 +68,7 @@ def train(
     cvfp train --layers 3 --tokens 2 --samples 500 --device cuda
     cvfp train --recipe my.toml --set phase2.epochs=20 --resume
     """
-    if chosen.list_recipes:
-        study.list_recipes()
+    if study.printed(chosen):
         return
     problems = Problems()
     point = {
@@ -75,6 +79,8 @@ def train(
         "runs.seeds": ("--seed", seed),
         "runs.data_seeds": ("--data-seed", data_seed),
     }
+    from cvfp_cli.sweep.grid import experiments
+
     overrides = study.overrides(chosen, text, problems)
     overrides |= study.grid_overrides(point, problems, single=True)
     if resume and fresh:
@@ -82,6 +88,11 @@ def train(
     study.check_machine(machine, problems)
     loaded = study.load(chosen.recipe, overrides, problems)
     one = loaded.only(loaded.configurations[0], loaded.sizes[0], loaded.runs.seeds[0], loaded.data_seeds[0])
+    replaced = []
+    if fresh and not place.dry_run:
+        replaced = study.about_fresh(place, [point.name for point in experiments(one)])
+    for question in replaced:
+        refuse_unattended(question, yes=place.yes)
     plan, store, environment = study.checked_plan(one, machine, place)
     if fresh:
         plan = replace(plan, jobs=tuple(replace(job, recorded=None) for job in plan.jobs))
@@ -95,7 +106,10 @@ def train(
     from cvfp_cli.sweep.executor import Keeping
 
     if not plan.remaining:
-        study.say(f"{plan.jobs[0].name} is done already; --fresh trains it again.", quiet=place.quiet)
+        study.say(
+            f"{plan.jobs[0].name} is done already; --fresh sets it aside and trains it again.",
+            quiet=place.quiet,
+        )
     elif not (resume or fresh) and (plan.jobs[0].folder / FILE_NAME).exists():
         left = Note(
             "checkpoint-unused",
@@ -103,6 +117,9 @@ def train(
             "warning",
         )
         study.tell([left], quiet=place.quiet)
+    study.tell_if_long(plan, place)
+    for question in replaced:
+        ask(question, yes=place.yes)
     ended = study.carry_out_plan(
         plan,
         store,
@@ -110,8 +127,18 @@ def train(
         place,
         keeping=Keeping(weights=True, resume=resume),
         again=fresh,
-        go_on=study.command_line(without=("--fresh",), add=("--resume",)),
+        go_on=study.command_line(without=("--fresh", "--yes", "-y"), add=("--resume",)),
     )
     print_run(ended.here[0])
     study.say(f"run: {plan.jobs[0].folder}", quiet=place.quiet)
-    study.end(ended, place)
+    study.end(ended, place, next_commands=_next_commands(ended, loaded, place))
+
+
+def _next_commands(ended: "Ended", loaded: "Recipe", place: Place) -> list[str]:
+    """A run alone is no law: its other sizes come next, and once there are some, what reads them."""
+    run = ended.here[0]
+    sizes = loaded.data.samples
+    if run.status != "done" or ended.fits or len(sizes) < 2:
+        return study.reading_commands(ended, place)
+    point = ["--layers", run.layers, "--tokens", run.tokens, "--context-dim", run.context_dim]
+    return [study.as_sweep([*map(str, point), "--samples", ",".join(map(str, sizes))])]

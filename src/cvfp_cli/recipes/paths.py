@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_cli.data.files import SUFFIXES, existing
-from cvfp_cli.data.sources import PYDOCS
 
 FIELDS = (("data", "source"), ("validation", "source"), ("tokenizer", "name"), ("embedding", "name"))
 """The keys that may hold a path; each may hold a word of its own or a name of the hub instead."""
 
+_NO_FILE = "pydocs"  # data.sources.PYDOCS; that module would load NumPy
 _ENDINGS = (*SUFFIXES, ".npy", ".safetensors")
 _PATTERN = frozenset("*?[")
 
@@ -27,7 +27,7 @@ def read_beside(raw: dict[str, Any], folder: Path) -> None:
 def made_absolute(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Tables of a recipe whose local files are named in a way that holds from any folder."""
     changed = {key: dict(value) if isinstance(value, dict) else value for key, value in tables.items()}
-    _change(changed, lambda name: os.path.abspath(name) if _is_here(name) else name)
+    _change(changed, _absolute)
     return changed
 
 
@@ -43,12 +43,16 @@ def _change(tables: dict[str, Any], change: Callable[[str], str]) -> None:
 
 def _is_special(name: str) -> bool:
     """What is no path whatever lies in the folder, or one that needs none."""
-    return name.partition(":")[0] == PYDOCS or name.startswith("~") or os.path.isabs(name)
+    return name.partition(":")[0] == _NO_FILE or name.startswith("~") or Path(name).is_absolute()
 
 
 def _beside(name: str, folder: Path) -> str:
     beside = os.path.normpath(folder / name)
     return beside if existing(beside) is not None or _looks_like_a_path(name) else name
+
+
+def _absolute(name: str) -> str:
+    return os.path.normpath(Path(name).absolute()) if _is_here(name) else name
 
 
 def _is_here(name: str) -> bool:

@@ -229,7 +229,9 @@ class ResultsStore:
                     folder.rmdir()
 
     def _last_old(self) -> int:
-        found = [int(matched[1]) for path in self.folder.glob("old-*") if (matched := _OLD.fullmatch(path.name))]
+        found = [
+            int(matched[1]) for path in self.folder.glob("old-*") if (matched := _OLD.fullmatch(path.name))
+        ]
         return max(found, default=0)
 
     def run_folder(self, name: str) -> Path:
@@ -321,18 +323,17 @@ class ResultsStore:
             names = sorted(path.name for path in self.folder.iterdir())
         except OSError as problem:
             raise work_error(self.folder, problem) from None
-        foreign = [
-            name
-            for name in names
-            if not name.startswith(".")
-            and name != "lost+found"
-            and not (_OLD.fullmatch(name) and (self.folder / name / STUDY_FILE).is_file())
-        ]
-        if foreign and STUDY_FILE not in names:
+        foreign = [name for name in names if not name.startswith(".") and name != "lost+found"]
+        if foreign and not self._was_claimed():
             raise InputError(
                 f"{self.folder} holds files that are not of a cvfp study ({listed([ascii(n)[1:-1] for n in foreign])}).",
                 hint="Name a new or empty folder as --out.",
             )
+
+    def _was_claimed(self) -> bool:
+        """Whether a study is here, or one that was set aside, or that a kill left on its way."""
+        studies = (STUDY_FILE, f"old-*/{STUDY_FILE}", f".old-*{_MOVING}/{STUDY_FILE}")
+        return any(path.is_file() for name in studies for path in self.folder.glob(name))
 
     def _clear_torn_files(self) -> None:
         for folder in (self.folder, *(self.folder / RUNS_FOLDER).glob("*/")):

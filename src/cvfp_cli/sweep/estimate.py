@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cvfp_cli.core.config import ExperimentConfig
 from cvfp_cli.core.memory import Work
 from cvfp_cli.core.result import Event
+from cvfp_cli.counting import counted
 from cvfp_cli.results import Run
 from cvfp_cli.sweep.plan import Job
 
@@ -61,11 +62,19 @@ class TimeEstimate:
         self._remaining = list(remaining)
         self._operations = 0.0
         self._seconds = 0.0
+        self._runs = 0
         self._seen: dict[str, Counts] = {}
         self._began = time.monotonic()
         for job in jobs:
             if job.recorded is not None:
                 self._learn(job, job.recorded)
+
+    @property
+    def basis(self) -> str:
+        """What the expected seconds rest on, and what that is worth."""
+        if self._runs:
+            return f"by the time that {counted(self._runs, 'finished run')} took"
+        return "by how fast this device multiplies matrices, which can be off by a factor of two"
 
     def seconds(self, job: Job, *, most: bool = False) -> float | None:
         """Expected seconds of one run; ``most`` goes to the recipe's limits. None while nothing is known."""
@@ -111,5 +120,6 @@ class TimeEstimate:
             return
         counts = Counts(run.phase1_iterations, run.epochs)
         self._seen[run.config] = counts
+        self._runs += 1
         self._operations = KEPT * self._operations + counts.operations(job.work)
         self._seconds = KEPT * self._seconds + seconds

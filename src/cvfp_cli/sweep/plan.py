@@ -83,27 +83,13 @@ class Plan:
         return tuple(job for job in self.jobs if not job.settled)
 
 
-def make_plan(
-    recipe: Recipe,
-    execution: Execution,
-    store: ResultsStore,
-    *,
-    cache_dir: Path | None,
-    fresh: bool,
-    notify: Callable[[str], None],
-    prepare: Callable[..., StudyData] = prepare_study,
-) -> Plan:
-    """Read and check everything that the command needs; nothing is trained and nothing but caches is written.
-
-    Args:
-        fresh: plan as if the folder held nothing.
-        prepare: reads the study's text; tests stand in for it.
+def read_text(recipe: Recipe, *, cache_dir: Path | None, notify: Callable[[str], None]) -> StudyData:
+    """Read and check the text of every experiment of a recipe; nothing but caches is written.
 
     Raises:
-        InputError: everything that is wrong, a line each.
+        InputError: everything that is wrong with it, a line each.
     """
-    points = experiments(recipe)
-    data = prepare(
+    return prepare_study(
         recipe.data,
         recipe.validation,
         recipe.tokenizer,
@@ -113,6 +99,27 @@ def make_plan(
         cache_dir=cache_dir,
         notify=notify,
     )
+
+
+def make_plan(
+    recipe: Recipe,
+    data: StudyData,
+    execution: Execution,
+    store: ResultsStore,
+    *,
+    fresh: bool,
+    notify: Callable[[str], None],
+) -> Plan:
+    """Check what the command is going to do with its text, on its device, in its folder; nothing is written.
+
+    Args:
+        data: what ``read_text`` gave.
+        fresh: plan as if the folder held nothing.
+
+    Raises:
+        InputError: everything that is wrong, a line each.
+    """
+    points = experiments(recipe)
     described = data.describe()
     identity = study_identity(recipe, described)
     recorded: dict[str, Run] = {}

@@ -63,7 +63,8 @@ def carry_out(
         KeyboardInterrupt: Ctrl-C or SIGTERM; finished runs and an incomplete summary are on disk.
     """
     with Interrupts() as interrupts:
-        with store.claim(plan.identity, fresh=fresh):
+        claimed = store.claim(plan.identity, fresh=fresh)
+        with claimed:
             if again:
                 store.set_aside([job.name for job in plan.jobs])
             plan = refreshed(plan, store.finished())
