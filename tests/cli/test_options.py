@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_cli.cli.options import assignments, byte_count, integers, one_of
+from cvfp_cli.cli.options import Range, assignments, byte_count, integers, one_of, ranges
 from cvfp_cli.cli.shared import Machine, Study
 from cvfp_cli.core.config import Execution
 from cvfp_cli.errors import InputError
@@ -23,6 +23,9 @@ from cvfp_cli.recipes import DEFAULT_RECIPE
         (["1-3,7, 9-10"], (1, 2, 3, 7, 9, 10)),
         (["1", "2", "1"], (1, 2)),
         (["5,1-2"], (5, 1, 2)),
+        (["100-500:100"], (100, 200, 300, 400, 500)),
+        (["50-400:150,7", "50"], (50, 200, 350, 7)),
+        (["3-3:2"], (3,)),
         ([], None),
         (None, None),
     ],
@@ -45,6 +48,10 @@ def test_integer_lists(texts: list[str] | None, values: tuple[int, ...] | None) 
         ("٣", "whole number"),
         ("1-2-3", "whole number"),
         ("1-999999999999", "more than 1000 values"),
+        ("5-1:2", "Write 1-5:2"),
+        ("1-5:0", "has no step"),
+        ("1-5:", "whole number"),
+        ("5:2", "Write 5-2"),
         ("1-1000,1001", "more than 1000 values"),
         ("9" * 5000, "whole number"),
     ],
@@ -62,6 +69,28 @@ def test_any_list_reads_as_the_union_of_its_parts(parts: list[tuple[int, int]], 
     expected = list(dict.fromkeys(value for low, more in parts for value in range(low, low + more + 1)))
     assert integers([",".join(written)], "--x") == tuple(expected)
     assert integers(written, "--x") == tuple(expected)
+
+
+@given(st.integers(1, 500), st.integers(0, 400), st.integers(1, 60))
+def test_a_range_with_a_step_is_python_s(first: int, more: int, step: int) -> None:
+    assert integers([f"{first}-{first + more}:{step}"], "--x") == tuple(range(first, first + more + 1, step))
+
+
+@given(st.integers(1, 10**6), st.integers(31, 10**6))
+def test_the_coarser_range_is_a_short_one(first: int, more: int) -> None:
+    coarser = Range(first, first + more).coarser
+    assert coarser.step > 1
+    assert 3 <= len(coarser) <= 30
+    assert ranges([str(coarser)], "--x") == (coarser,)
+
+
+@pytest.mark.parametrize(
+    ("given", "coarser"),
+    [("100-300", "100-300:100"), ("50-500", "50-500:50"), ("1-200", "1-200:50"), ("64-768", "64-768:64"), ("900-1000", "900-1000:50")],
+)
+def test_the_step_that_was_perhaps_forgotten(given: str, coarser: str) -> None:
+    [one] = ranges([given], "--samples")
+    assert str(one.coarser) == coarser
 
 
 @given(st.text(max_size=50))

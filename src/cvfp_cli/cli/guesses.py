@@ -13,6 +13,18 @@ COMMANDS = {
     "matrix": "sweep",
     "recipes": "sweep --list-recipes",
     "list": "sweep --list-recipes",
+    "init": "sweep --print-recipe demo",
+    "new": "sweep --print-recipe demo",
+    "recipe": "sweep --print-recipe demo",
+    "config": "sweep --print-recipe demo",
+    "demo": "sweep --recipe demo",
+    "start": "sweep --recipe demo",
+    "plan": "sweep --dry-run",
+    "estimate": "sweep --dry-run",
+    "clean": "sweep --fresh",
+    "reset": "sweep --fresh",
+    "cache": "sweep --cache-dir FOLDER",
+    "continue": "train --resume",
     "scale": "fit",
     "scaling": "fit",
     "alpha": "fit",
@@ -40,6 +52,15 @@ OPTIONS = {
     "force": ("--fresh",),
     "overwrite": ("--fresh",),
     "continue": ("--resume",),
+    "restart": ("--fresh",),
+    "clean": ("--fresh",),
+    "reset": ("--fresh",),
+    "assume-yes": ("--yes",),
+    "no-confirm": ("--yes",),
+    "cache": ("--cache-dir",),
+    "print-config": ("--print-recipe",),
+    "show-recipe": ("--print-recipe",),
+    "init": ("--print-recipe",),
     "config": ("--recipe", "--configs"),
     "dataset": ("--data",),
     "depth": ("--layers",),
@@ -85,6 +106,12 @@ OPTIONS = {
     "recipes": ("--list-recipes",),
 }
 """Words that people try first as an option; the first of ours that the command has is meant."""
+
+NEEDLESS = {
+    ("sweep", "resume"): "A sweep goes on by itself: give the same command again.",
+    ("sweep", "continue"): "A sweep goes on by itself: give the same command again.",
+}
+"""Options that a command does without: what it does instead."""
 
 VALUES = {
     "gpu": "cuda",
@@ -179,8 +206,11 @@ def usage_message(error: Any) -> str:
     given = getattr(error, "option_name", "") or ""
     advice = f"See '{ctx.command_path} --help'."
     if type(error).__name__ == "NoSuchOption":
+        needless = NEEDLESS.get((ctx.command.name, like(given)))
         right = option_for(given, options)
-        if right:
+        if needless:
+            advice = needless
+        elif right:
             advice = f"Did you mean {right}?"
         elif ctx.parent is None:
             advice = "A command's options stand behind it, as in 'cvfp sweep --out first'."

@@ -3,6 +3,7 @@
 Options without a value leave the decision to the recipe, so that no default stands in two places.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -92,12 +93,13 @@ class Range:
 
     @property
     def coarser(self) -> "Range":
-        """The same span in round steps: the largest that leaves three values, best one that meets both ends."""
-        span = self.last - self.first
+        """The same span in few steps: of the ends' common divisor where that makes 3 to 30, else of a round number."""
+        common = Range(self.first, self.last, math.gcd(self.first, self.last))
+        if 3 <= len(common) <= 30:
+            return common
         round_steps = [factor * 10**power for power in range(12) for factor in (1, 2, 5)]
-        steps = [step for step in round_steps if 2 * step <= span]
-        meeting = [step for step in steps if step > 1 and not self.first % step and not self.last % step]
-        return Range(self.first, self.last, max(meeting or steps, default=1))
+        span = self.last - self.first
+        return Range(self.first, self.last, max((step for step in round_steps if 2 * step <= span), default=1))
 
 
 def ranges(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tuple[Range, ...]:

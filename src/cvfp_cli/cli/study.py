@@ -11,7 +11,7 @@ import typer
 
 from cvfp_cli.cli.asking import Question
 from cvfp_cli.cli.choices import DEVICES, PRECISIONS
-from cvfp_cli.cli.options import byte_count, integers, one_of, ranges
+from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, ranges
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, shown
 from cvfp_cli.cli.terminal import printable
@@ -69,7 +69,7 @@ def large_ranges(given: Given) -> list[Question]:
     for field, (name, texts) in given.items():
         with suppress(InputError):
             for one in ranges(texts, name, least=0):
-                if len(one) <= MOST_UNASKED:
+                if not MOST_UNASKED < len(one) <= MOST_VALUES:
                     continue
                 noun = "seed" if "seeds" in field else "size" if "samples" in field else "value"
                 fewer = f"In steps it is {name} {one.coarser}."

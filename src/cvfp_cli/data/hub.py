@@ -17,7 +17,12 @@ from typing import Any
 from cvfp_cli.data.files import Row, first_line
 from cvfp_cli.errors import InputError, WorkError
 
-OFFLINE_WAY = "Offline: --data pydocs --tokenizer bpe:4096 --embedding ppmi:256, or a local folder for each."
+# A table other than GPT-2's needs the head's scale and bias (docs/method.md); pydocs has no split of 50,000 samples.
+OFFLINE_OPTIONS = (
+    "--data pydocs --validation last:40 --tokenizer bpe:4096 --embedding ppmi:256 "
+    "--set head.learn_logit_scale=true --set head.logit_scale=0.05 --set head.bias=unigram"
+)
+OFFLINE_WAY = f"Offline: --recipe demo; or in any recipe {OFFLINE_OPTIONS}; or a local folder for each."
 ANSWER_SECONDS = 5
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

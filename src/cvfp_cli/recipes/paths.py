@@ -2,6 +2,7 @@
 
 import os.path
 from collections.abc import Callable, Mapping
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,18 @@ def _is_special(name: str) -> bool:
 
 def _beside(name: str, folder: Path) -> str:
     beside = os.path.normpath(folder / name)
-    return beside if existing(beside) is not None or _looks_like_a_path(name) else name
+    return beside if _is_path(name, beside) else name
 
 
 def _absolute(name: str) -> str:
-    return os.path.normpath(Path(name).absolute()) if _is_here(name) else name
+    return os.path.normpath(Path(name).absolute()) if _is_path(name, name) else name
 
 
-def _is_here(name: str) -> bool:
-    return existing(name) is not None or (_looks_like_a_path(name) and not _PATTERN.isdisjoint(name))
-
-
-def _looks_like_a_path(name: str) -> bool:
-    """Whether a name can be nothing else, so that an error about it says where it was looked for."""
-    return name.startswith(("./", "../")) or name.lower().endswith(_ENDINGS) or not _PATTERN.isdisjoint(name)
+def _is_path(name: str, place: str) -> bool:
+    """Whether there is something at a name's place, or it can be nothing else: then an error says where it looked."""
+    return (
+        name.startswith(("./", "../"))
+        or name.lower().endswith(_ENDINGS)
+        or existing(place) is not None
+        or (not _PATTERN.isdisjoint(name) and bool(glob(place)))
+    )
