@@ -86,7 +86,13 @@ def test_the_coarser_range_is_a_short_one(first: int, more: int) -> None:
 
 @pytest.mark.parametrize(
     ("given", "coarser"),
-    [("100-300", "100-300:100"), ("50-500", "50-500:50"), ("1-200", "1-200:50"), ("64-768", "64-768:64"), ("900-1000", "900-1000:50")],
+    [
+        ("100-300", "100-300:100"),
+        ("50-500", "50-500:50"),
+        ("1-200", "1-200:50"),
+        ("64-768", "64-768:64"),
+        ("900-1000", "900-1000:50"),
+    ],
 )
 def test_the_step_that_was_perhaps_forgotten(given: str, coarser: str) -> None:
     [one] = ranges([given], "--samples")

@@ -3,6 +3,9 @@
 import csv
 import json
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,7 +134,17 @@ def test_another_study_is_refused_and_nothing_is_lost(cvfp: Cvfp, study: Path, o
         assert len([line for line in refused.err.splitlines() if line.startswith("cvfp: ")]) == 1
     assert (out / "summary.json").read_bytes() == before
     fresh = cvfp(
-        "sweep", "--recipe", study, "--out", out, "--set", "phase2.epochs=3", "--samples", "4", "--fresh"
+        "sweep",
+        "--recipe",
+        study,
+        "--out",
+        out,
+        "--set",
+        "phase2.epochs=3",
+        "--samples",
+        "4",
+        "--fresh",
+        "--yes",
     )
     assert fresh.code == 0
     assert len(names(out)) == 4
@@ -199,9 +212,8 @@ def test_all_problems_are_told_at_once(cvfp: Cvfp, study: Path, tmp_path: Path) 
         tmp_path / "file",
     )
     assert refused.code == 2
-    assert all(
-        word in refused.err for word in ("--device cuda:99", "--out: ", "--tensorboard: ", "missing.jsonl")
-    )
+    assert all(word in refused.err for word in ("--out: ", "--tensorboard: ", "missing.jsonl"))
+    assert "cuda" not in refused.err  # folders and text first: the device takes seconds
 
 
 def test_broken_text_is_named_by_line(cvfp: Cvfp, study: Path, out: Path, tmp_path: Path) -> None:
@@ -327,3 +339,126 @@ def test_a_read_only_folder_is_refused(
     refused = cvfp("sweep", "--recipe", study, "--out", out / "deep")
     assert refused.code == 2
     assert f"{out.parent} cannot be written to" in refused.err
+
+
+HEAVY_AFTER = """
+import sys
+from cvfp_cli.cli.app import run
+code = run(sys.argv[1:])
+print(code, *[name for name in ("torch", "transformers") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--data", "missing.jsonl"], "missing.jsonl: no such file or folder."),
+        (["--data", "broken.jsonl"], "broken.jsonl, line 2: not valid JSON"),
+        (["--data", "text.xyz"], "text.xyz: cannot read '.xyz' files."),
+        (["--validation", "missing.jsonl"], "missing.jsonl"),
+        (["--tokenizer", "./missing"], "--tokenizer ./missing: no such folder."),
+        (["--embedding", "missing.npy"], "missing.npy"),
+        (["--samples", "4000"], "40 samples, and 4000 are asked for"),
+        (["--out", "text.xyz"], "text.xyz is a file, not a folder."),
+        (["--out", "foreign"], "foreign holds files that are not of a cvfp study (thesis.tex)."),
+    ],
+)
+def test_what_is_wrong_with_files_is_told_before_the_device_is_looked_at(
+    study: Path, tmp_path: Path, command: str, more: list[str], said: str
+) -> None:
+    (tmp_path / "broken.jsonl").write_text('{"text": "a b"}\n{"text": \n')
+    (tmp_path / "text.xyz").write_text("a")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.tex").write_text("all of it")
+    words = [command, "--recipe", str(study), *more]
+    done = subprocess.run(
+        [sys.executable, "-c", HEAVY_AFTER, *words], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["2"]
+    assert said in done.stderr
+    assert "device" not in done.stderr
+
+
+def typed(line: str) -> list[str]:
+    """The words of a command line that was advised, up to where a shell would redirect its answer."""
+    words = shlex.split(line)
+    assert words[0] == "cvfp"
+    return words[1 : words.index(">") if ">" in words else None]
+
+
+def advised(err: str) -> list[str]:
+    """The command lines after ``next:``."""
+    before, _, after = err.partition("next:\n")
+    assert before
+    return [line.strip() for line in after.splitlines() if line.startswith("  cvfp ")]
+
+
+def test_a_sweep_ends_with_the_next_two_commands_and_they_work(
+    cvfp: Cvfp, study: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "two words"
+    small = ("sweep", "--recipe", study, "--out", out, "--layers", 1, "--tokens", 1, "--device", "cpu")
+    assert advised(cvfp(*small, "--samples", 4).err) == [
+        f"cvfp report '{out}' > '{out}.md'"
+    ]  # no law of one size
+    commands = advised(cvfp(*small).err)
+    assert commands == [f"cvfp fit '{out}'", f"cvfp report '{out}' > '{out}.md'"]
+    for line in commands:
+        assert cvfp(*typed(line)).code == 0
+    diverged = cvfp(*small, "--out", tmp_path / "none", "--set", "phase1.learning_rate=1e38", "--samples", 4)
+    assert "next:" not in diverged.err
+
+
+def test_a_run_s_next_command_makes_its_law(cvfp: Cvfp, study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = (
+        "train",
+        "--recipe",
+        study,
+        f"--out={out}",
+        "--layers=2",
+        "--samples",
+        4,
+        "--seed=7",
+        "--device",
+        "cpu",
+    )
+    [line] = advised(cvfp(*words).err)
+    assert line == (
+        f"cvfp sweep --recipe {study} --out={out} --seeds=7 --device cpu "
+        "--layers 2 --tokens 1 --context-dim 8 --samples 4,8,16"
+    )
+    more = cvfp(*typed(line))
+    assert more.code == 0
+    assert "[2/2]" in more.err  # the run itself is there
+    assert advised(cvfp(*words).err) == [f"cvfp fit {out}", f"cvfp report {out} > {out}.md"]
+
+
+def test_what_takes_long_is_said_first_with_what_that_is_known_from(
+    cvfp: Cvfp, study: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ("sweep", "--recipe", study, "--out", out, "--layers", 1, "--tokens", 1, "--device", "cpu")
+    assert "may take" not in cvfp(*small, "--samples", 4).err
+    (out / "runs" / "1L_8d_1tok_s4_seed42" / "result.json").unlink()
+    monkeypatch.setattr("cvfp_cli.sweep.rate.expected_rate", lambda execution: 100.0)  # operations a second
+    first, *_ = (line for line in cvfp(*small).err.splitlines() if "may take" in line or "[1/3]" in line)
+    assert first.startswith("note: 3 runs on cpu may take about ")
+    assert " h " in first
+    assert "(by how fast this device multiplies matrices, which can be off by a factor of two)" in first
+    assert "--dry-run shows them one by one and trains nothing." in first
+    # Runs that are done tell more than any product: nothing is said of those that are expected to take seconds.
+    assert "may take" not in cvfp(*small, "--seeds", "42-43").err
+    assert "(by the time that 6 finished runs took)" in cvfp(*small, "--seeds", "42-44", "--dry-run").out
+    assert cvfp(*small, "--seeds", "44", "--set", "phase2.epochs=3", "--fresh", "--yes", "--quiet").err == ""
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_recipe_is_printed_as_it_is_and_can_be_used(cvfp: Cvfp, tmp_path: Path, command: str) -> None:
+    from cvfp_cli.recipes import load_recipe
+
+    shown = cvfp(command, "--print-recipe", "demo")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.startswith("# A sweep that needs no download")
+    (tmp_path / "mine.toml").write_text(shown.out, encoding="utf-8")
+    assert load_recipe(tmp_path / "mine.toml").resolved() == load_recipe("demo").resolved()

@@ -56,9 +56,10 @@ def test_a_finished_run_is_shown_and_not_repeated(
     assert again.out == first.out
     assert "phase 1" not in again.err
     assert result.read_bytes() == written
-    fresh = cvfp(*arguments, "--fresh")
+    fresh = cvfp(*arguments, "--fresh", "--yes")
     assert fresh.err.count("phase 1 ") == first.err.count("phase 1 ")
     assert result.read_bytes() != written  # other times
+    assert (tmp_path / "out" / "old-1" / "runs" / NAME / "result.json").read_bytes() == written
     same = [line for line in fresh.out.splitlines() if "PPL" in line]
     assert same == [line for line in first.out.splitlines() if "PPL" in line]
 
@@ -86,7 +87,7 @@ def test_resume_goes_on_where_it_stopped(
 
     with monkeypatch.context() as patched:
         patched.setattr(experiment, "run_experiment", breaking)
-        stopped = cvfp(*arguments, "--fresh")
+        stopped = cvfp(*arguments, "--fresh", "--yes")
     assert stopped.code == 130
     assert stopped.err.splitlines()[-1].endswith("--resume")
     assert "--fresh" not in stopped.err.splitlines()[-1]

@@ -99,7 +99,9 @@ class Range:
             return common
         round_steps = [factor * 10**power for power in range(12) for factor in (1, 2, 5)]
         span = self.last - self.first
-        return Range(self.first, self.last, max((step for step in round_steps if 2 * step <= span), default=1))
+        return Range(
+            self.first, self.last, max((step for step in round_steps if 2 * step <= span), default=1)
+        )
 
 
 def ranges(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tuple[Range, ...]:

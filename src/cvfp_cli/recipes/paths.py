@@ -62,5 +62,5 @@ def _is_path(name: str, place: str) -> bool:
         name.startswith(("./", "../"))
         or name.lower().endswith(_ENDINGS)
         or existing(place) is not None
-        or (not _PATTERN.isdisjoint(name) and bool(glob(place)))
+        or (not _PATTERN.isdisjoint(name) and bool(glob(place)))  # noqa: PTH207  Path.glob takes no absolute one
     )
