@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cvfp_cli.data import hub
+from cvfp_cli.data import hub, pydocs
 from cvfp_cli.recipes import list_recipes
 
 Cvfp = Callable[..., Any]
@@ -16,13 +16,15 @@ Cvfp = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Reading the docstrings takes seconds: once for all of these."""
+    """The docstrings are read once for all of these."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
 def offline(cvfp: Cvfp, one_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cvfp:
     monkeypatch.setattr(hub.Hub, "reachable", False)
+    monkeypatch.setattr(pydocs, "PACKAGES", ("numpy",))  # all of them take ten seconds to read
+    monkeypatch.setattr(pydocs, "MIN_SAMPLES", 1000)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("CVFP_CACHE_DIR", str(one_cache))
