@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cvfp_cli.cli.figures import duration, four_digits, percent
 from cvfp_cli.cli.terminal import printable
 from cvfp_cli.core.result import Advance, Epoch, Event, Iteration
+from cvfp_cli.counting import counted
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.estimate import TimeEstimate
 from cvfp_cli.sweep.plan import Job
@@ -27,9 +28,7 @@ def describe(job: Job) -> str:
     """A run as people name it."""
     experiment = job.experiment
     drawn = "" if experiment.data_seed is None else f", data seed {experiment.data_seed}"
-    return (
-        f"{experiment.config.model.name}, {experiment.samples} samples, seed {experiment.config.seed}{drawn}"
-    )
+    return f"{experiment.config.model.name}, {counted(experiment.samples, 'sample')}, seed {experiment.config.seed}{drawn}"
 
 
 def outcome(run: Run) -> str:
@@ -93,7 +92,7 @@ class PlainLines:
         """Name the run and how long all are expected to take."""
         left = self._times.left()
         expected = "" if left is None else f", about {duration(left)} left"
-        self.note(f"[{number}/{total}] {describe(job)}: {job.train_tokens:,} tokens{expected}")
+        self.note(f"[{number}/{total}] {describe(job)}: {counted(job.train_tokens, 'token')}{expected}")
         self._last = time.monotonic()
 
     def advanced(self, job: Job, event: Event) -> None:
@@ -169,7 +168,7 @@ class Bars:
 
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run; its phases get their bars as they begin."""
-        self._name = f"{describe(job)}, {job.train_tokens:,} tokens"
+        self._name = f"{describe(job)}, {counted(job.train_tokens, 'token')}"
         if self._all is not None:
             self._progress.update(
                 self._all,

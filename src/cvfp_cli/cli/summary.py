@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
 from cvfp_cli.cli.terminal import printable
+from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.results.schema import Run
 
 if TYPE_CHECKING:
@@ -272,7 +273,9 @@ def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
     for run in runs:
         if run.status != "done":
             why = printable(run.reason or "")
-            lines.append(f"{run.config} at {run.samples} samples, seed {run.seed}: {run.status}: {why}")
+            lines.append(
+                f"{run.config} at {counted(run.samples or 0, 'sample')}, seed {run.seed}: {run.status}: {why}"
+            )
     return lines
 
 
@@ -309,10 +312,10 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         "parameters": f"{run.parameters.context_block or 0:,} ContextBlock, "
         f"{run.parameters.token_block or 0:,} TokenBlock",
         "status": run.status if run.reason is None else f"{run.status}: {printable(run.reason)}",
-        "phase 1": f"{run.phase1_iterations or MISSING}{star} iterations, {percent(run.phase1_rate)} converged",
+        "phase 1": f"{run.phase1_iterations or MISSING}{star} {agreeing(run.phase1_iterations or 0, 'iteration')}, {percent(run.phase1_rate)} converged",
         "effective rank": f"{percent(run.train_effective_rank)} training, "
         f"{percent(run.val_effective_rank)} validation",
-        "phase 2": f"best of {run.epochs or 0} epochs: {run.best_epoch or MISSING}"
+        "phase 2": f"best of {counted(run.epochs or 0, 'epoch')}: {run.best_epoch or MISSING}"
         + ("" if run.stopped_by is None else f" (stopped by {run.stopped_by})"),
         "train PPL": four_digits(run.train_ppl),
         "val PPL": four_digits(run.val_ppl) + _over_samples(run),

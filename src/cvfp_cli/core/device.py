@@ -9,6 +9,7 @@ import torch
 
 from cvfp_cli import __version__
 from cvfp_cli.core.config import Execution, Precision
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 
 DEFAULT_PRECISION: dict[str, Precision] = {"cpu": "float32", "cuda": "bf16", "mps": "float32"}
@@ -34,7 +35,7 @@ def resolve_device(name: str) -> str:
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if numbered and int(index) >= count:
         raise InputError(
-            f"--device {name}: this machine has {count} {kind} device{'s' * (count != 1)}, counted from 0.",
+            f"--device {name}: this machine has {counted(count, f'{kind} device')}, counted from 0.",
             hint=f"Use --device {kind}.",
         )
     return name

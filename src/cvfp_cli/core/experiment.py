@@ -32,6 +32,7 @@ from cvfp_cli.core.prediction import FrozenContexts, Pieces, Prediction, Predict
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult
 from cvfp_cli.core.shapes import parameter_counts
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError, WorkError
 
 SMALLEST_BUDGET = 16 * 2**20
@@ -112,10 +113,10 @@ def _check(data: ExperimentData) -> None:
     vocab_size = len(data.table)
     for name, ids in (("training", data.train_ids), ("validation", data.val_ids)):
         if len(ids) < 2:
-            raise InputError(f"the {name} stream has {len(ids)} tokens; at least 2 are needed.")
+            raise InputError(f"the {name} stream has {counted(len(ids), 'token')}; at least 2 are needed.")
         if ids.min() < 0 or ids.max() >= vocab_size:
             raise InputError(
-                f"the {name} stream holds token {ids.max()}, the embedding table {vocab_size} rows."
+                f"the {name} stream holds token {ids.max()}, the embedding table {counted(vocab_size, 'row')}."
             )
 
 

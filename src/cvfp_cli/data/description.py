@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cvfp_cli.counting import counted
 from cvfp_cli.data.cache import content_hash
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.data.selection import Selection
@@ -45,11 +46,11 @@ def remarks(identical: Mapping[int, int], tokenizer: Tokenizer, asked_size: int 
     notes = []
     worst = max(identical.values())
     if worst:
-        message = f"{worst} validation samples stand word for word among the training samples."
+        message = f"{counted(worst, 'validation sample stands', 'validation samples stand')} word for word among the training samples."
         notes.append(Note("identical-texts", message, "warning"))
     if asked_size is not None and tokenizer.vocab_size < asked_size:
         message = (
-            f"Tokenizer {tokenizer.name} has {tokenizer.vocab_size} tokens: the training samples hold no more "
+            f"Tokenizer {tokenizer.name} has {counted(tokenizer.vocab_size, 'token')}: the training samples hold no more "
             "pairs to merge."
         )
         notes.append(Note("tokenizer-smaller", message))

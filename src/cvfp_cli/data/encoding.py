@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from cvfp_cli.counting import counted
 from cvfp_cli.data.cache import Arrays, Cache, content_hash, pack_texts
 from cvfp_cli.data.stream import TokenStream
 from cvfp_cli.data.tokenizer import Tokenizer
@@ -100,7 +101,7 @@ def _cached(
             made = _as_one_text(tokenizer, texts, separator, max_tokens)
         return {"ids": made.ids, "boundaries": made.boundaries, "sample_bytes": made.sample_bytes}
 
-    return Encoded(**cache.fetch("tokens", key, make, doing=f"Tokenising {len(texts)} samples"))
+    return Encoded(**cache.fetch("tokens", key, make, doing=f"Tokenising {counted(len(texts), 'sample')}"))
 
 
 def _one_by_one(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Encoded:

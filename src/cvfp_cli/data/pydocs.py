@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 
 PACKAGES = ("numpy", "scipy", "pandas", "torch")
@@ -101,7 +102,7 @@ def extract(sources: Iterable[PackageSources]) -> list[str]:
     texts = drop_near_duplicates(sorted(found, key=lambda text: hashlib.sha256(text.encode()).digest()))
     if len(texts) < MIN_SAMPLES:
         raise InputError(
-            f"pydocs finds {len(texts)} docstrings of more than {MIN_CHARACTERS} characters, "
+            f"pydocs finds {counted(len(texts), 'docstring')} of more than {MIN_CHARACTERS} characters, "
             f"and needs {MIN_SAMPLES}.",
             hint=_WAY_OUT,
         )

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cvfp_cli.counting import counted
 from cvfp_cli.data.cache import Cache
 from cvfp_cli.data.config import DataConfig
 from cvfp_cli.data.problems import Problems
@@ -89,7 +90,7 @@ def _trains(split: str, data: DataConfig, source: Source) -> bool:
 def _check_count(first: Sequence[str], wanted: int, source: Source, data: DataConfig) -> None:
     if len(first) < wanted:
         raise InputError(
-            f"{_place(source, data.split)} has {len(first)} samples, and {wanted} are asked for to train on.",
+            f"{_place(source, data.split)} has {counted(len(first), 'sample')}, and {wanted:,} are asked for to train on.",
             hint=f"Ask for --samples {len(first)} or fewer, or name more text with --data.",
         )
 
@@ -104,7 +105,7 @@ def _check_overlap(validation: Validation, held: range, wanted: int, total: int)
     raise InputError(
         f"Training samples 0-{wanted - 1} and validation samples {held.start}-{held.stop - 1} "
         f"(--validation {validation}) overlap in {shared} of them"
-        + (f"; the data set has {total} samples." if isinstance(validation, Last) else "."),
+        + (f"; the data set has {counted(total, 'sample')}." if isinstance(validation, Last) else "."),
         hint=f"Use {' or '.join(ways)}." if ways else "Use a larger data set.",
     )
 
@@ -122,7 +123,9 @@ def _validation_texts(
                 raise InputError(f"--validation {path}: the file holds no sample.")
             return texts
         case Last(count) if count > len(first):
-            raise InputError(f"--validation {validation}: {source.name} has only {len(first)} samples.")
+            raise InputError(
+                f"--validation {validation}: {source.name} has only {counted(len(first), 'sample')}."
+            )
         case SplitRange(split, start, last) if not held:
             if not source.has_splits:
                 raise InputError(
@@ -153,7 +156,7 @@ def _drawn(texts: Sequence[str], held: range, seed: int, wanted: int, problems: 
 def _check_draw(seed: int, free: int, wanted: int) -> None:
     if free < wanted:
         raise InputError(
-            f"Data seed {seed} has {free} samples to draw from, and {wanted} are asked for to train on.",
+            f"Data seed {seed} has {counted(free, 'sample')} to draw from, and {wanted:,} are asked for to train on.",
             hint=f"Ask for --samples {free} or fewer." if free else "Validate on other samples.",
         )
 

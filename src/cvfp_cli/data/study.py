@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.data import embedding as embeddings
 from cvfp_cli.data import tables
 from cvfp_cli.data.cache import Cache, content_hash
@@ -205,7 +206,7 @@ def _streams(
             for name, stream in zip(("training", "validation"), streams[count, seed], strict=True):
                 if len(stream.ids) < 2:
                     raise InputError(
-                        f"The {name} text of {count} samples has {len(stream.ids)} tokens: nothing to predict.",
+                        f"The {name} text of {counted(count, 'sample')} has {counted(len(stream.ids), 'token')}: nothing to predict.",
                         hint="Ask for more samples.",
                     )
     return streams

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.data import ppmi
 from cvfp_cli.data.cache import Cache, content_hash
 from cvfp_cli.data.config import EmbeddingConfig
@@ -63,7 +64,7 @@ class PpmiTable:
             "ppmi",
             self._key(stream),
             lambda: {"table": ppmi.ppmi_table(stream.ids, self.vocab_size, self.width)},
-            doing=f"Making the ppmi:{self.width} table of {len(stream.ids):,} tokens",
+            doing=f"Making the ppmi:{self.width} table of {counted(len(stream.ids), 'token')}",
         )
         return read_only(made["table"])
 
@@ -95,7 +96,7 @@ def made(kind: MadeTable, vocab_size: int, cache: Cache) -> Tables:
     if kind.width > vocab_size:
         raise InputError(
             f"--embedding ppmi:{kind.width}: vectors of width {kind.width} do not fit a tokenizer of "
-            f"{vocab_size} tokens.",
+            f"{counted(vocab_size, 'token')}.",
             hint=f"Ask for ppmi:{vocab_size} or less.",
         )
     return PpmiTable(vocab_size, kind.width, cache)
@@ -115,8 +116,8 @@ def fitted(
     if rows < size:
         turned = " It looks transposed." if width == size else ""
         raise InputError(
-            f"--embedding {name}: the table has {rows} rows of width {width}, and tokenizer {tokenizer.name} has "
-            f"{size} tokens.{turned}",
+            f"--embedding {name}: the table has {counted(rows, 'row')} of width {width}, and tokenizer {tokenizer.name} has "
+            f"{counted(size, 'token')}.{turned}",
             hint="Table and tokenizer must be of one model.",
         )
     if embedding.width not in (0, width):
@@ -127,7 +128,7 @@ def fitted(
     if rows == size:
         return fixed(table), ()
     message = (
-        f"Embedding {name} has {rows} rows, tokenizer {tokenizer.name} has {size} tokens: rows from {size} on "
+        f"Embedding {name} has {counted(rows, 'row')}, tokenizer {tokenizer.name} has {counted(size, 'token')}: rows from {size} on "
         "are left out."
     )
     return fixed(np.ascontiguousarray(table[:size])), (Note("embedding-rows-unused", message, "warning"),)

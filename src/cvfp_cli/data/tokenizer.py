@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvfp_cli.counting import counted
 from cvfp_cli.data import files, hub
 from cvfp_cli.data.cache import Arrays, Cache, content_hash, pack_texts, unpack_texts
 from cvfp_cli.errors import InputError
@@ -146,7 +147,7 @@ def train_bpe(name: str, size: int, texts: Sequence[str], cache: Cache) -> Token
         backend.train_from_iterator(texts, trainer)
         return pack_texts([backend.to_str()])
 
-    doing = f"Training tokenizer {name} on {len(texts)} samples"
+    doing = f"Training tokenizer {name} on {counted(len(texts), 'sample')}"
     [definition] = unpack_texts(cache.fetch("bpe", key, make, doing=doing))
 
     def load() -> "Backend":
@@ -207,7 +208,7 @@ def _pretrained(name: str, folder: Path) -> "Backend":
     ids = backend.get_vocab(with_added_tokens=True).values()
     if ids and max(ids) >= len(ids):
         raise InputError(
-            f"--tokenizer {name}: {len(ids)} tokens have ids up to {max(ids)}; ids must run from 0 without gaps."
+            f"--tokenizer {name}: {counted(len(ids), 'token has', 'tokens have')} ids up to {max(ids)}; ids must run from 0 without gaps."
         )
     return backend
 

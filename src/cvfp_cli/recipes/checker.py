@@ -124,7 +124,7 @@ def check_value(path: str, key: Key, value: Any, problems: list[str]) -> Any:
     if not isinstance(value, list | tuple):
         value = [value]  # one number where a list is wanted is a list of one
     if len(value) > MOST_VALUES:
-        problems.append(f"{path} has {len(value)} values; the most is {MOST_VALUES}")
+        problems.append(f"{path} has {len(value):,} values; the most is {MOST_VALUES:,}")
         return None
     items = [_check_one(path, key, item, problems) for item in value]
     if any(item is None for item in items):

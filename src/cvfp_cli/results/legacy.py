@@ -5,6 +5,7 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.codec import LARGEST_INTEGER, Findings, from_json, listed
@@ -88,7 +89,7 @@ def legacy_runs(rows: list[dict[str, Any]], path: Path, findings: Findings) -> t
             Note(
                 "converged-inferred",
                 "The file does not say whether phase 1 converged: 40 or 60 iterations, the limits of the old "
-                f"scripts, were taken as not converged ({at_limit} of {len(runs)} runs).",
+                f"scripts, were taken as not converged ({at_limit} of {counted(len(runs), 'run')}).",
             )
         )
     notes.extend(_metadata_notes(runs, path.with_name(METADATA_FILE)))

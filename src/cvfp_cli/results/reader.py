@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results import legacy
@@ -99,7 +100,7 @@ def _summary(value: dict[str, Any], path: Path, findings: Findings) -> Results:
         notes.append(
             Note(
                 "incomplete",
-                f"{path}: the sweep is not finished; {len(summary.runs)} runs are there. Name the folder instead "
+                f"{path}: the sweep is not finished; {counted(len(summary.runs), 'run is', 'runs are')} there. Name the folder instead "
                 "of the file to read those that finished since, too.",
                 "warning",
             )
@@ -129,7 +130,9 @@ def _rows(value: Any, path: Path, findings: Findings) -> Results:
         prefix = "runs" if isinstance(value, dict) else ""
         read = [from_json(Run, row, f"{prefix}[{index}]", findings) for index, row in enumerate(rows)]
         runs = [run for run in read if run is not None]
-        notes.append(Note("no-schema", f"{path} has no schema: read as a plain list of {len(runs)} runs."))
+        notes.append(
+            Note("no-schema", f"{path} has no schema: read as a plain list of {counted(len(runs), 'run')}.")
+        )
     _refuse_problems(path, findings)
     return Results(path, tuple(runs), (*notes, *findings.notes()))
 
@@ -148,7 +151,9 @@ def _read_folder(folder: Path, *, recover: bool) -> Results:
     results = read_results(summary, recover=recover) if summary.is_file() else Results(folder, ())
     whole = _with_run_files(replace(results, path=folder), folder, recover=recover)
     unfinished = Note(
-        "incomplete", f"{folder}: the sweep is not finished; {len(whole.runs)} runs are there.", "warning"
+        "incomplete",
+        f"{folder}: the sweep is not finished; {counted(len(whole.runs), 'run is', 'runs are')} there.",
+        "warning",
     )
     return replace(
         whole, notes=tuple(unfinished if note.code == "incomplete" else note for note in whole.notes)
@@ -172,7 +177,8 @@ def _with_run_files(results: Results, folder: Path, *, recover: bool) -> Results
     if added:
         notes.append(
             Note(
-                "runs-added", f"{len(added)} runs under {folder / RUNS_FOLDER} are not in {SUMMARY_FILE} yet."
+                "runs-added",
+                f"{folder / RUNS_FOLDER} holds {counted(len(added), 'run')} that {SUMMARY_FILE} does not have yet.",
             )
         )
     # Their index of the environment counts within their own file, not within the summary.
@@ -193,7 +199,11 @@ def _recovered(data: bytes, path: Path, problem: InputError) -> Results:
     if findings.problems:
         notes.append(Note("runs-unreadable", f"Left out: {listed(findings.problems)}.", "warning"))
     notes.append(
-        Note("recovered", f"{problem.message} {len(runs)} complete runs were recovered from it.", "warning")
+        Note(
+            "recovered",
+            f"{problem.message} {counted(len(runs), 'complete run was', 'complete runs were')} recovered from it.",
+            "warning",
+        )
     )
     name = found.top.get("recipe", {}).get("name") if isinstance(found.top.get("recipe"), dict) else None
     if isinstance(name, str):

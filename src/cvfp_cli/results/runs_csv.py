@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.results.codec import Findings, from_json, listed, to_json
 from cvfp_cli.results.schema import Run
@@ -75,7 +76,7 @@ def read_csv(text: str, where: str, findings: Findings) -> list[Run]:
                 continue
             if len(row) != len(header):
                 raise InputError(
-                    f"{where}, line {reader.line_num}: {len(row)} cells where the first line has {len(header)}."
+                    f"{where}, line {reader.line_num}: {counted(len(row), 'cell')} where the first line has {len(header)}."
                 )
             runs.append(_row(dict(zip(header, row, strict=True)), known, f"line {reader.line_num}", findings))
     except csv.Error as problem:

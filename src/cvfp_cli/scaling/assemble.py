@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.global_fit import CurveFits
@@ -258,7 +259,7 @@ def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, vari
         notes.append(
             Note(
                 "underdetermined",
-                f"{name} has {k} parameters and {sizes} sizes: many curves fit as well as this one. {help_line}",
+                f"{name} has {counted(k, 'parameter')} and {counted(sizes, 'size')}: many curves fit as well as this one. {help_line}",
                 "warning",
             )
         )
@@ -266,7 +267,7 @@ def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, vari
         notes.append(
             Note(
                 "no-freedom",
-                f"{name} has {k} parameters and {m} points: nothing is left to judge it by, and no interval exists. "
+                f"{name} has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by, and no interval exists. "
                 f"{help_line}",
                 "warning",
             )
@@ -280,7 +281,7 @@ def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, vari
             )
         )
     if m - k - 2 <= 0:
-        message = f"{name}: AICc does not exist with {m} points and {k} parameters (m - k - 2 = {m - k - 2})."
+        message = f"{name}: AICc does not exist with {counted(m, 'point')} and {counted(k, 'parameter')} (m - k - 2 = {m - k - 2})."
         notes.append(Note(NO_AICC, message))
     if law.name == "power" and fits.theta[row, 1] >= 0.0:
         notes.append(

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cvfp_cli.counting import counted
 from cvfp_cli.scaling.assemble import NO_AICC
-from cvfp_cli.scaling.numbers import MISSING, counted, ends, figure, interval, percent, signed_percent, size
+from cvfp_cli.scaling.numbers import MISSING, ends, figure, interval, percent, signed_percent, size
 from cvfp_cli.scaling.result import Estimate, Fit, Target
 from cvfp_cli.scaling.selection import LawScore
 from cvfp_cli.scaling.study import Study
@@ -76,7 +77,7 @@ def fit_blocks(fit: Fit) -> list[Block]:
     blocks: list[Block] = [
         Heading(f"{fit.config or 'all points'}: {fit.law}{limit}"),
         Line(
-            f"{FORMULAS[fit.law]}; {fit.points} points, {fit.k} parameters, objective {fit.objective}; {method}."
+            f"{FORMULAS[fit.law]}; {counted(fit.points, 'point')}, {counted(fit.k, 'parameter')}, objective {fit.objective}; {method}."
         ),
         Table(
             ("parameter", "value", f"{level} interval", ""),
@@ -134,7 +135,7 @@ def _quality(fit: Fit) -> str:
 def _starts(fit: Fit) -> str:
     if fit.starts is None or fit.starts.tried < 2:
         return ""
-    return f" {percent(fit.starts.agree, 0)} of {fit.starts.tried} starts ended here."
+    return f" {percent(fit.starts.agree, 0)} of {counted(fit.starts.tried, 'start')} ended here."
 
 
 def _criterion(value: float | None) -> str:
@@ -213,7 +214,7 @@ def _replicates(fit: Fit) -> str:
         else "no size to spare for a test of lack of fit"
     )
     return (
-        f"Replicates at {counted(r.sizes, 'size')}: standard deviation {figure(r.pure_sd)} with {r.pure_df} degrees of freedom; "
+        f"Replicates at {counted(r.sizes, 'size')}: standard deviation {figure(r.pure_sd)} with {counted(r.pure_df, 'degree of freedom', 'degrees of freedom')}; "
         f"{test}; intervals use the variance of {r.variance_from}."
     )
 

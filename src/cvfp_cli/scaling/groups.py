@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.schema import Run
@@ -70,7 +71,9 @@ def group_runs(
     notes = []
     if left_out:
         notes.append(
-            Note("runs-left-out", f"{left_out} runs without {x} or {y} (or not finished) are left out.")
+            Note(
+                "runs-left-out", f"{counted(left_out, 'run')} without {x} or {y} (or not finished) left out."
+            )
         )
     if not gathered:
         raise InputError(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
@@ -219,7 +220,7 @@ def _notes(groups: Sequence[Points], fit: JointFit, m: int, k: int, options: Fit
         notes.append(
             Note(
                 "no-freedom",
-                f"joint has {k} parameters and {m} points: nothing is left to judge it by.",
+                f"joint has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by.",
                 "warning",
             )
         )

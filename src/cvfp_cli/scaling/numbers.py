@@ -51,8 +51,3 @@ def percent(value: float | None, places: int = 1) -> str:
 def signed_percent(value: float) -> str:
     """A figure that is in percent already, with its sign."""
     return f"{value:+.1f} %"
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 size``, ``2 sizes``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

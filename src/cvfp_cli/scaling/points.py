@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
@@ -90,7 +91,7 @@ class Points:
         name = self.label or "these data"
         if len(self) < 2:
             raise InputError(
-                f"{name} has {len(self)} point{'' if len(self) == 1 else 's'} with {self.x_name} and {self.y_name}; "
+                f"{name} has {counted(len(self), 'point')} with {self.x_name} and {self.y_name}; "
                 "a law needs at least two.",
                 hint="Train at more sizes.",
             )

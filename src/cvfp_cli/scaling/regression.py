@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 
 Vector = NDArray[np.float64]
@@ -145,7 +146,9 @@ def least_squares(
     # Columns are scaled to norm 1 so that the rank does not depend on their units.
     norms = np.linalg.norm(x, axis=0)
     if rows < width or np.any(norms == 0.0):
-        raise InputError(f"{rows} rows cannot determine {width} coefficients ({', '.join(labels)}).")
+        raise InputError(
+            f"{counted(rows, 'row')} cannot determine {counted(width, 'coefficient')} ({', '.join(labels)})."
+        )
     q, r = np.linalg.qr(x / norms)
     if np.min(np.abs(np.diag(r))) < 1e-10:
         raise InputError(f"These data cannot tell the coefficients apart: {', '.join(labels)}.")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.scaling.held_out import Origin
-from cvfp_cli.scaling.numbers import counted
 from cvfp_cli.scaling.result import Fit
 
 # Fewer different held-out sizes than this decide nothing, whatever the spread.
@@ -153,7 +153,7 @@ def _mean(values: Any) -> float | None:
 
 def _untestable(fits: Sequence[Fit]) -> str:
     k = fits[0].k if fits else 0
-    return f"cannot be tested with these sizes: {k} parameters need at least {k + 1} sizes"
+    return f"cannot be tested with these sizes: {counted(k, 'parameter needs', 'parameters need')} at least {k + 1} sizes"
 
 
 def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.assemble import NO_AICC, Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
@@ -224,7 +225,7 @@ def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, names: Sequence[
     parameters = {name: replace(estimate, shared=name in names) for name, estimate in one.parameters.items()}
     notes = [note for note in one.warnings if note.code not in OWN_NOTES]
     said = (
-        f"{one.law}: {', '.join(names)} shared by {groups} configurations: one fit of {m} points and {k} parameters; "
+        f"{one.law}: {', '.join(names)} shared by {counted(groups, 'configuration')}: one fit of {counted(m, 'point')} and {counted(k, 'parameter')}; "
         "k, AICc, BIC and all intervals belong to it."
     )
     notes += [Note("shared-fit", said), *errors.notes(one.law)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results import Results, parse_results, read_results
@@ -111,7 +112,7 @@ def _rows(data: bytes, where: str, *, recover: bool) -> tuple[list[dict[str, Any
         found = salvage(data).rows if recover else []
         if not found:
             raise
-        message = f"{problem.message} {len(found)} complete rows were recovered from it."
+        message = f"{problem.message} {counted(len(found), 'complete row was', 'complete rows were')} recovered from it."
         return found, (Note("recovered", message, "warning"),)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.jsontext import decode, parse
@@ -54,7 +55,7 @@ def _csv_rows(reader: Any, where: str) -> list[dict[str, Any]]:
             continue
         if len(cells) != len(header):
             raise InputError(
-                f"{where}, line {reader.line_num}: {len(cells)} cells, but {len(header)} columns."
+                f"{where}, line {reader.line_num}: {counted(len(cells), 'cell')}, but {counted(len(header), 'column')}."
             )
         rows.append({name: cell.strip() for name, cell in zip(header, cells, strict=True)})
     return rows
@@ -125,7 +126,9 @@ def table_groups(
         )
     notes = []
     if left_out:
-        notes.append(Note("rows-left-out", f"{where}: {left_out} rows without {x} or {y} are left out."))
+        notes.append(
+            Note("rows-left-out", f"{where}: {counted(left_out, 'row')} without {x} or {y} left out.")
+        )
     if not gathered:
         raise InputError(f"{where}: no row has both {x} and {y}.")
     result = []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_cli.core.result import Advance, Epoch, Event, Iteration
+from cvfp_cli.counting import counted
 from cvfp_cli.results.atomic import work_error
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
@@ -80,7 +81,7 @@ class SweepLog:
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run and its size."""
         blocks = f"{job.parameters.context_block:,} + {job.parameters.token_block:,}"
-        self.line(f"[{number}/{total}] {job.name} {job.train_tokens:,} tokens {blocks} parameters")
+        self.line(f"[{number}/{total}] {job.name} {counted(job.train_tokens, 'token')} {blocks} parameters")
 
     def advanced(self, job: Job, event: Event) -> None:
         """Write iterations and epochs, not the steps within them."""

@@ -10,6 +10,7 @@ from cvfp_cli.core.memory import Plan as MemoryPlan
 from cvfp_cli.core.memory import Work, work
 from cvfp_cli.core.memory import plan as memory_plan
 from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
+from cvfp_cli.counting import counted
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes import Recipe
@@ -210,7 +211,7 @@ def _refuse_too_large(jobs: Sequence[Job], execution: Execution) -> None:
     worst = max(too_large, key=lambda job: job.memory.held_bytes + job.memory.host_bytes)
     fitting = [job.experiment.samples for job in jobs if fits(job)]
     advice = (
-        f"Up to {max(fitting)} samples would fit."
+        f"Up to {counted(max(fitting), 'sample')} would fit."
         if fitting
         else "Use fewer samples or a smaller --context-dim."
     )
@@ -220,5 +221,6 @@ def _refuse_too_large(jobs: Sequence[Job], execution: Execution) -> None:
         needs += f" and {worst.memory.host_bytes / 1e9:.1f} GB of contexts on the host"
         has += f" and the host {host_bytes / 1e9:.1f} GB"
     raise InputError(
-        f"{len(too_large)} of {len(jobs)} runs do not fit on {execution.device}: {needs}, {has}.", hint=advice
+        f"{len(too_large)} of {counted(len(jobs), 'run')} would not fit on {execution.device}: {needs}, {has}.",
+        hint=advice,
     )
