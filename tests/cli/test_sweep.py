@@ -359,7 +359,7 @@ print(code, *[name for name in ("torch", "transformers") if name in sys.modules]
         (["--validation", "missing.jsonl"], "missing.jsonl"),
         (["--tokenizer", "./missing"], "--tokenizer ./missing: no such folder."),
         (["--embedding", "missing.npy"], "missing.npy"),
-        (["--samples", "4000"], "40 samples, and 4000 are asked for"),
+        (["--samples", "4000"], "40 samples, and 4,000 are asked for"),
         (["--out", "text.xyz"], "text.xyz is a file, not a folder."),
         (["--out", "foreign"], "foreign holds files that are not of a cvfp study (thesis.tex)."),
     ],
@@ -449,7 +449,7 @@ def test_what_takes_long_is_said_first_with_what_that_is_known_from(
     assert "--dry-run shows them one by one and trains nothing." in first
     # Runs that are done tell more than any product: nothing is said of those that are expected to take seconds.
     assert "may take" not in cvfp(*small, "--seeds", "42-43").err
-    assert "(by the time that 6 finished runs took)" in cvfp(*small, "--seeds", "42-44", "--dry-run").out
+    assert "Times are estimated by the time that 6 finished runs took." in cvfp(*small, "--seeds", "42-44", "--dry-run").out
     assert cvfp(*small, "--seeds", "44", "--set", "phase2.epochs=3", "--fresh", "--yes", "--quiet").err == ""
 
 

@@ -88,7 +88,7 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(cache: Cache, monkeypatch:
         open_source("HuggingFaceH4/ultrachat_200k", cache, Hub())
     message = str(caught.value)
     assert "data set 'HuggingFaceH4/ultrachat_200k'" in message
-    assert "--data pydocs --tokenizer bpe:4096 --embedding ppmi:256" in message
+    assert hub.OFFLINE_OPTIONS in message
     assert "\n" not in message
 
 

@@ -120,7 +120,7 @@ def test_order_depends_on_content_alone(monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_installation_without_docstrings_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"finds 1 docstrings.*needs 2000\. Use --data"):
+    with pytest.raises(InputError, match=r"finds 1 docstring .*needs 2000\. Use --data"):
         extract([package(f'"""{long_text(0)}"""', "x = 1")])
     monkeypatch.setattr(pydocs, "PACKAGES", ())
     monkeypatch.setattr("sysconfig.get_paths", lambda: {"stdlib": str(tmp_path)})

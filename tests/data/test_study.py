@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cvfp_cli.data.hub import OFFLINE_OPTIONS
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
@@ -326,7 +327,7 @@ def test_an_unreachable_hub_is_one_line_that_names_all_it_was_to_give(prepare: P
     assert re.search(
         r"data set 'HuggingFaceH4/ultrachat_200k', tokenizer 'gpt2-none', embedding 'gpt2-none'", message
     )
-    assert "--data pydocs --tokenizer bpe:4096 --embedding ppmi:256" in message
+    assert OFFLINE_OPTIONS in message
 
 
 def test_what_takes_time_is_announced_once(prepare: Prepare) -> None:
@@ -365,7 +366,7 @@ def test_descriptions_are_json(prepare: Prepare) -> None:
 def test_a_text_with_nothing_to_predict(prepare: Prepare, tmp_path: Path) -> None:
     held = tmp_path / "held.txt"
     held.write_text("x")
-    with pytest.raises(InputError, match=r"validation text of 10 samples has 1 tokens: nothing to predict"):
+    with pytest.raises(InputError, match=r"validation text of 10 samples has 1 token: nothing to predict"):
         prepare(validation=str(held))
 
 

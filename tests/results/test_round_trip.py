@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.results import Parameters, Run, Seconds, Summary, parse_results, read_results
 from cvfp_cli.results.codec import dump_json
@@ -187,7 +188,7 @@ def test_a_summary_cut_at_any_byte_is_refused_with_its_position_and_its_complete
         recovered = read_results(path, recover=True)
         assert recovered.runs == SUMMARY.runs[:complete]
         note = next(note for note in recovered.notes if note.code == "recovered")
-        assert f"{complete} complete runs" in note.message
+        assert counted(complete, "complete run") in note.message
         assert note.severity == "warning"
 
 

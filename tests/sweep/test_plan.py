@@ -95,7 +95,7 @@ def test_what_no_device_can_hold_is_refused_with_what_would_fit(tmp_path: Path) 
         InputError, match=r"GB of contexts on the host, cuda has 0\.5 GB and the host 0\.0 GB"
     ):
         planned(5 * 10**8, 1)
-    with pytest.raises(InputError, match="12 of 12 runs do not fit on cuda"):
+    with pytest.raises(InputError, match="12 of 12 runs would not fit on cuda"):
         planned(1)
 
 

@@ -39,10 +39,11 @@ def print_plan(plan: "Plan") -> None:
     device = f"{plan.execution.device}, {plan.execution.precision}"
     console.print(
         f"\n{counted(len(plan.jobs), 'run')}, {done} done already, on {device}: "
-        f"about {duration(expected)} left, at most {duration(most)}"
-        + (f" ({times.basis})." if plan.remaining else "."),
+        f"about {duration(expected)} left, at most {duration(most)}.",
         soft_wrap=True,
     )
+    if plan.remaining:
+        console.print(f"Times are estimated {times.basis}.")
 
 
 def _state(job: "Job") -> str:
