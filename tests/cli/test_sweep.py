@@ -445,7 +445,7 @@ def test_what_takes_long_is_said_first_with_what_that_is_known_from(
     first, *_ = (line for line in cvfp(*small).err.splitlines() if "may take" in line or "[1/3]" in line)
     assert first.startswith("note: 3 runs on cpu may take about ")
     assert " h " in first
-    assert "(by how fast this device multiplies matrices, which can be off by a factor of two)" in first
+    assert "(by how fast this device multiplies matrices now, which can be off by a factor of two)" in first
     assert "--dry-run shows them one by one and trains nothing." in first
     # Runs that are done tell more than any product: nothing is said of those that are expected to take seconds.
     assert "may take" not in cvfp(*small, "--seeds", "42-43").err

@@ -74,7 +74,7 @@ class TimeEstimate:
         """What the expected seconds rest on, and what that is worth."""
         if self._runs:
             return f"by the time that {counted(self._runs, 'finished run')} took"
-        return "by how fast this device multiplies matrices, which can be off by a factor of two"
+        return "by how fast this device multiplies matrices now, which can be off by a factor of two"
 
     def seconds(self, job: Job, *, most: bool = False) -> float | None:
         """Expected seconds of one run; ``most`` goes to the recipe's limits. None while nothing is known."""
