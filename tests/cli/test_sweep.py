@@ -410,13 +410,16 @@ def test_a_sweep_ends_with_the_next_two_commands_and_they_work(
     assert "next:" not in diverged.err
 
 
-def test_a_run_s_next_command_makes_its_law(cvfp: Cvfp, study: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_a_run_s_next_command_makes_its_law(
+    cvfp: Cvfp, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     words = (
         "train",
         "--recipe",
         study,
-        f"--out={out}",
+        "--out",
+        "train",
         "--layers=2",
         "--samples",
         4,
@@ -426,13 +429,13 @@ def test_a_run_s_next_command_makes_its_law(cvfp: Cvfp, study: Path, tmp_path: P
     )
     [line] = advised(cvfp(*words).err)
     assert line == (
-        f"cvfp sweep --recipe {study} --out={out} --seeds=7 --device cpu "
+        f"cvfp sweep --recipe {study} --out train --seeds=7 --device cpu "
         "--layers 2 --tokens 1 --context-dim 8 --samples 4,8,16"
     )
     more = cvfp(*typed(line))
     assert more.code == 0
     assert "[2/2]" in more.err  # the run itself is there
-    assert advised(cvfp(*words).err) == [f"cvfp fit {out}", f"cvfp report {out} > {out}.md"]
+    assert advised(cvfp(*words).err) == ["cvfp fit train", "cvfp report train > train.md"]
 
 
 def test_what_takes_long_is_said_first_with_what_that_is_known_from(
@@ -449,7 +452,10 @@ def test_what_takes_long_is_said_first_with_what_that_is_known_from(
     assert "--dry-run shows them one by one and trains nothing." in first
     # Runs that are done tell more than any product: nothing is said of those that are expected to take seconds.
     assert "may take" not in cvfp(*small, "--seeds", "42-43").err
-    assert "Times are estimated by the time that 6 finished runs took." in cvfp(*small, "--seeds", "42-44", "--dry-run").out
+    assert (
+        "Times are estimated by the time that 6 finished runs took."
+        in cvfp(*small, "--seeds", "42-44", "--dry-run").out
+    )
     assert cvfp(*small, "--seeds", "44", "--set", "phase2.epochs=3", "--fresh", "--yes", "--quiet").err == ""
 
 

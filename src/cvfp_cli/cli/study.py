@@ -309,9 +309,12 @@ def as_sweep(grid: Sequence[str]) -> str:
     """
     own = {"--layers", "--tokens", "--context-dim", "--samples"}
     renamed = {"--seed": "--seeds", "--data-seed": "--data-seeds"}
-    flags = {"train", "--fresh", "--resume", "--yes", "-y"}
+    flags = {"--fresh", "--resume", "--yes", "-y"}
     kept: list[str] = []
-    words = iter(sys.argv[1:])
+    given = sys.argv[1:]
+    if "train" in given:
+        given.remove("train")  # the first one, which is the command; a folder may be called so, too
+    words = iter(given)
     for word in words:
         option, equals, value = word.partition("=")
         if option in own:

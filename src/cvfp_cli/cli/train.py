@@ -138,7 +138,8 @@ def _next_commands(ended: "Ended", loaded: "Recipe", place: Place) -> list[str]:
     """A run alone is no law: its other sizes come next, and once there are some, what reads them."""
     run = ended.here[0]
     sizes = loaded.data.samples
-    if run.status != "done" or ended.fits or len(sizes) < 2:
+    has_law = any(fit["config"] == run.config for fit in ended.fits)
+    if run.status != "done" or has_law or len(sizes) < 2:
         return study.reading_commands(ended, place)
     point = ["--layers", run.layers, "--tokens", run.tokens, "--context-dim", run.context_dim]
     return [study.as_sweep([*map(str, point), "--samples", ",".join(map(str, sizes))])]
