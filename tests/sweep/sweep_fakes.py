@@ -15,9 +15,9 @@ from cvfp_cli.core.result import Advance, Epoch, ExperimentData, Iteration, RunR
 from cvfp_cli.core.shapes import parameter_counts
 from cvfp_cli.recipes import Recipe, load_recipe
 from cvfp_cli.results import ResultsStore
-from cvfp_cli.sweep.executor import Keeping
 from cvfp_cli.sweep.plan import Plan, make_plan
 from cvfp_cli.sweep.session import Ended, carry_out
+from cvfp_cli.sweep.work import Keeping
 
 VOCABULARY, WIDTH = 31, 8
 TOKENS_PER_SAMPLE = 12

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from cvfp_cli.core.config import Execution
     from cvfp_cli.recipes import Recipe
     from cvfp_cli.results import ResultsStore
-    from cvfp_cli.sweep.executor import Keeping
     from cvfp_cli.sweep.plan import Plan
     from cvfp_cli.sweep.session import Ended
+    from cvfp_cli.sweep.work import Keeping
 
 
 def overrides(chosen: Study, text: Text, problems: Problems) -> dict[str, object]:
@@ -119,7 +119,13 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
         torch.set_num_threads(machine.threads)
     device = resolve_device(machine.device)
     precision = resolve_precision(device, machine.precision)  # type: ignore[arg-type]
-    execution = Execution(device, precision, device_bytes=device_memory(device), host_bytes=physical_memory())
+    execution = Execution(
+        device,
+        precision,
+        device_bytes=device_memory(device),
+        host_bytes=physical_memory(),
+        threads=torch.get_num_threads(),
+    )
     if machine.memory is not None:
         execution = replace(execution, memory_bytes=byte_count(machine.memory, "--memory"))
     environment: dict[str, Any] = dict(describe_environment(execution))

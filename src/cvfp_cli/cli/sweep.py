@@ -82,7 +82,7 @@ def sweep(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_summary
-    from cvfp_cli.sweep.executor import Keeping
+    from cvfp_cli.sweep.work import Keeping
 
     ended = study.carry_out_plan(
         plan,

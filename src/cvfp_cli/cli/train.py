@@ -91,15 +91,14 @@ def train(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_run
-    from cvfp_cli.sweep.checkpoint import FILE_NAME
-    from cvfp_cli.sweep.executor import Keeping
+    from cvfp_cli.sweep.work import Keeping
 
     if not plan.remaining:
         study.say(f"{plan.jobs[0].name} is done already; --fresh trains it again.", quiet=place.quiet)
-    elif not (resume or fresh) and (plan.jobs[0].folder / FILE_NAME).exists():
+    elif not (resume or fresh) and plan.jobs[0].checkpoint.exists():
         left = Note(
             "checkpoint-unused",
-            f"{plan.jobs[0].folder / FILE_NAME} of an earlier attempt is not used; --resume goes on from it.",
+            f"{plan.jobs[0].checkpoint} of an earlier attempt is not used; --resume goes on from it.",
             "warning",
         )
         study.tell([left], quiet=place.quiet)

@@ -352,6 +352,8 @@ class _Run:
             seconds_phase2=seconds[2],
             peak_memory_bytes=peak_memory(self.execution.device),
             execution_path={
+                "device": self.execution.device,
+                "threads": torch.get_num_threads(),
                 "precision": self.execution.precision,
                 "state_dtype": str(self.table.dtype).removeprefix("torch."),
                 "kernels": "triton" if self.head.fused else "torch",

@@ -14,6 +14,7 @@ from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes import Recipe
 from cvfp_cli.results import ResultsStore, Run, run_id
+from cvfp_cli.sweep.checkpoint import FILE_NAME
 from cvfp_cli.sweep.grid import Experiment, experiments
 
 HOST_FILLED = 0.8  # of the host's memory, what contexts may take
@@ -28,6 +29,7 @@ class Job:
         experiment: what to train.
         run_id: hash of resolved configuration, data fingerprint and seeds.
         folder: the run's own folder.
+        execution: the device, precision, memory and threads that it runs with, all resolved.
         parameters: counts of each part.
         train_tokens: length of its training stream.
         memory: what it holds, and where.
@@ -38,6 +40,7 @@ class Job:
     experiment: Experiment
     run_id: str
     folder: Path
+    execution: Execution
     parameters: ParameterCounts
     train_tokens: int
     memory: MemoryPlan
@@ -48,6 +51,11 @@ class Job:
     def name(self) -> str:
         """The run's name, which is its folder's."""
         return self.experiment.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """The one file that whoever runs the job writes."""
+        return self.folder / FILE_NAME
 
     @property
     def settled(self) -> bool:
@@ -179,6 +187,7 @@ def _job(
         experiment=point,
         run_id=identity,
         folder=store.run_folder(point.name),
+        execution=execution,
         parameters=parameter_counts(config.model, config.head, data.embed_dim, data.vocab_size),
         train_tokens=sizes["train_tokens"],
         memory=memory_plan(config, execution, **sizes),

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.results import ResultsStore, Run, Summary
 from cvfp_cli.results.atomic import work_error
-from cvfp_cli.sweep.checkpoint import FILE_NAME
-from cvfp_cli.sweep.executor import Executor, Keeping
+from cvfp_cli.sweep.checkpoint import remove_checkpoint
+from cvfp_cli.sweep.executors.serial import SerialExecutor
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Plan
+from cvfp_cli.sweep.recording import Recorder
 from cvfp_cli.sweep.watch import Watcher
+from cvfp_cli.sweep.work import Keeping, Worker
 
 if TYPE_CHECKING:
     from cvfp_cli.core.experiment import Outcome
@@ -76,30 +78,27 @@ def carry_out(
             for job in plan.jobs:
                 if job.settled:
                     # A kill between a result and the end of its checkpoint leaves both.
-                    (job.folder / FILE_NAME).unlink(missing_ok=True)
-            executor = Executor(
-                plan, store, run, environment, watchers(plan), interrupts, warn=warn, keeping=keeping
-            )
+                    remove_checkpoint(job.checkpoint)
+            recorder = Recorder(plan, store, environment, watchers(plan), interrupts, warn)
+            executor = SerialExecutor(Worker(run, environment, keeping), plan.data)
 
             def summary(complete: bool) -> Summary:
-                return summarise(plan, store, executor.runs.values(), command=command, complete=complete)
+                return summarise(plan, store, recorder.runs.values(), command=command, complete=complete)
 
-            def write_if_due() -> None:
-                store.write_summary_if_due(lambda: summary(False))
-
+            recorder.after_each = lambda: store.write_summary_if_due(lambda: summary(False))
             try:
                 if plan.remaining:
                     with interrupts.shield():
                         store.write_summary(summary(False))
-                executor.execute(plan.remaining, after_each=write_if_due)
+                executor.execute(plan.remaining, recorder)
             except KeyboardInterrupt:
                 with interrupts.shield():
                     store.write_summary(summary(False))
                 raise
             with interrupts.shield():
-                final = summary(all(job.run_id in executor.runs for job in plan.jobs))
+                final = summary(all(job.run_id in recorder.runs for job in plan.jobs))
                 store.write_summary(final)
-            here = tuple(executor.runs[job.run_id] for job in plan.jobs)
+            here = tuple(recorder.runs[job.run_id] for job in plan.jobs)
             return Ended(final.runs, final.fits, here)
 
 
