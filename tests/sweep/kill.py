@@ -101,7 +101,7 @@ def figures(folder: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((folder / "summary.json").read_bytes())
     del value["created"]
     for run in value["runs"]:
-        del run["seconds"], run["peak_memory_bytes"]
+        del run["seconds"], run["stages"], run["peak_memory_bytes"]
     return value
 
 

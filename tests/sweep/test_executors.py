@@ -46,7 +46,7 @@ class Told:
 
 def executor(run: Callable[..., Any] = fake_run) -> SerialExecutor:
     text: Any = FakeText()
-    return SerialExecutor(Worker(run, {}), text)
+    return SerialExecutor(Worker({}, run=run), text)
 
 
 @pytest.fixture

@@ -189,7 +189,6 @@ def carry_out_plan(
         typer.Exit: interrupted.
     """
     from cvfp_cli.cli.progress import progress_for
-    from cvfp_cli.core.experiment import run_experiment
     from cvfp_cli.results.store import LOG_FILE
     from cvfp_cli.sweep.estimate import TimeEstimate
     from cvfp_cli.sweep.journal import Metrics, SweepLog
@@ -214,7 +213,6 @@ def carry_out_plan(
             return carry_out(
                 plan,
                 store,
-                run=run_experiment,
                 environment=environment,
                 watchers=watchers,
                 warn=progress.note,

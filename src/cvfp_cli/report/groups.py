@@ -81,7 +81,7 @@ class Cell:
     @property
     def seconds(self) -> float | None:
         """Mean time of one run, all parts that are known."""
-        return mean(run_seconds(run) for run in self.runs)
+        return mean(run.total_seconds for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -249,12 +249,6 @@ def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
         unique = label if used[label] == 1 else f"{label} #{used[label]}"
         families.setdefault(family, []).append(_group(members, unique))
     return tuple(_family(part) for groups in families.values() for part in _same_sizes(groups))
-
-
-def run_seconds(run: Run) -> float | None:
-    """Time of one run: the sum of the parts that are known."""
-    parts = [part for part in vars(run.seconds).values() if part is not None]
-    return sum(parts) if parts else None
 
 
 def mean(values: Iterable[float | None]) -> float | None:

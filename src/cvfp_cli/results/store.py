@@ -31,7 +31,7 @@ from cvfp_cli.results.jsontext import RECOVER_HINT, decode, parse, read_bytes
 from cvfp_cli.results.lock import FolderLock
 from cvfp_cli.results.reader import RUN_FILE, RUNS_FOLDER, SUMMARY_FILE
 from cvfp_cli.results.runs_csv import write_csv
-from cvfp_cli.results.schema import RUN_SCHEMA, Run, Summary
+from cvfp_cli.results.schema import READ_RUN_SCHEMAS, RUN_SCHEMA, Run, Summary
 
 STUDY_FILE = "study.json"
 STUDY_SCHEMA = "cvfp-study/1"
@@ -270,7 +270,7 @@ def _read_identity(path: Path) -> dict[str, Any]:
 def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
     """A ``result.json``'s run and the environment it was made in."""
     value = parse(decode(read_bytes(path), str(path)), str(path))
-    if not isinstance(value, dict) or value.get("schema") != RUN_SCHEMA:
+    if not isinstance(value, dict) or value.get("schema") not in READ_RUN_SCHEMAS:
         raise InputError(f"{path}: schema must be {RUN_SCHEMA!r}.")
     findings = Findings()
     run = from_json(Run, value.get("run"), "run", findings)

@@ -1,8 +1,9 @@
 """A study becomes a list of experiments, cheapest first."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from cvfp_cli.core.config import ExperimentConfig
+from cvfp_cli.learners import Learner, get_learner
 from cvfp_cli.recipes import Configuration, Recipe
 
 
@@ -11,16 +12,22 @@ class Experiment:
     """One point of a grid: what to train, and on how much of the study's text.
 
     Attributes:
-        config: the resolved configuration; its ``seed`` decides initialisation and noise.
+        config: the learner's resolved configuration; its ``seed`` decides initialisation and noise.
         configuration: the recipe's entry it came from, which may carry the study's own name for it.
         samples: training samples.
         data_seed: which samples train; None the first ones.
     """
 
-    config: ExperimentConfig
+    config: Any
     configuration: Configuration
     samples: int
     data_seed: int | None = None
+    kind: str = "cvfp"
+
+    @property
+    def learner(self) -> Learner:
+        """Who trains it."""
+        return get_learner(self.kind)
 
     @property
     def name(self) -> str:

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_cli.core.config import Execution
-from cvfp_cli.core.memory import Plan as MemoryPlan
-from cvfp_cli.core.memory import Work, work
-from cvfp_cli.core.memory import plan as memory_plan
-from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
+from cvfp_cli.learners import Sizes, Stage
+from cvfp_cli.learners.base import Memory, Parameters
 from cvfp_cli.recipes import Recipe
 from cvfp_cli.results import ResultsStore, Run, run_id
 from cvfp_cli.sweep.checkpoint import FILE_NAME
@@ -33,7 +31,7 @@ class Job:
         parameters: counts of each part.
         train_tokens: length of its training stream.
         memory: what it holds, and where.
-        work: its arithmetic.
+        stages: its parts that take steps, with their work.
         recorded: the run that an earlier command left behind, whatever its status.
     """
 
@@ -41,10 +39,10 @@ class Job:
     run_id: str
     folder: Path
     execution: Execution
-    parameters: ParameterCounts
+    parameters: Parameters
     train_tokens: int
-    memory: MemoryPlan
-    work: Work
+    memory: Memory
+    stages: tuple[Stage, ...]
     recorded: Run | None = None
 
     @property
@@ -56,6 +54,10 @@ class Job:
     def checkpoint(self) -> Path:
         """The one file that whoever runs the job writes."""
         return self.folder / FILE_NAME
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage of this name; None for a part of the run that takes no steps."""
+        return next((stage for stage in self.stages if stage.name == name), None)
 
     @property
     def settled(self) -> bool:
@@ -177,21 +179,22 @@ def _job(
         data.run_fingerprint(point.samples, point.data_seed),
         {"seed": config.seed, "data_seed": point.data_seed},
     )
-    sizes = {
-        "train_tokens": data.train_token_count(point.samples, point.data_seed),
-        "val_tokens": data.val_token_count(point.samples, point.data_seed),
-        "vocab_size": data.vocab_size,
-        "embed_dim": data.embed_dim,
-    }
+    learner = point.learner
+    sizes = Sizes(
+        train_tokens=data.train_token_count(point.samples, point.data_seed),
+        val_tokens=data.val_token_count(point.samples, point.data_seed),
+        vocab_size=data.vocab_size,
+        embed_dim=data.embed_dim,
+    )
     return Job(
         experiment=point,
         run_id=identity,
         folder=store.run_folder(point.name),
         execution=execution,
-        parameters=parameter_counts(config.model, config.head, data.embed_dim, data.vocab_size),
-        train_tokens=sizes["train_tokens"],
-        memory=memory_plan(config, execution, **sizes),
-        work=work(config, **sizes),
+        parameters=learner.parameters(config, sizes),
+        train_tokens=sizes.train_tokens,
+        memory=learner.memory(config, execution, sizes),
+        stages=tuple(learner.stages(config, sizes)),
         recorded=recorded.get(identity),
     )
 

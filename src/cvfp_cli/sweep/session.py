@@ -45,7 +45,6 @@ def carry_out(
     plan: Plan,
     store: ResultsStore,
     *,
-    run: "Callable[..., Outcome]",
     environment: Mapping[str, Any],
     watchers: Callable[[Plan], Watcher],
     warn: Callable[[str], None],
@@ -53,11 +52,12 @@ def carry_out(
     command: str,
     fresh: bool = False,
     again: bool = False,
+    run: "Callable[..., Outcome] | None" = None,
 ) -> Ended:
     """Run what remains of a plan and write the summary, whatever happens in between.
 
     Args:
-        run: ``core.experiment.run_experiment``, or what stands in for it.
+        run: stands in for the learner's own ``train``, in tests.
         watchers: makes who looks on, from the plan as it stands once the folder is held.
         command: the command line, for the record.
         fresh: delete the folder's study first.
@@ -80,7 +80,7 @@ def carry_out(
                     # A kill between a result and the end of its checkpoint leaves both.
                     remove_checkpoint(job.checkpoint)
             recorder = Recorder(plan, store, environment, watchers(plan), interrupts, warn)
-            executor = SerialExecutor(Worker(run, environment, keeping), plan.data)
+            executor = SerialExecutor(Worker(environment, keeping, run), plan.data)
 
             def summary(complete: bool) -> Summary:
                 return summarise(plan, store, recorder.runs.values(), command=command, complete=complete)

@@ -1,12 +1,11 @@
 """One job from its text to its result: what a worker does, wherever it is. It writes the job's checkpoint alone."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.core.config import Execution
-from cvfp_cli.core.result import Epoch, Event, ExperimentData, Iteration, RunResult
+from cvfp_cli.core.result import Event, ExperimentData, RunResult, Step
 from cvfp_cli.data.stream import Text
 from cvfp_cli.errors import WorkError
 from cvfp_cli.results.atomic import WriteError
@@ -58,13 +57,13 @@ class Worker:
     """Does jobs.
 
     Attributes:
-        run: ``core.experiment.run_experiment``, or what stands in for it.
+        run: stands in for the learner's own ``train``, in tests.
         environment: versions, device, precision and threads: a checkpoint made under others is not used.
     """
 
-    run: "Callable[..., Outcome]"
     environment: Mapping[str, Any]
     keeping: Keeping = Keeping()
+    run: "Callable[..., Outcome] | None" = None
 
     def do(
         self,
@@ -78,7 +77,7 @@ class Worker:
         Raises:
             WriteError: a write failed, for which no job is to blame.
         """
-        listener = _Listener(advanced)
+        listener = _Listener(job, advanced)
         try:
             text = text_of(job.experiment)
             data = ExperimentData(
@@ -88,7 +87,8 @@ class Worker:
                 val_bytes=text.validation.sizes_bytes,
                 table=text.table,
             )
-            outcome = self.run(
+            train = self.run or job.experiment.learner.train
+            outcome = train(
                 job.experiment.config,
                 data,
                 job.execution,
@@ -124,15 +124,13 @@ class Worker:
 class _Listener:
     """Passes events on, and remembers where a loss stopped being finite."""
 
-    def __init__(self, advanced: Callable[[Event], None]) -> None:
+    def __init__(self, job: Job, advanced: Callable[[Event], None]) -> None:
+        self._job = job
         self._advanced = advanced
         self.reason = ""
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Iteration) and event.loss is not None and not math.isfinite(event.loss):
-            self.reason = f"the loss of phase 1 was not finite in iteration {event.iteration}"
-        if isinstance(event, Epoch) and not (
-            math.isfinite(event.train_loss) and math.isfinite(event.val_loss)
-        ):
-            self.reason = f"the loss of phase 2 was not finite in epoch {event.epoch}"
+        stage = self._job.stage(event.stage)
+        if isinstance(event, Step) and stage is not None and not event.finite:
+            self.reason = f"the loss of {stage.title} was not finite in {stage.unit} {event.step}"
         self._advanced(event)
