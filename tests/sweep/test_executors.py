@@ -1,6 +1,7 @@
 """What every executor promises: order, cancelling, and jobs, results and errors that survive pickling."""
 
 import pickle
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,7 @@ class Told:
 
 
 def executor(run: Callable[..., Any] = fake_run) -> SerialExecutor:
-    text: Any = FakeText()
+    text: Any = defaultdict(FakeText)  # for any data tables
     return SerialExecutor(Worker({}, run=run), text)
 
 

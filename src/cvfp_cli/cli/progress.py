@@ -37,9 +37,7 @@ def describe(job: Job) -> str:
     """A run as people name it."""
     experiment = job.experiment
     drawn = "" if experiment.data_seed is None else f", data seed {experiment.data_seed}"
-    return (
-        f"{experiment.config.model.name}, {experiment.samples} samples, seed {experiment.config.seed}{drawn}"
-    )
+    return f"{experiment.configuration.label}, {experiment.samples} samples, seed {experiment.seed}{drawn}"
 
 
 def outcome(run: Run) -> str:

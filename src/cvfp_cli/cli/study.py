@@ -163,7 +163,7 @@ def checked_plan(
         )
     problems.raise_found()
     assert plan is not None
-    tell([*plan.data.notes, *store.notes], quiet=place.quiet)
+    tell([*plan.notes, *store.notes], quiet=place.quiet)
     return plan, store, environment
 
 

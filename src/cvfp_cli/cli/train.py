@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from cvfp_cli.cli import study
+from cvfp_cli.cli.axes import Axes, AxisOptions
 from cvfp_cli.cli.options import MORE, OUTPUT, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text
@@ -15,16 +16,7 @@ EXPERIMENT = "Experiment (without one, the first of the recipe's list)"
 
 def train(
     chosen: Study,
-    layers: Annotated[
-        list[str] | None, option("--layers", panel=EXPERIMENT, metavar="N", help="Layers in each block (L).")
-    ] = None,
-    tokens: Annotated[
-        list[str] | None, option("--tokens", panel=EXPERIMENT, metavar="N", help="Input tokens per step (K).")
-    ] = None,
-    context_dim: Annotated[
-        list[str] | None,
-        option("--context-dim", panel=EXPERIMENT, metavar="N", help="Width of the context vector (D)."),
-    ] = None,
+    point: Annotated[Axes, AxisOptions(EXPERIMENT, "N")],
     samples: Annotated[
         list[str] | None, option("--samples", panel=EXPERIMENT, metavar="N", help="Training samples.")
     ] = None,
@@ -67,16 +59,14 @@ def train(
         study.list_recipes()
         return
     problems = Problems()
-    point = {
-        "grid.layers": ("--layers", layers),
-        "grid.tokens": ("--tokens", tokens),
-        "grid.context_dim": ("--context-dim", context_dim),
+    given = {
+        **point.given(),
         "runs.samples": ("--samples", samples),
         "runs.seeds": ("--seed", seed),
         "runs.data_seeds": ("--data-seed", data_seed),
     }
     overrides = study.overrides(chosen, text, problems)
-    overrides |= study.grid_overrides(point, problems, single=True)
+    overrides |= study.grid_overrides(given, problems, single=True)
     if resume and fresh:
         problems.found.append(InputError("--resume and --fresh exclude each other."))
     study.check_machine(machine, problems)

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cvfp_cli.core.config import Execution
-from cvfp_cli.core.result import ExperimentData, Progress
 from cvfp_cli.errors import InputError
 from cvfp_cli.spelling import nearest
 
 if TYPE_CHECKING:
+    from cvfp_cli.core.config import Execution
     from cvfp_cli.core.experiment import Checkpoint, Outcome
+    from cvfp_cli.core.result import ExperimentData, Progress
+
+AxisValue = int | float | str | bool
 
 
 @dataclass(frozen=True)
@@ -19,17 +21,13 @@ class Axis:
 
     Attributes:
         name: in options, JSON keys and tables, such as ``context_dim``.
-        field: where a recipe holds it, such as ``model.context_dim``.
-        short: its part of a run's name, with the value in braces, such as ``{}d``.
+        field: where a recipe holds it, such as ``model.context_dim``; a whole number with a least value.
         help: for the option, one clause.
-        least: the smallest value.
     """
 
     name: str
     field: str
-    short: str
     help: str
-    least: int = 1
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,11 @@ class Learner(Protocol):
 
     @property
     def axes(self) -> Sequence[Axis]:
-        """In the order in which they stand in a run's name."""
+        """Its own axes; of a grid the first varies fastest."""
+
+    @property
+    def name(self) -> str:
+        """What a configuration is called, each axis's value in braces: ``{layers}L_{context_dim}d_{tokens}tok``."""
 
     def config(self, tables: Mapping[str, Any], seed: int) -> Any:
         """What decides the figures of a run, up to its data.
@@ -121,21 +123,24 @@ class Learner(Protocol):
     def contradictions(self, tables: Mapping[str, Any]) -> list[str]:
         """What no single key of its tables shows; a clause each."""
 
+    def record(self, config: Any) -> Mapping[str, AxisValue]:
+        """What its runs record of a configuration besides the axes, by keys of the schema."""
+
     def stages(self, config: Any, sizes: Sizes) -> Sequence[Stage]:
         """The parts of a run that take steps, in order."""
 
     def parameters(self, config: Any, sizes: Sizes) -> Parameters:
         """Counts of each part."""
 
-    def memory(self, config: Any, execution: Execution, sizes: Sizes) -> Memory:
+    def memory(self, config: Any, execution: "Execution", sizes: Sizes) -> Memory:
         """What a run holds, and where."""
 
     def train(
         self,
         config: Any,
-        data: ExperimentData,
-        execution: Execution,
-        progress: Progress,
+        data: "ExperimentData",
+        execution: "Execution",
+        progress: "Progress",
         checkpoint: "Checkpoint | None",
         notify: Callable[[str], None],
     ) -> "Outcome":

@@ -13,12 +13,12 @@ from cvfp_cli.core.config import (
     Phase2Config,
 )
 from cvfp_cli.core.memory import Plan, plan, work
-from cvfp_cli.core.result import ExperimentData, Progress
 from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
-from cvfp_cli.learners.base import Axis, Sizes, Stage
+from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
 
 if TYPE_CHECKING:
     from cvfp_cli.core.experiment import Checkpoint, Outcome
+    from cvfp_cli.core.result import ExperimentData, Progress
 
 # Until a run has shown otherwise: most of the studies' configurations with more than one layer or token
 # converged in 6 to 24 iterations and stopped after about six epochs.
@@ -47,10 +47,11 @@ class _Cvfp:
         "evaluation": EvaluationConfig,
     }
     axes = (
-        Axis("layers", "model.layers", "{}L", "Layers in each block (L)."),
-        Axis("context_dim", "model.context_dim", "{}d", "Width of the context vector (D)."),
-        Axis("tokens", "model.tokens", "{}tok", "Input tokens per step (K)."),
+        Axis("layers", "model.layers", "Layers in each block (L)."),
+        Axis("tokens", "model.tokens", "Input tokens per step (K)."),
+        Axis("context_dim", "model.context_dim", "Width of the context vector (D)."),
     )
+    name = "{layers}L_{context_dim}d_{tokens}tok"
 
     def config(self, tables: Mapping[str, Any], seed: int) -> ExperimentConfig:
         """What decides the figures of a run, up to its data."""
@@ -75,6 +76,10 @@ class _Cvfp:
         if head.weights == "untied" and head.table == "trained":
             problems.append("head.table is the copy of a tied table: an untied head is always trained")
         return problems
+
+    def record(self, config: ExperimentConfig) -> Mapping[str, AxisValue]:
+        """Which context layers read the token window."""
+        return {"token_input": config.model.token_input}
 
     def stages(self, config: ExperimentConfig, sizes: Sizes) -> tuple[Stage, ...]:
         """Phase 1 and phase 2; contexts take no steps."""
@@ -111,9 +116,9 @@ class _Cvfp:
     def train(
         self,
         config: ExperimentConfig,
-        data: ExperimentData,
+        data: "ExperimentData",
         execution: Execution,
-        progress: Progress,
+        progress: "Progress",
         checkpoint: "Checkpoint | None",
         notify: Callable[[str], None],
     ) -> "Outcome":

@@ -2,12 +2,11 @@
 
 from cvfp_cli.recipes.checker import fields_called
 from cvfp_cli.recipes.loader import DEFAULT_RECIPE, list_recipes, load_recipe
-from cvfp_cli.recipes.recipe import Configuration, GridConfig, Recipe, RunsConfig
+from cvfp_cli.recipes.recipe import Configuration, Recipe, RunsConfig
 
 __all__ = [
     "DEFAULT_RECIPE",
     "Configuration",
-    "GridConfig",
     "Recipe",
     "RunsConfig",
     "fields_called",

@@ -61,7 +61,7 @@ class TimeEstimate:
         if not rate:
             return None
         steps = (
-            most_steps(job) if most else likely_steps(job, self._seen.get(job.experiment.config.model.name))
+            most_steps(job) if most else likely_steps(job, self._seen.get(job.experiment.configuration.label))
         )
         return operations(job, steps) / rate
 

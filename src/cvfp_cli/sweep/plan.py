@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_cli.core.config import Execution
+from cvfp_cli.data.description import Settings
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
 from cvfp_cli.learners import Sizes, Stage
 from cvfp_cli.learners.base import Memory, Parameters
+from cvfp_cli.notes import Note
 from cvfp_cli.recipes import Recipe
+from cvfp_cli.recipes.recipe import DEFAULT_KIND
 from cvfp_cli.results import ResultsStore, Run, run_id
 from cvfp_cli.sweep.checkpoint import FILE_NAME
 from cvfp_cli.sweep.grid import Experiment, experiments
@@ -74,18 +77,28 @@ class Plan:
     """The jobs of one command, and what they share.
 
     Attributes:
+        data: what its runs read, by their data tables: one entry, unless an axis varies those.
         identity: what all runs of a results folder have in common.
         jobs: the command's whole grid, fewest samples first.
         others: runs that the folder holds besides.
     """
 
     recipe: Recipe
-    data: StudyData
-    described: Mapping[str, Any]
+    data: Mapping[Settings, StudyData]
     execution: Execution
     identity: Mapping[str, Any]
     jobs: tuple[Job, ...]
     others: tuple[Run, ...]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The ``data`` table of ``summary.json``."""
+        return described(self.data)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Remarks about the data, each once."""
+        return tuple(dict.fromkeys(note for data in self.data.values() for note in data.notes))
 
     @property
     def remaining(self) -> tuple[Job, ...]:
@@ -113,23 +126,25 @@ def make_plan(
         InputError: everything that is wrong, a line each.
     """
     points = experiments(recipe)
-    data = prepare(
-        recipe.data,
-        recipe.validation,
-        recipe.tokenizer,
-        recipe.embedding,
-        samples=tuple(sorted(set(recipe.sizes))),
-        data_seeds=recipe.data_seeds,
-        cache_dir=cache_dir,
-        notify=notify,
-    )
-    described = data.describe()
-    identity = study_identity(recipe, described)
+    data = {
+        settings: prepare(
+            settings.data,
+            settings.validation,
+            settings.tokenizer,
+            settings.embedding,
+            samples=tuple(sorted(set(recipe.sizes))),
+            data_seeds=recipe.data_seeds,
+            cache_dir=cache_dir,
+            notify=notify,
+        )
+        for settings in dict.fromkeys(point.settings for point in points)
+    }
+    identity = study_identity(recipe, described(data))
     recorded: dict[str, Run] = {}
     if not fresh:
         store.check_same_study(identity)
         recorded = store.finished()
-    jobs = tuple(_job(point, data, execution, store, recorded) for point in points)
+    jobs = tuple(_job(point, data[point.settings], execution, store, recorded) for point in points)
     _refuse_too_large(jobs, execution)
     if on_host := max(job.memory.host_bytes for job in jobs):
         notify(
@@ -137,7 +152,24 @@ def make_plan(
         )
     here = {job.run_id for job in jobs}
     others = tuple(run for run in recorded.values() if run.run_id not in here)
-    return Plan(recipe, data, described, execution, identity, jobs, others)
+    return Plan(recipe, data, execution, identity, jobs, others)
+
+
+def described(data: Mapping[Settings, StudyData]) -> dict[str, Any]:
+    """What one description says of all the data; where an axis varies them, what they have in common."""
+    first, *others = (item.describe() for item in data.values())
+    return {**_common(first, others), **({"varied": [first, *others]} if others else {})}
+
+
+def _common(first: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in first.items():
+        theirs = [other.get(key) for other in others]
+        if all(other == value for other in theirs):
+            found[key] = value
+        elif isinstance(value, Mapping) and all(isinstance(other, Mapping) for other in theirs):
+            found[key] = _common(value, [other for other in theirs if other is not None])
+    return found
 
 
 def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +182,7 @@ def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, An
     shared = {key: value for key, value in tables.items() if key not in ("configurations", "runs", "name")}
     shared["data"] = {key: value for key, value in shared["data"].items() if key != "samples"}
     # Last in the alphabet, and so last in a message: what was set comes before what came of it.
-    return {**shared, "what_was_read": fingerprints(described)}
+    return {**shared, "what_was_read": fingerprints({**described, "varied": None})}
 
 
 def fingerprints(described: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,6 +206,8 @@ def _job(
     config = point.config
     resolved = asdict(config)
     del resolved["seed"]
+    if point.configuration.kind != DEFAULT_KIND:  # 0.1.0 knew but one kind, and its runs keep their identity
+        resolved["kind"] = point.configuration.kind
     identity = run_id(
         resolved,
         data.run_fingerprint(point.samples, point.data_seed),

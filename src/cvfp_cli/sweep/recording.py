@@ -65,9 +65,9 @@ class Recorder:
         Raises:
             WriteError: it could not be written.
         """
-        origin = Origin(
-            self.plan.recipe.name, self.plan.data.embed_dim, self.plan.described.get("fingerprint")
-        )
+        data = self.plan.data[job.experiment.settings]
+        described = data.describe()
+        origin = Origin(self.plan.recipe.name, data.embed_dim, str(described["fingerprint"]))
         if result.figures is None:
             run = failed_run(job, result.reason, origin)
         else:
@@ -80,7 +80,7 @@ class Recorder:
                 run,
                 environment=self.environment,
                 recipe=self._narrowed(job).resolved(),
-                data=self.plan.described,
+                data=described,
             )
             self.runs[run.run_id] = run
             remove_checkpoint(job.checkpoint)
@@ -89,4 +89,4 @@ class Recorder:
 
     def _narrowed(self, job: Job) -> Recipe:
         point = job.experiment
-        return self.plan.recipe.only(point.configuration, point.samples, point.config.seed, point.data_seed)
+        return self.plan.recipe.only(point.configuration, point.samples, point.seed, point.data_seed)

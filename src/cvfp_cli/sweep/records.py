@@ -75,20 +75,26 @@ def failed_run(job: Job, reason: str, origin: Origin) -> Run:
 
 
 def _identity(job: Job, origin: Origin) -> dict[str, Any]:
-    model = job.experiment.config.model
+    point = job.experiment
+    axes = dict(point.configuration.axes)
+    flat = {item.name for item in fields(Run)}
     return {
-        "config": model.name,
-        "label": job.experiment.configuration.name or None,
+        "config": point.configuration.label,
+        "label": point.configuration.name or None,
+        "kind": point.configuration.kind,
+        "axes": axes,
         "run_id": job.run_id,
         "study": origin.study,
-        "layers": model.layers,
-        "context_dim": model.context_dim,
-        "tokens": model.tokens,
-        "token_input": model.token_input,
+        **dict.fromkeys(("layers", "context_dim", "tokens")),
+        **{
+            name: value
+            for name, value in {**point.learner.record(point.config), **axes}.items()
+            if name in flat
+        },
         "embed_dim": origin.embed_dim,
-        "samples": job.experiment.samples,
-        "seed": job.experiment.config.seed,
-        "data_seed": job.experiment.data_seed,
+        "samples": point.samples,
+        "seed": point.seed,
+        "data_seed": point.data_seed,
         "parameters": parameters_of(job),
         "data_fingerprint": origin.data_fingerprint,
     }

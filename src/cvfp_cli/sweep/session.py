@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cvfp_cli.learners import learners
 from cvfp_cli.results import ResultsStore, Run, Summary
 from cvfp_cli.results.atomic import work_error
 from cvfp_cli.sweep.checkpoint import remove_checkpoint
@@ -141,10 +142,21 @@ def summarise(
 
 
 def in_order(runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Runs by context_dim, tokens, layers, samples, data seed and seed."""
+    """Runs by kind, by every axis (the learner's own from slowest to fastest), then samples, data seed and seed."""
+    known = list(runs)
+    own = {axis.name for learner in learners().values() for axis in learner.axes}
+    names = sorted({name for run in known for name in run.axes} - own)
+    slowest_first = [axis.name for learner in learners().values() for axis in reversed(learner.axes)]
 
-    def key(run: Run) -> list[int]:
-        values = (run.context_dim, run.tokens, run.layers, run.samples, run.data_seed, run.seed)
-        return [-1 if value is None else value for value in values]
+    def key(run: Run) -> list[tuple[bool, float, str]]:
+        axes = [run.axes.get(name) for name in (*names, *slowest_first)]
+        return [_rank(value) for value in (run.kind, *axes, run.samples, run.data_seed, run.seed)]
 
-    return tuple(sorted(runs, key=key))
+    return tuple(sorted(known, key=key))
+
+
+def _rank(value: object) -> tuple[bool, float, str]:
+    """Missing values first, then numbers, then words."""
+    if isinstance(value, int | float):
+        return False, float(value), ""
+    return value is not None, -1.0, "" if value is None else str(value)

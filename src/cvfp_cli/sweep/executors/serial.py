@@ -1,8 +1,9 @@
 """One job after the other, in this process."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cvfp_cli.core.result import Event
+from cvfp_cli.data.description import Settings
 from cvfp_cli.data.study import StudyData
 from cvfp_cli.sweep.executors.base import Reports
 from cvfp_cli.sweep.plan import Job
@@ -19,10 +20,10 @@ class SerialExecutor:
 
     Args:
         worker: does the jobs.
-        data: makes their text; the next one's while a run trains on a device that leaves the processor idle.
+        data: makes their text, by the data tables; the next one's while a run trains on a device that leaves the processor idle.
     """
 
-    def __init__(self, worker: Worker, data: StudyData) -> None:
+    def __init__(self, worker: Worker, data: Mapping[Settings, StudyData]) -> None:
         self._worker = worker
         self._data = data
         self._cancelled = False
