@@ -28,7 +28,7 @@ def compare(
             "--by",
             panel=WHAT,
             metavar="FACTOR",
-            help="Only pairs that differ in layers, tokens, context_dim, token_input or study alone.",
+            help="Only pairs that differ in this axis alone, or in token_input, kind or study.",
             words=FACTORS,
         ),
     ] = None,
@@ -106,7 +106,6 @@ def compare(
     for value, choices, name in (
         (form, FORMATS, "--format"),
         (objective, OBJECTIVES, "--objective"),
-        (by, FACTORS, "--by"),
         (model, LAWS, "--model"),
         (x, SIZES, "--x"),
     ):

@@ -163,7 +163,10 @@ def checked_plan(
         )
     problems.raise_found()
     assert plan is not None
-    tell([*plan.notes, *store.notes], quiet=place.quiet)
+    unused = [
+        Note("recipe-left-out", f"Not used by kind {', '.join(recipe.kinds)}: {', '.join(recipe.left_out)}.")
+    ] * bool(recipe.left_out)
+    tell([*unused, *plan.notes, *store.notes], quiet=place.quiet)
     return plan, store, environment
 
 

@@ -77,6 +77,8 @@ def grid_lists(raw: Any, kinds: tuple[str, ...], problems: list[str]) -> Lists:
 
 def unknown_axis(key: str, kinds: tuple[str, ...]) -> str:
     table, dot, name = key.partition(".")
+    if key in axis_names():
+        return f"grid.{key} is an axis of another kind than {', '.join(kinds)}"
     if not dot:
         return unknown_key("grid", key, axis_names())
     tables = all_tables()
@@ -94,6 +96,25 @@ def whole_grid(grid: Lists, configurations: tuple[Configuration, ...], kinds: tu
         for key, value in item.axes.items():
             whole.setdefault(key, grid.get(key, (value,)))
     return whole
+
+
+def leave_out_axes(raw: dict[str, Any], kinds: tuple[str, ...], set_now: Mapping[str, Any]) -> list[str]:
+    """Take out of the file's grid what belongs to kinds of model that are not run, unless it was asked for now."""
+    grid = raw.get("grid")
+    if not isinstance(grid, dict):
+        return []
+    foreign = [
+        axis
+        for kind, learner in learners().items()
+        if kind not in kinds
+        for axis in learner.axes
+        if axis.name in grid and axis_key(axis.name, kinds) is None
+    ]
+    asked = [axis.name for axis in foreign if {f"grid.{axis.name}", axis.field} & set_now.keys()]
+    left_out = [axis.name for axis in foreign if axis.name not in asked]
+    for name in left_out:
+        del grid[name]
+    return [f"grid.{name}" for name in left_out]
 
 
 def move_single_values(raw: dict[str, Any], kinds: tuple[str, ...], problems: list[str]) -> None:

@@ -28,6 +28,7 @@ from cvfp_cli.recipes.grid import (
     expand,
     grid_lists,
     kinds_of,
+    leave_out_axes,
     listed_configurations,
     move_single_values,
     unknown_axis,
@@ -73,6 +74,7 @@ def load_recipe(
         if len(problems) < MOST_PROBLEMS:
             problems.append(unknown_table(key))
         del raw[key]
+    unused = leave_out_axes(raw, kinds, laid)
     move_single_values(raw, kinds, problems)
     wanted = {name: table for kind in kinds for name, table in get_learner(kind).tables.items()}
     tables = {
@@ -98,7 +100,7 @@ def load_recipe(
         configurations=configurations,
         overrides=laid,
         tables={name: table for name, table in own.items() if name in wanted},
-        left_out=tuple(name for name in own if name not in wanted),
+        left_out=(*(name for name in own if name not in wanted), *unused),
         **tables,
     )
     if configurations:

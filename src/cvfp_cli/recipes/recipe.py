@@ -88,7 +88,7 @@ class Recipe:
         grid: the lists the configurations were made from, by axis; None where they are listed one by one.
         configurations: all of them, in the order in which they run.
         overrides: what was set on top of the file, in the order given: ``table.key`` to value.
-        left_out: tables of the file that belong to kinds of model that are not run.
+        left_out: tables and axes of the file that belong to kinds of model that are not run.
     """
 
     name: str

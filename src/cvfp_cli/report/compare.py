@@ -18,7 +18,8 @@ from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.comparison import Pair, compare_pairs
 from cvfp_cli.scaling.contrasts import holm
 
-FACTORS = ("layers", "tokens", "context_dim", "token_input", "study")
+USUAL_FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
+"""What ``--by`` is offered as; any axis of the runs will do."""
 MOST_PAIRS = 5000
 APART = ("tokenizer-differ", "validation-differ")  # PPL of such pairs is not set against each other
 
@@ -78,6 +79,7 @@ def build_comparison(
     if len(sides) < 2:
         sections.append(Section("pairs", (), Finding("pairs-one-configuration", {}, "note")))
     else:
+        _check_factor(by, sides)
         pairs = _compared(sides, by, level)
         if not pairs:
             raise InputError(
@@ -198,9 +200,21 @@ def _compared(sides: Sequence[Side], by: str | None, level: float) -> list[Compa
     ]
 
 
+def _check_factor(by: str | None, sides: Sequence[Side]) -> None:
+    """Refuse a factor that none of these configurations has."""
+    known = list(dict.fromkeys(name for side in sides for name in (*side.group.factors, "study")))
+    if by is None or by in known:
+        return
+    near = difflib.get_close_matches(by, known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+    raise InputError(f"--by: these configurations have no '{ascii(by)[1:-1][:40]}'.", hint=hint)
+
+
 def _differ_in(first: Group, second: Group, factor: str) -> bool:
     """Whether two groups differ in this factor and in no other."""
-    others = [name for name in FACTORS if name not in (factor, "study")]
-    if getattr(first, factor) == getattr(second, factor):
+    if first.factor(factor) == second.factor(factor):
         return False
-    return all(getattr(first, name) == getattr(second, name) for name in others)
+    if factor == "kind":  # other kinds have other axes
+        return all(first.factor(name) == second.factor(name) for name in first.axes if name in second.axes)
+    others = [name for name in {**first.factors, **second.factors} if name != factor]
+    return all(first.factor(name) == second.factor(name) for name in others)

@@ -269,7 +269,9 @@ def _object_reader(value: Any, path: str, found: Findings) -> Any:
 def _scalars_reader(value: Any, path: str, found: Findings) -> Any:
     """An object of numbers, words and truth values by name."""
     for key, item in (_object_reader(value, path, found) or {}).items():
-        if not isinstance(item, bool | int | float | str) or not str(item).isprintable():
+        if not key.isprintable():
+            found.problems.append(f"{path} has a name that is not one line of printable text")
+        elif not isinstance(item, bool | int | float | str) or not str(item).isprintable():
             found.problems.append(f"{path}.{key} must be a number, a word, true or false, not {_named(item)}")
     return value
 

@@ -38,6 +38,12 @@ class Parameters:
     total: int | None = field(default=None, metadata=_COUNT)
     body: int | None = field(default=None, metadata=_COUNT)
 
+    def __post_init__(self) -> None:
+        """Version 1 of the schema does not say what both blocks come to."""
+        if self.body is None and self.context_block is not None and self.token_block is not None:
+            both = self.context_block + self.token_block
+            object.__setattr__(self, "body", both if both < 2**63 else None)
+
 
 @dataclass(frozen=True)
 class StageRecord:
@@ -137,9 +143,10 @@ class Run:
         """Version 1 of the schema, and files made by hand, say by their flat keys what axes and stages say."""
         if self.kind != CVFP:
             return
-        flat = {"layers": self.layers, "context_dim": self.context_dim, "tokens": self.tokens}
+        flat = {"layers": self.layers, "tokens": self.tokens, "context_dim": self.context_dim}
         known = {name: value for name, value in flat.items() if value is not None}
-        object.__setattr__(self, "axes", {**known, **self.axes, **known})
+        further = {name: value for name, value in self.axes.items() if name not in flat}
+        object.__setattr__(self, "axes", {**known, **further})
         if not self.stages:
             parts = (
                 StageRecord("phase1", self.phase1_iterations, self.seconds.phase1),
