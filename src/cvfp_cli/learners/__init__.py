@@ -4,9 +4,9 @@
 before a run is trained.
 """
 
-from cvfp_cli.learners.base import Axis, Learner, Sizes, Stage, get_learner, learners, register
+from cvfp_cli.learners.base import Axis, Learner, Sizes, Stage, get_learner, identity_of, learners, register
 from cvfp_cli.learners.cvfp import CVFP
 
 register(CVFP)
 
-__all__ = ["Axis", "Learner", "Sizes", "Stage", "get_learner", "learners", "register"]
+__all__ = ["Axis", "Learner", "Sizes", "Stage", "get_learner", "identity_of", "learners", "register"]

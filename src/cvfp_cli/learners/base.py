@@ -1,7 +1,7 @@
 """What every learner declares and does, and the list of learners by their kind."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cvfp_cli.errors import InputError
@@ -177,3 +177,18 @@ def get_learner(kind: str) -> Learner:
             hint=f"Did you mean {near}?" if near else f"There are {', '.join(_learners)}.",
         )
     return _learners[kind]
+
+
+def identity_of(config: Any) -> dict[str, Any]:
+    """A configuration as what a run's identity is made from.
+
+    A field that came after 0.1.0 says so in its metadata (``since``) and is left out at its default: a run of before
+    keeps its identity.
+    """
+    found: dict[str, Any] = {}
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if "since" in item.metadata and value == item.default:
+            continue
+        found[item.name] = identity_of(value) if is_dataclass(value) else value
+    return found

@@ -1,6 +1,6 @@
 """Recipes: one TOML file a study, and the loader that checks it."""
 
-from cvfp_cli.recipes.checker import fields_called
+from cvfp_cli.recipes.checker import field_defaults, fields_called
 from cvfp_cli.recipes.loader import DEFAULT_RECIPE, list_recipes, load_recipe
 from cvfp_cli.recipes.recipe import Configuration, Recipe, RunsConfig
 
@@ -9,6 +9,7 @@ __all__ = [
     "Configuration",
     "Recipe",
     "RunsConfig",
+    "field_defaults",
     "fields_called",
     "list_recipes",
     "load_recipe",

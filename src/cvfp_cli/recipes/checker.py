@@ -61,6 +61,15 @@ def all_tables() -> dict[str, type[Any]]:
     return {**BASE_TABLES, **own, "runs": RunsConfig}
 
 
+def field_defaults() -> dict[str, Any]:
+    """Every ``table.key`` with the value, as JSON holds it, that it has where a recipe says nothing."""
+    return {
+        f"{name}.{key}": list(entry.default) if entry.many else entry.default
+        for name, kind in all_tables().items()
+        for key, entry in table_keys(kind).items()
+    }
+
+
 def axis_names() -> list[str]:
     """The learners' own axes, each once."""
     return list(dict.fromkeys(axis.name for learner in learners().values() for axis in learner.axes))

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cvfp_cli.errors import InputError
@@ -70,11 +71,14 @@ class ResultsStore:
         self._summary_seconds = 0.0
 
     @contextmanager
-    def claim(self, identity: Mapping[str, Any]) -> Iterator["ResultsStore"]:
+    def claim(
+        self, identity: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+    ) -> Iterator["ResultsStore"]:
         """Hold the folder for one study: create it, lock it, check whose it is, clear torn temporary files.
 
         Args:
             identity: what all runs of the study share, as JSON values.
+            defaults: as ``check_same_study`` takes them.
 
         Raises:
             InputError: the folder holds something else's files, or another study.
@@ -87,7 +91,7 @@ class ResultsStore:
         try:
             if note is not None:
                 self.notes.append(note)
-            self.check_same_study(identity)
+            self.check_same_study(identity, defaults)
             if self._identity_lost or not (self.folder / STUDY_FILE).is_file():
                 created = datetime.now().astimezone().isoformat(timespec="seconds")
                 content = {"schema": STUDY_SCHEMA, "created": created, "identity": dict(identity)}
@@ -98,8 +102,15 @@ class ResultsStore:
         finally:
             lock.release()
 
-    def check_same_study(self, identity: Mapping[str, Any]) -> None:
+    def check_same_study(
+        self, identity: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """Refuse a folder of something else or of another study. Only reads.
+
+        Args:
+            identity: what all runs of the study share, as JSON values.
+            defaults: what ``table.key`` is where a study does not say: a field that came after the study began has
+                its default there. A table that only one side has belongs to a kind of model that only it trains.
 
         Raises:
             InputError: with every key that differs, theirs against ours.
@@ -124,7 +135,8 @@ class ResultsStore:
         differing = [
             f"{key} is {_quoted(there.get(key))} there and {_quoted(here.get(key))} here"
             for key in sorted({*there, *here})
-            if there.get(key) != here.get(key)
+            if there.get(key, defaults.get(key)) != here.get(key, defaults.get(key))
+            and not (key in defaults and _only_one_has(key.partition(".")[0], theirs, identity))
         ]
         if differing:
             raise InputError(
@@ -282,6 +294,10 @@ def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _only_one_has(table: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+    return (table in theirs) != (table in ours)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

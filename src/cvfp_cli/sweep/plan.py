@@ -1,7 +1,7 @@
 """What a command is going to run, known and checked before anything is trained: one job an experiment."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ from cvfp_cli.core.config import Execution
 from cvfp_cli.data.description import Settings
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
-from cvfp_cli.learners import Sizes, Stage
+from cvfp_cli.learners import Sizes, Stage, identity_of
 from cvfp_cli.learners.base import Memory, Parameters
 from cvfp_cli.notes import Note
-from cvfp_cli.recipes import Recipe
+from cvfp_cli.recipes import Recipe, field_defaults
 from cvfp_cli.recipes.recipe import DEFAULT_KIND
 from cvfp_cli.results import ResultsStore, Run, run_id
 from cvfp_cli.sweep.checkpoint import FILE_NAME
@@ -142,7 +142,7 @@ def make_plan(
     identity = study_identity(recipe, described(data))
     recorded: dict[str, Run] = {}
     if not fresh:
-        store.check_same_study(identity)
+        store.check_same_study(identity, field_defaults())
         recorded = store.finished()
     jobs = tuple(_job(point, data[point.settings], execution, store, recorded) for point in points)
     _refuse_too_large(jobs, execution)
@@ -204,7 +204,7 @@ def _job(
     recorded: Mapping[str, Run],
 ) -> Job:
     config = point.config
-    resolved = asdict(config)
+    resolved = identity_of(config)
     del resolved["seed"]
     if point.configuration.kind != DEFAULT_KIND:  # 0.1.0 knew but one kind, and its runs keep their identity
         resolved["kind"] = point.configuration.kind

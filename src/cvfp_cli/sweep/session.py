@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.learners import learners
+from cvfp_cli.recipes import field_defaults
 from cvfp_cli.results import ResultsStore, Run, Summary
 from cvfp_cli.results.atomic import work_error
 from cvfp_cli.sweep.checkpoint import remove_checkpoint
@@ -71,7 +72,7 @@ def carry_out(
     with Interrupts() as interrupts:
         if fresh:
             store.start_over()
-        with store.claim(plan.identity):
+        with store.claim(plan.identity, field_defaults()):
             if again:
                 for job in plan.jobs:
                     _delete(job.folder)
