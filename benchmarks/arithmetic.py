@@ -84,7 +84,7 @@ def main() -> None:
     products, other = (min(part) for part in zip(*sums, strict=True))
     print(
         f"{config.model.name}, {tokens:,} tokens, {torch.get_num_threads()} threads, ceiling "
-        f"{peak / 1e12:.3f} TFLOP/s: {result.phase1_iterations} iterations and {result.epochs} epochs in {wall:.1f} s"
+        f"{peak / 1e12:.3f} TFLOP/s: {result.own['phase1_iterations']} iterations and {result.epochs} epochs in {wall:.1f} s"
     )
     for name, seconds in (
         ("products", products),

@@ -1,5 +1,7 @@
 """The two errors a user sees as one line; every other exception is a bug and is shown as one."""
 
+from typing import Any
+
 
 class CvfpError(Exception):
     """Something the user can act on.
@@ -16,6 +18,17 @@ class CvfpError(Exception):
         super().__init__(message if not hint else f"{message} {hint}")
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as it stands: an exception's own way calls its class again, which keyword-only arguments forbid."""
+        return _unpickled, (type(self), self.args, vars(self))
+
+
+def _unpickled(kind: "type[CvfpError]", args: tuple[Any, ...], state: dict[str, Any]) -> "CvfpError":
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(state)
+    return error
 
 
 class InputError(CvfpError):

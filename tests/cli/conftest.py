@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from cvfp_cli.cli import app
+
+sys.path.insert(0, str(Path(__file__).parent))  # the learner that lies beside the tests
 
 WORDS = [
     "the",

@@ -39,7 +39,7 @@ def trained(study: Path, out: Path, threads: str) -> list[tuple[dict[str, Any], 
     for number in threads.split(","):
         [folder] = (out / number / "runs").iterdir()
         run = json.loads((folder / "result.json").read_text())["run"]
-        del run["seconds"], run["peak_memory_bytes"]
+        del run["seconds"], run["stages"], run["peak_memory_bytes"]
         found.append((run, (folder / "model.safetensors").read_bytes()))
     return found
 

@@ -47,7 +47,7 @@ def figures(summary: Path) -> Any:
     for key in ("created", "command"):
         del value[key]
     for run in value["runs"]:
-        del run["seconds"], run["peak_memory_bytes"]
+        del run["seconds"], run["stages"], run["peak_memory_bytes"]
     return value
 
 

@@ -58,7 +58,10 @@ def test_the_advice_has_the_head_that_a_small_table_needs() -> None:
 
     _, options = advice(hub.OFFLINE_WAY)
     settings = dict(word.split("=") for word in options if word.startswith("head."))
-    assert load_recipe("2025-11-30-matrix", overrides=settings).head == load_recipe("demo").head
+    assert (
+        load_recipe("2025-11-30-matrix", overrides=settings).tables["head"]
+        == load_recipe("demo").tables["head"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from cvfp_cli.cli.progress import NOTEBOOK_VARIABLES, Bars, PlainLines, Quiet, progress_for
-from cvfp_cli.core.config import ExperimentConfig, ModelConfig
-from cvfp_cli.core.memory import Plan, Work
+from cvfp_cli.core.config import Execution, ExperimentConfig, ModelConfig
+from cvfp_cli.core.memory import Plan
 from cvfp_cli.core.result import Advance, Epoch, Iteration
 from cvfp_cli.core.shapes import ParameterCounts
+from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
+from cvfp_cli.data.description import Settings
+from cvfp_cli.learners import Stage
 from cvfp_cli.recipes import Configuration
 from cvfp_cli.results import Run, Seconds
 from cvfp_cli.sweep.estimate import TimeEstimate
@@ -40,9 +43,20 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def job() -> Job:
     config = ExperimentConfig(model=ModelConfig(layers=2, tokens=2))
-    point = Experiment(config, Configuration("", 2, 768, 2), 50)
+    point = Experiment(
+        config,
+        Configuration({"layers": 2, "tokens": 2, "context_dim": 768}),
+        50,
+        None,
+        Settings(DataConfig(), ValidationConfig(), TokenizerConfig(), EmbeddingConfig()),
+    )
     memory = Plan(1, 1, 1, 1, held_bytes=1, piece_bytes=1, host_bytes=0)
-    return Job(point, "id", Path("runs/x"), ParameterCounts(1, 2, 3, 6), 62_891, memory, Work(1.0, 1.0))
+    stages = (
+        Stage("phase1", "phase 1", "iteration", 40, 20, 1.0, free=1),
+        Stage("phase2", "phase 2", "epoch", 10, 6, 1.0),
+    )
+    counts = ParameterCounts(1, 2, 3, 6)
+    return Job(point, "id", Path("runs/x"), Execution(), counts, 62_891, memory, stages)
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def ended(done: Any, out: Path, *, went_on: bool = False) -> tuple[Any, bytes, l
     assert ("untrained start" in done.err) != went_on
     folder = out / "runs" / NAME
     run = json.loads((folder / "result.json").read_text())["run"]
-    del run["seconds"], run["peak_memory_bytes"]
+    del run["seconds"], run["stages"], run["peak_memory_bytes"]
     return run, (folder / "model.safetensors").read_bytes(), lines(out)
 
 

@@ -36,7 +36,7 @@ def test_a_sweep_from_text_to_summary(cvfp: Cvfp, study: Path, out: Path) -> Non
     assert "\x1b" not in done.out + done.err
     assert "[12/12]" in done.err
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["schema"] == "cvfp-results/1"
+    assert summary["schema"] == "cvfp-results/2"
     assert summary["complete"] is True
     assert summary["command"].startswith("cvfp sweep --recipe")
     assert summary["recipe"]["name"] == "study"
@@ -112,7 +112,7 @@ def test_train_and_sweep_meet_in_the_same_run(cvfp: Cvfp, study: Path, out: Path
         for folder in (out, tmp_path / "alone")
     )
     for run in (swept, alone):
-        del run["seconds"], run["peak_memory_bytes"]
+        del run["seconds"], run["stages"], run["peak_memory_bytes"]
     assert swept == alone
     shown = cvfp("train", "--recipe", study, "--out", out, "--layers", "2", "--tokens", "2", "--samples", 4)
     assert shown.code == 0

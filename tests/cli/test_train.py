@@ -73,7 +73,7 @@ def test_resume_goes_on_where_it_stopped(
     weights = (tmp_path / "out" / "runs" / NAME / "model.safetensors").read_bytes()
     real = experiment.run_experiment
 
-    def breaking(config: Any, data: Any, execution: Any, progress: Any, **named: Any) -> Any:
+    def breaking(config: Any, data: Any, execution: Any, progress: Any, *rest: Any) -> Any:
         left = events
 
         def counting(event: Any) -> None:
@@ -83,7 +83,7 @@ def test_resume_goes_on_where_it_stopped(
             if left == 0:
                 raise KeyboardInterrupt
 
-        return real(config, data, execution, counting, **named)
+        return real(config, data, execution, counting, *rest)
 
     with monkeypatch.context() as patched:
         patched.setattr(experiment, "run_experiment", breaking)

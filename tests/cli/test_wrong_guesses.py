@@ -170,10 +170,10 @@ def test_all_missing_files_are_named(cvfp: Cvfp, here: Path) -> None:
 
 
 def test_all_that_is_wrong_with_a_comparison_is_told_at_once(cvfp: Cvfp, here: Path) -> None:
-    answer = cvfp("compare", "a.json", "--format", "jsn", "--by", "foo", "--level", "3", "--plot", "a.bmp")
+    answer = cvfp("compare", "a.json", "--format", "jsn", "--level", "3", "--plot", "a.bmp")
     assert answer.code == 2
     told = [line.split(":")[1].strip() for line in answer.err.splitlines()]
-    assert told == ["--format", "--by", "--level", "--plot", "a.json"]
+    assert told == ["--format", "--level", "--plot", "a.json"]
 
 
 @pytest.mark.parametrize("name", ["train", "sweep", "fit", "compare", "report"])
@@ -202,7 +202,7 @@ def test_the_tables_name_words_that_exist() -> None:
 def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     from cvfp_cli.cli import choices
     from cvfp_cli.report.build import SECTIONS
-    from cvfp_cli.report.compare import FACTORS
+    from cvfp_cli.report.compare import USUAL_FACTORS
     from cvfp_cli.report.text.language import LANGUAGES
     from cvfp_cli.scaling.bootstrap import KINDS
     from cvfp_cli.scaling.fits import OBJECTIVES
@@ -214,7 +214,7 @@ def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     assert tuple(OBJECTIVES) == choices.OBJECTIVES
     assert tuple(KINDS) == choices.BOOTSTRAP_KINDS
     assert tuple(SECTIONS) == choices.SECTIONS
-    assert tuple(FACTORS) == choices.FACTORS
+    assert tuple(USUAL_FACTORS) == choices.FACTORS
     assert tuple(LANGUAGES) == choices.LANGUAGES
 
 

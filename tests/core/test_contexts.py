@@ -15,7 +15,7 @@ from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.core.result import ExperimentData
 
-UNLIKE = ("seconds_phase1", "seconds_contexts", "seconds_phase2", "peak_memory_bytes", "execution_path")
+UNLIKE = ("stages", "peak_memory_bytes", "execution_path")
 LIKE = torch.empty(0, 3)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvfp_cli.data.hub import OFFLINE_OPTIONS
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
+from cvfp_cli.data.hub import OFFLINE_OPTIONS
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
 

@@ -15,7 +15,7 @@ from cvfp_cli.core.config import ExperimentConfig, HeadConfig, ModelConfig, Phas
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes import Configuration, list_recipes, load_recipe
-from cvfp_cli.recipes.checker import MOST_PROBLEMS, TABLES, table_keys
+from cvfp_cli.recipes.checker import MOST_PROBLEMS, all_tables, table_keys
 from cvfp_cli.recipes.paths import made_absolute
 from cvfp_cli.recipes.recipe import Recipe
 
@@ -27,12 +27,17 @@ def refusal(source: str | Path = "demo", **overrides: Any) -> str:
     return str(caught.value)
 
 
+def at(layers: int, context_dim: int, tokens: int) -> Configuration:
+    return Configuration({"layers": layers, "tokens": tokens, "context_dim": context_dim})
+
+
 def recipe_file(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
+TABLES = all_tables()
 CONFIGS: dict[str, type[Any]] = {
     "data": DataConfig,
     "validation": ValidationConfig,
@@ -64,7 +69,7 @@ def test_set_reaches_every_field_of_every_configuration(path: str) -> None:
     value = another_value(table_keys(CONFIGS[table])[name])
     text = json.dumps(value)
     recipe = load_recipe("demo", overrides={path: text})
-    reached = getattr(getattr(recipe, table), name)
+    reached = getattr(recipe.table(table), name)
     assert (list(reached) if isinstance(reached, tuple) else reached) == value
     assert recipe.overrides == {path: value}
     if table == "model":
@@ -84,7 +89,7 @@ def test_set_reaches_the_rest_of_the_experiment() -> None:
 def test_a_recipe_that_says_nothing_has_every_fields_default(kind: type[Any], tmp_path: Path) -> None:
     recipe = load_recipe(recipe_file(tmp_path, ""))
     table = next(name for name, other in TABLES.items() if other is kind)
-    assert getattr(recipe, table) == kind()
+    assert recipe.table(table) == kind()
     assert all(key.doc for key in table_keys(kind).values())
 
 
@@ -120,18 +125,30 @@ def test_values_may_be_given_as_they_are() -> None:
         "phase1.noise": 0,
     }
     recipe = load_recipe("demo", overrides=overrides)
-    assert (recipe.phase2.epochs, recipe.data.samples, recipe.head.learn_logit_scale) == (5, (3, 4), False)
-    assert isinstance(recipe.phase1.noise, float)
+    assert (recipe.tables["phase2"].epochs, recipe.data.samples, recipe.tables["head"].learn_logit_scale) == (
+        5,
+        (3, 4),
+        False,
+    )
+    assert isinstance(recipe.tables["phase1"].noise, float)
     assert recipe.overrides == {**overrides, "data.samples": [3, 4]}
 
 
 def test_a_grid_set_on_top_replaces_the_list_and_takes_the_rest_from_the_first() -> None:
     recipe = load_recipe("2025-11-29-architectures", overrides={"grid.layers": [1, 2]})
-    assert recipe.configurations == (Configuration("", 1, 768, 1), Configuration("", 2, 768, 1))
+    assert recipe.configurations == (at(1, 768, 1), at(2, 768, 1))
     recipe = load_recipe("2025-11-30-matrix", overrides={"grid.tokens": "2"})
-    assert [(item.layers, item.tokens) for item in recipe.configurations] == [(1, 2), (2, 2), (3, 2)]
+    assert [(item.axes["layers"], item.axes["tokens"]) for item in recipe.configurations] == [
+        (1, 2),
+        (2, 2),
+        (3, 2),
+    ]
     recipe = load_recipe("2025-11-30-matrix", overrides={"model.layers": "2"})
-    assert [(item.layers, item.tokens) for item in recipe.configurations] == [(2, 1), (2, 2), (2, 3)]
+    assert [(item.axes["layers"], item.axes["tokens"]) for item in recipe.configurations] == [
+        (2, 1),
+        (2, 2),
+        (2, 3),
+    ]
 
 
 def test_sizes_are_the_studys_unless_others_are_run_now() -> None:
@@ -217,7 +234,7 @@ def test_the_resolved_recipe_names_every_key() -> None:
         ("grid.layers", "0", "a list, each a whole number at least 1, not 0"),
         ("data.samples", "50,50", "data.samples has a value twice"),
         ("data.samples", "[]", "data.samples must not be empty"),
-        ("data.samples", list(range(1, 1002)), "has 1001 values; the most is 1000"),
+        ("data.samples", list(range(1, 1002)), "has 1,001 values; the most is 1,000"),
         ("tokenizer.name", [1], "tokenizer.name must be text, not [1]"),
         ("grid.layers", list(range(1, 1001)), ""),
     ],
@@ -288,7 +305,7 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
             "configurations[0].layer (did you mean configurations[0].layers?)",
         ),
         ("[[configurations]]\nlayers = 0\n", "configurations[0].layers must be"),
-        ("[[configurations]]\n[[configurations]]\n", "the same layers, context_dim and tokens twice"),
+        ("[[configurations]]\n[[configurations]]\n", "the same layers, tokens and context_dim twice"),
         (
             '[[configurations]]\nname = "a"\n[[configurations]]\nname = "a"\nlayers = 2\n',
             "the same name twice",
@@ -327,8 +344,8 @@ def test_a_users_file_has_its_own_name_unless_it_says_another(tmp_path: Path) ->
 
 def test_one_value_in_the_model_table_is_a_grid_of_one(tmp_path: Path) -> None:
     recipe = load_recipe(recipe_file(tmp_path, "[model]\nlayers = 3\n[grid]\ntokens = [1, 2]\n"))
-    assert [(item.layers, item.tokens) for item in recipe.configurations] == [(3, 1), (3, 2)]
-    assert recipe.model.layers == 3
+    assert [(item.axes["layers"], item.axes["tokens"]) for item in recipe.configurations] == [(3, 1), (3, 2)]
+    assert recipe.tables["model"].layers == 3
 
 
 LEAF = (

@@ -40,7 +40,10 @@ TABLE: dict[str, tuple[Any, ...]] = {
 
 
 def shapes(recipe: Recipe) -> list[tuple[int, int, int]]:
-    return [(item.layers, item.context_dim, item.tokens) for item in recipe.configurations]
+    return [
+        tuple(item.axes[name] for name in ("layers", "context_dim", "tokens"))
+        for item in recipe.configurations
+    ]
 
 
 def test_every_study_has_a_recipe_and_nothing_else_but_the_demo_does() -> None:
@@ -51,9 +54,9 @@ def test_every_study_has_a_recipe_and_nothing_else_but_the_demo_does() -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_a_recipe_is_the_methods_row(name: str) -> None:
     recipe = load_recipe(name)
-    p1, p2 = recipe.phase1, recipe.phase2
+    p1, p2 = recipe.tables["phase1"], recipe.tables["phase2"]
     assert (
-        shapes(recipe), recipe.model.token_input, p1.diversity_weight, p1.min_iterations, p1.max_iterations,
+        shapes(recipe), recipe.tables["model"].token_input, p1.diversity_weight, p1.min_iterations, p1.max_iterations,
         p1.converged_ratio, p1.batch_tokens, p2.learning_rate, p2.epochs, p2.patience, p2.batch_tokens,
         (recipe.validation.source, recipe.validation.separator), list(recipe.data.samples),
     ) == TABLE[name]  # fmt: skip
@@ -68,23 +71,23 @@ def only_in(*names: str) -> set[str]:
 @pytest.mark.parametrize(
     ("differs", "studies"),
     [
-        (lambda r: r.phase1.start == "sequential", only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2")),
-        (lambda r: r.phase1.loss_over == "stream", only_in("2025-11-27-3l", "2025-11-27-6l")),
+        (lambda r: r.tables["phase1"].start == "sequential", only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2")),
+        (lambda r: r.tables["phase1"].loss_over == "stream", only_in("2025-11-27-3l", "2025-11-27-6l")),
         (
-            lambda r: r.phase2.train_contexts == "recurrence",
+            lambda r: r.tables["phase2"].train_contexts == "recurrence",
             only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2", "2025-11-29-effective-rank", "2025-12-03-context-dim"),
         ),
-        (lambda r: r.model.token_block == "early", only_in("2025-11-28-v1")),
-        (lambda r: r.head.weights == "untied" and r.head.bias == "zero", only_in("2025-11-27-3l", "2025-11-27-6l")),
-        (lambda r: r.head.table == "trained", only_in("2025-11-29-effective-rank")),
+        (lambda r: r.tables["model"].token_block == "early", only_in("2025-11-28-v1")),
+        (lambda r: r.tables["head"].weights == "untied" and r.tables["head"].bias == "zero", only_in("2025-11-27-3l", "2025-11-27-6l")),
+        (lambda r: r.tables["head"].table == "trained", only_in("2025-11-29-effective-rank")),
         (lambda r: r.data.messages == "first", only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2")),
         (lambda r: r.data.max_tokens == 128, only_in("2025-11-27-3l", "2025-11-27-6l")),
-        (lambda r: r.phase1.grad_clip != 1.0, only_in("2025-12-03-context-dim")),
-        (lambda r: r.phase1.diversity == "oacd", only_in("2025-12-03-context-dim")),
-        (lambda r: (r.model.activation, r.model.initialisation) != ("relu", "normal"), only_in("2025-12-03-context-dim")),
-        (lambda r: r.phase1.min_improvement > 0 or r.phase2.min_improvement > 0, only_in("2025-12-03-context-dim")),
-        (lambda r: r.head.learn_logit_scale or r.head.logit_scale != 1 or r.head.bias == "unigram", only_in("demo")),
-        (lambda r: r.evaluation.effective_rank_tokens != 10_000, only_in("demo")),
+        (lambda r: r.tables["phase1"].grad_clip != 1.0, only_in("2025-12-03-context-dim")),
+        (lambda r: r.tables["phase1"].diversity == "oacd", only_in("2025-12-03-context-dim")),
+        (lambda r: (r.tables["model"].activation, r.tables["model"].initialisation) != ("relu", "normal"), only_in("2025-12-03-context-dim")),
+        (lambda r: r.tables["phase1"].min_improvement > 0 or r.tables["phase2"].min_improvement > 0, only_in("2025-12-03-context-dim")),
+        (lambda r: r.tables["head"].learn_logit_scale or r.tables["head"].logit_scale != 1 or r.tables["head"].bias == "unigram", only_in("demo")),
+        (lambda r: r.tables["evaluation"].effective_rank_tokens != 10_000, only_in("demo")),
         (lambda r: (r.tokenizer.name, r.embedding.name) != ("gpt2", "gpt2"), only_in("demo")),
     ],
 )  # fmt: skip
@@ -94,10 +97,10 @@ def test_where_studies_differ_exactly_these_do(differs: Any, studies: set[str]) 
 
 def test_the_december_rules() -> None:
     recipe = load_recipe("2025-12-03-context-dim")
-    p1 = recipe.phase1
+    p1 = recipe.tables["phase1"]
     assert (p1.min_improvement, p1.improvement_from, p1.improvement_patience) == (0.01, 0.5, 2)
-    assert (p1.grad_clip, recipe.phase2.min_improvement) == (2.0, 0.4)
-    assert (recipe.model.activation, recipe.model.initialisation) == ("gelu", "xavier")
+    assert (p1.grad_clip, recipe.tables["phase2"].min_improvement) == (2.0, 0.4)
+    assert (recipe.tables["model"].activation, recipe.tables["model"].initialisation) == ("gelu", "xavier")
 
 
 def test_the_demo() -> None:
@@ -107,12 +110,16 @@ def test_the_demo() -> None:
         "bpe:4096",
         "ppmi:128",
     )
-    assert (recipe.head.logit_scale, recipe.head.learn_logit_scale, recipe.head.bias) == (
+    assert (
+        recipe.tables["head"].logit_scale,
+        recipe.tables["head"].learn_logit_scale,
+        recipe.tables["head"].bias,
+    ) == (
         0.05,
         True,
         "unigram",
     )
-    assert (recipe.head.weights, recipe.head.table) == ("tied", "frozen")
+    assert (recipe.tables["head"].weights, recipe.tables["head"].table) == ("tied", "frozen")
 
 
 # (study, configuration): ContextBlock, TokenBlock, as the studies and the method print them.

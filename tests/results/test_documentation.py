@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cvfp_cli.core.result import Epoch, Iteration
-from cvfp_cli.results import Parameters, Run, Seconds, Summary
+from cvfp_cli.results import Parameters, Run, Seconds, StageRecord, Summary
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "file-formats.md").read_text(encoding="utf-8")
@@ -30,6 +30,7 @@ def documented(heading: str) -> set[str]:
         ("### runs", Run),
         ("`parameters`:", Parameters),
         ("`seconds`, wall", Seconds),
+        ("`stages`, one", StageRecord),
     ],
 )
 def test_every_key_of_the_schema_is_documented(heading: str, kind: type[Any]) -> None:
@@ -39,6 +40,7 @@ def test_every_key_of_the_schema_is_documented(heading: str, kind: type[Any]) ->
 def test_every_key_of_the_metrics_is_documented() -> None:
     assert documented("## metrics.jsonl") == {
         "phase",
+        "stage",
         *(item.name for kind in (Iteration, Epoch) for item in fields(kind)),
     }
 

@@ -235,8 +235,8 @@ def test_a_summary_without_one_of_its_keys_is_refused_by_name(tmp_path: Path, mi
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
-    said = refusal(write(tmp_path / "summary.json", {**SUMMARY, "schema": "cvfp-results/2"}))
-    assert "'cvfp-results/1', not 'cvfp-results/2'" in said
+    said = refusal(write(tmp_path / "summary.json", {**SUMMARY, "schema": "cvfp-results/3"}))
+    assert "'cvfp-results/2', not 'cvfp-results/3'" in said
 
 
 def test_an_unfinished_sweep_is_noted(tmp_path: Path) -> None:

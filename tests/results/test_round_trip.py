@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
-from cvfp_cli.results import Parameters, Run, Seconds, Summary, parse_results, read_results
+from cvfp_cli.results import Parameters, Run, Seconds, StageRecord, Summary, parse_results, read_results
 from cvfp_cli.results.codec import dump_json
 from cvfp_cli.results.runs_csv import write_csv
 
@@ -35,6 +35,8 @@ JSON = st.recursive(
     max_leaves=6,
 )
 OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
+NUMBERS = st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.dictionaries(LINE, st.booleans() | NUMBERS | LINE, max_size=3)
 
 
 def figure(hint: Any, limits: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -45,10 +47,10 @@ def figure(hint: Any, limits: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(get_args(hint))
     if get_origin(hint) is tuple:
         return st.lists(figure(get_args(hint)[0], limits), max_size=4).map(tuple)
-    if hint in (Parameters, Seconds):
+    if hint in (Parameters, Seconds, StageRecord):
         return dataclass(hint)
     if get_origin(hint) is dict:
-        return OBJECT
+        return SCALARS if limits.get("scalars") else OBJECT
     low = limits.get("min", limits.get("above"))
     numbers = st.floats(
         low, limits.get("max"), allow_nan=False, allow_infinity=False, exclude_min="above" in limits

@@ -504,7 +504,7 @@ def test_a_run_file_carries_everything_that_traces_its_figures(tmp_path: Path) -
             "a", RUN, environment={"torch": "2.13"}, recipe={"name": "demo"}, data={"source": "pydocs"}
         )
     value = json.loads((tmp_path / "runs" / "a" / "result.json").read_text())
-    assert value["schema"] == "cvfp-run/1"
+    assert value["schema"] == "cvfp-run/2"
     assert value["environment"] == {"torch": "2.13"}
     assert value["recipe"] == {"name": "demo"}
     assert value["data"] == {"source": "pydocs"}

@@ -24,8 +24,8 @@ from sweep_fakes import sweep_into, tiny_recipe
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.results import atomic, lock, read_results, store
 from cvfp_cli.scaling import summary_fits
-from cvfp_cli.sweep import executor
-from cvfp_cli.sweep.executor import Keeping
+from cvfp_cli.sweep import recording
+from cvfp_cli.sweep.work import Keeping
 
 STEPS = ("open", "fsync", "replace", "flush_folder")
 
@@ -83,7 +83,7 @@ def killed_at_write(number: int, step: str) -> Callable[[Path], None]:
                     os.kill(os.getpid(), signal.SIGKILL)
                 write(path, data)
 
-            for module in (store, lock, executor):
+            for module in (store, lock, recording):
                 module.write_atomic = torn  # type: ignore[attr-defined]
         elif step == "fsync":
             os.fsync = die_or(os.fsync)
@@ -101,7 +101,7 @@ def figures(folder: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((folder / "summary.json").read_bytes())
     del value["created"]
     for run in value["runs"]:
-        del run["seconds"], run["peak_memory_bytes"]
+        del run["seconds"], run["stages"], run["peak_memory_bytes"]
     return value
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.core.config import Execution, ExperimentConfig
-from cvfp_cli.core.result import Advance, Epoch, ExperimentData, Iteration, RunResult
-from cvfp_cli.core.shapes import parameter_counts
+from cvfp_cli.core.result import Advance, Epoch, ExperimentData, Iteration, RunResult, StageResult
 from cvfp_cli.recipes import Recipe, load_recipe
 from cvfp_cli.results import ResultsStore
-from cvfp_cli.sweep.executor import Keeping
+from cvfp_cli.sweep.grid import experiments
 from cvfp_cli.sweep.plan import Plan, make_plan
 from cvfp_cli.sweep.session import Ended, carry_out
+from cvfp_cli.sweep.work import Keeping
 
 VOCABULARY, WIDTH = 31, 8
 TOKENS_PER_SAMPLE = 12
@@ -104,16 +104,10 @@ def fake_run(
 
 
 def result_of(config: ExperimentConfig, data: ExperimentData, ppl: float | None) -> RunResult:
-    counts = parameter_counts(config.model, config.head, *data.table.shape[::-1])
     return RunResult(
         train_tokens=len(data.train_ids),
         val_tokens=len(data.val_ids),
         val_bytes=data.val_bytes,
-        phase1_iterations=3,
-        phase1_rate=1.0,
-        phase1_converged=config.model.tokens > 1,
-        train_effective_rank=0.7,
-        val_effective_rank=0.6,
         train_ppl=ppl,
         val_ppl=ppl,
         val_loss=None if ppl is None else float(np.log(ppl)),
@@ -128,14 +122,20 @@ def result_of(config: ExperimentConfig, data: ExperimentData, ppl: float | None)
         stopped_by="diverged" if ppl is None else "epochs",
         train_ppl_by_epoch=(ppl, ppl),
         val_ppl_by_epoch=(ppl, ppl),
-        context_block=counts.context_block,
-        token_block=counts.token_block,
-        total=counts.total,
-        seconds_phase1=0.01 + time.perf_counter() % 0.001,
-        seconds_contexts=0.01,
-        seconds_phase2=0.02,
+        stages=(
+            StageResult("phase1", 3, 0.01 + time.perf_counter() % 0.001),
+            StageResult("contexts", 0, 0.01),
+            StageResult("phase2", 2, 0.02),
+        ),
         peak_memory_bytes=1000,
         execution_path={},
+        own={
+            "phase1_iterations": 3,
+            "phase1_rate": 1.0,
+            "phase1_converged": config.model.tokens > 1,
+            "train_effective_rank": 0.7,
+            "val_effective_rank": 0.6,
+        },
     )
 
 
@@ -174,11 +174,16 @@ def tiny_recipe(**overrides: Any) -> Recipe:
     return load_recipe("demo", overrides={**base, **given})
 
 
+def read(recipe: Recipe, text: Any = None) -> Any:
+    """What ``read_text`` gives: the stand-in for every data table of the recipe."""
+    return {point.settings: text or FakeText() for point in experiments(recipe)}
+
+
 def plan_for(
     recipe: Recipe, folder: Path, *, text: FakeText | None = None, fresh: bool = False
 ) -> tuple[Plan, ResultsStore]:
     store = ResultsStore(folder)
-    plan = make_plan(recipe, text or FakeText(), Execution(), store, fresh=fresh, notify=lambda text: None)
+    plan = make_plan(recipe, read(recipe, text), Execution(), store, fresh=fresh, notify=lambda text: None)
     return plan, store
 
 
@@ -213,4 +218,5 @@ def without_times(run: Any) -> Any:
     """A run less what is measured and not computed."""
     from cvfp_cli.results import Seconds
 
-    return replace(run, seconds=Seconds(), peak_memory_bytes=None, execution_path=None)
+    stages = tuple(replace(stage, seconds=None) for stage in run.stages)
+    return replace(run, seconds=Seconds(), stages=stages, peak_memory_bytes=None, execution_path=None)

@@ -7,15 +7,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from sweep_fakes import FakeText, plan_for, sweep_into, tiny_recipe
+from sweep_fakes import FakeText, plan_for, read, sweep_into, tiny_recipe
 
 from cvfp_cli.core.config import Execution
-from cvfp_cli.core.memory import Work
 from cvfp_cli.core.result import Advance, Epoch, Iteration
 from cvfp_cli.errors import InputError
-from cvfp_cli.recipes import load_recipe
 from cvfp_cli.results import ResultsStore, Run, Seconds
-from cvfp_cli.sweep.estimate import Counts, TimeEstimate, likely_counts, most_counts
+from cvfp_cli.sweep.estimate import TimeEstimate, likely_steps, most_steps, operations
 from cvfp_cli.sweep.plan import Job, Plan, fingerprints, make_plan, study_identity
 from cvfp_cli.sweep.tensorboard import TensorBoard, check_installed
 
@@ -80,7 +78,7 @@ def test_what_no_device_can_hold_is_refused_with_what_would_fit(tmp_path: Path) 
     def planned(device_bytes: int, host_bytes: int | None = None) -> Plan:
         return make_plan(
             tiny_recipe(),
-            Large(),
+            read(tiny_recipe(), Large()),
             Execution("cuda", device_bytes=device_bytes, host_bytes=host_bytes),
             ResultsStore(tmp_path / "out"),
             fresh=False,
@@ -123,9 +121,9 @@ def test_nothing_is_known_before_a_run_is_done_without_a_rate(plan: Plan) -> Non
 def test_a_rate_gives_operations_over_it(plan: Plan) -> None:
     job = plan.jobs[0]
     times = TimeEstimate(plan.jobs, plan.jobs, rate=1000.0)
-    counts = likely_counts(job.experiment.config)
-    assert counts == Counts(6, 2)  # both at the recipe's limits
-    assert times.seconds(job) == pytest.approx((job.work.iteration * 5 + job.work.epoch * 2) / 1000.0)
+    assert likely_steps(job) == {"phase1": 6, "phase2": 2}  # both at the recipe's limits
+    first, second = job.stages
+    assert times.seconds(job) == pytest.approx((first.operations * 5 + second.operations * 2) / 1000.0)
 
 
 def test_finished_runs_teach_their_own_time(plan: Plan) -> None:
@@ -149,7 +147,7 @@ def test_a_machine_that_was_busy_is_forgotten(plan: Plan) -> None:
     slow, quick, left = plan.jobs[:4], plan.jobs[4:9], plan.jobs[9:]
 
     def seconds(job: Job, speed: float) -> float:
-        return Counts(6, 2).operations(job.work) / speed
+        return operations(job, {"phase1": 6, "phase2": 2}) / speed
 
     for job in slow:
         times.finished(job, done(job, seconds(job, rate / 6), iterations=6))
@@ -167,12 +165,12 @@ def test_recorded_runs_teach_too_and_failed_ones_do_not(plan: Plan) -> None:
     assert TimeEstimate([replace(job, recorded=done(job, 10.0))], plan.jobs).total(plan.jobs) is not None
 
 
-def test_fixed_epochs_are_all_expected() -> None:
-    config = load_recipe("demo", overrides={"phase2.patience": 0}).experiment(
-        load_recipe("demo").configurations[0], 42
-    )
-    assert likely_counts(config).epochs == most_counts(config).epochs == 10
-    assert Counts(1, 1).operations(Work(3.0, 5.0)) == 8.0
+def test_fixed_epochs_are_all_expected(tmp_path: Path) -> None:
+    job = plan_for(tiny_recipe(phase2__patience=0, phase2__epochs=10), tmp_path / "out")[0].jobs[0]
+    assert likely_steps(job)["phase2"] == most_steps(job)["phase2"] == 10
+    assert likely_steps(job, {"phase1": 3, "phase2": 99}) == {"phase1": 3, "phase2": 10}
+    # The untrained start of phase 1 costs nothing, but a run of it alone counts as one iteration.
+    assert operations(job, {"phase1": 1, "phase2": 1}) == sum(stage.operations for stage in job.stages)
 
 
 def test_tensorboard_gets_every_figure_under_the_run_s_name(

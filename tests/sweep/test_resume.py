@@ -9,9 +9,9 @@ from sweep_fakes import Recorder, sweep_into, tiny_recipe, without_times
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.core.result import Advance, Iteration
 from cvfp_cli.recipes import Recipe
-from cvfp_cli.sweep.executor import Keeping
 from cvfp_cli.sweep.journal import Metrics
 from cvfp_cli.sweep.watch import Together
+from cvfp_cli.sweep.work import Keeping
 
 KEEPING = Keeping(weights=True, seconds_between=0.0)
 NAME = "2L_8d_2tok_s8_seed42"

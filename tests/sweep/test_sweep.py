@@ -213,7 +213,7 @@ def figures_in(folder: Path) -> Any:
     value = json.loads((folder / "summary.json").read_text())
     del value["created"]
     for run in value["runs"]:
-        del run["seconds"], run["peak_memory_bytes"]
+        del run["seconds"], run["stages"], run["peak_memory_bytes"]
     return value
 
 

@@ -1,6 +1,7 @@
 """Texts are made once, kept while runs share them, and on idle processors made before they are asked for."""
 
 import threading
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -9,6 +10,11 @@ from sweep_fakes import tiny_recipe
 from cvfp_cli.errors import WorkError
 from cvfp_cli.sweep.grid import Experiment, experiments
 from cvfp_cli.sweep.texts import Texts
+
+
+def of_all(maker: Any) -> Any:
+    """The same for any data tables."""
+    return defaultdict(lambda: maker)
 
 
 class Maker:
@@ -42,7 +48,7 @@ def order(**overrides: Any) -> tuple[Experiment, ...]:
 @pytest.mark.parametrize("ahead", [False, True])
 def test_each_text_is_made_once_for_the_runs_that_share_it(ahead: bool) -> None:
     maker, points = Maker(), order()
-    texts = Texts(maker, points, ahead=ahead)  # type: ignore[arg-type]
+    texts = Texts(of_all(maker), points, ahead=ahead)  # type: ignore[arg-type]
     assert len(points) > 2
     for point in points:
         assert texts.of(point) == f"text of {point.samples}, None"
@@ -51,7 +57,7 @@ def test_each_text_is_made_once_for_the_runs_that_share_it(ahead: bool) -> None:
 
 def test_the_next_is_made_while_the_first_is_in_use() -> None:
     maker, points = Maker(), order()
-    Texts(maker, points, ahead=True).of(points[0])  # type: ignore[arg-type]
+    Texts(of_all(maker), points, ahead=True).of(points[0])  # type: ignore[arg-type]
     maker.wait_for(2)
     assert maker.made == [(2, None), (4, None)]
     assert maker.threads[1] is not threading.current_thread()
@@ -59,14 +65,14 @@ def test_the_next_is_made_while_the_first_is_in_use() -> None:
 
 def test_nothing_is_made_ahead_where_the_processor_trains() -> None:
     maker, points = Maker(), order()
-    Texts(maker, points, ahead=False).of(points[0])  # type: ignore[arg-type]
+    Texts(of_all(maker), points, ahead=False).of(points[0])  # type: ignore[arg-type]
     assert maker.made == [(2, None)]
     assert maker.threads == [threading.current_thread()]
 
 
 def test_runs_that_alternate_between_texts() -> None:
     maker, points = Maker(), order(**{"runs.data_seeds": [0, 1, 2]})
-    texts = Texts(maker, points, ahead=True)  # type: ignore[arg-type]
+    texts = Texts(of_all(maker), points, ahead=True)  # type: ignore[arg-type]
     keys = [(point.samples, point.data_seed) for point in points]
     assert [texts.of(point) for point in points] == [f"text of {n}, {seed}" for n, seed in keys]
     assert maker.made == keys
@@ -76,7 +82,7 @@ def test_a_failure_ahead_is_met_by_its_run_alone_and_made_anew_for_the_next() ->
     maker, points = Maker(), order()
     small, large = (next(point for point in points if point.samples == n) for n in (2, 4))
     maker.failing.add((4, None))
-    texts = Texts(maker, points, ahead=True)  # type: ignore[arg-type]
+    texts = Texts(of_all(maker), points, ahead=True)  # type: ignore[arg-type]
     assert texts.of(small) == "text of 2, None"
     with pytest.raises(WorkError, match="no memory"):
         texts.of(large)

@@ -11,7 +11,7 @@ LAWS = ("power", "saturating", "exp-decay", "bnsl")
 LAWS_OR_ALL = (*LAWS, "joint", "all")
 OBJECTIVES = ("log", "ppl")
 BOOTSTRAP_KINDS = ("residual", "parametric", "case")
-FACTORS = ("layers", "tokens", "context_dim", "token_input", "study")
+FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
 SECTIONS = (
     "overview",
     "summary",

@@ -28,7 +28,7 @@ def compare(
             "--by",
             panel=WHAT,
             metavar="FACTOR",
-            help="Only pairs that differ in layers, tokens, context_dim, token_input or study alone.",
+            help="Only pairs that differ in this axis alone, or in token_input, kind or study.",
             words=FACTORS,
         ),
     ] = None,
@@ -96,7 +96,7 @@ def compare(
     """
     from cvfp_cli.errors import InputError
     from cvfp_cli.report.comparability import summed
-    from cvfp_cli.report.compare import build_comparison, with_summed_warnings
+    from cvfp_cli.report.compare import build_comparison, factors_of, with_summed_warnings
     from cvfp_cli.report.text.language import load_language
 
     problems = Problems()
@@ -106,7 +106,6 @@ def compare(
     for value, choices, name in (
         (form, FORMATS, "--format"),
         (objective, OBJECTIVES, "--objective"),
-        (by, FACTORS, "--by"),
         (model, LAWS, "--model"),
         (x, SIZES, "--x"),
     ):
@@ -121,8 +120,11 @@ def compare(
     with problems.collect():
         check_there(files.paths)
     problems.raise_found()
+    results = writing.read_all(files.paths, recover=files.recover)
+    if by is not None:
+        one_of(by, factors_of(results), "--by")
     comparison, warnings = build_comparison(
-        writing.read_all(files.paths, recover=files.recover),
+        results,
         names=[str(path) for path in files.paths],
         configs=words_of(configs),
         by=by,

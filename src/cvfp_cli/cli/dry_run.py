@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cvfp_cli.cli.figures import byte_size, duration
+from cvfp_cli.cli.figures import MISSING, byte_size, duration
 from cvfp_cli.cli.summary import answer_console, plain_table
 from cvfp_cli.counting import counted
 
@@ -19,14 +19,15 @@ def print_plan(plan: "Plan") -> None:
     console = answer_console()
     table = plain_table(narrow=console.width < 100)
     table.add_column("run", no_wrap=True)
-    for name in ("context\nblock", "token\nblock", "all", "train\ntokens", "memory", "time", "state"):
+    parts = tuple(dict.fromkeys(name for job in plan.jobs for name in job.parameters.parts))
+    columns = [name.replace("_", "\n") for name in parts]
+    for name in (*columns, "all", "train\ntokens", "memory", "time", "state"):
         table.add_column(name, justify="right", no_wrap=True)
     for job in plan.jobs:
         counts = job.parameters
         table.add_row(
             job.name,
-            f"{counts.context_block:,}",
-            f"{counts.token_block:,}",
+            *(f"{counts.parts[name]:,}" if name in counts.parts else MISSING for name in parts),
             f"{counts.total:,}",
             f"{job.train_tokens:,}",
             byte_size(job.memory.peak_bytes),

@@ -222,7 +222,7 @@ def listed(texts: Sequence[str] | None, choices: Sequence[str], option: str) -> 
     return tuple(one_of(word, choices, option) for word in words_of(texts))
 
 
-def assignments(texts: Sequence[str] | None) -> dict[str, str]:
+def assignments(texts: Sequence[str] | None, name: str = "--set") -> dict[str, str]:
     """Read ``--set table.key=value``; a key set twice takes the last value. Values stay text here.
 
     Raises:
@@ -233,8 +233,8 @@ def assignments(texts: Sequence[str] | None) -> dict[str, str]:
         key, equals, value = text.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z0-9_.-]+", key.strip()):
             raise InputError(
-                f"--set: '{ascii(text)[1:-1][:60]}' is not table.key=value.",
-                hint="Write --set phase2.epochs=5.",
+                f"{name}: '{ascii(text)[1:-1][:60]}' is not table.key=value.",
+                hint=f"Write {name} phase2.epochs=5.",
             )
         values[key.strip()] = value.strip()
     return values

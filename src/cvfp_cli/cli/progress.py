@@ -4,12 +4,13 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.figures import duration, four_digits, percent
 from cvfp_cli.cli.terminal import printable
-from cvfp_cli.core.result import Advance, Epoch, Event, Iteration
+from cvfp_cli.core.result import Advance, Event, Step
 from cvfp_cli.counting import counted
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.estimate import TimeEstimate
@@ -23,12 +24,24 @@ NARROWEST_BARS = 60
 NOTEBOOK_VARIABLES = ("JPY_PARENT_PID", "COLAB_RELEASE_TAG")
 """Set by Jupyter's kernels and by Colab for what a cell starts."""
 
+UNTRAINED = "untrained start"
+WORDS: dict[str, Callable[[float], str]] = {
+    "loss": lambda value: f"loss {value:.4f}",
+    "rate": lambda value: f"converged {value:.1%}",
+    "train_ppl": lambda value: f"train PPL {four_digits(value)}",
+    "val_ppl": lambda value: f"val PPL {four_digits(value)}",
+    "val_accuracy": lambda value: f"accuracy {value:.1%}",
+}
+
 
 def describe(job: Job) -> str:
     """A run as people name it."""
     experiment = job.experiment
     drawn = "" if experiment.data_seed is None else f", data seed {experiment.data_seed}"
-    return f"{experiment.config.model.name}, {counted(experiment.samples, 'sample')}, seed {experiment.config.seed}{drawn}"
+    return (
+        f"{experiment.configuration.label}, {counted(experiment.samples, 'sample')}, "
+        f"seed {experiment.seed}{drawn}"
+    )
 
 
 def outcome(run: Run) -> str:
@@ -36,12 +49,10 @@ def outcome(run: Run) -> str:
     if run.status != "done":
         return f"{run.status}: {run.reason}"
     star = "*" if run.phase1_converged is False else ""
-    known = [
-        part for part in (run.seconds.phase1, run.seconds.contexts, run.seconds.phase2) if part is not None
-    ]
+    first = "" if run.phase1_iterations is None else f"P1 iter {run.phase1_iterations}{star}, "
     return (
-        f"P1 iter {run.phase1_iterations}{star}, val PPL {four_digits(run.val_ppl)}, "
-        f"accuracy {percent(run.val_accuracy)}, {duration(sum(known))}"
+        f"{first}val PPL {four_digits(run.val_ppl)}, accuracy {percent(run.val_accuracy)}, "
+        f"{duration(run.total_seconds)}"
     )
 
 
@@ -97,33 +108,22 @@ class PlainLines:
 
     def advanced(self, job: Job, event: Event) -> None:
         """Print iterations and epochs."""
-        if isinstance(event, Advance) or time.monotonic() - self._last < self._pause:
+        stage = job.stage(event.stage)
+        if not isinstance(event, Step) or stage is None or time.monotonic() - self._last < self._pause:
             return
         self._last = time.monotonic()
-        config = job.experiment.config
-        if isinstance(event, Iteration):
-            self.note(f"  phase 1 {event.iteration}/{config.phase1.max_iterations} {iteration_words(event)}")
-        else:
-            self.note(f"  phase 2 {event.epoch}/{config.phase2.epochs} {epoch_words(event)}")
+        self.note(f"  {stage.title} {event.step}/{stage.most} {step_words(event)}")
 
     def finished(self, job: Job, run: Run) -> None:
         """Print the outcome."""
         self.note(f"  {outcome(run)}")
 
 
-def iteration_words(event: Iteration) -> str:
-    """Loss and convergence rate of an iteration."""
-    if event.loss is None or event.rate is None:
-        return "untrained start"
-    return f"loss {event.loss:.4f}, converged {event.rate:.1%}"
-
-
-def epoch_words(event: Epoch) -> str:
-    """Perplexities and accuracy of an epoch."""
-    return (
-        f"train PPL {four_digits(event.train_ppl)}, val PPL {four_digits(event.val_ppl)}, "
-        f"accuracy {event.val_accuracy:.1%}"
-    )
+def step_words(event: Step) -> str:
+    """The figures of a step that a bar has room for, or all where it knows none of their names."""
+    known = {name: value for name, value in event.figures.items() if value is not None}
+    short = [WORDS[name](value) for name, value in known.items() if name in WORDS]
+    return ", ".join(short or [f"{name} {four_digits(value)}" for name, value in known.items()]) or UNTRAINED
 
 
 class Bars:
@@ -148,7 +148,7 @@ class Bars:
         self._all: TaskID | None = None
         if total > 1:
             self._all = self._progress.add_task("runs", total=total, count=f"0/{total}", words="", left="")
-        self._phase: _PhaseBar | None = None
+        self._phase: _StageBar | None = None
         self._name = ""
 
     def __enter__(self) -> "Bars":
@@ -182,18 +182,12 @@ class Bars:
 
     def advanced(self, job: Job, event: Event) -> None:
         """Move the bar of the phase that the event belongs to."""
-        config = job.experiment.config
-        match event:
-            case Advance():
-                phase, steps = event.phase, event.steps
-            case Iteration():
-                phase, steps = "phase1", config.phase1.max_iterations
-            case Epoch():
-                phase, steps = "phase2", config.phase2.epochs
-        if self._phase is None or self._phase.phase != phase:
+        stage = job.stage(event.stage)
+        if self._phase is None or self._phase.name != event.stage:
             if self._phase is not None:
                 self._phase.close()
-            self._phase = _PhaseBar(self._progress, phase, steps)
+            title, steps = (event.stage, 1) if stage is None else (stage.title, stage.most)
+            self._phase = _StageBar(self._progress, event.stage, title, steps)
         self._phase.move(event)
         if self._all is not None:
             self._progress.update(self._all, left=self._left())
@@ -212,13 +206,11 @@ class Bars:
         self.note(f"{describe(job)}: {outcome(run)}")
 
 
-class _PhaseBar:
-    """The bar of one phase; it counts iterations or epochs, and moves within them by tokens."""
+class _StageBar:
+    """The bar of one stage; it counts its steps, and moves within them by tokens."""
 
-    titles = {"phase1": "phase 1", "contexts": "contexts", "phase2": "phase 2"}  # noqa: RUF012
-
-    def __init__(self, progress: "Progress", phase: str, steps: int) -> None:
-        self.phase = phase
+    def __init__(self, progress: "Progress", name: str, title: str, steps: int) -> None:
+        self.name = name
         self._progress = progress
         self._steps = max(steps, 1)
         self._done = 0
@@ -226,9 +218,7 @@ class _PhaseBar:
         self._tokens = 0
         self._words = ""
         self._began = time.monotonic()
-        self._task = progress.add_task(
-            self.titles.get(phase, phase), total=self._steps, count="", words="", left=""
-        )
+        self._task = progress.add_task(title, total=self._steps, count="", words="", left="")
 
     def move(self, event: Event) -> None:
         """Advance by an event and show loss or perplexity, speed, and time left."""
@@ -240,10 +230,10 @@ class _PhaseBar:
             self._tokens += event.tokens
             position = self._done + min(self._within / max(event.total, 1), 1.0)
         else:
-            self._done = event.iteration if isinstance(event, Iteration) else event.epoch
+            self._done = event.step
             self._within = 0
             position = float(self._done)
-            self._words = iteration_words(event) if isinstance(event, Iteration) else epoch_words(event)
+            self._words = step_words(event)
         elapsed = time.monotonic() - self._began
         rate = self._tokens / elapsed if elapsed > 0.5 else 0.0
         left = elapsed / position * (self._steps - position) if position > 0 and elapsed > 0.5 else None

@@ -21,9 +21,10 @@ def spread(command: Callable[..., Any], *more: Parameter) -> Callable[..., Any]:
     own: list[Parameter] = []
     groups: dict[str, type[Any]] = {}
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        if isinstance(parameter.annotation, type) and dataclasses.is_dataclass(parameter.annotation):
-            groups[parameter.name] = parameter.annotation
-            own += _fields(parameter.annotation)
+        kind = _dataclass_of(parameter.annotation)
+        if kind is not None:
+            groups[parameter.name] = kind
+            own += _fields(kind)
         else:
             own.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
 
@@ -41,6 +42,14 @@ def spread(command: Callable[..., Any], *more: Parameter) -> Callable[..., Any]:
     run.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in seen}
     return run
+
+
+def _dataclass_of(annotation: Any) -> type[Any] | None:
+    """The dataclass that a parameter takes; the one that its marker makes (:class:`AxisOptions`), if it has one."""
+    for marker in getattr(annotation, "__metadata__", ()):
+        if hasattr(marker, "dataclass"):
+            return marker.dataclass()  # type: ignore[no-any-return]
+    return annotation if isinstance(annotation, type) and dataclasses.is_dataclass(annotation) else None
 
 
 def _fields(kind: type[Any]) -> list[Parameter]:

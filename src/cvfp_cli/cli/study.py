@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from cvfp_cli.core.config import Execution
     from cvfp_cli.recipes import Recipe
     from cvfp_cli.results import ResultsStore
-    from cvfp_cli.sweep.executor import Keeping
     from cvfp_cli.sweep.plan import Plan
     from cvfp_cli.sweep.session import Ended
+    from cvfp_cli.sweep.work import Keeping
 
 MOST_UNASKED = 30
 """Values of one range that need no question: more are as a rule a step that was forgotten."""
@@ -171,7 +171,13 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
         torch.set_num_threads(machine.threads)
     device = resolve_device(machine.device)
     precision = resolve_precision(device, machine.precision)  # type: ignore[arg-type]
-    execution = Execution(device, precision, device_bytes=device_memory(device), host_bytes=physical_memory())
+    execution = Execution(
+        device,
+        precision,
+        device_bytes=device_memory(device),
+        host_bytes=physical_memory(),
+        threads=torch.get_num_threads(),
+    )
     if machine.memory is not None:
         execution = replace(execution, memory_bytes=byte_count(machine.memory, "--memory"))
     environment: dict[str, Any] = dict(describe_environment(execution))
@@ -211,7 +217,10 @@ def checked_plan(
     assert data is not None
     execution, environment = resolve(machine, quiet=place.quiet)
     plan = make_plan(recipe, data, execution, store, fresh=fresh, notify=notify)
-    tell([*plan.data.notes, *store.notes], quiet=place.quiet)
+    unused = [
+        Note("recipe-left-out", f"Not used by kind {', '.join(recipe.kinds)}: {', '.join(recipe.left_out)}.")
+    ] * bool(recipe.left_out)
+    tell([*unused, *plan.notes, *store.notes], quiet=place.quiet)
     return plan, store, environment
 
 
@@ -256,7 +265,6 @@ def carry_out_plan(
         typer.Exit: interrupted.
     """
     from cvfp_cli.cli.progress import progress_for
-    from cvfp_cli.core.experiment import run_experiment
     from cvfp_cli.results.store import LOG_FILE
     from cvfp_cli.sweep.estimate import TimeEstimate
     from cvfp_cli.sweep.journal import Metrics, SweepLog
@@ -281,7 +289,6 @@ def carry_out_plan(
             return carry_out(
                 plan,
                 store,
-                run=run_experiment,
                 environment=environment,
                 watchers=watchers,
                 warn=progress.note,

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
 from cvfp_cli.cli.terminal import printable
-from cvfp_cli.counting import agreeing, counted
+from cvfp_cli.counting import counted
 from cvfp_cli.results.schema import Run
 
 if TYPE_CHECKING:
@@ -299,31 +300,24 @@ def _exp(value: float) -> float:
 
 def print_run(run: Run, file: TextIO | None = None) -> None:
     """Print one run's figures, a line each."""
-    star = "*" if run.phase1_converged is False else ""
     bits = None
     if run.val_loss is not None and run.val_tokens and run.val_bytes:
         bits = run.val_loss / math.log(2) * (run.val_tokens - 1) / run.val_bytes
-    seconds = run.seconds
     lines = {
         "configuration": run.config,
         "samples": f"{run.samples}, seed {run.seed}"
         + ("" if run.data_seed is None else f", data seed {run.data_seed}"),
         "tokens": f"{run.train_tokens or 0:,} training, {run.val_tokens or 0:,} validation",
-        "parameters": f"{run.parameters.context_block or 0:,} ContextBlock, "
-        f"{run.parameters.token_block or 0:,} TokenBlock",
+        "parameters": _parameters(run),
         "status": run.status if run.reason is None else f"{run.status}: {printable(run.reason)}",
-        "phase 1": f"{run.phase1_iterations or MISSING}{star} {agreeing(run.phase1_iterations or 0, 'iteration')}, {percent(run.phase1_rate)} converged",
-        "effective rank": f"{percent(run.train_effective_rank)} training, "
-        f"{percent(run.val_effective_rank)} validation",
-        "phase 2": f"best of {counted(run.epochs or 0, 'epoch')}: {run.best_epoch or MISSING}"
-        + ("" if run.stopped_by is None else f" (stopped by {run.stopped_by})"),
+        **_steps(run),
         "train PPL": four_digits(run.train_ppl),
         "val PPL": four_digits(run.val_ppl) + _over_samples(run),
         "unigram PPL": four_digits(run.unigram_ppl),
         "val accuracy": percent(run.val_accuracy),
         "bits per byte": four_digits(bits),
-        "time": f"{duration(seconds.phase1)} phase 1, {duration(seconds.contexts)} contexts, "
-        f"{duration(seconds.phase2)} phase 2",
+        "time": ", ".join(f"{duration(stage.seconds)} {stage_title(stage.name)}" for stage in run.stages)
+        or MISSING,
         "peak memory": byte_size(run.peak_memory_bytes),
     }
     table = plain_table()
@@ -334,5 +328,38 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         table.add_row(name, value)
     console = answer_console(file)
     console.print(table)
-    if star:
+    if run.phase1_converged is False:
         console.print("*: phase 1 stopped at its limit without converging.", style="dim")
+
+
+def stage_title(name: str) -> str:
+    """A stage as people name it: ``phase 1`` for ``phase1``."""
+    return re.sub(r"(?<=[a-z])(?=[0-9])", " ", name).replace("_", " ")
+
+
+def _parameters(run: Run) -> str:
+    counts = run.parameters
+    if counts.context_block is not None and counts.token_block is not None:
+        return f"{counts.context_block:,} ContextBlock, {counts.token_block:,} TokenBlock"
+    return f"{counts.body or 0:,} and {(counts.total or 0) - (counts.body or 0):,} of table and head"
+
+
+def _steps(run: Run) -> dict[str, str]:
+    """What each stage came to; what a kind of model has not is left out."""
+    found: dict[str, str] = {}
+    if run.phase1_iterations is not None or run.phase1_rate is not None:
+        star = "*" if run.phase1_converged is False else ""
+        found["phase 1"] = (
+            f"{run.phase1_iterations or MISSING}{star} {agreeing(run.phase1_iterations or 0, 'iteration')}, "
+            f"{percent(run.phase1_rate)} converged"
+        )
+    if run.train_effective_rank is not None or run.val_effective_rank is not None:
+        found["effective rank"] = (
+            f"{percent(run.train_effective_rank)} training, {percent(run.val_effective_rank)} validation"
+        )
+    if run.epochs is not None:
+        last = next((stage.name for stage in reversed(run.stages) if stage.steps), "epochs")
+        found[stage_title(last)] = f"best of {counted(run.epochs, 'epoch')}: {run.best_epoch or MISSING}" + (
+            "" if run.stopped_by is None else f" (stopped by {run.stopped_by})"
+        )
+    return found

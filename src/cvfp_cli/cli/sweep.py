@@ -4,7 +4,8 @@ from typing import Annotated
 
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
-from cvfp_cli.cli.options import MORE, OUTPUT, option
+from cvfp_cli.cli.axes import Axes, AxisOptions
+from cvfp_cli.cli.options import MORE, OUTPUT, assignments, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text
 
@@ -13,15 +14,15 @@ GRID = "Grid (lists such as 1-3, 100-500:100 or 50,100; without one, the recipe'
 
 def sweep(
     chosen: Study,
-    layers: Annotated[
-        list[str] | None, option("--layers", panel=GRID, metavar="LIST", help="Layers in each block (L).")
-    ] = None,
-    tokens: Annotated[
-        list[str] | None, option("--tokens", panel=GRID, metavar="LIST", help="Input tokens per step (K).")
-    ] = None,
-    context_dim: Annotated[
+    axes: Annotated[Axes, AxisOptions(GRID, "LIST")],
+    grid: Annotated[
         list[str] | None,
-        option("--context-dim", panel=GRID, metavar="LIST", help="Width of the context vector (D)."),
+        option(
+            "--grid",
+            panel=GRID,
+            metavar="KEY=LIST",
+            help="Any field as an axis: phase1.noise=0,0.1.",
+        ),
     ] = None,
     samples: Annotated[
         list[str] | None, option("--samples", panel=GRID, metavar="LIST", help="Training samples.")
@@ -64,23 +65,23 @@ def sweep(
     if study.printed(chosen):
         return
     problems = Problems()
-    grid = {
-        "grid.layers": ("--layers", layers),
-        "grid.tokens": ("--tokens", tokens),
-        "grid.context_dim": ("--context-dim", context_dim),
+    lists = {
+        **axes.given(),
         "runs.samples": ("--samples", samples),
         "runs.seeds": ("--seeds", seeds),
         "runs.data_seeds": ("--data-seeds", data_seeds),
     }
-    overrides = study.overrides(chosen, text, problems) | study.grid_overrides(grid, problems)
+    overrides = study.overrides(chosen, text, problems) | study.grid_overrides(lists, problems)
+    with problems.collect():
+        overrides |= {f"grid.{key}": value for key, value in assignments(grid, "--grid").items()}
     study.check_machine(machine, problems)
-    sizes = [] if place.dry_run else study.large_ranges(grid)
+    sizes = [] if place.dry_run else study.large_ranges(lists)
     replaced = study.about_fresh(place) if fresh and not place.dry_run else []
     for question in [*sizes, *replaced]:
         with problems.collect():
             refuse_unattended(question, yes=place.yes)
     loaded = study.load(chosen.recipe, overrides, problems)
-    study.tell(study.about_seeds(grid), quiet=place.quiet)
+    study.tell(study.about_seeds(lists), quiet=place.quiet)
     for question in sizes:
         ask(question, yes=place.yes)
     plan, store, environment = study.checked_plan(loaded, machine, place, fresh=fresh)
@@ -90,7 +91,7 @@ def sweep(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_summary
-    from cvfp_cli.sweep.executor import Keeping
+    from cvfp_cli.sweep.work import Keeping
 
     study.tell_if_long(plan, place)
     for question in replaced:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
+from cvfp_cli.cli.axes import Axes, AxisOptions
 from cvfp_cli.cli.options import MORE, OUTPUT, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text
@@ -20,16 +21,7 @@ EXPERIMENT = "Experiment (without one, the first of the recipe's list)"
 
 def train(
     chosen: Study,
-    layers: Annotated[
-        list[str] | None, option("--layers", panel=EXPERIMENT, metavar="N", help="Layers in each block (L).")
-    ] = None,
-    tokens: Annotated[
-        list[str] | None, option("--tokens", panel=EXPERIMENT, metavar="N", help="Input tokens per step (K).")
-    ] = None,
-    context_dim: Annotated[
-        list[str] | None,
-        option("--context-dim", panel=EXPERIMENT, metavar="N", help="Width of the context vector (D)."),
-    ] = None,
+    point: Annotated[Axes, AxisOptions(EXPERIMENT, "N")],
     samples: Annotated[
         list[str] | None, option("--samples", panel=EXPERIMENT, metavar="N", help="Training samples.")
     ] = None,
@@ -71,10 +63,8 @@ def train(
     if study.printed(chosen):
         return
     problems = Problems()
-    point = {
-        "grid.layers": ("--layers", layers),
-        "grid.tokens": ("--tokens", tokens),
-        "grid.context_dim": ("--context-dim", context_dim),
+    given = {
+        **point.given(),
         "runs.samples": ("--samples", samples),
         "runs.seeds": ("--seed", seed),
         "runs.data_seeds": ("--data-seed", data_seed),
@@ -82,7 +72,7 @@ def train(
     from cvfp_cli.sweep.grid import experiments
 
     overrides = study.overrides(chosen, text, problems)
-    overrides |= study.grid_overrides(point, problems, single=True)
+    overrides |= study.grid_overrides(given, problems, single=True)
     if resume and fresh:
         problems.found.append(InputError("--resume and --fresh exclude each other."))
     study.check_machine(machine, problems)
@@ -102,18 +92,17 @@ def train(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_run
-    from cvfp_cli.sweep.checkpoint import FILE_NAME
-    from cvfp_cli.sweep.executor import Keeping
+    from cvfp_cli.sweep.work import Keeping
 
     if not plan.remaining:
         study.say(
             f"{plan.jobs[0].name} is done already; --fresh sets it aside and trains it again.",
             quiet=place.quiet,
         )
-    elif not (resume or fresh) and (plan.jobs[0].folder / FILE_NAME).exists():
+    elif not (resume or fresh) and plan.jobs[0].checkpoint.exists():
         left = Note(
             "checkpoint-unused",
-            f"{plan.jobs[0].folder / FILE_NAME} of an earlier attempt is not used; --resume goes on from it.",
+            f"{plan.jobs[0].checkpoint} of an earlier attempt is not used; --resume goes on from it.",
             "warning",
         )
         study.tell([left], quiet=place.quiet)

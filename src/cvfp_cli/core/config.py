@@ -167,6 +167,7 @@ class Execution:
         memory_bytes: bound that pieces are derived from (never the free memory of the moment).
         device_bytes: all memory of the device; contexts beyond it are kept on the host. None where it is not known.
         host_bytes: all memory of the host.
+        threads: CPU threads, which decide the last bits of figures on a CPU; None leaves torch's choice.
     """
 
     device: str = "cpu"
@@ -174,6 +175,7 @@ class Execution:
     memory_bytes: int = 2 * 1024**3
     device_bytes: int | None = None
     host_bytes: int | None = None
+    threads: int | None = None
 
     def smaller(self) -> "Execution":
         """For a device that ran out of memory: half the pieces, and a quarter less of all that it is said to have."""

@@ -30,8 +30,7 @@ from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock, initialise
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.prediction import FrozenContexts, Pieces, Prediction, PredictionTrainer
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
-from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult
-from cvfp_cli.core.shapes import parameter_counts
+from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult, StageResult
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError, WorkError
 
@@ -318,19 +317,11 @@ class _Run:
         if predicted.best_losses is not None and predicted.best_correct is not None:
             losses = sample_sums(predicted.best_losses, data.val_boundaries)
             hits = sample_sums(predicted.best_correct.astype(np.float64), data.val_boundaries)
-        parameters = parameter_counts(
-            self.config.model, self.config.head, data.table.shape[1], data.table.shape[0]
-        )
         unigram_loss = -float(self.unigram[data.val_ids[1:]].mean())
         return RunResult(
             train_tokens=len(data.train_ids),
             val_tokens=len(data.val_ids),
             val_bytes=data.val_bytes,
-            phase1_iterations=fixed.iterations,
-            phase1_rate=fixed.rate,
-            phase1_converged=fixed.converged,
-            train_effective_rank=train_rank,
-            val_effective_rank=val_rank,
             train_ppl=perplexity(best.train_loss) if best else None,
             val_ppl=perplexity(best.val_loss) if best else None,
             val_loss=best.val_loss if best else None,
@@ -345,18 +336,26 @@ class _Run:
             stopped_by=predicted.stopped_by,
             train_ppl_by_epoch=tuple(perplexity(entry.train_loss) for entry in predicted.log),
             val_ppl_by_epoch=tuple(perplexity(entry.val_loss) for entry in predicted.log),
-            context_block=parameters.context_block,
-            token_block=parameters.token_block,
-            total=parameters.total,
-            seconds_phase1=seconds[0],
-            seconds_contexts=seconds[1],
-            seconds_phase2=seconds[2],
+            stages=(
+                StageResult("phase1", fixed.iterations, seconds[0]),
+                StageResult("contexts", 0, seconds[1]),
+                StageResult("phase2", len(predicted.log), seconds[2]),
+            ),
             peak_memory_bytes=peak_memory(self.execution.device),
             execution_path={
+                "device": self.execution.device,
+                "threads": torch.get_num_threads(),
                 "precision": self.execution.precision,
                 "state_dtype": str(self.table.dtype).removeprefix("torch."),
                 "kernels": "triton" if self.head.fused else "torch",
                 "pieces": self.plan.as_dict(),
                 "recurrence": {name: asdict(trace) for name, trace in traces.items()},
+            },
+            own={
+                "phase1_iterations": fixed.iterations,
+                "phase1_rate": fixed.rate,
+                "phase1_converged": fixed.converged,
+                "train_effective_rank": train_rank,
+                "val_effective_rank": val_rank,
             },
         )

@@ -1,7 +1,9 @@
 """What goes into an experiment and what comes out of it. Imports without torch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,35 @@ class ExperimentData:
     table: NDArray[np.float32]
 
 
+class Step:
+    """A step of a stage has ended. Each kind of step is a frozen dataclass: its number, its figures, its seconds.
+
+    Attributes:
+        stage: the stage's name in events and results, such as ``phase1``.
+    """
+
+    stage: ClassVar[str]
+    seconds: float
+
+    @property
+    def step(self) -> int:
+        """Its number, from 1."""
+        return next(iter(vars(self).values()))  # type: ignore[no-any-return]
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """What was measured, by name; None where a step has none of it."""
+        return {name: value for name, value in list(vars(self).items())[1:] if name != "seconds"}
+
+    @property
+    def finite(self) -> bool:
+        """Whether its losses are numbers; where one is not, the run is over."""
+        losses = (value for name, value in self.figures.items() if name.endswith("loss"))
+        return all(value is None or isfinite(value) for value in losses)
+
+
 @dataclass(frozen=True)
-class Iteration:
+class Iteration(Step):
     """One phase-1 iteration.
 
     Attributes:
@@ -37,6 +66,7 @@ class Iteration:
         seconds: wall time of this iteration.
     """
 
+    stage: ClassVar[str] = "phase1"
     iteration: int
     loss: float | None
     mse: float | None
@@ -46,9 +76,10 @@ class Iteration:
 
 
 @dataclass(frozen=True)
-class Epoch:
+class Epoch(Step):
     """One phase-2 epoch: losses in nats per token, perplexities, accuracy as a share 0 to 1."""
 
+    stage: ClassVar[str] = "phase2"
     epoch: int
     train_loss: float
     train_ppl: float
@@ -60,25 +91,40 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Advance:
-    """Work done inside an iteration, a contexts pass or an epoch, for progress bars.
+    """Work done inside a step, for progress bars.
 
     Attributes:
-        phase: ``phase1``, ``contexts`` or ``phase2``.
-        step: current iteration or epoch (0 for contexts).
+        stage: the stage's name, such as ``phase1`` or ``contexts``.
+        step: the step under way (0 for a stage without any).
         steps: the most there can be.
         tokens: tokens processed since the last event.
         total: tokens in this step.
     """
 
-    phase: str
+    stage: str
     step: int
     steps: int
     tokens: int
     total: int
 
 
-Event = Iteration | Epoch | Advance
+Event = Step | Advance
 Progress = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A part of a run that is over.
+
+    Attributes:
+        name: such as ``phase1``.
+        steps: how many it took; 0 for a part without steps.
+        seconds: wall time.
+    """
+
+    name: str
+    steps: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -86,10 +132,8 @@ class RunResult:
     """The figures of one experiment. Shares are 0 to 1; a figure that could not be computed is None.
 
     Attributes:
-        phase1_iterations: last iteration, the untrained one counted ("P1 iter").
-        phase1_rate: share of converged tokens in it.
-        phase1_converged: whether the recipe's stopping rule ended phase 1, not the limit.
-        train_effective_rank, val_effective_rank: share of D.
+        stages: its parts, in order.
+        own: what only this kind of model has, by its name in the results, such as ``phase1_iterations``.
         val_loss_se: standard error of val_loss in nats, clustered by validation sample.
         val_accuracy_se: standard error of val_accuracy, clustered by validation sample.
         sample_losses: mean validation loss of each sample in the best epoch, in nats.
@@ -97,19 +141,12 @@ class RunResult:
         unigram_ppl: validation perplexity of the smoothed training unigram.
         best_epoch, epochs: 1-based; figures are those of the best epoch.
         stopped_by: ``epochs``, ``patience`` or ``diverged``.
-        context_block, token_block, total: parameter counts.
-        seconds_phase1, seconds_contexts, seconds_phase2: wall time.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace), for the record.
     """
 
     train_tokens: int
     val_tokens: int
     val_bytes: int
-    phase1_iterations: int
-    phase1_rate: float | None
-    phase1_converged: bool
-    train_effective_rank: float | None
-    val_effective_rank: float | None
     train_ppl: float | None
     val_ppl: float | None
     val_loss: float | None
@@ -124,11 +161,7 @@ class RunResult:
     stopped_by: str
     train_ppl_by_epoch: tuple[float | None, ...]
     val_ppl_by_epoch: tuple[float | None, ...]
-    context_block: int
-    token_block: int
-    total: int
-    seconds_phase1: float
-    seconds_contexts: float
-    seconds_phase2: float
+    stages: tuple[StageResult, ...]
     peak_memory_bytes: int | None
     execution_path: dict[str, object]
+    own: Mapping[str, float | int | bool | None] = field(default_factory=dict)

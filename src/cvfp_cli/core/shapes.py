@@ -14,6 +14,11 @@ class ParameterCounts:
     head: int
     total: int
 
+    @property
+    def parts(self) -> dict[str, int]:
+        """The two blocks, by name."""
+        return {"context_block": self.context_block, "token_block": self.token_block}
+
 
 def context_widths(model: ModelConfig, embed_dim: int) -> list[int]:
     """Widths of u_0 … u_L: all D, or falling linearly from D + K·E to D where only layer 1 reads tokens.

@@ -3,28 +3,14 @@
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from cvfp_cli.core.config import HeadConfig, ModelConfig, Phase1Config, Phase2Config
-from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
+from cvfp_cli.learners import get_learner, learners
 from cvfp_cli.recipes.old_names import OLD_NAMES
-from cvfp_cli.recipes.recipe import EvaluationConfig, GridConfig, RunsConfig
+from cvfp_cli.recipes.recipe import BASE_TABLES, RunsConfig, field_of, has_field
 from cvfp_cli.spelling import nearest
 
-TABLES: dict[str, type[Any]] = {
-    "data": DataConfig,
-    "validation": ValidationConfig,
-    "tokenizer": TokenizerConfig,
-    "embedding": EmbeddingConfig,
-    "model": ModelConfig,
-    "head": HeadConfig,
-    "phase1": Phase1Config,
-    "phase2": Phase2Config,
-    "evaluation": EvaluationConfig,
-    "runs": RunsConfig,
-    "grid": GridConfig,
-}
 MOST_VALUES = 1000  # in one list
 MOST_PROBLEMS = 50  # told at once; a file with more is looked at no further
 _LARGEST = 2**63 - 1
@@ -67,6 +53,42 @@ class Key:
         ]
         words = " ".join([words, " and ".join(bound for bound in bounds if bound)]).strip()
         return f"a list, each {words}" if self.many else words
+
+
+def all_tables() -> dict[str, type[Any]]:
+    """Every table that a recipe may have but the grid, in order: the data's, every learner's, the runs'."""
+    own = {name: table for learner in learners().values() for name, table in learner.tables.items()}
+    return {**BASE_TABLES, **own, "runs": RunsConfig}
+
+
+def field_defaults() -> dict[str, Any]:
+    """Every ``table.key`` with the value, as JSON holds it, that it has where a recipe says nothing."""
+    return {
+        f"{name}.{key}": list(entry.default) if entry.many else entry.default
+        for name, kind in all_tables().items()
+        for key, entry in table_keys(kind).items()
+    }
+
+
+def axis_names() -> list[str]:
+    """The learners' own axes, each once."""
+    return list(dict.fromkeys(axis.name for learner in learners().values() for axis in learner.axes))
+
+
+def axis_key(name: str, kinds: Iterable[str]) -> Key | None:
+    """What a list of the grid may hold: an axis of one of the kinds, or any ``table.key`` that decides their runs."""
+    for kind in kinds:
+        table, _, field = field_of(name, kind).partition(".")
+        if field and has_field(f"{table}.{field}", kind):
+            key = table_keys(all_tables()[table]).get(field)
+            if key is not None and not key.many:
+                return replace(key, many=True, default=(key.default,))
+    return None
+
+
+def axis_for_field(path: str, kinds: Iterable[str]) -> str | None:
+    """The name of the axis that ``table.key`` is to one of the kinds."""
+    return next((axis.name for kind in kinds for axis in get_learner(kind).axes if axis.field == path), None)
 
 
 _keys_of: dict[type[Any], Mapping[str, Key]] = {}
@@ -174,7 +196,10 @@ def unknown_key(table: str, key: str, known: Iterable[str] = ()) -> str:
         return f"unknown key {_named(path)} (did you mean {' or '.join(elsewhere)}?)"
     if own := nearest(key, known):
         return f"unknown key {_named(path)} (did you mean {table}.{own}?)"
-    everywhere = {name: f"{where}.{name}" for where, kind in TABLES.items() for name in table_keys(kind)}
+    everywhere = {
+        name: f"{where}.{name}" for where, kind in all_tables().items() for name in table_keys(kind)
+    }
+    everywhere |= {name: f"grid.{name}" for name in axis_names()}
     if other := nearest(key, everywhere):
         return f"unknown key {_named(path)} (did you mean {everywhere[other]}?)"
     there = f" ({table} has {', '.join(known)})" if known else ""
@@ -183,14 +208,15 @@ def unknown_key(table: str, key: str, known: Iterable[str] = ()) -> str:
 
 def fields_called(key: str) -> list[str]:
     """``table.key`` for every table that has this key, such as ``phase2.epochs``."""
-    return [f"{name}.{key}" for name, kind in TABLES.items() if key in table_keys(kind)]
+    found = [f"{name}.{key}" for name, kind in all_tables().items() if key in table_keys(kind)]
+    return found + [f"grid.{name}" for name in axis_names() if name == key]
 
 
 def unknown_table(name: str) -> str:
     """What is wrong with a table that no recipe has, and which one was probably meant."""
-    if name in OLD_NAMES or any(name in table_keys(kind) for kind in TABLES.values()):
+    if name in OLD_NAMES or any(name in table_keys(kind) for kind in all_tables().values()):
         return unknown_key("", name)
-    near = nearest(name, [*TABLES, "configurations"])
+    near = nearest(name, [*all_tables(), "grid", "configurations"])
     return f"unknown table [{_named(name)}]" + (f" (did you mean [{near}]?)" if near else "")
 
 
@@ -199,6 +225,8 @@ def value_from_text(text: str, key: Key) -> Any:
     text = text.strip()
     if key.kind is str and not key.many and text[:1] not in ("'", '"'):
         return text
+    if key.kind is str and text[:1] not in ("'", '"', "["):
+        return [word.strip() for word in text.split(",")]
     for candidate in (text, f"[{text}]") if key.many else (text,):
         try:
             return tomllib.loads(f"value = {candidate}")["value"]

@@ -5,26 +5,41 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.learners import get_learner, learners
 from cvfp_cli.recipes.checker import (
     MOST_PROBLEMS,
-    TABLES,
+    Key,
+    all_tables,
+    axis_for_field,
+    axis_key,
     check_table,
     table_keys,
     unknown_key,
     unknown_table,
     value_from_text,
 )
+from cvfp_cli.recipes.grid import (
+    MOST_CONFIGURATIONS,
+    expand,
+    grid_lists,
+    kinds_of,
+    leave_out_axes,
+    listed_configurations,
+    move_single_values,
+    unknown_axis,
+    whole_grid,
+)
 from cvfp_cli.recipes.paths import read_beside
-from cvfp_cli.recipes.recipe import GRID_KEYS, Configuration, GridConfig, Recipe, expand
+from cvfp_cli.recipes.recipe import BASE_TABLES, Recipe
 from cvfp_cli.spelling import nearest
 
 DEFAULT_RECIPE = "2025-11-30-matrix"
 SIZE_LIMIT = 64 * 1024
-MOST_CONFIGURATIONS = 10_000
 
 
 def list_recipes() -> dict[str, str]:
@@ -68,35 +83,43 @@ def load_recipe(
     if not isinstance(given, str) or not given.isprintable() or not 0 < len(given) <= 100:
         problems.append("name must be one line of at most 100 characters")
         given = name
-    for key in [key for key in raw if key not in TABLES and key != "configurations"]:
+    laid = _lay_over(raw, overrides or {}, problems)
+    kinds = kinds_of(raw, problems)
+    for key in [key for key in raw if key not in (*all_tables(), "grid", "configurations")]:
         if len(problems) < MOST_PROBLEMS:
             problems.append(unknown_table(key))
         del raw[key]
-    _move_single_values(raw, problems)
-    laid = _lay_over(raw, overrides or {}, problems)
-    tables = {key: check_table(key, kind, raw.get(key, {}), problems) for key, kind in TABLES.items()}
-    grid: GridConfig = tables.pop("grid")
+    unused = leave_out_axes(raw, kinds, laid)
+    move_single_values(raw, kinds, problems)
+    wanted = {name: table for kind in kinds for name, table in get_learner(kind).tables.items()}
+    tables = {
+        key: check_table(key, kind, raw.get(key, {}), problems)
+        for key, kind in all_tables().items()
+        if key in raw or key in wanted or key in (*BASE_TABLES, "runs")
+    }
+    grid = None if "configurations" in raw else grid_lists(raw.get("grid", {}), kinds, problems)
     if "configurations" in raw:
-        configurations = _configurations(raw["configurations"], problems)
+        configurations = listed_configurations(raw["configurations"], kinds, tables, problems)
         if "grid" in raw:
             problems.append("a recipe has either [grid] or [[configurations]], not both")
-    elif len(grid.layers) * len(grid.context_dim) * len(grid.tokens) > MOST_CONFIGURATIONS:
+    elif prod(map(len, (grid or {}).values())) * len(kinds) > MOST_CONFIGURATIONS:
         problems.append(f"the grid has more than {MOST_CONFIGURATIONS:,} configurations")
         configurations = ()
     else:
-        configurations = expand(grid)
-    first = configurations[0] if configurations else Configuration()
-    tables["model"] = replace(
-        tables["model"], layers=first.layers, context_dim=first.context_dim, tokens=first.tokens
-    )
+        configurations = expand(grid or {}, kinds, tables)
+    own = {name: tables.pop(name) for name in [*tables] if name not in (*BASE_TABLES, "runs")}
     recipe = Recipe(
         name=given,
         header=_header(text),
-        grid=None if "configurations" in raw else grid,
+        grid=None if grid is None else whole_grid(grid, configurations, kinds),
         configurations=configurations,
         overrides=laid,
+        tables={name: table for name, table in own.items() if name in wanted},
+        left_out=(*(name for name in own if name not in wanted), *unused),
         **tables,
     )
+    if configurations:
+        recipe = replace(recipe, tables=recipe.at(configurations[0]).tables)
     problems.extend(_contradictions(recipe))
     if problems:
         more = "; and perhaps more" if len(problems) >= MOST_PROBLEMS else ""
@@ -161,87 +184,76 @@ def _header(text: str) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def _move_single_values(raw: dict[str, Any], problems: list[str]) -> None:
-    """``[model] layers = 3`` is a grid of one value: move it to where the lists are."""
-    model = raw.get("model")
-    if not isinstance(model, dict):
-        return
-    for key in [key for key in GRID_KEYS if key in model]:
-        value = model.pop(key)
-        if "configurations" in raw or key in _table(raw, "grid"):
-            problems.append(f"{key} is given in [model] and in the list of configurations")
-        elif isinstance(raw.setdefault("grid", {}), dict):
-            raw["grid"][key] = value
-
-
 def _lay_over(raw: dict[str, Any], overrides: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     """Set each override in ``raw``; returns what was set, values read from text."""
     laid: dict[str, Any] = {}
     for path, value in overrides.items():
         table, _, key = path.partition(".")
-        if table not in TABLES:
-            problems.append(unknown_key("", table) if not key else unknown_table(table))
+        if path in ("kind", "grid.kind"):
+            laid[path] = raw["kind"] = list(value) if isinstance(value, tuple) else value
+            _forget_axis(raw, "kind")
+            raw.pop("configurations", None)
             continue
-        known = table_keys(TABLES[table])
-        if key not in known:
-            problems.append(unknown_key(table, key, known))
+        known = _key_of(table, key)
+        if known is None:
+            problems.append(_unknown_setting(table, key))
             continue
         if isinstance(value, str):
-            value = value_from_text(value, known[key])
+            value = value_from_text(value, known)
         laid[path] = list(value) if isinstance(value, tuple) else value
-        if table == "model" and key in GRID_KEYS:
-            table = "grid"
+        axis = axis_for_field(path, learners())
+        if axis is not None:
+            table, key = "grid", axis
         if table == "grid":
             _replace_configurations(raw)
+        _forget_axis(raw, key if table == "grid" else path)
         if isinstance(raw.setdefault(table, {}), dict):
             raw[table][key] = value
     return laid
+
+
+def _key_of(table: str, key: str) -> Key | None:
+    """What a setting takes; None where there is no such setting."""
+    if table == "grid":
+        return axis_key(key, learners())
+    kind = all_tables().get(table)
+    return None if kind is None else table_keys(kind).get(key)
+
+
+def _unknown_setting(table: str, key: str) -> str:
+    if table == "grid":
+        return unknown_axis(key, tuple(learners()))
+    tables = all_tables()
+    if table not in tables:
+        return unknown_key("", table) if not key else unknown_table(table)
+    return unknown_key(table, key, table_keys(tables[table]))
+
+
+def _forget_axis(raw: dict[str, Any], key: str) -> None:
+    """Take an axis out of the grid and the listed configurations, however it is written: a setting replaces it."""
+    listed = raw.get("configurations")
+    for lists in [raw.get("grid"), *(listed if isinstance(listed, list) else [])]:
+        if isinstance(lists, dict):
+            lists.pop(key, None)
+            table, _, name = key.partition(".")
+            if isinstance(lists.get(table), dict):
+                lists[table].pop(name, None)
 
 
 def _replace_configurations(raw: dict[str, Any]) -> None:
     """A grid set on top of listed configurations replaces them; what it leaves open comes from the first."""
     listed = raw.pop("configurations", None)
     if isinstance(listed, list) and listed and isinstance(listed[0], dict):
-        raw["grid"] = {key: listed[0][key] for key in GRID_KEYS if key in listed[0]}
-
-
-def _configurations(value: Any, problems: list[str]) -> tuple[Configuration, ...]:
-    if not isinstance(value, list) or not value or len(value) > MOST_CONFIGURATIONS:
-        problems.append(f"[[configurations]] must list 1 to {MOST_CONFIGURATIONS:,} tables")
-        return ()
-    found = []
-    for index, item in enumerate(value):
-        before = len(problems)
-        if before >= MOST_PROBLEMS:
-            break
-        configuration = check_table(f"configurations[{index}]", Configuration, item, problems)
-        if not configuration.name.isprintable() or len(configuration.name) > 100:
-            problems.append(f"configurations[{index}].name must be one line of at most 100 characters")
-        if len(problems) == before:
-            found.append(configuration)
-    shapes = [(item.layers, item.context_dim, item.tokens) for item in found]
-    if len(set(shapes)) < len(shapes):
-        problems.append("[[configurations]] has the same layers, context_dim and tokens twice")
-    names = [item.name for item in found if item.name]
-    if len(set(names)) < len(names):
-        problems.append("[[configurations]] has the same name twice")
-    return tuple(found)
+        raw["grid"] = {key: value for key, value in listed[0].items() if key != "name"}
 
 
 def _contradictions(recipe: Recipe) -> list[str]:
     """What no single key shows."""
-    problems = []
-    phase1, head = recipe.phase1, recipe.head
-    if phase1.min_iterations > phase1.max_iterations:
-        problems.append(
-            f"phase1.min_iterations ({phase1.min_iterations}) is above "
-            f"phase1.max_iterations ({phase1.max_iterations})"
-        )
-    if head.weights == "untied" and head.table == "trained":
-        problems.append("head.table is the copy of a tied table: an untied head is always trained")
-    return problems
-
-
-def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
-    value = raw.get(name)
-    return value if isinstance(value, dict) else {}
+    varied = any("." in key for item in recipe.configurations for key in item.axes)
+    chosen = (
+        recipe.configurations
+        if varied
+        else [next(item for item in recipe.configurations if item.kind == kind) for kind in recipe.kinds]
+    )
+    found = (problem for item in chosen for problem in item.learner.contradictions(recipe.at(item).tables))
+    return list(dict.fromkeys(found))

@@ -1,60 +1,61 @@
 """A recipe as data: everything that decides a study's figures, and the runs it consists of."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import tomli_w
 
-from cvfp_cli.core.config import ExperimentConfig, HeadConfig, ModelConfig, Phase1Config, Phase2Config
+from cvfp_cli.core.config import ExperimentConfig
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
+from cvfp_cli.learners import Learner, get_learner
+from cvfp_cli.learners.base import AxisValue
 from cvfp_cli.recipes.paths import made_absolute
 
-_EXPERIMENT = {item.name: item for item in fields(ExperimentConfig)}
-GRID_KEYS = ("layers", "context_dim", "tokens")
-
-
-@dataclass(frozen=True)
-class GridConfig:
-    """The configurations of a study as a product of lists."""
-
-    layers: tuple[int, ...] = field(
-        default=(ModelConfig.layers,), metadata={"doc": "layers in each of the two blocks (L)", "min": 1}
-    )
-    context_dim: tuple[int, ...] = field(
-        default=(ModelConfig.context_dim,), metadata={"doc": "widths of the context vector (D)", "min": 1}
-    )
-    tokens: tuple[int, ...] = field(
-        default=(ModelConfig.tokens,), metadata={"doc": "input tokens per step (K)", "min": 1}
-    )
+DEFAULT_KIND = "cvfp"
+BASE_TABLES: Mapping[str, type[Any]] = {
+    "data": DataConfig,
+    "validation": ValidationConfig,
+    "tokenizer": TokenizerConfig,
+    "embedding": EmbeddingConfig,
+}
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One architecture of a study.
+    """One point of a study's grid, up to sizes and seeds.
 
     Attributes:
+        axes: its value on every axis: by the learner's short names (``layers``), else by ``table.key``.
+        kind: the kind of model.
         name: the study's own name for it, such as ``baseline``; empty where it has none.
     """
 
-    name: str = field(default="", metadata={"doc": "the study's own name for the configuration"})
-    layers: int = field(
-        default=ModelConfig.layers, metadata={"doc": "layers in each of the two blocks (L)", "min": 1}
-    )
-    context_dim: int = field(
-        default=ModelConfig.context_dim, metadata={"doc": "width of the context vector (D)", "min": 1}
-    )
-    tokens: int = field(default=ModelConfig.tokens, metadata={"doc": "input tokens per step (K)", "min": 1})
+    axes: Mapping[str, AxisValue]
+    kind: str = DEFAULT_KIND
+    name: str = ""
 
+    @property
+    def learner(self) -> Learner:
+        """Who trains it."""
+        return get_learner(self.kind)
 
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """How figures are measured."""
+    @property
+    def label(self) -> str:
+        """Its name in every table and file: ``2L_768d_2tok``, and ``_noise=0.2`` for each further axis."""
+        own = {axis.name for axis in self.learner.axes}
+        further = [
+            f"_{short_name(key, self.kind)}={_word(value)}"
+            for key, value in self.axes.items()
+            if key not in own
+        ]
+        return self.learner.name.format(**self.axes) + "".join(further)
 
-    effective_rank_tokens: int = field(
-        default=ExperimentConfig.effective_rank_tokens,
-        metadata=_EXPERIMENT["effective_rank_tokens"].metadata,
-    )
+    def to_json(self) -> dict[str, AxisValue]:
+        """As a recipe lists it."""
+        kind = {} if self.kind == DEFAULT_KIND else {"kind": self.kind}
+        return {"name": self.name, **kind, **self.axes}
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,11 @@ class Recipe:
     Attributes:
         name: of the file, or the file's own ``name``.
         header: the comment at the file's head, without its number signs.
-        model: what all configurations share; its layers, context_dim and tokens are those of the first one.
-        grid: the lists the configurations were made from; None where they are listed one by one.
+        tables: those of the kinds of model in it, by name, with the values of the first configuration.
+        grid: the lists the configurations were made from, by axis; None where they are listed one by one.
         configurations: all of them, in the order in which they run.
         overrides: what was set on top of the file, in the order given: ``table.key`` to value.
+        left_out: tables and axes of the file that belong to kinds of model that are not run.
     """
 
     name: str
@@ -96,15 +98,12 @@ class Recipe:
     validation: ValidationConfig
     tokenizer: TokenizerConfig
     embedding: EmbeddingConfig
-    model: ModelConfig
-    head: HeadConfig
-    phase1: Phase1Config
-    phase2: Phase2Config
-    evaluation: EvaluationConfig
+    tables: Mapping[str, Any]
     runs: RunsConfig
-    grid: GridConfig | None
+    grid: Mapping[str, tuple[AxisValue, ...]] | None
     configurations: tuple[Configuration, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -118,6 +117,11 @@ class Recipe:
         return lines[0].removeprefix("Expected:").strip() if lines else ""
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """Every kind of model in it, in the order of the configurations."""
+        return tuple(dict.fromkeys(item.kind for item in self.configurations))
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """Training sizes to run."""
         return self.runs.samples or self.data.samples
@@ -127,21 +131,23 @@ class Recipe:
         """Data seeds to run; None stands for the first n samples."""
         return self.runs.data_seeds or (None,)
 
-    def experiment(self, configuration: Configuration, seed: int) -> ExperimentConfig:
-        """What decides the figures of one run, up to its data."""
-        return ExperimentConfig(
-            model=replace(
-                self.model,
-                layers=configuration.layers,
-                context_dim=configuration.context_dim,
-                tokens=configuration.tokens,
-            ),
-            head=self.head,
-            phase1=self.phase1,
-            phase2=self.phase2,
-            effective_rank_tokens=self.evaluation.effective_rank_tokens,
-            seed=seed,
-        )
+    def table(self, name: str) -> Any:
+        """A table by its name: one of the data's, ``runs``, or one of a kind of model."""
+        return self.tables[name] if name in self.tables else getattr(self, name)
+
+    def at(self, configuration: Configuration) -> "Recipe":
+        """The recipe with a configuration's value on every axis in its tables."""
+        changed: dict[str, dict[str, AxisValue]] = {}
+        for key, value in configuration.axes.items():
+            table, _, name = field_of(key, configuration.kind).partition(".")
+            changed.setdefault(table, {})[name] = value
+        tables = {name: replace(self.table(name), **values) for name, values in changed.items()}
+        base = {name: tables.pop(name) for name in BASE_TABLES if name in tables}
+        return replace(self, **base, tables={**self.tables, **tables})
+
+    def experiment(self, configuration: Configuration, seed: int) -> Any:
+        """What decides the figures of one run, up to its data: the learner's own dataclass."""
+        return configuration.learner.config(self.at(configuration).tables, seed)
 
     def only(self, configuration: Configuration, samples: int, seed: int, data_seed: int | None) -> "Recipe":
         """The same study narrowed to one run: what a run's ``config.toml`` holds."""
@@ -158,7 +164,7 @@ class Recipe:
         """Every table with every key, as JSON and TOML can hold it; the configurations always one by one."""
         tables = self._tables()
         tables.pop("grid", None)
-        tables["configurations"] = [_plain(asdict(item)) for item in self.configurations]
+        tables["configurations"] = [item.to_json() for item in self.configurations]
         return tables
 
     def to_toml(self) -> str:
@@ -168,30 +174,50 @@ class Recipe:
         return header + ("\n" if header else "") + tomli_w.dumps({"name": self.name, **tables})
 
     def _tables(self) -> dict[str, Any]:
-        tables: dict[str, Any] = {
-            name: _plain(asdict(getattr(self, name)))
-            for name in ("data", "validation", "tokenizer", "embedding", "model", "head", "phase1", "phase2")
-        }
-        for key in GRID_KEYS:
-            del tables["model"][key]
-        tables["evaluation"] = asdict(self.evaluation)
+        every = {**{name: getattr(self, name) for name in BASE_TABLES}, **self.tables}
+        tables: dict[str, Any] = {name: _plain(asdict(table)) for name, table in every.items()}
+        for item in self.configurations:
+            for key in item.axes:
+                table, _, name = field_of(key, item.kind).partition(".")
+                tables[table].pop(name, None)
         tables["runs"] = _plain(asdict(self.runs))
         if self.grid is not None:
-            tables["grid"] = _plain(asdict(self.grid))
+            tables["grid"] = _plain(dict(self.grid))
         else:
-            tables["configurations"] = [asdict(item) for item in self.configurations]
+            tables["configurations"] = [item.to_json() for item in self.configurations]
         return tables
 
 
-def expand(grid: GridConfig) -> tuple[Configuration, ...]:
-    """The product of a grid's lists, in the studies' order: by width, then tokens, then layers."""
-    return tuple(
-        Configuration("", layers, width, tokens)
-        for width in grid.context_dim
-        for tokens in grid.tokens
-        for layers in grid.layers
-    )
+def tables_of(kind: str) -> dict[str, type[Any]]:
+    """The tables that decide a run of this kind up to sizes and seeds: the data's and the learner's own."""
+    return {**BASE_TABLES, **get_learner(kind).tables}
+
+
+def has_field(key: str, kind: str) -> bool:
+    """Whether ``table.key`` decides a run of this kind."""
+    return key.partition(".")[0] in tables_of(kind)
+
+
+def field_of(key: str, kind: str) -> str:
+    """Where a recipe holds an axis: ``model.layers`` for ``layers``; ``table.key`` stands for itself."""
+    return next((axis.field for axis in get_learner(kind).axes if axis.name == key), key)
+
+
+def short_name(key: str, kind: str) -> str:
+    """``noise`` for ``phase1.noise``, where no other table of this kind has such a key."""
+    name = key.rpartition(".")[2]
+    there = sum(name in (item.name for item in fields(table)) for table in tables_of(kind).values())
+    return name if there == 1 else key
 
 
 def _plain(table: dict[str, Any]) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in table.items()}
+
+
+def _word(value: AxisValue) -> str:
+    """A value as it can stand in a name that is also a folder's."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return re.sub(r"[^\w.+-]+", "-", str(value)) or "none"

@@ -18,7 +18,8 @@ from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.comparison import Pair, compare_pairs
 from cvfp_cli.scaling.contrasts import holm
 
-FACTORS = ("layers", "tokens", "context_dim", "token_input", "study")
+USUAL_FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
+"""What ``--by`` is offered as; any axis of the runs will do."""
 MOST_PAIRS = 5000
 APART = ("tokenizer-differ", "validation-differ")  # PPL of such pairs is not set against each other
 
@@ -198,9 +199,17 @@ def _compared(sides: Sequence[Side], by: str | None, level: float) -> list[Compa
     ]
 
 
+def factors_of(results: Sequence[Results]) -> list[str]:
+    """What pairs of these runs can differ in alone: every axis, and what goes with them."""
+    axes = dict.fromkeys(name for item in results for run in item.runs for name in run.axes)
+    return list(dict.fromkeys((*axes, "token_input", "kind", "study")))
+
+
 def _differ_in(first: Group, second: Group, factor: str) -> bool:
     """Whether two groups differ in this factor and in no other."""
-    others = [name for name in FACTORS if name not in (factor, "study")]
-    if getattr(first, factor) == getattr(second, factor):
+    if first.factor(factor) == second.factor(factor):
         return False
-    return all(getattr(first, name) == getattr(second, name) for name in others)
+    if factor == "kind":  # other kinds have other axes
+        return all(first.factor(name) == second.factor(name) for name in first.axes if name in second.axes)
+    others = [name for name in {**first.factors, **second.factors} if name != factor]
+    return all(first.factor(name) == second.factor(name) for name in others)

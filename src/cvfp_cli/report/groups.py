@@ -5,11 +5,12 @@ figures may be compared; every comparison of the report stays within one family.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, log
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class Cell:
     @property
     def seconds(self) -> float | None:
         """Mean time of one run, all parts that are known."""
-        return mean(run_seconds(run) for run in self.runs)
+        return mean(run.total_seconds for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Group:
 
     Attributes:
         label: its name in every table. config: without suffixes. alias: the recipe's own name for it, or "".
+        kind: of model. axes: its value on every axis.
         cells: ascending in size; only runs that are done and have a validation PPL.
         runs: all, failed ones included.
     """
@@ -98,12 +100,35 @@ class Group:
     config: str
     alias: str
     study: str
-    layers: int | None
-    context_dim: int | None
-    tokens: int | None
+    kind: str
+    axes: Mapping[str, Any]
     token_input: str | None
     cells: tuple[Cell, ...]
     runs: tuple[Run, ...]
+
+    @property
+    def layers(self) -> int | None:
+        """Of a kind of model that has layers."""
+        return self.axes.get("layers")
+
+    @property
+    def context_dim(self) -> int | None:
+        """Of a kind of model that has contexts."""
+        return self.axes.get("context_dim")
+
+    @property
+    def tokens(self) -> int | None:
+        """Input tokens per step, of a kind of model that has such a number."""
+        return self.axes.get("tokens")
+
+    @property
+    def factors(self) -> dict[str, Any]:
+        """All that groups can differ in but the study: the axes, the kind, and which layers read tokens."""
+        return {**self.axes, "token_input": self.token_input, "kind": self.kind}
+
+    def factor(self, name: str) -> Any:
+        """Its value of a factor, ``study`` included; None where its kind has none."""
+        return self.study if name == "study" else self.factors.get(name)
 
     @property
     def last(self) -> Cell | None:
@@ -130,10 +155,8 @@ class Group:
 
     @property
     def block_parameters(self) -> int | None:
-        """Parameters of both blocks."""
-        if self.context_parameters is None or self.token_parameters is None:
-            return None
-        return self.context_parameters + self.token_parameters
+        """Parameters of all but table and head: of a CVFP model both blocks."""
+        return _agreed(run.parameters.body for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -214,8 +237,8 @@ class Family:
         return joint_test(list(self.curves.values()))
 
     def varies(self, factor: str) -> bool:
-        """Whether the groups differ in ``layers``, ``tokens``, ``context_dim`` or ``token_input``."""
-        return len({getattr(group, factor) for group in self.groups}) > 1
+        """Whether the groups differ in it."""
+        return len({group.factor(factor) for group in self.groups}) > 1
 
 
 def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
@@ -235,7 +258,7 @@ def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
         for run in source.runs:
             twice = len(files[run_label(run), run.study]) > 1
             study = " ".join(part for part in (run.study, source.name if twice else "") if part)
-            key = (run_label(run), study, run.data_fingerprint, run.layers, run.context_dim, run.tokens)
+            key = (run_label(run), study, run.data_fingerprint, run.kind, *sorted(run.axes.items()))
             gathered.setdefault(key, []).append(run)
             labels[key] = run_label(run, study=study if several or twice else "")
     families: dict[str, list[Group]] = {}
@@ -249,12 +272,6 @@ def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
         unique = label if used[label] == 1 else f"{label} #{used[label]}"
         families.setdefault(family, []).append(_group(members, unique))
     return tuple(_family(part) for groups in families.values() for part in _same_sizes(groups))
-
-
-def run_seconds(run: Run) -> float | None:
-    """Time of one run: the sum of the parts that are known."""
-    parts = [part for part in vars(run.seconds).values() if part is not None]
-    return sum(parts) if parts else None
 
 
 def mean(values: Iterable[float | None]) -> float | None:
@@ -283,9 +300,8 @@ def _group(runs: list[Run], label: str) -> Group:
         first.config,
         next((run.label for run in runs if run.label and run.label != first.config), ""),
         first.study,
-        first.layers,
-        first.context_dim,
-        first.tokens,
+        first.kind,
+        first.axes,
         first.token_input,
         tuple(Cell(size, tuple(by_size[size])) for size in sorted(by_size)),
         tuple(runs),
@@ -312,6 +328,13 @@ def _same_sizes(groups: list[Group]) -> list[list[Group]]:
     for group in groups:
         by_study.setdefault(group.study, []).append(group)
     return list(by_study.values())
+
+
+def varying(groups: Iterable[Group]) -> tuple[str, ...]:
+    """The factors in which groups differ, in the order in which they are met; the study is none of them."""
+    known = list(groups)
+    names = dict.fromkeys(name for group in known for name in group.factors)
+    return tuple(name for name in names if len({group.factor(name) for group in known}) > 1)
 
 
 def _agreed(values: Iterable[int | None]) -> int | None:

@@ -161,7 +161,7 @@ def _reader(hint: Any, limits: dict[str, Any]) -> Reader:
     if get_origin(hint) is tuple:
         return _tuple_reader(get_args(hint)[0], limits)
     if hint is dict or get_origin(hint) is dict:
-        return _object_reader
+        return _scalars_reader if limits.get("scalars") else _object_reader
     if is_dataclass(hint):
         kind: Any = hint
         return lambda value, path, found: from_json(kind, value, path, found)
@@ -263,6 +263,16 @@ def _object_reader(value: Any, path: str, found: Findings) -> Any:
     if not isinstance(value, dict):
         found.problems.append(f"{path} must be an object, not {_named(value)}")
         return None
+    return value
+
+
+def _scalars_reader(value: Any, path: str, found: Findings) -> Any:
+    """An object of numbers, words and truth values by name."""
+    for key, item in (_object_reader(value, path, found) or {}).items():
+        if not key.isprintable():
+            found.problems.append(f"{path} has a name that is not one line of printable text")
+        elif not isinstance(item, bool | int | float | str) or not str(item).isprintable():
+            found.problems.append(f"{path}.{key} must be a number, a word, true or false, not {_named(item)}")
     return value
 
 

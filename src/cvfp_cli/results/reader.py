@@ -11,7 +11,7 @@ from cvfp_cli.results import legacy
 from cvfp_cli.results.codec import Findings, from_json, listed
 from cvfp_cli.results.jsontext import decode, parse, read_bytes, salvage
 from cvfp_cli.results.runs_csv import read_csv
-from cvfp_cli.results.schema import RUN_SCHEMA, SCHEMA, Run, Summary
+from cvfp_cli.results.schema import READ_RUN_SCHEMAS, READ_SCHEMAS, SCHEMA, Run, Summary
 
 SUMMARY_FILE = "summary.json"
 RUN_FILE = "result.json"
@@ -75,7 +75,7 @@ def _parsed(data: bytes, path: Path) -> Results:
         runs = read_csv(text, str(path), findings)
         return Results(path, tuple(runs), tuple(findings.notes()))
     value = parse(text, str(path))
-    if isinstance(value, dict) and value.get("schema") == RUN_SCHEMA:
+    if isinstance(value, dict) and value.get("schema") in READ_RUN_SCHEMAS:
         return _single_run(value, path, findings)
     if isinstance(value, dict) and "schema" in value:
         return _summary(value, path, findings)
@@ -83,7 +83,7 @@ def _parsed(data: bytes, path: Path) -> Results:
 
 
 def _summary(value: dict[str, Any], path: Path, findings: Findings) -> Results:
-    if value["schema"] != SCHEMA:
+    if value["schema"] not in READ_SCHEMAS:
         raise InputError(
             f"{path}: schema must be {SCHEMA!r}, not {ascii(value['schema'])[:60]}.",
             hint="A newer cvfp wrote it, or it is not a results file.",

@@ -1,4 +1,4 @@
-"""The schema of ``summary.json`` ("cvfp-results/1") as dataclasses: one field a key, the same words.
+"""The schema of ``summary.json`` ("cvfp-results/2") as dataclasses: one field a key, the same words.
 
 A field's metadata holds what a reader checks beyond its type: ``min``, ``max``, ``above`` (an open lower
 bound), ``line`` (a line of printable text) and ``empty`` (which may be empty).
@@ -7,8 +7,12 @@ bound), ``line`` (a line of printable text) and ``empty`` (which may be empty).
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA = "cvfp-results/1"
-RUN_SCHEMA = "cvfp-run/1"
+SCHEMA = "cvfp-results/2"
+RUN_SCHEMA = "cvfp-run/2"
+# What is read besides: version 1 lacks kind, axes and stages, which follow from its other keys.
+READ_SCHEMAS = ("cvfp-results/1", SCHEMA)
+READ_RUN_SCHEMAS = ("cvfp-run/1", RUN_SCHEMA)
+CVFP = "cvfp"
 
 Status = Literal["done", "failed", "diverged"]
 
@@ -23,11 +27,31 @@ _LINE_OR_EMPTY = {"line": True, "empty": True}
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameter counts; None where an older file does not give them."""
+    """Parameter counts; None where an older file does not give them, or a kind of model has no such part.
+
+    Attributes:
+        body: all but table and head: of a CVFP model both blocks.
+    """
 
     context_block: int | None = field(default=None, metadata=_COUNT)
     token_block: int | None = field(default=None, metadata=_COUNT)
     total: int | None = field(default=None, metadata=_COUNT)
+    body: int | None = field(default=None, metadata=_COUNT)
+
+    def __post_init__(self) -> None:
+        """Version 1 of the schema does not say what both blocks come to."""
+        if self.body is None and self.context_block is not None and self.token_block is not None:
+            both = self.context_block + self.token_block
+            object.__setattr__(self, "body", both if both < 2**63 else None)
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One part of a run: its name, the steps that it took, its wall time in seconds; None where unknown."""
+
+    name: str = field(metadata=_LINE)
+    steps: int | None = field(default=None, metadata=_COUNT)
+    seconds: float | None = field(default=None, metadata=_NOT_NEGATIVE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,9 @@ class Run:
 
     Attributes:
         config: such as ``2L_768d_2tok``.
+        kind: the kind of model, such as ``cvfp``.
+        axes: where the run stands on every axis of its study but samples and seeds, by the axis's name.
+        stages: its parts in order, such as phase 1, contexts and phase 2.
         label: the recipe's own name for the configuration, such as ``baseline``, where it has one.
         run_id: hash of resolved configuration, data fingerprint and seeds.
         status: ``done``; ``failed`` or ``diverged`` with ``reason``.
@@ -108,6 +135,32 @@ class Run:
     execution_path: dict[str, Any] | None = None
     data_fingerprint: str | None = None
     environment: int | None = field(default=None, metadata=_COUNT)
+    kind: str = field(default=CVFP, metadata=_LINE)
+    axes: dict[str, Any] = field(default_factory=dict, metadata={"scalars": True})
+    stages: tuple[StageRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Version 1 of the schema, and files made by hand, say by their flat keys what axes and stages say."""
+        if self.kind != CVFP:
+            return
+        flat = {"layers": self.layers, "tokens": self.tokens, "context_dim": self.context_dim}
+        known = {name: value for name, value in flat.items() if value is not None}
+        further = {name: value for name, value in self.axes.items() if name not in flat}
+        object.__setattr__(self, "axes", {**known, **further})
+        if not self.stages:
+            parts = (
+                StageRecord("phase1", self.phase1_iterations, self.seconds.phase1),
+                StageRecord("contexts", None if self.seconds.contexts is None else 0, self.seconds.contexts),
+                StageRecord("phase2", self.epochs, self.seconds.phase2),
+            )
+            told = tuple(part for part in parts if (part.steps, part.seconds) != (None, None))
+            object.__setattr__(self, "stages", told)
+
+    @property
+    def total_seconds(self) -> float | None:
+        """Wall time of all parts that are known; None where none is."""
+        known = [stage.seconds for stage in self.stages if stage.seconds is not None]
+        return sum(known) if known else None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any
 
 from cvfp_cli.counting import counted
@@ -32,7 +33,7 @@ from cvfp_cli.results.jsontext import RECOVER_HINT, decode, parse, read_bytes
 from cvfp_cli.results.lock import FolderLock
 from cvfp_cli.results.reader import RUN_FILE, RUNS_FOLDER, SUMMARY_FILE
 from cvfp_cli.results.runs_csv import write_csv
-from cvfp_cli.results.schema import RUN_SCHEMA, Run, Summary
+from cvfp_cli.results.schema import READ_RUN_SCHEMAS, RUN_SCHEMA, Run, Summary
 
 STUDY_FILE = "study.json"
 STUDY_SCHEMA = "cvfp-study/1"
@@ -95,11 +96,18 @@ class ResultsStore:
         self._summary_seconds = 0.0
 
     @contextmanager
-    def claim(self, identity: Mapping[str, Any], *, fresh: bool = False) -> Iterator["ResultsStore"]:
+    def claim(
+        self,
+        identity: Mapping[str, Any],
+        defaults: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        fresh: bool = False,
+    ) -> Iterator["ResultsStore"]:
         """Hold the folder for one study: create it, lock it, check whose it is, clear torn temporary files.
 
         Args:
             identity: what all runs of the study share, as JSON values.
+            defaults: as ``check_same_study`` takes them.
             fresh: set aside the study that the folder holds, whichever it is, and begin a new one.
 
         Raises:
@@ -116,7 +124,7 @@ class ResultsStore:
             self._undo_broken_moves()
             if fresh:
                 self._start_over()
-            self.check_same_study(identity)
+            self.check_same_study(identity, defaults)
             if self._identity_lost or not (self.folder / STUDY_FILE).is_file():
                 created = datetime.now().astimezone().isoformat(timespec="seconds")
                 content = {"schema": STUDY_SCHEMA, "created": created, "identity": dict(identity)}
@@ -127,8 +135,15 @@ class ResultsStore:
         finally:
             lock.release()
 
-    def check_same_study(self, identity: Mapping[str, Any]) -> None:
+    def check_same_study(
+        self, identity: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         """Refuse a folder of something else or of another study. Only reads.
+
+        Args:
+            identity: what all runs of the study share, as JSON values.
+            defaults: what ``table.key`` is where a study does not say: a field that came after the study began has
+                its default there. A table that only one side has belongs to a kind of model that only it trains.
 
         Raises:
             InputError: with every key that differs, theirs against ours.
@@ -153,7 +168,8 @@ class ResultsStore:
         differing = [
             f"{key} is {_quoted(there.get(key))} there and {_quoted(here.get(key))} here"
             for key in sorted({*there, *here})
-            if not _same(key, there.get(key), here.get(key))
+            if not _same(key, there.get(key, defaults.get(key)), here.get(key, defaults.get(key)))
+            and not (key in defaults and _only_one_has(key.partition(".")[0], theirs, identity))
         ]
         if differing:
             raise InputError(
@@ -360,7 +376,7 @@ def _read_identity(path: Path) -> dict[str, Any]:
 def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
     """A ``result.json``'s run and the environment it was made in."""
     value = parse(decode(read_bytes(path), str(path)), str(path))
-    if not isinstance(value, dict) or value.get("schema") != RUN_SCHEMA:
+    if not isinstance(value, dict) or value.get("schema") not in READ_RUN_SCHEMAS:
         raise InputError(f"{path}: schema must be {RUN_SCHEMA!r}.")
     findings = Findings()
     run = from_json(Run, value.get("run"), "run", findings)
@@ -372,6 +388,10 @@ def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _only_one_has(table: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+    return (table in theirs) != (table in ours)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -65,7 +65,7 @@ def group_runs(
             # The same study in two files may have been run with different settings.
             twice = len(where[run_label(run), run.study]) > 1
             study = " ".join(part for part in (run.study, source.name if twice else "") if part)
-            key = (run_label(run), run.layers, run.context_dim, run.tokens, run.embed_dim, study)
+            key = (run_label(run), run.kind, *sorted(run.axes.items()), run.embed_dim, study)
             gathered.setdefault(key, []).append(run)
             labels[key] = run_label(run, study=study if len(studies) > 1 or twice else "")
     notes = []
@@ -104,7 +104,7 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
             )
         )
     sizes = [run.samples if run.samples is not None else getattr(run, x) for run in runs]
-    counts = [_block_parameters(run) for run in runs]
+    counts = [run.parameters.body for run in runs]  # what the joint law counts
     return Points(
         x=np.array([getattr(run, x) for run in runs], dtype=float),
         y=np.array([getattr(run, y) for run in runs], dtype=float),
@@ -115,10 +115,3 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
         y_name=y,
         notes=tuple(notes),
     )
-
-
-def _block_parameters(run: Run) -> int | None:
-    """Parameters of both blocks: what the ``joint`` law counts."""
-    if run.parameters.context_block is None or run.parameters.token_block is None:
-        return None
-    return run.parameters.context_block + run.parameters.token_block

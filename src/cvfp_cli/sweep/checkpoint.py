@@ -105,7 +105,8 @@ class CheckpointFile:
         self._last = time.monotonic()
         self._cost = self._last - began
 
-    def remove(self) -> None:
-        """Delete the file once the run's result is on disk."""
-        self._path.unlink(missing_ok=True)
-        self._path.with_suffix(".pt.tmp").unlink(missing_ok=True)
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete a run's checkpoint, once its result is on disk."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(".pt.tmp").unlink(missing_ok=True)

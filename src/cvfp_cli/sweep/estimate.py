@@ -1,48 +1,36 @@
 """How long runs will take: their arithmetic over the rate that finished runs have shown."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from cvfp_cli.core.config import ExperimentConfig
-from cvfp_cli.core.memory import Work
 from cvfp_cli.core.result import Event
 from cvfp_cli.counting import counted
 from cvfp_cli.results import Run
 from cvfp_cli.sweep.plan import Job
 
-# Until a run has shown otherwise: most of the studies' configurations with more than one layer or token
-# converged in 6 to 24 iterations and stopped after about six epochs.
-LIKELY_ITERATIONS = 20
-LIKELY_EPOCHS = 6
 # Share of the rate of large matrix products that runs reach, before any has shown its own.
 LIKELY_SHARE = 0.4
 # What an earlier run counts against the next one, so that a machine that was busy is forgotten within a few runs.
 KEPT = 0.7
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many phase-1 iterations (the untrained one counted) and phase-2 epochs a run takes."""
-
-    iterations: int
-    epochs: int
-
-    def operations(self, work: Work) -> float:
-        """Floating-point operations of a run that takes so many."""
-        return work.iteration * max(self.iterations - 1, 1) + work.epoch * self.epochs
+Steps = Mapping[str, int]  # of each stage, by its name
 
 
-def most_counts(config: ExperimentConfig) -> Counts:
+def operations(job: Job, steps: Steps) -> float:
+    """Floating-point operations of a job whose stages take so many steps."""
+    return sum(stage.work(steps[stage.name]) for stage in job.stages)
+
+
+def most_steps(job: Job) -> Steps:
     """The recipe's limits."""
-    return Counts(config.phase1.max_iterations, config.phase2.epochs)
+    return {stage.name: stage.most for stage in job.stages}
 
 
-def likely_counts(config: ExperimentConfig, seen: Counts | None = None) -> Counts:
-    """What to expect: what the same configuration took at another size (``seen``), or the studies' usual."""
-    most = most_counts(config)
-    guess = seen or Counts(LIKELY_ITERATIONS, LIKELY_EPOCHS if config.phase2.patience else most.epochs)
-    return Counts(min(guess.iterations, most.iterations), min(guess.epochs, most.epochs))
+def likely_steps(job: Job, seen: Steps | None = None) -> Steps:
+    """What to expect: what the same configuration took at another size (``seen``), or the learner's guess."""
+    expected = {stage.name: stage.likely for stage in job.stages} | dict(seen or {})
+    return {stage.name: min(expected[stage.name], stage.most) for stage in job.stages}
 
 
 class TimeEstimate:
@@ -63,7 +51,7 @@ class TimeEstimate:
         self._operations = 0.0
         self._seconds = 0.0
         self._runs = 0
-        self._seen: dict[str, Counts] = {}
+        self._seen: dict[str, Steps] = {}
         self._began = time.monotonic()
         for job in jobs:
             if job.recorded is not None:
@@ -81,9 +69,10 @@ class TimeEstimate:
         rate = self._operations / self._seconds if self._seconds > 0 else self._rate
         if not rate:
             return None
-        config = job.experiment.config
-        counts = most_counts(config) if most else likely_counts(config, self._seen.get(config.model.name))
-        return counts.operations(job.work) / rate
+        steps = (
+            most_steps(job) if most else likely_steps(job, self._seen.get(job.experiment.configuration.label))
+        )
+        return operations(job, steps) / rate
 
     def total(self, jobs: Sequence[Job], *, most: bool = False) -> float | None:
         """Expected seconds of several runs; None while nothing is known."""
@@ -114,12 +103,11 @@ class TimeEstimate:
         self._began = time.monotonic()
 
     def _learn(self, job: Job, run: Run) -> None:
-        parts = (run.seconds.phase1, run.seconds.contexts, run.seconds.phase2)
-        seconds = sum(part for part in parts if part is not None)
-        if run.status != "done" or run.phase1_iterations is None or run.epochs is None or seconds <= 0:
+        seconds = sum(stage.seconds for stage in run.stages if stage.seconds is not None)
+        steps = {stage.name: stage.steps for stage in run.stages if stage.steps is not None}
+        if run.status != "done" or seconds <= 0 or any(stage.name not in steps for stage in job.stages):
             return
-        counts = Counts(run.phase1_iterations, run.epochs)
-        self._seen[run.config] = counts
+        self._seen[run.config] = steps
         self._runs += 1
-        self._operations = KEPT * self._operations + counts.operations(job.work)
+        self._operations = KEPT * self._operations + operations(job, steps)
         self._seconds = KEPT * self._seconds + seconds

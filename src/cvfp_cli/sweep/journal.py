@@ -5,48 +5,51 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cvfp_cli.core.result import Advance, Epoch, Event, Iteration
+from cvfp_cli.core.result import Event, Step
 from cvfp_cli.counting import counted
+from cvfp_cli.learners import Stage
 from cvfp_cli.results.atomic import work_error
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
 
+# How ``sweep.log`` writes a figure of a step; others stand under their own name.
+DETAILS = {
+    "loss": "loss {:.6f}",
+    "mse": "mse {:.6f}",
+    "diversity": "diversity {:.6f}",
+    "rate": "converged {:.1%}",
+    "train_loss": "train loss {:.4f}",
+    "train_ppl": "ppl {:.1f}",
+    "val_loss": "val loss {:.4f}",
+    "val_ppl": "ppl {:.1f}",
+    "val_accuracy": "accuracy {:.1%}",
+}
 
-def iteration_line(event: Iteration, most: int) -> str:
-    """One phase-1 iteration in one line."""
-    if event.rate is None or event.loss is None:
-        return f"phase 1 iteration {event.iteration}/{most} untrained start {event.seconds:.2f} s"
-    return (
-        f"phase 1 iteration {event.iteration}/{most} loss {event.loss:.6f} mse {event.mse:.6f} "
-        f"diversity {event.diversity:.6f} converged {event.rate:.1%} {event.seconds:.2f} s"
-    )
 
-
-def epoch_line(event: Epoch, most: int) -> str:
-    """One phase-2 epoch in one line."""
-    return (
-        f"phase 2 epoch {event.epoch}/{most} train loss {event.train_loss:.4f} ppl {event.train_ppl:.1f} "
-        f"val loss {event.val_loss:.4f} ppl {event.val_ppl:.1f} accuracy {event.val_accuracy:.1%} "
-        f"{event.seconds:.2f} s"
-    )
+def step_line(stage: Stage, event: Step) -> str:
+    """One step in one line."""
+    figures = [
+        DETAILS.get(name, name + " {:.6g}").format(value)
+        for name, value in event.figures.items()
+        if value is not None
+    ]
+    shown = " ".join(figures) or "untrained start"
+    return f"{stage.title} {stage.unit} {event.step}/{stage.most} {shown} {event.seconds:.2f} s"
 
 
 def result_line(run: Run) -> str:
     """A finished run in one line."""
     if run.status != "done":
         return f"{run.status}: {run.reason}"
-    star = "*" if run.phase1_converged is False else ""
-    seconds = [part for part in (run.seconds.phase1, run.seconds.contexts, run.seconds.phase2) if part]
     ppl = "–" if run.val_ppl is None else f"{run.val_ppl:.1f}"
     accuracy = "–" if run.val_accuracy is None else f"{run.val_accuracy:.1%}"
-    return (
-        f"done: P1 iter {run.phase1_iterations}{star} val ppl {ppl} accuracy {accuracy} {sum(seconds):.1f} s"
-    )
+    star = "*" if run.phase1_converged is False else ""
+    first = "" if run.phase1_iterations is None else f"P1 iter {run.phase1_iterations}{star} "
+    return f"done: {first}val ppl {ppl} accuracy {accuracy} {run.total_seconds or 0.0:.1f} s"
 
 
 @contextmanager
@@ -80,18 +83,14 @@ class SweepLog:
 
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run and its size."""
-        blocks = f"{job.parameters.context_block:,} + {job.parameters.token_block:,}"
+        blocks = " + ".join(f"{count:,}" for count in job.parameters.parts.values())
         self.line(f"[{number}/{total}] {job.name} {counted(job.train_tokens, 'token')} {blocks} parameters")
 
     def advanced(self, job: Job, event: Event) -> None:
         """Write iterations and epochs, not the steps within them."""
-        match event:
-            case Iteration():
-                self.line(f"{job.name} {iteration_line(event, job.experiment.config.phase1.max_iterations)}")
-            case Epoch():
-                self.line(f"{job.name} {epoch_line(event, job.experiment.config.phase2.epochs)}")
-            case Advance():
-                pass
+        stage = job.stage(event.stage)
+        if isinstance(event, Step) and stage is not None:
+            self.line(f"{job.name} {step_line(stage, event)}")
 
     def finished(self, job: Job, run: Run) -> None:
         """Write the outcome."""
@@ -114,22 +113,26 @@ class Metrics:
 
     def advanced(self, job: Job, event: Event) -> None:
         """Append a line; the first one of a run first drops what an earlier attempt wrote from there on."""
-        if isinstance(event, Advance):
+        if not isinstance(event, Step):
             return
         path = job.folder / "metrics.jsonl"
         with _writing(path):
+            place = _place(job, event)
             if job.name not in self._begun:
                 self._begun.add(job.name)
-                _keep_before(path, _place(event))
+                _keep_before(job, path, place)
             with path.open("ab") as lines:
-                lines.write(_metrics_line(event))
+                lines.write(_metrics_line(event, place))
 
     def finished(self, job: Job, run: Run) -> None:
         """The figures of a finished run are in ``result.json``."""
 
 
-def _metrics_line(event: Iteration | Epoch) -> bytes:
-    values: dict[str, Any] = {"phase": 1 if isinstance(event, Iteration) else 2, **asdict(event)}
+Place = tuple[int, int]  # the stage's number and the step's, both from 1
+
+
+def _metrics_line(event: Step, place: Place) -> bytes:
+    values: dict[str, Any] = {"phase": place[0], "stage": event.stage, **vars(event)}
     finite = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in values.items()
@@ -137,27 +140,28 @@ def _metrics_line(event: Iteration | Epoch) -> bytes:
     return (json.dumps(finite, allow_nan=False) + "\n").encode()
 
 
-def _place(event: Iteration | Epoch) -> tuple[int, int]:
-    return (1, event.iteration) if isinstance(event, Iteration) else (2, event.epoch)
+def _place(job: Job, event: Step) -> Place:
+    return [stage.name for stage in job.stages].index(event.stage) + 1, event.step
 
 
-def _keep_before(path: Path, place: tuple[int, int]) -> None:
+def _keep_before(job: Job, path: Path, place: Place) -> None:
     """Rewrite a metrics file up to, not including, ``place``; a torn or foreign line ends it."""
     kept: list[str] = []
     if path.exists():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-            written = _line_place(line)
+            written = _line_place(job, line)
             if written is None or written >= place:
                 break
             kept.append(line)
     path.write_text("".join(kept), encoding="utf-8")
 
 
-def _line_place(line: str) -> tuple[int, int] | None:
+def _line_place(job: Job, line: str) -> Place | None:
     if not line.endswith("\n"):
         return None
     try:
         value = json.loads(line)
-        return (1, int(value["iteration"])) if value["phase"] == 1 else (2, int(value["epoch"]))
-    except (ValueError, KeyError, TypeError):
+        number = int(value["phase"])
+        return number, int(value[job.stages[number - 1].unit])
+    except (ValueError, LookupError, TypeError):
         return None

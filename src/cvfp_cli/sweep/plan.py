@@ -1,20 +1,22 @@
 """What a command is going to run, known and checked before anything is trained: one job an experiment."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cvfp_cli.core.config import Execution
-from cvfp_cli.core.memory import Plan as MemoryPlan
-from cvfp_cli.core.memory import Work, work
-from cvfp_cli.core.memory import plan as memory_plan
-from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
 from cvfp_cli.counting import counted
+from cvfp_cli.data.description import Settings
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
-from cvfp_cli.recipes import Recipe
+from cvfp_cli.learners import Sizes, Stage, identity_of
+from cvfp_cli.learners.base import Memory, Parameters
+from cvfp_cli.notes import Note
+from cvfp_cli.recipes import Recipe, field_defaults
+from cvfp_cli.recipes.recipe import DEFAULT_KIND
 from cvfp_cli.results import ResultsStore, Run, run_id
+from cvfp_cli.sweep.checkpoint import FILE_NAME
 from cvfp_cli.sweep.grid import Experiment, experiments
 
 HOST_FILLED = 0.8  # of the host's memory, what contexts may take
@@ -29,26 +31,37 @@ class Job:
         experiment: what to train.
         run_id: hash of resolved configuration, data fingerprint and seeds.
         folder: the run's own folder.
+        execution: the device, precision, memory and threads that it runs with, all resolved.
         parameters: counts of each part.
         train_tokens: length of its training stream.
         memory: what it holds, and where.
-        work: its arithmetic.
+        stages: its parts that take steps, with their work.
         recorded: the run that an earlier command left behind, whatever its status.
     """
 
     experiment: Experiment
     run_id: str
     folder: Path
-    parameters: ParameterCounts
+    execution: Execution
+    parameters: Parameters
     train_tokens: int
-    memory: MemoryPlan
-    work: Work
+    memory: Memory
+    stages: tuple[Stage, ...]
     recorded: Run | None = None
 
     @property
     def name(self) -> str:
         """The run's name, which is its folder's."""
         return self.experiment.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """The one file that whoever runs the job writes."""
+        return self.folder / FILE_NAME
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage of this name; None for a part of the run that takes no steps."""
+        return next((stage for stage in self.stages if stage.name == name), None)
 
     @property
     def settled(self) -> bool:
@@ -65,18 +78,28 @@ class Plan:
     """The jobs of one command, and what they share.
 
     Attributes:
+        data: what its runs read, by their data tables: one entry, unless an axis varies those.
         identity: what all runs of a results folder have in common.
         jobs: the command's whole grid, fewest samples first.
         others: runs that the folder holds besides.
     """
 
     recipe: Recipe
-    data: StudyData
-    described: Mapping[str, Any]
+    data: Mapping[Settings, StudyData]
     execution: Execution
     identity: Mapping[str, Any]
     jobs: tuple[Job, ...]
     others: tuple[Run, ...]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The ``data`` table of ``summary.json``."""
+        return described(self.data)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Remarks about the data, each once."""
+        return tuple(dict.fromkeys(note for data in self.data.values() for note in data.notes))
 
     @property
     def remaining(self) -> tuple[Job, ...]:
@@ -84,50 +107,54 @@ class Plan:
         return tuple(job for job in self.jobs if not job.settled)
 
 
-def read_text(recipe: Recipe, *, cache_dir: Path | None, notify: Callable[[str], None]) -> StudyData:
-    """Read and check the text of every experiment of a recipe; nothing but caches is written.
+def read_text(
+    recipe: Recipe, *, cache_dir: Path | None, notify: Callable[[str], None]
+) -> dict[Settings, StudyData]:
+    """Read and check the text of every experiment of a recipe, by its data tables; nothing but caches is written.
 
     Raises:
         InputError: everything that is wrong with it, a line each.
     """
-    return prepare_study(
-        recipe.data,
-        recipe.validation,
-        recipe.tokenizer,
-        recipe.embedding,
-        samples=tuple(sorted(set(recipe.sizes))),
-        data_seeds=recipe.data_seeds,
-        cache_dir=cache_dir,
-        notify=notify,
-    )
+    return {
+        settings: prepare_study(
+            settings.data,
+            settings.validation,
+            settings.tokenizer,
+            settings.embedding,
+            samples=tuple(sorted(set(recipe.sizes))),
+            data_seeds=recipe.data_seeds,
+            cache_dir=cache_dir,
+            notify=notify,
+        )
+        for settings in dict.fromkeys(point.settings for point in experiments(recipe))
+    }
 
 
 def make_plan(
     recipe: Recipe,
-    data: StudyData,
+    data: Mapping[Settings, StudyData],
     execution: Execution,
     store: ResultsStore,
     *,
     fresh: bool,
     notify: Callable[[str], None],
 ) -> Plan:
-    """Check what the command is going to do with its text, on its device, in its folder; nothing is written.
+    """Check everything that the command needs; nothing is trained and nothing is written.
 
     Args:
-        data: what ``read_text`` gave.
+        data: what :func:`read_text` gave for the recipe.
         fresh: plan as if the folder held nothing.
 
     Raises:
         InputError: everything that is wrong, a line each.
     """
     points = experiments(recipe)
-    described = data.describe()
-    identity = study_identity(recipe, described)
+    identity = study_identity(recipe, described(data))
     recorded: dict[str, Run] = {}
     if not fresh:
-        store.check_same_study(identity)
+        store.check_same_study(identity, field_defaults())
         recorded = store.finished()
-    jobs = tuple(_job(point, data, execution, store, recorded) for point in points)
+    jobs = tuple(_job(point, data[point.settings], execution, store, recorded) for point in points)
     _refuse_too_large(jobs, execution)
     if on_host := max(job.memory.host_bytes for job in jobs):
         notify(
@@ -135,7 +162,24 @@ def make_plan(
         )
     here = {job.run_id for job in jobs}
     others = tuple(run for run in recorded.values() if run.run_id not in here)
-    return Plan(recipe, data, described, execution, identity, jobs, others)
+    return Plan(recipe, data, execution, identity, jobs, others)
+
+
+def described(data: Mapping[Settings, StudyData]) -> dict[str, Any]:
+    """What one description says of all the data; where an axis varies them, what they have in common."""
+    first, *others = (item.describe() for item in data.values())
+    return {**_common(first, others), **({"varied": [first, *others]} if others else {})}
+
+
+def _common(first: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in first.items():
+        theirs = [other.get(key) for other in others]
+        if all(other == value for other in theirs):
+            found[key] = value
+        elif isinstance(value, Mapping) and all(isinstance(other, Mapping) for other in theirs):
+            found[key] = _common(value, [other for other in theirs if other is not None])
+    return found
 
 
 def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +192,7 @@ def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, An
     shared = {key: value for key, value in tables.items() if key not in ("configurations", "runs", "name")}
     shared["data"] = {key: value for key, value in shared["data"].items() if key != "samples"}
     # Last in the alphabet, and so last in a message: what was set comes before what came of it.
-    return {**shared, "what_was_read": fingerprints(described)}
+    return {**shared, "what_was_read": fingerprints({**described, "varied": None})}
 
 
 def fingerprints(described: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,27 +214,31 @@ def _job(
     recorded: Mapping[str, Run],
 ) -> Job:
     config = point.config
-    resolved = asdict(config)
+    resolved = identity_of(config)
     del resolved["seed"]
+    if point.configuration.kind != DEFAULT_KIND:  # 0.1.0 knew but one kind, and its runs keep their identity
+        resolved["kind"] = point.configuration.kind
     identity = run_id(
         resolved,
         data.run_fingerprint(point.samples, point.data_seed),
         {"seed": config.seed, "data_seed": point.data_seed},
     )
-    sizes = {
-        "train_tokens": data.train_token_count(point.samples, point.data_seed),
-        "val_tokens": data.val_token_count(point.samples, point.data_seed),
-        "vocab_size": data.vocab_size,
-        "embed_dim": data.embed_dim,
-    }
+    learner = point.learner
+    sizes = Sizes(
+        train_tokens=data.train_token_count(point.samples, point.data_seed),
+        val_tokens=data.val_token_count(point.samples, point.data_seed),
+        vocab_size=data.vocab_size,
+        embed_dim=data.embed_dim,
+    )
     return Job(
         experiment=point,
         run_id=identity,
         folder=store.run_folder(point.name),
-        parameters=parameter_counts(config.model, config.head, data.embed_dim, data.vocab_size),
-        train_tokens=sizes["train_tokens"],
-        memory=memory_plan(config, execution, **sizes),
-        work=work(config, **sizes),
+        execution=execution,
+        parameters=learner.parameters(config, sizes),
+        train_tokens=sizes.train_tokens,
+        memory=learner.memory(config, execution, sizes),
+        stages=tuple(learner.stages(config, sizes)),
         recorded=recorded.get(identity),
     )
 

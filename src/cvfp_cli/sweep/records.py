@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.core.result import RunResult
-from cvfp_cli.results import Parameters, Run, Seconds
+from cvfp_cli.results import Parameters, Run, Seconds, StageRecord
 from cvfp_cli.sweep.plan import Job
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ def finished_run(job: Job, result: RunResult, origin: Origin, *, reason: str = "
         train_tokens=result.train_tokens,
         val_tokens=result.val_tokens,
         val_bytes=result.val_bytes,
-        phase1_iterations=result.phase1_iterations,
-        phase1_rate=result.phase1_rate,
-        phase1_converged=result.phase1_converged,
-        train_effective_rank=result.train_effective_rank,
-        val_effective_rank=result.val_effective_rank,
         train_ppl=result.train_ppl,
         val_ppl=result.val_ppl,
         val_loss=result.val_loss,
@@ -55,10 +50,18 @@ def finished_run(job: Job, result: RunResult, origin: Origin, *, reason: str = "
         stopped_by=result.stopped_by,
         train_ppl_by_epoch=result.train_ppl_by_epoch,
         val_ppl_by_epoch=result.val_ppl_by_epoch,
-        seconds=Seconds(result.seconds_phase1, result.seconds_contexts, result.seconds_phase2),
+        stages=tuple(StageRecord(stage.name, stage.steps, stage.seconds) for stage in result.stages),
+        seconds=seconds_of(result),
         peak_memory_bytes=result.peak_memory_bytes,
         execution_path=dict(result.execution_path),
+        **result.own,  # type: ignore[arg-type]
     )
+
+
+def seconds_of(result: RunResult) -> Seconds:
+    """The wall times that have keys of their own in the schema."""
+    known = {stage.name: stage.seconds for stage in result.stages}
+    return Seconds(**{item.name: known.get(item.name) for item in fields(Seconds)})
 
 
 def failed_run(job: Job, reason: str, origin: Origin) -> Run:
@@ -72,25 +75,37 @@ def failed_run(job: Job, reason: str, origin: Origin) -> Run:
 
 
 def _identity(job: Job, origin: Origin) -> dict[str, Any]:
-    model = job.experiment.config.model
+    point = job.experiment
+    axes = dict(point.configuration.axes)
+    flat = {item.name for item in fields(Run)}
     return {
-        "config": model.name,
-        "label": job.experiment.configuration.name or None,
+        "config": point.configuration.label,
+        "label": point.configuration.name or None,
+        "kind": point.configuration.kind,
+        "axes": axes,
         "run_id": job.run_id,
         "study": origin.study,
-        "layers": model.layers,
-        "context_dim": model.context_dim,
-        "tokens": model.tokens,
-        "token_input": model.token_input,
+        **dict.fromkeys(("layers", "context_dim", "tokens")),
+        **{
+            name: value
+            for name, value in {**point.learner.record(point.config), **axes}.items()
+            if name in flat
+        },
         "embed_dim": origin.embed_dim,
-        "samples": job.experiment.samples,
-        "seed": job.experiment.config.seed,
-        "data_seed": job.experiment.data_seed,
-        "parameters": Parameters(
-            job.parameters.context_block, job.parameters.token_block, job.parameters.total
-        ),
+        "samples": point.samples,
+        "seed": point.seed,
+        "data_seed": point.data_seed,
+        "parameters": parameters_of(job),
         "data_fingerprint": origin.data_fingerprint,
     }
+
+
+def parameters_of(job: Job) -> Parameters:
+    """The counts that the schema has keys for."""
+    parts = job.parameters.parts
+    known = {item.name for item in fields(Parameters)}
+    own = {name: count for name, count in parts.items() if name in known}
+    return Parameters(**own, body=sum(parts.values()), total=job.parameters.total)
 
 
 def weights_file(job: Job, weights: "Mapping[str, torch.Tensor]", table_fingerprint: str) -> bytes:

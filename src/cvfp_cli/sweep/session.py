@@ -5,12 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from cvfp_cli.learners import learners
+from cvfp_cli.recipes import field_defaults
 from cvfp_cli.results import ResultsStore, Run, Summary
-from cvfp_cli.sweep.checkpoint import FILE_NAME
-from cvfp_cli.sweep.executor import Executor, Keeping
+from cvfp_cli.sweep.checkpoint import remove_checkpoint
+from cvfp_cli.sweep.executors.serial import SerialExecutor
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Plan
+from cvfp_cli.sweep.recording import Recorder
 from cvfp_cli.sweep.watch import Watcher
+from cvfp_cli.sweep.work import Keeping, Worker
 
 if TYPE_CHECKING:
     from cvfp_cli.core.experiment import Outcome
@@ -40,7 +44,6 @@ def carry_out(
     plan: Plan,
     store: ResultsStore,
     *,
-    run: "Callable[..., Outcome]",
     environment: Mapping[str, Any],
     watchers: Callable[[Plan], Watcher],
     warn: Callable[[str], None],
@@ -48,11 +51,12 @@ def carry_out(
     command: str,
     fresh: bool = False,
     again: bool = False,
+    run: "Callable[..., Outcome] | None" = None,
 ) -> Ended:
     """Run what remains of a plan and write the summary, whatever happens in between.
 
     Args:
-        run: ``core.experiment.run_experiment``, or what stands in for it.
+        run: stands in for the learner's own ``train``, in tests.
         watchers: makes who looks on, from the plan as it stands once the folder is held.
         command: the command line, for the record.
         fresh: set the folder's study aside first.
@@ -63,7 +67,7 @@ def carry_out(
         KeyboardInterrupt: Ctrl-C or SIGTERM; finished runs and an incomplete summary are on disk.
     """
     with Interrupts() as interrupts:
-        claimed = store.claim(plan.identity, fresh=fresh)
+        claimed = store.claim(plan.identity, field_defaults(), fresh=fresh)
         with claimed:
             if again:
                 store.set_aside([job.name for job in plan.jobs])
@@ -71,30 +75,27 @@ def carry_out(
             for job in plan.jobs:
                 if job.settled:
                     # A kill between a result and the end of its checkpoint leaves both.
-                    (job.folder / FILE_NAME).unlink(missing_ok=True)
-            executor = Executor(
-                plan, store, run, environment, watchers(plan), interrupts, warn=warn, keeping=keeping
-            )
+                    remove_checkpoint(job.checkpoint)
+            recorder = Recorder(plan, store, environment, watchers(plan), interrupts, warn)
+            executor = SerialExecutor(Worker(environment, keeping, run), plan.data)
 
             def summary(complete: bool) -> Summary:
-                return summarise(plan, store, executor.runs.values(), command=command, complete=complete)
+                return summarise(plan, store, recorder.runs.values(), command=command, complete=complete)
 
-            def write_if_due() -> None:
-                store.write_summary_if_due(lambda: summary(False))
-
+            recorder.after_each = lambda: store.write_summary_if_due(lambda: summary(False))
             try:
                 if plan.remaining:
                     with interrupts.shield():
                         store.write_summary(summary(False))
-                executor.execute(plan.remaining, after_each=write_if_due)
+                executor.execute(plan.remaining, recorder)
             except KeyboardInterrupt:
                 with interrupts.shield():
                     store.write_summary(summary(False))
                 raise
             with interrupts.shield():
-                final = summary(all(job.run_id in executor.runs for job in plan.jobs))
+                final = summary(all(job.run_id in recorder.runs for job in plan.jobs))
                 store.write_summary(final)
-            here = tuple(executor.runs[job.run_id] for job in plan.jobs)
+            here = tuple(recorder.runs[job.run_id] for job in plan.jobs)
             return Ended(final.runs, final.fits, here)
 
 
@@ -129,10 +130,21 @@ def summarise(
 
 
 def in_order(runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Runs by context_dim, tokens, layers, samples, data seed and seed."""
+    """Runs by kind, by every axis (the learner's own from slowest to fastest), then samples, data seed and seed."""
+    known = list(runs)
+    own = {axis.name for learner in learners().values() for axis in learner.axes}
+    names = sorted({name for run in known for name in run.axes} - own)
+    slowest_first = [axis.name for learner in learners().values() for axis in reversed(learner.axes)]
 
-    def key(run: Run) -> list[int]:
-        values = (run.context_dim, run.tokens, run.layers, run.samples, run.data_seed, run.seed)
-        return [-1 if value is None else value for value in values]
+    def key(run: Run) -> list[tuple[bool, float, str]]:
+        axes = [run.axes.get(name) for name in (*names, *slowest_first)]
+        return [_rank(value) for value in (run.kind, *axes, run.samples, run.data_seed, run.seed)]
 
-    return tuple(sorted(runs, key=key))
+    return tuple(sorted(known, key=key))
+
+
+def _rank(value: object) -> tuple[bool, float, str]:
+    """Missing values first, then numbers, then words."""
+    if isinstance(value, int | float):
+        return False, float(value), ""
+    return value is not None, -1.0, "" if value is None else str(value)

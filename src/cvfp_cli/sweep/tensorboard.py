@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cvfp_cli.core.result import Advance, Event, Iteration
+from cvfp_cli.core.result import Event, Step
 from cvfp_cli.errors import missing_extra
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
@@ -38,18 +38,11 @@ class TensorBoard:
 
     def advanced(self, job: Job, event: Event) -> None:
         """Write the figures of an iteration or epoch."""
-        if self._writer is None or isinstance(event, Advance):
+        if self._writer is None or not isinstance(event, Step):
             return
-        if isinstance(event, Iteration):
-            phase, step = "phase1", event.iteration
-            names: tuple[str, ...] = ("loss", "mse", "diversity", "rate")
-        else:
-            phase, step = "phase2", event.epoch
-            names = ("train_loss", "val_loss", "train_ppl", "val_ppl", "val_accuracy")
-        for name in names:
-            value = getattr(event, name)
+        for name, value in event.figures.items():
             if value is not None:
-                self._writer.add_scalar(f"{phase}/{name}", value, step)
+                self._writer.add_scalar(f"{event.stage}/{name}", value, event.step)
         self._writer.flush()
 
     def finished(self, job: Job, run: Run) -> None:

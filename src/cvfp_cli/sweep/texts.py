@@ -1,27 +1,30 @@
 """The text and the table of each run: kept while runs share them, and made ahead of the runs that need others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 from cvfp_cli.core.background import background
+from cvfp_cli.data.description import Settings
 from cvfp_cli.data.stream import Text
 from cvfp_cli.data.study import StudyData
 from cvfp_cli.sweep.grid import Experiment
 
-# Training samples and data seed.
-Key = tuple[int, int | None]
+# Data tables, training samples and data seed.
+Key = tuple[Settings, int, int | None]
 
 
 class Texts:
     """The text at hand, and the next one in the making.
 
     Args:
-        data: makes them.
+        data: makes them, by the data tables.
         order: the experiments to come, in order.
         ahead: whether to make the next one while a run trains, which suits devices that leave the processor idle.
     """
 
-    def __init__(self, data: StudyData, order: Sequence[Experiment], *, ahead: bool) -> None:
+    def __init__(
+        self, data: Mapping[Settings, StudyData], order: Sequence[Experiment], *, ahead: bool
+    ) -> None:
         self._data = data
         self._order = list(order)
         self._ahead = ahead
@@ -40,7 +43,7 @@ class Texts:
 
     def _new(self, key: Key) -> Text:
         coming, self._coming = self._coming, None
-        return coming[1].result() if coming is not None and coming[0] == key else self._data.experiment(*key)
+        return coming[1].result() if coming is not None and coming[0] == key else self._make(key)
 
     def _begin_next(self, experiment: Experiment) -> None:
         """Make the next other text in a thread."""
@@ -48,8 +51,12 @@ class Texts:
         following = next((key for key in later if key != _key(experiment)), None)
         if following is not None:
             with background() as thread:
-                self._coming = (following, thread.submit(self._data.experiment, *following))
+                self._coming = (following, thread.submit(self._make, following))
+
+    def _make(self, key: Key) -> Text:
+        settings, samples, data_seed = key
+        return self._data[settings].experiment(samples, data_seed)
 
 
 def _key(experiment: Experiment) -> Key:
-    return experiment.samples, experiment.data_seed
+    return experiment.settings, experiment.samples, experiment.data_seed

@@ -1,12 +1,13 @@
 """Part of section 7: alpha by data range, where several studies meet, and what else differs between them."""
 
+from cvfp_cli.report.groups import varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Context, estimate
 
 
 def by_data_range(context: Context) -> tuple[Block, ...]:
     """Alpha over the studies' data ranges: only with several families, and with what else differs between them."""
-    rows, ends, differing = [], [], set()
+    rows, ends = [], []
     groups = [group for scope in context.scopes for group in scope.groups]
     if len(context.scopes) < 2:
         return ()
@@ -29,9 +30,9 @@ def by_data_range(context: Context) -> tuple[Block, ...]:
             )
     if len(set(ends)) < 2:
         return ()
-    for factor in ("layers", "tokens", "context_dim", "token_input", "study"):
-        if len({getattr(group, factor) for group in groups}) > 1:
-            differing.add(factor)
+    confounds = varying(groups)
+    if len({group.study for group in groups}) > 1:
+        confounds += ("study",)
     columns = (
         Column("config"),
         Column("study"),
@@ -40,8 +41,6 @@ def by_data_range(context: Context) -> tuple[Block, ...]:
         Column("points", "int"),
         Column("alpha", "alpha"),
     )
-    order = ("layers", "tokens", "context_dim", "token_input", "study")
-    confounds = tuple(factor for factor in order if factor in differing)
     return (
         Subheading("data-ranges"),
         Table("data-ranges", columns, tuple(rows)),

@@ -68,16 +68,16 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
 def effects_of(scope: Scope) -> Effects:
     """Fit the configurations' mean ln PPL on the factors that vary."""
     placed = [
-        group for group in scope.groups if group.cells and all(getattr(group, factor) for factor in FACTORS)
+        group for group in scope.groups if group.cells and all(group.factor(factor) for factor in FACTORS)
     ]
     shared = set(scope.family.sizes)
     for group in placed:
         shared &= {cell.size for cell in group.cells}
     sizes = tuple(sorted(shared))
     levels = {
-        factor: tuple(sorted({getattr(group, factor) for group in placed}))
+        factor: tuple(sorted({group.factor(factor) for group in placed}))
         for factor in FACTORS
-        if len({getattr(group, factor) for group in placed}) > 1
+        if len({group.factor(factor) for group in placed}) > 1
     }
     if not placed or not sizes or not levels:
         return Effects(levels, None, len(placed), sizes)
@@ -89,7 +89,7 @@ def effects_of(scope: Scope) -> Effects:
         rows.append(
             [1.0]
             + [
-                float(f"{factor}={getattr(group, factor)}" == name)
+                float(f"{factor}={group.factor(factor)}" == name)
                 for name in names[1:]
                 for factor in [name.partition("=")[0]]
             ]
@@ -208,9 +208,9 @@ def _correlations(scope: Scope) -> list[Block]:
     pairs: list[tuple[str, str, str, list[tuple[float, float]]]] = []
     for factor in ("tokens", "layers"):
         points = [
-            (float(getattr(group, factor)), cell.val_er)
+            (float(group.factor(factor)), cell.val_er)
             for group, cell in here
-            if getattr(group, factor) and cell.val_er is not None
+            if group.factor(factor) and cell.val_er is not None
         ]
         pairs.append((factor, "val_er", "at-size", points))
     pairs.append(("log_n", "log_ppl", "within", _within(scope)))

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cvfp_cli.report.groups import varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Context, Scope
 from cvfp_cli.results.schema import Run
 
-FACTORS = ("layers", "tokens", "context_dim", "embed_dim", "token_input", "samples", "seed", "data_seed")
+FACTORS = ("embed_dim", "token_input", "samples", "seed", "data_seed")
 KNOWN_NOTES = (
     "converged-inferred",
     "incomplete",
@@ -42,11 +43,7 @@ def build(context: Context) -> tuple[Block, ...]:
 
 
 def _purpose(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
-    varied = tuple(
-        factor
-        for factor in ("layers", "tokens", "context_dim", "token_input")
-        if len({getattr(run, factor) for run in runs} - {None}) > 1
-    )
+    varied = varying([group for scope in context.scopes for group in scope.groups])
     purpose = Finding("purpose", {"factors": varied}) if varied else Finding("purpose-size")
     done = sum(run.status == "done" for run in runs)
     counts = {
@@ -68,10 +65,14 @@ def _grid(runs: list[Run]) -> Table:
     studies = tuple(dict.fromkeys(run.study for run in runs if run.study))
     if studies:
         rows.append((Value("study"), Value(", ".join(studies))))
-    for factor in FACTORS:
-        values = {getattr(run, factor) for run in runs} - {None}
+    axes = dict.fromkeys(name for run in runs for name in run.axes)
+    found = {name: {run.axes.get(name) for run in runs} - {None} for name in axes}
+    found |= {name: {getattr(run, name) for run in runs} - {None} for name in FACTORS}
+    if len(kinds := {run.kind for run in runs}) > 1:
+        found = {"kind": set(kinds), **found}
+    for factor, values in found.items():
         if values:
-            rows.append((Value(factor), Value(listed(sorted(values)))))
+            rows.append((Value(factor), Value(listed(sorted(values, key=_in_order)))))
     for key, unit in (("train_tokens", "train_tokens"), ("val_tokens", "val_tokens")):
         counts = [getattr(run, key) for run in runs if getattr(run, key)]
         if counts:
@@ -79,6 +80,12 @@ def _grid(runs: list[Run]) -> Table:
             code = "number-range" if ends["low"] < ends["high"] else "number-alone"
             rows.append((Value(unit), Value(Finding(code, ends))))
     return Table("grid", (Column("factor", "term"), Column("values", "mixed")), tuple(rows))
+
+
+def _in_order(value: object) -> tuple[bool, float, str]:
+    """Numbers before words."""
+    number = float(value) if isinstance(value, int | float) else 0.0
+    return isinstance(value, str), number, str(value)
 
 
 def listed(values: Iterable[object], most: int = 30) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from cvfp_cli.report.groups import run_seconds
 from cvfp_cli.report.model import Block, Column, Commands, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Context
 from cvfp_cli.report.sections.summary import filled
@@ -21,7 +20,7 @@ def _total(values: Sequence[float | None]) -> float | None:
 
 
 def _cost(context: Context, runs: list[Run]) -> list[Block]:
-    timed = [seconds for run in runs if (seconds := run_seconds(run)) is not None]
+    timed = [seconds for run in runs if (seconds := run.total_seconds) is not None]
     if not timed:
         return [Subheading("cost"), Findings((Finding("time-unrecorded", {"runs": len(runs)}, "note"),))]
     rows = []
@@ -36,7 +35,7 @@ def _cost(context: Context, runs: list[Run]) -> list[Block]:
                     "seconds_phase1": Value(_total([part.phase1 for part in parts])),
                     "seconds_contexts": Value(_total([part.contexts for part in parts])),
                     "seconds_phase2": Value(_total([part.phase2 for part in parts])),
-                    "seconds_total": Value(_total([run_seconds(run) for run in group.runs])),
+                    "seconds_total": Value(_total([run.total_seconds for run in group.runs])),
                     "peak_memory": Value(max(peaks) if peaks else None),
                 }
             )

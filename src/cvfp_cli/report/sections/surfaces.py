@@ -25,7 +25,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     known = [(group, alpha, a) for group, alpha, a in fitted if alpha is not None and a is not None]
     if len(known) < 2:
         return Finding("surfaces-too-few", {"configurations": len(known)}, "note")
-    factors = [name for name in ("layers", "tokens") if len({getattr(g, name) for g, _, _ in known}) > 1]
+    factors = [name for name in ("layers", "tokens") if len({g.factor(name) for g, _, _ in known}) > 1]
     if not factors:
         return Finding("surfaces-no-grid", {}, "note")
     blocks: list[Block] = [_means(name, known, scope.level) for name in factors]
@@ -60,8 +60,8 @@ Known = Sequence[tuple[Group, float, float]]
 
 def _means(factor: str, known: Known, level: float) -> Table:
     rows = []
-    for value in sorted({getattr(group, factor) for group, _, _ in known}):
-        members = [(alpha, a) for group, alpha, a in known if getattr(group, factor) == value]
+    for value in sorted({group.factor(factor) for group, _, _ in known}):
+        members = [(alpha, a) for group, alpha, a in known if group.factor(factor) == value]
         rows.append(
             (
                 Value(value),
@@ -99,9 +99,9 @@ def _mean(values: list[float], level: float) -> Value:
 
 def _extreme_mean(scope: Scope, factor: str, known: Known) -> Finding:
     """Which level has the steepest mean alpha, if the slopes' noise tells it from the others."""
-    levels = sorted({getattr(group, factor) for group, _, _ in known})
-    members = [[group.label for group, _, _ in known if getattr(group, factor) == level] for level in levels]
-    means = [fmean(alpha for group, alpha, _ in known if getattr(group, factor) == level) for level in levels]
+    levels = sorted({group.factor(factor) for group, _, _ in known})
+    members = [[group.label for group, _, _ in known if group.factor(factor) == level] for level in levels]
+    means = [fmean(alpha for group, alpha, _ in known if group.factor(factor) == level) for level in levels]
     noise = slope_noise(scope.family, [group.label for group, _, _ in known])
     if noise is not None:
         at = {group.label: i for i, (group, _, _) in enumerate(known)}
@@ -125,7 +125,7 @@ def _surfaces(known: Known, factors: list[str]) -> list[tuple[str, tuple[str, ..
     squares: list[Term] = []
     distances: list[Term] = []
     for factor in factors:
-        levels = sorted({float(getattr(group, factor)) for group, _, _ in known})
+        levels = sorted({float(group.factor(factor)) for group, _, _ in known})
         middle = levels[len(levels) // 2] if len(levels) % 2 else (levels[0] + levels[-1]) / 2
         index = 0 if factor == "layers" else 1
         if len(levels) == 2:

@@ -1,0 +1,131 @@
+"""CVFP in its two phases: a fixed point of the contexts, then the next token."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from cvfp_cli.core.config import (
+    Execution,
+    ExperimentConfig,
+    HeadConfig,
+    ModelConfig,
+    Phase1Config,
+    Phase2Config,
+)
+from cvfp_cli.core.memory import Plan, plan, work
+from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
+from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
+
+if TYPE_CHECKING:
+    from cvfp_cli.core.experiment import Checkpoint, Outcome
+    from cvfp_cli.core.result import ExperimentData, Progress
+
+# Until a run has shown otherwise: most of the studies' configurations with more than one layer or token
+# converged in 6 to 24 iterations and stopped after about six epochs.
+LIKELY_ITERATIONS = 20
+LIKELY_EPOCHS = 6
+
+_RANK = next(item for item in fields(ExperimentConfig) if item.name == "effective_rank_tokens")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How figures are measured."""
+
+    effective_rank_tokens: int = field(
+        default=ExperimentConfig.effective_rank_tokens, metadata=_RANK.metadata
+    )
+
+
+class _Cvfp:
+    kind = "cvfp"
+    tables: Mapping[str, type[Any]] = {
+        "model": ModelConfig,
+        "head": HeadConfig,
+        "phase1": Phase1Config,
+        "phase2": Phase2Config,
+        "evaluation": EvaluationConfig,
+    }
+    axes = (
+        Axis("layers", "model.layers", "Layers in each block (L)."),
+        Axis("tokens", "model.tokens", "Input tokens per step (K)."),
+        Axis("context_dim", "model.context_dim", "Width of the context vector (D)."),
+    )
+    name = "{layers}L_{context_dim}d_{tokens}tok"
+
+    def config(self, tables: Mapping[str, Any], seed: int) -> ExperimentConfig:
+        """What decides the figures of a run, up to its data."""
+        return ExperimentConfig(
+            model=tables["model"],
+            head=tables["head"],
+            phase1=tables["phase1"],
+            phase2=tables["phase2"],
+            effective_rank_tokens=tables["evaluation"].effective_rank_tokens,
+            seed=seed,
+        )
+
+    def contradictions(self, tables: Mapping[str, Any]) -> list[str]:
+        """What no single key of its tables shows; a clause each."""
+        problems = []
+        phase1, head = tables["phase1"], tables["head"]
+        if phase1.min_iterations > phase1.max_iterations:
+            problems.append(
+                f"phase1.min_iterations ({phase1.min_iterations}) is above "
+                f"phase1.max_iterations ({phase1.max_iterations})"
+            )
+        if head.weights == "untied" and head.table == "trained":
+            problems.append("head.table is the copy of a tied table: an untied head is always trained")
+        return problems
+
+    def record(self, config: ExperimentConfig) -> Mapping[str, AxisValue]:
+        """Which context layers read the token window."""
+        return {"token_input": config.model.token_input}
+
+    def stages(self, config: ExperimentConfig, sizes: Sizes) -> tuple[Stage, ...]:
+        """Phase 1 and phase 2; contexts take no steps."""
+        operations = work(config, **vars(sizes))
+        most = config.phase2.epochs
+        return (
+            Stage(
+                "phase1",
+                "phase 1",
+                "iteration",
+                config.phase1.max_iterations,
+                min(LIKELY_ITERATIONS, config.phase1.max_iterations),
+                operations.iteration,
+                free=1,
+            ),
+            Stage(
+                "phase2",
+                "phase 2",
+                "epoch",
+                most,
+                min(LIKELY_EPOCHS, most) if config.phase2.patience else most,
+                operations.epoch,
+            ),
+        )
+
+    def parameters(self, config: ExperimentConfig, sizes: Sizes) -> ParameterCounts:
+        """Counts of each part."""
+        return parameter_counts(config.model, config.head, sizes.embed_dim, sizes.vocab_size)
+
+    def memory(self, config: ExperimentConfig, execution: Execution, sizes: Sizes) -> Plan:
+        """What a run holds, and where."""
+        return plan(config, execution, **vars(sizes))
+
+    def train(
+        self,
+        config: ExperimentConfig,
+        data: "ExperimentData",
+        execution: Execution,
+        progress: "Progress",
+        checkpoint: "Checkpoint | None",
+        notify: Callable[[str], None],
+    ) -> "Outcome":
+        """Both phases, and the figures of the best epoch."""
+        from cvfp_cli.core import experiment
+
+        return experiment.run_experiment(config, data, execution, progress, checkpoint, notify)
+
+
+CVFP = _Cvfp()

@@ -1,0 +1,43 @@
+"""What every executor does: jobs in; progress and results out; cancel."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cvfp_cli.core.result import Event
+from cvfp_cli.sweep.plan import Job
+from cvfp_cli.sweep.work import JobResult
+
+
+class Reports(Protocol):
+    """Told of everything that happens to jobs, in the parent's thread; for each job in this order."""
+
+    def started(self, job: Job) -> None:
+        """``job`` is about to begin: its folder is made and its recipe written before it does."""
+
+    def advanced(self, job: Job, event: Event) -> None:
+        """An iteration or epoch has ended, or some tokens of one are done."""
+
+    def warned(self, job: Job, text: str) -> None:
+        """One line about something that changes no figure."""
+
+    def ended(self, job: Job, result: JobResult) -> None:
+        """``job`` has ended; it counts as done when this returns."""
+
+
+class Executor(Protocol):
+    """Runs jobs, somewhere.
+
+    Jobs, results, events and errors are plain data that survive pickling, so that an executor may send them to
+    other processes and machines. What raises in ``reports`` ends the work and is raised again.
+    """
+
+    def execute(self, jobs: Sequence[Job], reports: Reports) -> None:
+        """Run the jobs; return when all have ended, or after :meth:`cancel`.
+
+        Raises:
+            WorkError: something that no single job is to blame for, such as a full disk.
+            KeyboardInterrupt: Ctrl-C or SIGTERM.
+        """
+
+    def cancel(self) -> None:
+        """Begin no other job, and stop those under way at their next step; their checkpoints stay."""

@@ -1,0 +1,92 @@
+"""The parent's side of a sweep, and the only writer of its folder: each result is on disk before the next begins."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cvfp_cli.core.result import Event
+from cvfp_cli.recipes import Recipe
+from cvfp_cli.results import ResultsStore, Run
+from cvfp_cli.results.atomic import make_folder, write_atomic
+from cvfp_cli.sweep.checkpoint import remove_checkpoint
+from cvfp_cli.sweep.interrupt import Interrupts
+from cvfp_cli.sweep.plan import Job, Plan
+from cvfp_cli.sweep.records import Origin, failed_run, finished_run
+from cvfp_cli.sweep.watch import Watcher
+from cvfp_cli.sweep.work import JobResult
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.toml"
+
+
+@dataclass
+class Recorder:
+    """Writes down what an executor reports, and tells who looks on.
+
+    Attributes:
+        environment: versions, device, precision and threads, for the record.
+        warn: called with one line about something that changes no figure.
+        after_each: called when a result is on disk, kept from interrupts.
+        runs: what has been run or was there already, by run_id.
+    """
+
+    plan: Plan
+    store: ResultsStore
+    environment: Mapping[str, Any]
+    watcher: Watcher
+    interrupts: Interrupts
+    warn: Callable[[str], None]
+    after_each: Callable[[], None] = lambda: None
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        found = [*self.plan.others, *(job.recorded for job in self.plan.jobs if job.recorded is not None)]
+        self.runs.update({run.run_id: run for run in found})
+        self._numbers = {job.run_id: number for number, job in enumerate(self.plan.remaining, 1)}
+
+    def started(self, job: Job) -> None:
+        """Make the job's folder and write its recipe."""
+        with self.interrupts.shield():
+            make_folder(job.folder)
+            write_atomic(job.folder / CONFIG_FILE, self._narrowed(job).to_toml().encode())
+        self.watcher.started(job, self._numbers[job.run_id], len(self._numbers))
+
+    def advanced(self, job: Job, event: Event) -> None:
+        """Pass it on."""
+        self.watcher.advanced(job, event)
+
+    def warned(self, job: Job, text: str) -> None:
+        """Pass it on."""
+        self.warn(text)
+
+    def ended(self, job: Job, result: JobResult) -> None:
+        """Write a run that ended, well or with its reason.
+
+        Raises:
+            WriteError: it could not be written.
+        """
+        data = self.plan.data[job.experiment.settings]
+        described = data.describe()
+        origin = Origin(self.plan.recipe.name, data.embed_dim, str(described["fingerprint"]))
+        if result.figures is None:
+            run = failed_run(job, result.reason, origin)
+        else:
+            run = finished_run(job, result.figures, origin, reason=result.reason)
+        with self.interrupts.shield():
+            if result.weights is not None:
+                write_atomic(job.folder / WEIGHTS_FILE, result.weights)
+            run = self.store.save_run(
+                job.name,
+                run,
+                environment=self.environment,
+                recipe=self._narrowed(job).resolved(),
+                data=described,
+            )
+            self.runs[run.run_id] = run
+            remove_checkpoint(job.checkpoint)
+            self.watcher.finished(job, run)
+            self.after_each()
+
+    def _narrowed(self, job: Job) -> Recipe:
+        point = job.experiment
+        return self.plan.recipe.only(point.configuration, point.samples, point.seed, point.data_seed)

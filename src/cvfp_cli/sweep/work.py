@@ -1,0 +1,136 @@
+"""One job from its text to its result: what a worker does, wherever it is. It writes the job's checkpoint alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cvfp_cli.core.config import Execution
+from cvfp_cli.core.result import Event, ExperimentData, RunResult, Step
+from cvfp_cli.data.stream import Text
+from cvfp_cli.errors import WorkError
+from cvfp_cli.results.atomic import WriteError
+from cvfp_cli.sweep.checkpoint import CheckpointFile
+from cvfp_cli.sweep.grid import Experiment
+from cvfp_cli.sweep.plan import Job
+from cvfp_cli.sweep.records import weights_file
+
+if TYPE_CHECKING:
+    from cvfp_cli.core.experiment import Outcome
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What a command keeps of each run besides its figures.
+
+    Attributes:
+        weights: whether ``model.safetensors`` is written.
+        resume: whether a run goes on from the checkpoint that an earlier command left.
+        seconds_between: least time between two checkpoints; None for the usual.
+    """
+
+    weights: bool = False
+    resume: bool = True
+    seconds_between: float | None = None
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What became of a job; plain data that survives pickling.
+
+    Attributes:
+        run_id: the job's.
+        execution: the device, precision, memory and threads that it ran with.
+        figures: None where it failed.
+        reason: why it failed, or where a loss stopped being finite.
+        weights: the content of ``model.safetensors``, where it is kept.
+    """
+
+    run_id: str
+    execution: Execution
+    figures: RunResult | None
+    reason: str = ""
+    weights: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Does jobs.
+
+    Attributes:
+        run: stands in for the learner's own ``train``, in tests.
+        environment: versions, device, precision and threads: a checkpoint made under others is not used.
+    """
+
+    environment: Mapping[str, Any]
+    keeping: Keeping = Keeping()
+    run: "Callable[..., Outcome] | None" = None
+
+    def do(
+        self,
+        job: Job,
+        text_of: Callable[[Experiment], Text],
+        advanced: Callable[[Event], None],
+        warned: Callable[[str], None],
+    ) -> JobResult:
+        """Run a job; a failure becomes a result with its reason.
+
+        Raises:
+            WriteError: a write failed, for which no job is to blame.
+        """
+        listener = _Listener(job, advanced)
+        try:
+            text = text_of(job.experiment)
+            data = ExperimentData(
+                train_ids=text.train.ids,
+                val_ids=text.validation.ids,
+                val_boundaries=text.validation.boundaries,
+                val_bytes=text.validation.sizes_bytes,
+                table=text.table,
+            )
+            train = self.run or job.experiment.learner.train
+            outcome = train(
+                job.experiment.config,
+                data,
+                job.execution,
+                progress=listener,
+                checkpoint=self._checkpoint(job, warned),
+                notify=warned,
+            )
+            weights = None
+            if self.keeping.weights:
+                weights = weights_file(job, outcome.weights, text.table_fingerprint)
+        except WriteError:
+            raise
+        except WorkError as problem:
+            return JobResult(job.run_id, job.execution, None, str(problem))
+        except MemoryError:
+            return JobResult(job.run_id, job.execution, None, "out of memory")
+        return JobResult(job.run_id, job.execution, outcome.result, listener.reason, weights)
+
+    def _checkpoint(self, job: Job, warned: Callable[[str], None]) -> CheckpointFile:
+        stamp = {"run": job.run_id} | {
+            key: str(self.environment.get(key))
+            for key in ("device_name", "precision", "state_dtype", "torch", "threads")
+        }
+        return CheckpointFile(
+            job.checkpoint,
+            stamp,
+            warn=warned,
+            resume=self.keeping.resume,
+            seconds_between=self.keeping.seconds_between,
+        )
+
+
+class _Listener:
+    """Passes events on, and remembers where a loss stopped being finite."""
+
+    def __init__(self, job: Job, advanced: Callable[[Event], None]) -> None:
+        self._job = job
+        self._advanced = advanced
+        self.reason = ""
+
+    def __call__(self, event: Event) -> None:
+        stage = self._job.stage(event.stage)
+        if isinstance(event, Step) and stage is not None and not event.finite:
+            self.reason = f"the loss of {stage.title} was not finite in {stage.unit} {event.step}"
+        self._advanced(event)
