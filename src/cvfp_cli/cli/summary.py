@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
 from cvfp_cli.cli.terminal import printable
-from cvfp_cli.counting import counted
+from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.results.schema import Run
 
 if TYPE_CHECKING:
