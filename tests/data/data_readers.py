@@ -117,4 +117,4 @@ class Readers:
 
     def _read_text(self, path: Path) -> None:
         for where, row in files.rows(files.data_files(path), folder=False):
-            assert sample_text(row, DataConfig(), where).strip()
+            assert sample_text(row, DataConfig(empty="refuse"), where).strip()
