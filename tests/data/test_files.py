@@ -102,7 +102,8 @@ def test_chat_messages(jsonl: Path, chat_texts: Callable[[int, int], list[str]])
         ("a.jsonl", b"[" * 100_000, "a.jsonl, line 1: not readable JSON"),
         ("a.jsonl", b"9" * 10_000, "a.jsonl, line 1: not readable JSON"),
         ("a.jsonl", b"7\n", "a.jsonl, line 1: expected a string or an object, found a int"),
-        ("a.jsonl", b'{"text": null}\n', "a.jsonl, line 1: no column of text among text"),
+        ("a.jsonl", b'{"text": null}\n', "a.jsonl, line 1: the sample is empty"),
+        ("a.jsonl", b'{"id": 7}\n', "a.jsonl, line 1: no column of text among id"),
         (
             "a.jsonl",
             b'{"a": "x", "b": "y"}\n',
@@ -168,7 +169,7 @@ def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:
     assert files.fingerprint([path], path) != before
 
 
-@given(st.binary(max_size=200), st.sampled_from([".jsonl", ".json", ".csv", ".txt", ".parquet"]))
+@given(st.binary(max_size=200), st.sampled_from(files.SUFFIXES))
 def test_any_bytes_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
 ) -> None:
@@ -192,7 +193,7 @@ json_values = st.recursive(
 def test_any_row_has_a_text_or_is_refused(row: object, field: str) -> None:
     text, message = "", ""
     try:
-        text = sample_text(row, DataConfig(text_field=field), "here")
+        text = sample_text(row, DataConfig(text_field=field, empty="refuse"), "here")
     except InputError as error:
         message = str(error)
     assert message.startswith("here: ") or text.strip()

@@ -127,14 +127,14 @@ def lines(file: Path) -> Iterator[tuple[str, bytes]]:
                 yield f"{file}, line {number}", line
 
 
-def read_whole(path: Path, largest: int = _LARGEST_WHOLE) -> bytes:
+def read_whole(path: Path, largest: int | None = None) -> bytes:
     """The content of a file that has to be held in memory, decompressed.
 
     Raises:
-        InputError: it is larger than ``largest`` bytes.
+        InputError: it is larger than ``largest`` bytes (without it, than 1 GiB).
     """
     with open_bytes(path) as stream:
-        return _bounded(stream, path, largest)
+        return _bounded(stream, path, _LARGEST_WHOLE if largest is None else largest)
 
 
 def read_text(path: Path) -> str:

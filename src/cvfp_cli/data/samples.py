@@ -7,8 +7,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
 _MOST_NAMES = 20  # columns named in one message
-
-
+_DIALOGUES = ("messages", "conversations")
 _ALPACA = ("instruction", "input", "output")
 _CALLS = ("tool_calls", "function_call")  # what stands in a message that has no text
 _WITHOUT_TEXT = ("tool_use", "tool_call", "tool_result")  # parts of a message, likewise
@@ -89,12 +88,15 @@ def _column(row: object, field: str, where: str) -> object:
                 f"{where}: no column '{field}'; there are {_names(row)}.", hint="See --text-field."
             )
         return row[field]
-    for name in ("messages", "conversations"):
-        if row.get(name) is not None:
-            return row[name]
+    dialogues = [row[name] for name in _DIALOGUES if name in row]
+    for dialogue in dialogues:
+        if dialogue is not None:
+            return dialogue
     if "text" in row and isinstance(row["text"], str | None):
         return row["text"]
-    if isinstance(row.get("instruction"), str) and isinstance(row.get("output"), str | None):
+    if dialogues:
+        return None
+    if "instruction" in row and "output" in row:
         parts = [row.get(name) for name in _ALPACA]
         if all(isinstance(part, str | None) for part in parts):
             return "\n".join(part for part in parts if part and part.strip())

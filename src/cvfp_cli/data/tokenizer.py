@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -84,15 +83,12 @@ class Tokenizer:
         Raises:
             InputError: the tokenizer has no token for something in a text.
         """
-        counts = Counter[str]()
-        for text in texts:
-            counts.update(text)
-        characters = sorted(character for character in counts if not character.isspace())
+        characters = sorted(one for one in set[str]().union(*texts) if not one.isspace())
         found = self._cache.fetch(
             "lost", {"tokenizer": self.fingerprint, "characters": characters}, lambda: self._lost(characters)
         )
         lost = bytes(found["utf8"]).decode()
-        return {character: counts[character] for character in lost}
+        return {character: sum(text.count(character) for text in texts) for character in lost}
 
     def _lost(self, characters: Sequence[str]) -> Arrays:
         unknown = _unknown_token(self.backend)
