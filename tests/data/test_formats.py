@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cvfp_cli.data import opening
 from cvfp_cli.data.cache import Cache
 from cvfp_cli.data.config import DataConfig
+from cvfp_cli.data.files import existing
 from cvfp_cli.data.hub import Hub
 from cvfp_cli.data.samples import Skipped, sample_text
 from cvfp_cli.data.sources import open_source, read_file, read_texts
@@ -175,6 +176,11 @@ def test_encodings_and_line_ends(
 
 def test_half_a_file_of_utf_16_is_refused(tmp_path: Path) -> None:
     assert "not UTF-16 text" in refused(written(tmp_path / "a.txt", "Hello".encode("utf-16")[:-1]))
+
+
+def test_a_name_that_is_no_utf8_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a name that is no UTF-8\. Rename it\."):
+        existing("text\udcff.jsonl")
 
 
 def test_one_sample_a_line(tmp_path: Path) -> None:

@@ -416,6 +416,16 @@ def test_too_few_samples_say_how_many_were_empty(prepare: Prepare, jsonl: Path) 
         prepare()
 
 
+def test_one_long_paragraph_is_told_of_lines(prepare: Prepare, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"Line {n} is here.\n" for n in range(60)))
+    with pytest.raises(
+        InputError, match=r"has 1 sample, and 40 are asked .* take each line as a sample with --lines"
+    ):
+        prepare(source=path)
+    assert prepare(source=path, lines=True).experiment(40).train.samples == 40
+
+
 def test_samples_of_several_sources_follow_each_other(prepare: Prepare, jsonl: Path, tmp_path: Path) -> None:
     lines = jsonl.read_text().splitlines(keepends=True)
     parts = [tmp_path / "part-a.jsonl", tmp_path / "part-b.jsonl"]

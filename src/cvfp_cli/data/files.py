@@ -38,7 +38,15 @@ _LONGEST_NAME = 80
 
 
 def existing(name: str) -> Path | None:
-    """The local file or folder of this name, ``~`` expanded; None if there is none or no path can be so called."""
+    """The local file or folder of this name, ``~`` expanded; None if there is none or no path can be so called.
+
+    Raises:
+        InputError: the name is no UTF-8, so that no record of a study could hold it.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{ascii(name)[1:-1]}: a name that is no UTF-8.", hint="Rename it.") from error
     try:
         path = Path(name).expanduser()
         return path if name and path.exists() else None
@@ -140,7 +148,7 @@ def _json(file: Path) -> Iterator[Row]:
     if _holds_lines(file):
         yield from _json_lines(file)
         return
-    content = _parse_json(opening.read_text(file).encode(), str(file))
+    content = _parse_json(opening.read_text(file), str(file))
     if isinstance(content, dict) and isinstance(content.get("data"), list):
         content = content["data"]
     if not isinstance(content, list):
@@ -169,7 +177,7 @@ def _holds_lines(file: Path) -> bool:
     return next(filled, None) is not None
 
 
-def _parse_json(content: bytes, where: str) -> object:
+def _parse_json(content: bytes | str, where: str) -> object:
     try:
         return json.loads(content)
     except UnicodeDecodeError as error:

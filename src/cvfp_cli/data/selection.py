@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cvfp_cli.data.cache import Cache
 from cvfp_cli.data.config import DataConfig
+from cvfp_cli.data.files import data_files, kind_of
 from cvfp_cli.data.problems import Problems
 from cvfp_cli.data.samples import Skipped
 from cvfp_cli.data.sources import Source, read_file, read_texts
@@ -99,11 +100,22 @@ def _check_count(
         empty = skipped.count(place)
         beside = f" with text (and {empty} empty, the first of them {skipped.first(place)})" if empty else ""
         raise InputError(
-            f"{place} has {len(first)} samples{beside}, and {wanted} are asked for to train on.",
-            hint=f"Ask for --samples {len(first)} or fewer, or name more text with --data."
-            if first
-            else "Name text with --data, or the column to read with --text-field.",
+            f"{place} has {_samples(len(first))}{beside}, and {wanted} are asked for to train on.",
+            hint=_more(len(first), source, data),
         )
+
+
+def _samples(count: int) -> str:
+    return "1 sample" if count == 1 else f"{count} samples"
+
+
+def _more(count: int, source: Source, data: DataConfig) -> str:
+    """What helps where a source has too few samples."""
+    if not count:
+        return "Name text with --data, or the column to read with --text-field."
+    of_text = any(kind_of(file) in (".txt", ".md") for path in source.paths for file in data_files(path))
+    lines = ", take each line as a sample with --lines" if of_text and not data.lines else ""
+    return f"Ask for --samples {count} or fewer{lines}, or name more text with --data."
 
 
 def _check_overlap(validation: Validation, held: range, wanted: int, total: int) -> None:
@@ -116,7 +128,7 @@ def _check_overlap(validation: Validation, held: range, wanted: int, total: int)
     raise InputError(
         f"Training samples 0-{wanted - 1} and validation samples {held.start}-{held.stop - 1} "
         f"(--validation {validation}) overlap in {shared} of them"
-        + (f"; the data set has {total} samples." if isinstance(validation, Last) else "."),
+        + (f"; the data set has {_samples(total)}." if isinstance(validation, Last) else "."),
         hint=f"Use {' or '.join(ways)}." if ways else "Use a larger data set.",
     )
 
@@ -140,7 +152,7 @@ def _validation_texts(
                 raise InputError(f"--validation {path}: the file holds no sample.")
             return texts
         case Last(count) if count > len(first):
-            raise InputError(f"--validation {validation}: {source.name} has only {len(first)} samples.")
+            raise InputError(f"--validation {validation}: {source.name} has only {_samples(len(first))}.")
         case SplitRange(split, start, last) if not held:
             if not source.has_splits:
                 raise InputError(
