@@ -233,7 +233,9 @@ def _csv(file: Path, text_field: str) -> Iterator[Row]:
                     yield where, _named(names, cells, where)
         except csv.Error as error:
             where = f"{file}, line {passed + reader.line_num}"
-            raise InputError(f"{where}: not readable CSV ({error}).") from error
+            raise InputError(
+                f"{where}: not readable CSV ({error}).", hint='A quote inside a quoted cell is written "".'
+            ) from error
 
 
 def _bounded_lines(text: io.TextIOWrapper, file: Path) -> Iterator[str]:
