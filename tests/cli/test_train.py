@@ -165,3 +165,38 @@ def test_a_diverged_run_fails_with_its_reason(cvfp: Cvfp, arguments: tuple[objec
     assert "phase 1 was not finite in iteration" in done.out
     again = cvfp(*arguments, "--set", "phase1.learning_rate=1e38")
     assert again.code == 1
+
+
+def test_text_of_several_files_one_sample_a_line(
+    cvfp: Cvfp, arguments: tuple[object, ...], study: Path, tmp_path: Path
+) -> None:
+    """The options decide what is read, a note says what is skipped, and the run's own recipe keeps both."""
+    texts = [json.loads(line)["text"] for line in (study.parent / "text.jsonl").read_text().splitlines()]
+    (tmp_path / "a.txt").write_text("\n".join(texts[:20]))
+    (tmp_path / "b.csv").write_text(
+        "text\n" + "\n".join(texts[20:25]) + '\n""\n' + "\n".join(texts[25:]) + "\n"
+    )
+    whole = cvfp(*arguments)
+    data = ("--data", tmp_path / "a.txt", "--data", tmp_path / "b.csv", "--lines")
+    parts = cvfp(*arguments, *data, "--out", tmp_path / "parts")
+    assert parts.code == 0, parts.err
+    assert "note: " in parts.err
+    assert (
+        f"{tmp_path / 'a.txt'}, {tmp_path / 'b.csv'}: 1 empty sample is skipped ({tmp_path / 'b.csv'}, line 7)"
+        in (parts.err)
+    )
+    results = [
+        json.loads((tmp_path / out / "runs" / NAME / "result.json").read_text())["run"]
+        for out in ("out", "parts")
+    ]
+    assert results[0]["val_ppl"] == results[1]["val_ppl"]
+    kept = (tmp_path / "parts" / "runs" / NAME / "config.toml").read_text()
+    assert "lines = true" in kept
+    assert "b.csv" in kept
+    refused = cvfp(*arguments, *data, "--empty", "refuse", "--out", tmp_path / "refused")
+    assert refused.code == 2
+    assert "b.csv, line 7: the sample is empty" in refused.err
+    wrong = cvfp(*arguments, *data, "--empty", "keep")
+    assert wrong.code == 2
+    assert "data.empty must be one of skip, refuse" in wrong.err
+    assert whole.code == 0

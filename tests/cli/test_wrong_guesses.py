@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -201,6 +201,7 @@ def test_the_tables_name_words_that_exist() -> None:
 
 def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     from cvfp_cli.cli import choices
+    from cvfp_cli.data.config import Empty
     from cvfp_cli.report.build import SECTIONS
     from cvfp_cli.report.compare import USUAL_FACTORS
     from cvfp_cli.report.text.language import LANGUAGES
@@ -216,6 +217,7 @@ def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     assert tuple(SECTIONS) == choices.SECTIONS
     assert tuple(USUAL_FACTORS) == choices.FACTORS
     assert tuple(LANGUAGES) == choices.LANGUAGES
+    assert get_args(Empty) == choices.EMPTY
 
 
 @pytest.mark.parametrize(

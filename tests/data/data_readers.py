@@ -21,7 +21,9 @@ SETTINGS = ("config.json",)
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json")
 ENTRIES = ("entry.cvfp", "payload.cvfp")
 TEXTS = ("rows.jsonl", "rows.json", "rows.parquet", "rows.csv", "rows.txt")
-KINDS = (*TABLES, *WEIGHTS, *SETTINGS, *TOKENIZERS, *ENTRIES, *TEXTS)
+MORE_TEXTS = ("rows.tsv", "rows.md", "rows.jsonl.gz", "rows.csv.zst")
+# A corpus file's first byte is a place in this list: new kinds go to its end.
+KINDS = (*TABLES, *WEIGHTS, *SETTINGS, *TOKENIZERS, *ENTRIES, *TEXTS, *MORE_TEXTS)
 
 CONFIG = {"model_type": "gpt2", "vocab_size": 5, "n_embd": 2, "n_layer": 1, "n_head": 1, "n_positions": 4}
 TOKENIZER = {
@@ -84,7 +86,7 @@ class Readers:
         """
         if kind in ENTRIES:
             self._read_entry(data if kind == ENTRIES[0] else hashlib.sha256(data).digest() + data)
-        elif kind in TEXTS:
+        elif kind in (*TEXTS, *MORE_TEXTS):
             self._read_text(self._written(self._folder / kind, data))
         elif kind in TOKENIZERS:
             self._written(self._folder / kind / kind, data)
@@ -117,4 +119,4 @@ class Readers:
 
     def _read_text(self, path: Path) -> None:
         for where, row in files.rows(files.data_files(path), folder=False):
-            assert sample_text(row, DataConfig(), where).strip()
+            assert sample_text(row, DataConfig(empty="refuse"), where).strip()

@@ -1,5 +1,6 @@
 """Local files: every kind gives the same samples, and what is wrong is named by file and number."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_cli.data import files
+from cvfp_cli.data import files, opening
 from cvfp_cli.data.config import DataConfig
 from cvfp_cli.data.samples import sample_text
 from cvfp_cli.data.sources import read_file
@@ -19,27 +20,45 @@ TEXTS = ["One line.", 'Two\nlines, "quoted", with, commas.', "Drei – äöü �
 
 def write(path: Path) -> Path:
     """The three texts in the form that the file's name asks for."""
-    match path.suffix:
-        case ".jsonl":
-            path.write_text("".join(json.dumps({"text": text, "id": 1}) + "\n" for text in TEXTS))
+    kind = files.kind_of(path)
+    match kind:
+        case ".jsonl" | ".ndjson":
+            content = "".join(json.dumps({"text": text, "id": 1}) + "\n" for text in TEXTS).encode()
         case ".json":
-            path.write_text(json.dumps([{"text": text, "id": 1} for text in TEXTS]))
-        case ".csv":
-            rows = [f'{number},"{text.replace(chr(34), chr(34) * 2)}"\n' for number, text in enumerate(TEXTS)]
-            path.write_text("\ufeffid,text\n" + "".join(rows))
+            content = json.dumps([{"text": text, "id": 1} for text in TEXTS]).encode()
+        case ".csv" | ".tsv":
+            content = b"\xef\xbb\xbf" + table("," if kind == ".csv" else "\t").encode()
         case ".parquet":
             import pandas as pd
 
-            pd.DataFrame({"id": [1, 2, 3], "text": TEXTS}).to_parquet(path)
-        case ".txt":
-            path.write_text("\n\n".join(TEXTS) + "\n\n\n")
+            content = pd.DataFrame({"id": [1, 2, 3], "text": TEXTS}).to_parquet()
+        case _:
+            content = ("\n\n".join(TEXTS) + "\n\n\n").encode()
+    pack(path, content)
     return path
+
+
+def table(separator: str) -> str:
+    """The three texts under a header, as pandas writes them with its index."""
+    quoted = [text.replace('"', '""') for text in TEXTS]
+    rows = "".join(f'{number}{separator}"{text}"\n' for number, text in enumerate(quoted))
+    return f"{separator}text\n{rows}"
+
+
+def pack(path: Path, content: bytes) -> None:
+    """Write a file, compressed as its name says."""
+    import pyarrow as pa
+
+    if path.suffix == ".zst":
+        with pa.output_stream(str(path), compression="zstd") as stream:
+            stream.write(content)
+    else:
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
 @pytest.mark.parametrize("suffix", files.SUFFIXES)
 def test_every_kind_of_file_gives_the_same_samples(tmp_path: Path, suffix: str) -> None:
-    field = "text" if suffix == ".csv" else ""
-    assert read_file(write(tmp_path / f"data{suffix}"), DataConfig(text_field=field)) == TEXTS
+    assert read_file(write(tmp_path / f"data{suffix}"), DataConfig()) == TEXTS
 
 
 def test_a_folder_is_read_in_the_order_of_its_paths_and_a_text_file_in_it_is_one_sample(
@@ -83,7 +102,8 @@ def test_chat_messages(jsonl: Path, chat_texts: Callable[[int, int], list[str]])
         ("a.jsonl", b"[" * 100_000, "a.jsonl, line 1: not readable JSON"),
         ("a.jsonl", b"9" * 10_000, "a.jsonl, line 1: not readable JSON"),
         ("a.jsonl", b"7\n", "a.jsonl, line 1: expected a string or an object, found a int"),
-        ("a.jsonl", b'{"text": null}\n', "a.jsonl, line 1: no column of text among text"),
+        ("a.jsonl", b'{"text": null}\n', "a.jsonl, line 1: the sample is empty"),
+        ("a.jsonl", b'{"id": 7}\n', "a.jsonl, line 1: no column of text among id"),
         (
             "a.jsonl",
             b'{"a": "x", "b": "y"}\n',
@@ -112,7 +132,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, name: str, content: bytes, said:
         assert read_file(path, DataConfig()) == ["hi"]
         return
     with pytest.raises(InputError) as caught:
-        read_file(path, DataConfig())
+        read_file(path, DataConfig(empty="refuse"))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -132,12 +152,12 @@ def test_other_files_and_empty_folders_are_refused(tmp_path: Path) -> None:
 
 def test_files_too_large_to_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.jsonl")
-    monkeypatch.setattr(files, "_LONGEST_LINE", 32)
+    monkeypatch.setattr(opening, "_LONGEST_LINE", 32)
     with pytest.raises(InputError, match=r"a\.jsonl, line 2: longer than"):
         read_file(path, DataConfig())
-    assert files.read_whole(path, path.stat().st_size) == path.read_bytes()
+    assert opening.read_whole(path, path.stat().st_size) == path.read_bytes()
     with pytest.raises(InputError, match=r"a\.jsonl: larger than"):
-        files.read_whole(path, path.stat().st_size - 1)
+        opening.read_whole(path, path.stat().st_size - 1)
 
 
 def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:
@@ -149,7 +169,7 @@ def test_one_changed_byte_changes_the_fingerprint(tmp_path: Path) -> None:
     assert files.fingerprint([path], path) != before
 
 
-@given(st.binary(max_size=200), st.sampled_from([".jsonl", ".json", ".csv", ".txt", ".parquet"]))
+@given(st.binary(max_size=200), st.sampled_from(files.SUFFIXES))
 def test_any_bytes_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
 ) -> None:
@@ -173,7 +193,7 @@ json_values = st.recursive(
 def test_any_row_has_a_text_or_is_refused(row: object, field: str) -> None:
     text, message = "", ""
     try:
-        text = sample_text(row, DataConfig(text_field=field), "here")
+        text = sample_text(row, DataConfig(text_field=field, empty="refuse"), "here")
     except InputError as error:
         message = str(error)
     assert message.startswith("here: ") or text.strip()

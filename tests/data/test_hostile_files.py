@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from cvfp_cli.data import embedding, files, hub
+from cvfp_cli.data import embedding, hub, opening
 from cvfp_cli.data import tokenizer as tokenizers
 from cvfp_cli.errors import InputError
 
@@ -174,4 +174,4 @@ def test_the_largest_file_held_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"[" * 11)
     with pytest.raises(InputError, match="larger than"):
-        files.read_whole(path, 10)
+        opening.read_whole(path, 10)

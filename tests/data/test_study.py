@@ -31,6 +31,9 @@ def prepare(jsonl: Path, tmp_path: Path) -> Prepare:
                 split=changed.get("split", "train_sft"),
                 max_tokens=changed.get("max_tokens", 0),
                 samples=changed.get("listed", (10, 20, 40)),
+                also=tuple(map(str, changed.get("also", ()))),
+                lines=changed.get("lines", False),
+                empty=changed.get("empty", "skip"),
             ),
             ValidationConfig(changed.get("validation", "last:10"), changed.get("separator", "")),
             TokenizerConfig(changed.get("tokenizer", "bpe:300")),
@@ -377,3 +380,78 @@ def test_defaults_are_the_studies(tmp_path: Path) -> None:
     )
     assert ValidationConfig().source == "train_sft:1000-1019"
     assert TokenizerConfig().name == EmbeddingConfig().name == "gpt2"
+
+
+@pytest.mark.parametrize("validation", ["last:10", "train:45-49", "after-largest:7", "FILE"])
+def test_a_source_with_empty_samples_gives_the_study_that_it_gives_without(
+    prepare: Prepare, jsonl: Path, tmp_path: Path, validation: str
+) -> None:
+    held = tmp_path / "held.jsonl"
+    held.write_text('{"text": "Held out."}\n{"text": " "}\n')
+    validation = validation.replace("FILE", str(held))
+    full = prepare(validation=validation)
+    lines = jsonl.read_text().splitlines()
+    for place in (59, 46, 20, 0):
+        lines.insert(place, '{"messages": null}')
+    jsonl.write_text("\n".join(lines))
+    for _ in range(2):  # the second time from the cache
+        gaps = prepare(validation=validation)
+        for count in (10, 20, 40):
+            assert gaps.run_fingerprint(count) == full.run_fingerprint(count)
+        notes = {note.values["place"]: note for note in gaps.notes}
+        assert all(note.code == "empty-samples" for note in gaps.notes)
+        assert str(notes[str(jsonl)].values["first"]).endswith("line 1")
+        assert (str(held) in notes) == (validation == str(held))
+    with pytest.raises(InputError, match=r"line 1: the sample is empty\. Remove it, or use --empty skip"):
+        prepare(validation=validation, empty="refuse")
+
+
+def test_too_few_samples_say_how_many_were_empty(prepare: Prepare, jsonl: Path) -> None:
+    jsonl.write_text('{"text": "One"}\n{"text": ""}\n' * 15)
+    with pytest.raises(
+        InputError, match=r"has 15 samples with text \(and 15 empty, the first of them \S+ line 2\)"
+    ):
+        prepare()
+    jsonl.write_text('{"text": ""}\n' * 50)
+    with pytest.raises(InputError, match=r"has 0 samples with text .*--text-field"):
+        prepare()
+
+
+def test_one_long_paragraph_is_told_of_lines(prepare: Prepare, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"Line {n} is here.\n" for n in range(60)))
+    with pytest.raises(
+        InputError, match=r"has 1 sample, and 40 are asked .* take each line as a sample with --lines"
+    ):
+        prepare(source=path)
+    assert prepare(source=path, lines=True).experiment(40).train.samples == 40
+
+
+def test_samples_of_several_sources_follow_each_other(prepare: Prepare, jsonl: Path, tmp_path: Path) -> None:
+    lines = jsonl.read_text().splitlines(keepends=True)
+    parts = [tmp_path / "part-a.jsonl", tmp_path / "part-b.jsonl"]
+    for part, content in zip(parts, (lines[:25], lines[25:]), strict=True):
+        part.write_text("".join(content))
+    whole = prepare().run_fingerprint(40)
+    assert prepare(source=parts[0], also=parts[1:]).run_fingerprint(40) == whole
+    assert prepare(source=tmp_path / "part-?.jsonl").run_fingerprint(40) == whole
+
+
+def test_one_sample_a_line_is_another_study(prepare: Prepare, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"Line {n} is here.\n\n" for n in range(60)))
+    one, other = (prepare(source=path, lines=lines).describe() for lines in (False, True))
+    assert one["source"] == other["source"]
+    assert one["fingerprint"] != other["fingerprint"]
+
+
+def test_a_tokenizer_that_loses_text_is_warned_about(prepare: Prepare, tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    letters = {letter: number for number, letter in enumerate("abcdefghijklmnopqrstuvwxyz \n:?.0123456789")}
+    model = {"type": "BPE", "vocab": letters, "merges": []}
+    (folder / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
+    [note] = prepare((10,), tokenizer=str(folder), embedding="random:4").notes
+    assert (note.code, note.severity) == ("tokenizer-loses-text", "warning")
+    assert "has no token for 3 of the text's characters ('A', 'I', 'Q')" in note.message
+    assert "bits per byte are not comparable" in note.message

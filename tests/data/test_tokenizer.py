@@ -131,3 +131,79 @@ def test_a_trained_tokenizer_loses_nothing(trained: Tokenizer, texts: list[str])
         if text:
             assert starts[0] == 0
             assert ends[-1] == len(text)
+
+
+def definition(path: Path, *, byte_level: bool = False, **changed: object) -> Path:
+    """A folder with a tokenizer of the letters a to e, or of all bytes, and what else its file is to say."""
+    from tokenizers import pre_tokenizers
+
+    letters = pre_tokenizers.ByteLevel.alphabet() if byte_level else "abcde "
+    content = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": True,
+        }
+        if byte_level
+        else None,
+        "post_processor": None,
+        "decoder": None,
+        "model": {
+            "type": "BPE",
+            "vocab": {letter: n for n, letter in enumerate(sorted(letters))},
+            "merges": [],
+        },
+    }
+    path.mkdir(exist_ok=True)
+    (path / "tokenizer.json").write_text(json.dumps({**content, **changed}))
+    return path
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_a_tokenizer_brings_no_truncation_and_no_padding(
+    tmp_path: Path, cache: Cache, configured: bool
+) -> None:
+    truncation = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    padding = {
+        "strategy": {"Fixed": 8},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": " ",
+    }
+    folder = definition(tmp_path / "t", truncation=truncation, padding=padding)
+    if configured:
+        settings_ = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 3}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings_))
+    tokenizer = open_tokenizer(str(folder), cache, Hub())
+    assert [len(ids) for ids in tokenizer.encode(["abcdeabcde", "a"])] == [10, 1]
+    assert len(tokenizer.encode_with_offsets("abcde")[0]) == 5
+
+
+def test_characters_without_a_token_are_counted(tmp_path: Path, cache: Cache) -> None:
+    texts = ["ab zz", "é z\n", "abc"]
+    plain = open_tokenizer(str(definition(tmp_path / "plain")), cache, Hub())
+    assert plain.lost_characters(texts) == {"z": 3, "é": 1}
+    assert plain.lost_characters(texts) == {"z": 3, "é": 1}  # from the cache
+    assert plain.lost_characters(["abcde \n"]) == {}
+    model = {"type": "WordLevel", "vocab": {"a": 0, "[UNK]": 1, "b": 2}, "unk_token": "[UNK]"}
+    split = {"type": "Split", "pattern": {"String": ""}, "behavior": "Isolated", "invert": False}
+    word = open_tokenizer(str(definition(tmp_path / "word", model=model, pre_tokenizer=split)), cache, Hub())
+    assert word.lost_characters(["abx"]) == {"x": 1}
+    pieces = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.0]], "byte_fallback": False}
+    unigram = open_tokenizer(str(definition(tmp_path / "unigram", model=pieces)), cache, Hub())
+    assert unigram.lost_characters(["aab"]) == {"b": 1}
+    whole = open_tokenizer(str(definition(tmp_path / "bytes", byte_level=True)), cache, Hub())
+    assert whole.lost_characters(texts) == {}
+
+
+@given(texts=st.lists(any_text, max_size=4))
+def test_a_tokenizer_of_bytes_has_a_token_for_everything(trained: Tokenizer, texts: list[str]) -> None:
+    assert trained.lost_characters(texts) == {}

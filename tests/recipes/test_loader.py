@@ -55,7 +55,7 @@ def another_value(key: Any) -> Any:
     if key.choices:
         return next(choice for choice in key.choices if choice != key.default)
     if key.many:
-        return [7, 9]
+        return ["one", "two"] if key.kind is str else [7, 9]
     if key.kind is float:
         return 0.25 if key.default != 0.25 else 0.5
     return {bool: not key.default, int: 12, str: "other"}[key.kind]
@@ -458,3 +458,12 @@ def test_a_thousand_wrong_names_are_not_all_compared_with_the_right_ones(
     assert isinstance(refusal, str)
     assert refusal.endswith("; and perhaps more.")
     assert 0 < len(compared) <= 2 * MOST_PROBLEMS
+
+
+def test_another_source_stands_for_all_that_a_recipe_reads(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text('[data]\nsource = "a.jsonl"\nalso = ["b.jsonl"]\n')
+    assert load_recipe(path).data.also == ("b.jsonl",)
+    assert load_recipe(path, overrides={"data.source": "c.jsonl"}).data.also == ()
+    both = load_recipe(path, overrides={"data.source": "c.jsonl", "data.also": ["d.jsonl"]})
+    assert both.data.also == ("d.jsonl",)

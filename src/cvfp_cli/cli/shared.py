@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import DEVICES, LANGUAGES, PRECISIONS
+from cvfp_cli.cli.choices import DEVICES, EMPTY, LANGUAGES, PRECISIONS
 from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.errors import InputError, missing_extra
@@ -84,12 +84,12 @@ class Text:
     """Which text, and how it becomes tokens and vectors."""
 
     data: Annotated[
-        str | None,
+        list[str] | None,
         option(
             "--data",
             panel=TEXT,
             metavar="SOURCE",
-            help="Hub data set, local file or folder, or pydocs.",
+            help="Hub data set, file, folder, 'a/*.txt', or pydocs (repeatable).",
             words=("pydocs",),
         ),
     ] = None
@@ -123,11 +123,24 @@ class Text:
     text_field: Annotated[
         str | None, option("--text-field", panel=MORE, metavar="COLUMN", help="Column that holds the text.")
     ] = None
+    lines: Annotated[bool, option("--lines", panel=MORE, help="One sample a line in .txt and .md files.")] = (
+        False
+    )
+    empty: Annotated[
+        str | None,
+        option(
+            "--empty", panel=MORE, metavar="skip|refuse", help="Empty samples.", default="skip", words=EMPTY
+        ),
+    ] = None
 
-    def overrides(self) -> dict[str, str]:
+    def overrides(self) -> dict[str, object]:
         """The recipe's fields that these set; an option that was not given sets none."""
-        given = {
-            "data.source": self.data,
+        sources = self.data or []
+        given: dict[str, object] = {
+            "data.source": sources[0] if sources else None,
+            "data.also": sources[1:] or None,
+            "data.lines": self.lines or None,
+            "data.empty": self.empty,
             "data.split": self.split,
             "data.text_field": self.text_field,
             "tokenizer.name": self.tokenizer,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Messages = Literal["all", "first"]
+Empty = Literal["skip", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -14,11 +15,20 @@ class DataConfig:
         default="HuggingFaceH4/ultrachat_200k",
         metadata={"doc": "hub data set, local folder or file, or 'pydocs'"},
     )
+    also: tuple[str, ...] = field(
+        default=(), metadata={"doc": "more local files, folders or patterns, read after source"}
+    )
     split: str = field(
         default="train_sft", metadata={"doc": "split of a hub data set or folder in hub format"}
     )
     text_field: str = field(
-        default="", metadata={"doc": "text column (empty: chat messages, or the only text column)"}
+        default="", metadata={"doc": "text column (empty: a dialogue, text, or the only text column)"}
+    )
+    lines: bool = field(
+        default=False, metadata={"doc": "one sample a line in .txt and .md files (else one a paragraph)"}
+    )
+    empty: Empty = field(
+        default="skip", metadata={"doc": "what is done with empty samples: left out, or refused"}
     )
     messages: Messages = field(
         default="all", metadata={"doc": "which messages of a dialogue make the sample's text"}

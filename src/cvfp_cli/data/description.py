@@ -14,6 +14,8 @@ from cvfp_cli.data.tokenizer import Tokenizer
 from cvfp_cli.notes import Note
 
 Run = tuple[int, int | None]  # samples, data seed
+_SHOWN = 5  # characters named in one note
+
 Streams = tuple[TokenStream, TokenStream]  # training, validation
 
 
@@ -41,8 +43,11 @@ def identical_texts(selection: Selection, streams: Mapping[Run, Streams]) -> dic
     return found
 
 
-def remarks(identical: Mapping[int, int], tokenizer: Tokenizer, asked_size: int | None) -> list[Note]:
-    """Notes on texts that stand on both sides, and on a trained tokenizer that stayed smaller than asked for."""
+def remarks(
+    identical: Mapping[int, int], tokenizer: Tokenizer, asked_size: int | None, selection: Selection
+) -> list[Note]:
+    """Notes on texts that stand on both sides, and on a tokenizer: smaller than asked for, or without some characters."""
+    texts = dict.fromkeys(text for part in (selection.validation, *selection.train.values()) for text in part)
     notes = []
     worst = max(identical.values())
     if worst:
@@ -54,6 +59,23 @@ def remarks(identical: Mapping[int, int], tokenizer: Tokenizer, asked_size: int 
             "pairs to merge."
         )
         notes.append(Note("tokenizer-smaller", message))
+    lost = tokenizer.lost_characters(list(texts))
+    if lost:
+        common = sorted(lost, key=lambda character: (-lost[character], character))
+        shown = ", ".join(ascii(one) if not one.isprintable() else f"'{one}'" for one in common[:_SHOWN])
+        message = (
+            f"Tokenizer {tokenizer.name} has no token for {len(lost)} of the text's characters ({shown}"
+            f"{', ...' if len(lost) > _SHOWN else ''}), which stand {sum(lost.values())} times in it: its bits per "
+            "byte are not comparable."
+        )
+        notes.append(
+            Note(
+                "tokenizer-loses-text",
+                message,
+                "warning",
+                {"tokenizer": tokenizer.name, "characters": len(lost), "times": sum(lost.values())},
+            )
+        )
     return notes
 
 
@@ -79,6 +101,8 @@ def describe(
     """
     data, validation = settings.data, settings.validation
     reading = [data.split if source.has_splits else "", data.text_field, data.messages, data.max_tokens]
+    if data.lines:
+        reading.append("lines")
     validated: list[object] = [validation.separator, held.fingerprint if held else validation.source]
     described: dict[str, object] = {
         "source": {

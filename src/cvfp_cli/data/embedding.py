@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cvfp_cli.data import files, hub
 from cvfp_cli.data.cache import Cache, content_hash, pack_texts, unpack_texts
-from cvfp_cli.data.files import first_line
+from cvfp_cli.data.opening import first_line, read_whole
 from cvfp_cli.data.ppmi import ROW_SCALE
 from cvfp_cli.errors import InputError
 
@@ -164,7 +164,7 @@ def _model_table(name: str, fetch: Callable[[Sequence[str]], Path], cache: Cache
     """
     folder = fetch(["config.json", *(f"{file}.index.json" for file in _WEIGHTS)])
     try:
-        config = files.read_whole(folder / "config.json", _LARGEST_SETTINGS)
+        config = read_whole(folder / "config.json", _LARGEST_SETTINGS)
     except OSError as error:
         raise InputError(
             f"--embedding {name}: the folder has no readable config.json.", hint=_SAVE_IT
@@ -189,7 +189,7 @@ def _model_table(name: str, fetch: Callable[[Sequence[str]], Path], cache: Cache
 def _parts(index: Path) -> dict[str, str]:
     """Which file of a checkpoint in parts holds which tensor; only names within the folder count."""
     try:
-        found = json.loads(files.read_whole(index, _LARGEST_SETTINGS))["weight_map"]
+        found = json.loads(read_whole(index, _LARGEST_SETTINGS))["weight_map"]
         return {str(tensor): Path(str(part)).name for tensor, part in found.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -12,6 +12,8 @@ from cvfp_cli.data.cache import Arrays, Cache, content_hash, pack_texts
 from cvfp_cli.data.stream import TokenStream
 from cvfp_cli.data.tokenizer import Tokenizer
 
+_RULES = 2  # raised whenever the same tokenizer and texts would have to give other ids
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -88,6 +90,7 @@ def _cached(
 ) -> Encoded:
     packed = pack_texts(texts)
     key = {
+        "rules": _RULES,
         "tokenizer": tokenizer.fingerprint,
         "texts": content_hash(packed["utf8"], packed["ends"]),
         "max_tokens": max_tokens,

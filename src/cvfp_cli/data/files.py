@@ -1,33 +1,52 @@
-"""Rows of local files: JSON lines, JSON, Parquet, CSV and plain text."""
+"""Rows of local files: JSON lines, JSON, Parquet, CSV, TSV and plain text, compressed or not."""
 
 import csv
+import glob
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any, cast
 
+from cvfp_cli.data import opening
+from cvfp_cli.data.config import DataConfig
+from cvfp_cli.data.opening import first_line, reading
 from cvfp_cli.errors import InputError
+from cvfp_cli.tabular import check_cells, check_names, is_index, separator_of
 
 Row = tuple[str, object]  # where it stands, and a string or a mapping
 
-SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".txt")
+KINDS = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".txt", ".md")
+SUFFIXES = (*KINDS, *(kind + packed for kind in KINDS for packed in opening.COMPRESSED))
 
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
-_LONGEST_CSV_FIELD = 2**31 - 1
-_LONGEST_LINE = 2**28
-_LARGEST_WHOLE = 2**30  # for the kinds of file that can only be read as a whole
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error from a library, to stand inside one of ours."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+_LONGEST_CELL = 2**28
+_EXCELS_FIRST_LINE = re.compile(r"sep=(.)\r?\n?")
+_KNOWN = f"{', '.join(KINDS)}, each also as {' and '.join(opening.COMPRESSED)}"
+# What lies in a folder beside its data, and describes them.
+_BESIDE = re.compile(
+    r"(readme|license|licence|citation|changelog)(\..*)?"
+    r"|(dataset_infos?|dataset_dict|state|config|package)\.json|requirements\.txt",
+    re.IGNORECASE,
+)
+_PROSE_WORDS = 6
+_LONGEST_NAME = 80
 
 
 def existing(name: str) -> Path | None:
-    """The local file or folder of this name, ``~`` expanded; None if there is none or no path can be so called."""
+    """The local file or folder of this name, ``~`` expanded; None if there is none or no path can be so called.
+
+    Raises:
+        InputError: the name is no UTF-8, so that no record of a study could hold it.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{ascii(name)[1:-1]}: a name that is no UTF-8.", hint="Rename it.") from error
     try:
         path = Path(name).expanduser()
         return path if name and path.exists() else None
@@ -35,42 +54,47 @@ def existing(name: str) -> Path | None:
         return None
 
 
-def read_whole(path: Path, largest: int = _LARGEST_WHOLE) -> bytes:
-    """The content of a file that has to be held in memory.
+def matching(pattern: str) -> list[Path]:
+    """The local files and folders that a pattern with ``*``, ``?`` or ``[`` names, in order; ``**`` goes deeper."""
+    if not glob.has_magic(pattern) or "\0" in pattern:
+        return []
+    found = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207  (may be absolute)
+    return [Path(name) for name in sorted(found)]
 
-    Raises:
-        InputError: it is larger than ``largest`` bytes.
-    """
-    with path.open("rb") as stream:
-        content = stream.read(largest + 1)
-    if len(content) > largest:
-        raise InputError(
-            f"{path}: larger than {largest >> 20} MiB.", hint="Split it, or write one sample a line."
-        )
-    return content
+
+def kind_of(path: Path) -> str:
+    """The suffix that says what a file holds, without the one of its compression; empty for an unknown kind."""
+    name = path.name.lower()
+    for packed in opening.COMPRESSED:
+        name = name.removesuffix(packed)
+    suffix = Path(name).suffix
+    return suffix if suffix in KINDS else ""
 
 
 def data_files(path: Path) -> list[Path]:
     """The file itself, or every readable file below a folder in the order of their paths.
 
+    What describes a folder's data (a README, a licence, ``dataset_infos.json``) is left out, and so are notes in
+    ``.md`` beside files of another kind.
+
     Raises:
         InputError: the file is of another kind, or the folder holds none.
     """
     if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
-            raise InputError(
-                f"{path}: cannot read '{path.suffix}' files.", hint=f"Known: {', '.join(SUFFIXES)}."
-            )
+        if not kind_of(path):
+            raise InputError(f"{path}: cannot read '{path.suffix}' files.", hint=f"Known: {_KNOWN}.")
         return [path]
-    files = [
+    found = [
         file
         for file in sorted(path.rglob("*"))
         if file.is_file()
-        and file.suffix.lower() in SUFFIXES
+        and kind_of(file)
         and not any(part.startswith(".") for part in file.relative_to(path).parts)
     ]
+    files = [file for file in found if not _BESIDE.fullmatch(file.name)] or found
+    files = [file for file in files if kind_of(file) != ".md"] or files
     if not files:
-        raise InputError(f"{path}: the folder holds no {', '.join(SUFFIXES)} file.")
+        raise InputError(f"{path}: the folder holds no {', '.join(KINDS)} file.")
     return files
 
 
@@ -78,68 +102,82 @@ def fingerprint(files: Sequence[Path], base: Path) -> str:
     """Hash of the files' paths below ``base`` and of all their bytes."""
     digest = hashlib.sha256()
     for file in files:
-        name = file.relative_to(base).as_posix() if file != base else file.suffix
-        with _reading(file), file.open("rb") as stream:
-            digest.update(f"{name}\0{file.stat().st_size}\0".encode())
+        own = kind_of(file) + file.suffix if file.suffix.lower() in opening.COMPRESSED else file.suffix
+        name = file.relative_to(base).as_posix() if file != base else own
+        with reading(file), file.open("rb") as stream:
+            header = f"{name}\0{file.stat().st_size}\0"
+            digest.update(header.encode("utf-8", "surrogateescape"))  # a name may be no UTF-8
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 
-def rows(files: Sequence[Path], *, folder: bool) -> Iterator[Row]:
+def rows(files: Sequence[Path], *, folder: bool, config: DataConfig | None = None) -> Iterator[Row]:
     """Rows of all files in order.
 
     Args:
         files: what :func:`data_files` gave.
         folder: whether they came from a folder: then a text file is one row, otherwise each of its paragraphs
             (parted by blank lines) is.
+        config: ``lines`` makes each line of a text file a row; ``text_field`` names a column of a CSV's header.
     """
+    config = config or DataConfig()
     for file in files:
-        with _reading(file):
-            match file.suffix.lower():
-                case ".jsonl":
+        with reading(file):
+            match kind_of(file):
+                case ".jsonl" | ".ndjson":
                     yield from _json_lines(file)
                 case ".json":
                     yield from _json(file)
                 case ".parquet":
                     yield from _parquet(file)
-                case ".csv":
-                    yield from _csv(file)
-                case ".txt":
+                case ".csv" | ".tsv":
+                    yield from _csv(file, config.text_field)
+                case _ if config.lines:
+                    yield from _text_lines(file)
+                case _:
                     yield from _text(file, whole=folder)
 
 
-@contextmanager
-def _reading(file: Path) -> Iterator[None]:
-    """What goes wrong with a file's bytes becomes an InputError that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror or first_line(error)}).") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start}).") from error
-
-
 def _json_lines(file: Path) -> Iterator[Row]:
-    with file.open("rb") as stream:
-        for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), start=1):
-            where = f"{file}, line {number}"
-            if len(line) == _LONGEST_LINE:
-                raise InputError(
-                    f"{where}: longer than {_LONGEST_LINE >> 20} MiB.", hint="Is it one sample a line?"
-                )
-            if line.strip():
-                yield where, _parse_json(line, where)
+    for where, line in opening.lines(file):
+        if line.strip():
+            yield where, _parse_json(line, where)
 
 
 def _json(file: Path) -> Iterator[Row]:
-    content = _parse_json(read_whole(file), str(file))
+    if _holds_lines(file):
+        yield from _json_lines(file)
+        return
+    content = _parse_json(opening.read_text(file), str(file))
+    if isinstance(content, dict) and isinstance(content.get("data"), list):
+        content = content["data"]
     if not isinstance(content, list):
-        raise InputError(f"{file}: expected a list of samples.", hint="One sample a line belongs in .jsonl.")
+        raise InputError(
+            f"{file}: expected a list of samples, or one under 'data'.",
+            hint="One sample a line belongs in .jsonl.",
+        )
     for number, row in enumerate(content):
         yield f"{file}, sample {number}", row
 
 
-def _parse_json(content: bytes, where: str) -> object:
+def _holds_lines(file: Path) -> bool:
+    """Whether a file holds JSON lines: its first line is an object or a string by itself, and another follows."""
+    with opening.open_utf8(file) as stream:
+        first = stream.read(1)
+        while first.isspace():
+            first = stream.read(1)
+    if first not in (b"{", b'"'):
+        return False
+    filled = ((where, line) for where, line in opening.lines(file) if line.strip())
+    where, line = next(filled)
+    try:
+        _parse_json(line, where)
+    except InputError:
+        return False
+    return next(filled, None) is not None
+
+
+def _parse_json(content: bytes | str, where: str) -> object:
     try:
         return json.loads(content)
     except UnicodeDecodeError as error:
@@ -155,30 +193,112 @@ def _parquet(file: Path) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    packed = file.suffix.lower() in opening.COMPRESSED
+    content: Any = pa.BufferReader(opening.read_whole(file)) if packed else file
     try:
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(content) as parquet:
             number = 0
             for batch in parquet.iter_batches(batch_size=256):
                 for row in batch.to_pylist():
-                    yield f"{file}, row {number}", row
+                    kept = {name: cell for name, cell in row.items() if not is_index(name, 1)}
+                    yield f"{file}, row {number}", kept
                     number += 1
     except pa.ArrowException as error:
         raise InputError(f"{file}: not a readable Parquet file ({first_line(error)}).") from error
 
 
-def _csv(file: Path) -> Iterator[Row]:
-    csv.field_size_limit(_LONGEST_CSV_FIELD)
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
+def _csv(file: Path, text_field: str) -> Iterator[Row]:
+    csv.field_size_limit(_LONGEST_CELL)
+    with opening.open_utf8(file) as stream:
+        text = io.TextIOWrapper(cast(Any, stream), "utf-8", newline="")
+        lines = _bounded_lines(text, file)
+        passed, separator = 0, ""
+        for first in lines:
+            said = _EXCELS_FIRST_LINE.fullmatch(first)
+            if said is not None:
+                separator = said[1]
+            elif first.strip():
+                break
+            passed += 1
+        else:
+            return
+        separator = separator or separator_of(first, "\t" if kind_of(file) == ".tsv" else ",")
+        reader = csv.reader(chain([first], lines), delimiter=separator, strict=True)
         try:
-            for row in reader:
-                yield f"{file}, line {reader.line_num}", row
+            names = _header(next(reader), f"{file}, line {passed + 1}", text_field)
+            for cells in reader:
+                if cells:
+                    where = f"{file}, line {passed + reader.line_num}"
+                    check_cells(len(cells), len(names), where, separator)
+                    yield where, _named(names, cells, where)
         except csv.Error as error:
-            raise InputError(f"{file}, line {reader.line_num}: not readable CSV ({error}).") from error
+            where = f"{file}, line {passed + reader.line_num}"
+            raise InputError(
+                f"{where}: not readable CSV ({error}).", hint='A quote inside a quoted cell is written "".'
+            ) from error
+
+
+def _bounded_lines(text: io.TextIOWrapper, file: Path) -> Iterator[str]:
+    for number, line in enumerate(iter(partial(text.readline, _LONGEST_CELL), ""), start=1):
+        if len(line) == _LONGEST_CELL:
+            raise InputError(f"{file}, line {number}: longer than {_LONGEST_CELL >> 20} Mi characters.")
+        yield line
+
+
+def _header(cells: list[str], where: str, text_field: str) -> list[str]:
+    """The columns' names.
+
+    Raises:
+        InputError: two are alike, or the line looks like a sample (unless ``text_field`` is one of its names).
+    """
+    names = [cell.strip() for cell in cells]
+    check_names(names, where)
+    sample = next((name for name in names if _reads_like_text(name)), None)
+    numbered = [name for name in names if name.isdecimal()]
+    if sample is None and numbered != [str(number) for number in range(len(numbered))]:
+        sample = numbered[0]
+    if sample is not None and text_field not in names:
+        shown = sample if sample.isprintable() else ascii(sample)[1:-1]
+        raise InputError(
+            f"{where}: '{shown[:60]}' looks like a sample, and the first line must name the columns.",
+            hint="Put a line such as text before it; or, if it is a name, say --text-field with the column to read.",
+        )
+    return names
+
+
+def _reads_like_text(name: str) -> bool:
+    ends = name.endswith((".", "!", "?", "。", "！", "？")) and len(name.split()) > 1
+    return ends or "\n" in name or len(name) > _LONGEST_NAME or len(name.split()) >= _PROSE_WORDS
+
+
+def _named(names: Sequence[str], cells: Sequence[str], where: str) -> dict[str, str]:
+    """A row by its columns' names, an index left out.
+
+    Raises:
+        InputError: text in a column without a name.
+    """
+    row = {}
+    for place, (name, cell) in enumerate(zip(names, cells, strict=True)):
+        if name and not is_index(name, place):
+            row[name] = cell
+        elif place and not name and cell.strip():
+            raise InputError(f"{where}: text in column {place + 1}, which the header gives no name.")
+    return row
+
+
+def _text_lines(file: Path) -> Iterator[Row]:
+    for where, line in opening.lines(file):
+        if line.strip():
+            try:
+                yield where, line.decode()
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{where}: not UTF-8 text ({error.reason} at byte {error.start})."
+                ) from error
 
 
 def _text(file: Path, *, whole: bool) -> Iterator[Row]:
-    content = read_whole(file).decode("utf-8-sig").replace("\r\n", "\n")
+    content = opening.read_text(file)
     if whole:
         yield str(file), content
         return

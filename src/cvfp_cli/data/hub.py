@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cvfp_cli.data.files import Row, first_line
+from cvfp_cli.data.files import Row
+from cvfp_cli.data.opening import first_line
 from cvfp_cli.errors import InputError, WorkError
 
 # A table other than GPT-2's needs the head's scale and bias (docs/method.md); pydocs has no split of 50,000 samples.
@@ -129,12 +130,17 @@ def dataset_rows(name: str, split: str, start: int, stop: int | None, revision: 
         WorkError: the connection broke.
     """
     import datasets
+    import pyarrow as pa
 
     datasets.config.HF_DATASETS_TRUST_REMOTE_CODE = False  # older versions would ask whether to run a script
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
     try:
-        splits: Any = datasets.load_dataset(name, revision=revision, streaming=True)
+        if revision is None and is_saved(Path(name)):
+            loaded: Any = datasets.load_from_disk(name)
+            splits: Any = loaded if isinstance(loaded, datasets.DatasetDict) else {split: loaded}
+        else:
+            splits = datasets.load_dataset(name, revision=revision, streaming=True)
         if split not in splits:
             raise InputError(f"{name}: no split '{split}'; there are {', '.join(splits)}.")
         length = None if stop is None else stop - start
@@ -144,8 +150,29 @@ def dataset_rows(name: str, split: str, start: int, stop: int | None, revision: 
         raise WorkError(
             f"Data set '{name}' stopped coming ({first_line(error)}).", hint="Try again."
         ) from error
-    except (datasets.exceptions.DatasetsError, OSError, ValueError) as error:
+    except InputError:
+        raise
+    except (
+        datasets.exceptions.DatasetsError,
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        KeyError,  # the last two: of what describes a saved data set, when something is missing in it
+        TypeError,
+    ) as error:
         raise InputError(f"{name}: not readable as a data set ({first_line(error)}).") from error
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether ``datasets.save_to_disk`` wrote this folder, with splits or without."""
+    return has_saved_splits(folder) or (
+        (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    )
+
+
+def has_saved_splits(folder: Path) -> bool:
+    """Whether it wrote this folder with splits."""
+    return (folder / "dataset_dict.json").is_file()
 
 
 def _broken_connections() -> tuple[type[BaseException], ...]:

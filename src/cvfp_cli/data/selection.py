@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from cvfp_cli.counting import counted
 from cvfp_cli.data.cache import Cache
 from cvfp_cli.data.config import DataConfig
+from cvfp_cli.data.files import data_files, kind_of
 from cvfp_cli.data.problems import Problems
+from cvfp_cli.data.samples import Skipped
 from cvfp_cli.data.sources import Source, read_file, read_texts
 from cvfp_cli.data.validation import AfterLargest, File, Last, SplitRange, Tail, Validation
 from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
 
 POOL = 10_000
 
@@ -24,11 +27,13 @@ class Selection:
         study: the first samples that do not validate, as many as the study's largest size (or all there are): what a
             tokenizer may be trained on.
         validation: validation samples; empty where each run validates on its own tail.
+        notes: on empty samples that were left out.
     """
 
     train: dict[int | None, list[str]]
     study: list[str]
     validation: list[str]
+    notes: tuple[Note, ...] = ()
 
 
 def select(
@@ -55,18 +60,19 @@ def select(
     largest = max(wanted, *data.samples)
     pool = max(POOL, 2 * largest) if any(seed is not None for seed in data_seeds) else 0
     stop = None if isinstance(validation, Last) else max(largest, pool)
-    first = read_texts(source, data, cache, split=data.split, stop=stop)
+    skipped = Skipped()
+    first = read_texts(source, data, cache, split=data.split, stop=stop, skipped=skipped)
     held = _held(validation, data, source, largest, len(first))
-    problems.attempt(lambda: _check_count(first, wanted, source, data))
+    problems.attempt(lambda: _check_count(first, wanted, source, data, skipped))
     if None in data_seeds:
         problems.attempt(lambda: _check_overlap(validation, held, wanted, len(first)))
-    texts = problems.attempt(lambda: _validation_texts(validation, held, first, source, data, cache))
+    texts = problems.attempt(lambda: _validation_texts(validation, held, first, source, data, cache, skipped))
     train = {
         seed: first[:wanted] if seed is None else _drawn(first[:pool], held, seed, wanted, problems)
         for seed in dict.fromkeys(data_seeds)
     }
     study = [text for number, text in enumerate(first) if number not in held][:largest]
-    return Selection(train, study, texts or [])
+    return Selection(train, study, texts or [], skipped.notes())
 
 
 def _held(validation: Validation, data: DataConfig, source: Source, largest: int, total: int) -> range:
@@ -87,12 +93,26 @@ def _trains(split: str, data: DataConfig, source: Source) -> bool:
     return split == data.split or (split == "train" and not source.has_splits)
 
 
-def _check_count(first: Sequence[str], wanted: int, source: Source, data: DataConfig) -> None:
+def _check_count(
+    first: Sequence[str], wanted: int, source: Source, data: DataConfig, skipped: Skipped
+) -> None:
     if len(first) < wanted:
+        place = _place(source, data.split)
+        empty = skipped.count(place)
+        beside = f" with text (and {empty} empty, the first of them {skipped.first(place)})" if empty else ""
         raise InputError(
-            f"{_place(source, data.split)} has {counted(len(first), 'sample')}, and {wanted:,} are asked for to train on.",
-            hint=f"Ask for --samples {len(first)} or fewer, or name more text with --data.",
+            f"{place} has {counted(len(first), 'sample')}{beside}, and {wanted:,} are asked for to train on.",
+            hint=_more(len(first), source, data),
         )
+
+
+def _more(count: int, source: Source, data: DataConfig) -> str:
+    """What helps where a source has too few samples."""
+    if not count:
+        return "Name text with --data, or the column to read with --text-field."
+    of_text = any(kind_of(file) in (".txt", ".md") for path in source.paths for file in data_files(path))
+    lines = ", take each line as a sample with --lines" if of_text and not data.lines else ""
+    return f"Ask for --samples {count} or fewer{lines}, or name more text with --data."
 
 
 def _check_overlap(validation: Validation, held: range, wanted: int, total: int) -> None:
@@ -111,14 +131,20 @@ def _check_overlap(validation: Validation, held: range, wanted: int, total: int)
 
 
 def _validation_texts(
-    validation: Validation, held: range, first: Sequence[str], source: Source, data: DataConfig, cache: Cache
+    validation: Validation,
+    held: range,
+    first: Sequence[str],
+    source: Source,
+    data: DataConfig,
+    cache: Cache,
+    skipped: Skipped,
 ) -> list[str]:
     place, wanted = data.split, held
     match validation:
         case Tail():
             return []
         case File(path):
-            texts = read_file(path, data)
+            texts = read_file(path, data, skipped)
             if not texts:
                 raise InputError(f"--validation {path}: the file holds no sample.")
             return texts
@@ -135,7 +161,9 @@ def _validation_texts(
             place, wanted = split, range(start, last + 1)
     if place == data.split and wanted.stop <= len(first):
         return list(first[wanted.start : wanted.stop])
-    texts = read_texts(source, data, cache, split=place, start=wanted.start, stop=wanted.stop)
+    texts = read_texts(
+        source, data, cache, split=place, start=wanted.start, stop=wanted.stop, skipped=skipped
+    )
     if len(texts) < len(wanted):
         raise InputError(
             f"{_place(source, place)} ends before sample {wanted.stop - 1}, which --validation {validation} asks for.",

@@ -114,7 +114,7 @@ def prepare_study(
     connection = Hub()
     problems = Problems()
     spec = problems.attempt(lambda: parse_validation(validation.source))
-    source = problems.attempt(lambda: open_source(data.source, cache, connection))
+    source = problems.attempt(lambda: open_source(data.source, cache, connection, data.also))
     chosen_tokenizer = problems.attempt(lambda: _tokenizer(tokenizer.name, spec, cache, connection))
     chosen_table = problems.attempt(lambda: _table(embedding.name, cache, connection))
     selection = None
@@ -138,7 +138,7 @@ def prepare_study(
         trained_on = len(selection.study)
     else:
         used, trained_on = chosen_tokenizer, 0
-    notes = [*source.notes]
+    notes = [*source.notes, *selection.notes]
     if isinstance(chosen_table, embeddings.MadeTable):
         table: tables.Tables = tables.made(chosen_table, used.vocab_size, cache)
     else:
@@ -146,7 +146,9 @@ def prepare_study(
         notes += table_notes
     streams = _streams(data, validation, spec, selection, used, samples, cache)
     identical = identical_texts(selection, streams)
-    notes += remarks(identical, used, chosen_tokenizer if isinstance(chosen_tokenizer, int) else None)
+    notes += remarks(
+        identical, used, chosen_tokenizer if isinstance(chosen_tokenizer, int) else None, selection
+    )
     held = None if isinstance(spec, Tail) else next(iter(streams.values()))[1]
     settings = Settings(data, validation, tokenizer, embedding)
     description = describe(settings, source, used, trained_on, table, held, identical)

@@ -1,6 +1,7 @@
 """Tokenizers: one of the hub or a folder, or a byte-level BPE trained on the study's own samples."""
 
 import importlib.metadata
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from cvfp_cli.counting import counted
 from cvfp_cli.data import files, hub
 from cvfp_cli.data.cache import Arrays, Cache, content_hash, pack_texts, unpack_texts
+from cvfp_cli.data.opening import first_line
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,6 +76,30 @@ class Tokenizer:
             encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
 
+    def lost_characters(self, texts: Sequence[str]) -> dict[str, int]:
+        """Characters, spaces left out, that no token stands for, and how often each is in the texts.
+
+        A character without a token is dropped or becomes the unknown token; each is tried by itself.
+
+        Raises:
+            InputError: the tokenizer has no token for something in a text.
+        """
+        characters = sorted(one for one in set[str]().union(*texts) if not one.isspace())
+        found = self._cache.fetch(
+            "lost", {"tokenizer": self.fingerprint, "characters": characters}, lambda: self._lost(characters)
+        )
+        lost = bytes(found["utf8"]).decode()
+        return {character: sum(text.count(character) for text in texts) for character in lost}
+
+    def _lost(self, characters: Sequence[str]) -> Arrays:
+        unknown = _unknown_token(self.backend)
+        lost = [
+            character
+            for character, ids in zip(characters, self.encode(characters), strict=True)
+            if all(int(id_) == unknown for id_ in ids)
+        ]
+        return {"utf8": np.frombuffer("".join(lost).encode(), dtype=np.uint8)}
+
     def encode_with_offsets(
         self, text: str
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -95,7 +121,7 @@ class Tokenizer:
             if not _from_library(error):
                 raise
             raise InputError(
-                f"--tokenizer {self.name}: cannot encode the text ({files.first_line(error)})."
+                f"--tokenizer {self.name}: cannot encode the text ({first_line(error)})."
             ) from error
 
 
@@ -204,13 +230,24 @@ def _pretrained(name: str, folder: Path) -> "Backend":
     except BaseException as error:
         if not _from_library(error):
             raise
-        raise InputError(f"--tokenizer {name}: not loadable ({files.first_line(error)}).") from error
+        raise InputError(f"--tokenizer {name}: not loadable ({first_line(error)}).") from error
+    backend.no_truncation()  # both are kept in tokenizer.json, and are about a model's batches
+    backend.no_padding()
     ids = backend.get_vocab(with_added_tokens=True).values()
     if ids and max(ids) >= len(ids):
         raise InputError(
             f"--tokenizer {name}: {counted(len(ids), 'token has', 'tokens have')} ids up to {max(ids)}; ids must run from 0 without gaps."
         )
     return backend
+
+
+def _unknown_token(backend: "Backend") -> int | None:
+    """Id of the token that stands for whatever has none."""
+    model = json.loads(backend.to_str())["model"]
+    if isinstance(model.get("unk_id"), int):
+        return int(model["unk_id"])
+    name = model.get("unk_token")
+    return backend.token_to_id(name) if isinstance(name, str) else None
 
 
 def _from_library(error: BaseException) -> bool:

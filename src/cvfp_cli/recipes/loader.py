@@ -187,6 +187,8 @@ def _header(text: str) -> str:
 def _lay_over(raw: dict[str, Any], overrides: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     """Set each override in ``raw``; returns what was set, values read from text."""
     laid: dict[str, Any] = {}
+    if "data.source" in overrides and isinstance(raw.get("data"), dict):
+        raw["data"].pop("also", None)  # another source stands for all that the recipe reads
     for path, value in overrides.items():
         table, _, key = path.partition(".")
         if path in ("kind", "grid.kind"):

@@ -8,7 +8,13 @@ from typing import Any
 
 from cvfp_cli.data.files import SUFFIXES, existing
 
-FIELDS = (("data", "source"), ("validation", "source"), ("tokenizer", "name"), ("embedding", "name"))
+FIELDS = (
+    ("data", "source"),
+    ("data", "also"),
+    ("validation", "source"),
+    ("tokenizer", "name"),
+    ("embedding", "name"),
+)
 """The keys that may hold a path; each may hold a word of its own or a name of the hub instead."""
 
 _NO_FILE = "pydocs"  # data.sources.PYDOCS; that module would load NumPy
