@@ -36,8 +36,11 @@ def print_plan(plan: "Plan") -> None:
     done = len(plan.jobs) - len(plan.remaining)
     expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
     device = f"{plan.execution.device}, {plan.execution.precision}"
+    shortest, longest = plan.val_tokens[0], plan.val_tokens[-1]
+    tokens = f"{shortest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
+    console.print(f"\nvalidation: {tokens} tokens.", soft_wrap=True)
     console.print(
-        f"\n{len(plan.jobs)} runs, {done} done already, on {device}: "
+        f"{len(plan.jobs)} runs, {done} done already, on {device}: "
         f"about {duration(expected)} left, at most {duration(most)}.",
         soft_wrap=True,
     )

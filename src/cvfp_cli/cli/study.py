@@ -157,7 +157,7 @@ def checked_plan(
         )
     problems.raise_found()
     assert plan is not None
-    tell([*plan.data.notes, *store.notes], quiet=place.quiet)
+    tell([*plan.notes, *store.notes], quiet=place.quiet)
     return plan, store, environment
 
 
@@ -253,9 +253,12 @@ def end(ended: "Ended", place: Place) -> None:
     say(f"results: {place.out / 'summary.json'}", quiet=place.quiet)
     if ended.unfinished:
         count, all_of = len(ended.unfinished), len(ended.here)
-        say(
-            f"cvfp: {count} of {all_of} runs ended without figures; their reasons are in the table's footnotes."
-        )
+        if all_of == 1:
+            say(f"cvfp: the run ended without figures ({ended.unfinished[0].status}).")
+        else:
+            say(
+                f"cvfp: {count} of {all_of} runs ended without figures; their reasons are in the table's footnotes."
+            )
         raise typer.Exit(1)
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
 from cvfp_cli.cli.terminal import printable
 from cvfp_cli.results.schema import Run
+from cvfp_cli.scaling.groups import run_label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
 PLAIN_WIDTH = 120
+UNCONVERGED = "*: phase 1 stopped without converging."
 # Backgrounds from low to high under black text, told apart without seeing red or green.
 RAMP = ("#9ecae1", "#c6dbef", "#f0f0f0", "#fdd0a2", "#fdae6b")
 
@@ -28,7 +30,7 @@ class Row:
         alpha, low, high: exponent of the power law and its 95 % interval; None where there is none.
         best_ppl, best_accuracy: the best over all its runs; accuracy as a share.
         iterations: fewest and most phase-1 iterations over its runs; None where no run is done.
-        unconverged: whether phase 1 met its limit in any of them.
+        unconverged: whether phase 1 stopped without converging in any of them.
         effective_rank: of the training contexts at the largest size, mean over seeds, as a share.
     """
 
@@ -59,11 +61,16 @@ class Row:
 def rows(runs: Sequence[Run], fits: Sequence[dict[str, Any]]) -> list[Row]:
     """One row a configuration, by context_dim, tokens and layers as in the studies' tables."""
     power = {fit["config"]: fit for fit in fits if fit.get("law") == "power"}
-    by_config: dict[str, list[Run]] = {}
+    # Fits bear the labels of cvfp fit, which names the study where a folder holds runs of several.
+    several = len({run.study for run in runs if run.status == "done"}) > 1
+    by_label: dict[str, list[Run]] = {}
     for run in runs:
         if None not in (run.layers, run.context_dim, run.tokens):
-            by_config.setdefault(run.config, []).append(run)
-    found = [_row(config, group, power.get(config, {})) for config, group in by_config.items()]
+            by_label.setdefault(run_label(run, study=run.study if several else ""), []).append(run)
+    found = [
+        _row(label if several else group[0].config, group, power.get(label, {}))
+        for label, group in by_label.items()
+    ]
     return sorted(found, key=lambda row: (row.context_dim, row.tokens, row.layers, row.config))
 
 
@@ -268,7 +275,7 @@ def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
     elif any(row.low is None for row in found):
         lines.append(f"{MISSING}: an interval for α needs at least three sizes.")
     if any(row.unconverged for row in found):
-        lines.append("*: phase 1 stopped at its limit without converging.")
+        lines.append(UNCONVERGED)
     for run in runs:
         if run.status != "done":
             why = printable(run.reason or "")
@@ -294,6 +301,18 @@ def _exp(value: float) -> float:
     return math.exp(value) if value < 700.0 else math.inf
 
 
+def _ending(run: Run) -> str:
+    """What ended phase 2, in brackets; empty where it is not known."""
+    if run.still_improving:
+        return " (ended at its limit of epochs, still improving)"
+    words = {
+        "epochs": "ended at its limit of epochs, already worse than its best",
+        "patience": "stopped by patience",
+        None: "",
+    }.get(run.stopped_by, run.stopped_by)
+    return f" ({words})" if words else ""
+
+
 def print_run(run: Run, file: TextIO | None = None) -> None:
     """Print one run's figures, a line each."""
     star = "*" if run.phase1_converged is False else ""
@@ -309,11 +328,11 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         "parameters": f"{run.parameters.context_block or 0:,} ContextBlock, "
         f"{run.parameters.token_block or 0:,} TokenBlock",
         "status": run.status if run.reason is None else f"{run.status}: {printable(run.reason)}",
-        "phase 1": f"{run.phase1_iterations or MISSING}{star} iterations, {percent(run.phase1_rate)} converged",
+        "phase 1": f"{run.phase1_iterations or MISSING}{star} iterations, {percent(run.phase1_rate)} converged"
+        + (" (ended at its limit, still rising)" if run.still_converging else ""),
         "effective rank": f"{percent(run.train_effective_rank)} training, "
         f"{percent(run.val_effective_rank)} validation",
-        "phase 2": f"best of {run.epochs or 0} epochs: {run.best_epoch or MISSING}"
-        + ("" if run.stopped_by is None else f" (stopped by {run.stopped_by})"),
+        "phase 2": f"best of {run.epochs or 0} epochs: {run.best_epoch or MISSING}" + _ending(run),
         "train PPL": four_digits(run.train_ppl),
         "val PPL": four_digits(run.val_ppl) + _over_samples(run),
         "unigram PPL": four_digits(run.unigram_ppl),
@@ -332,4 +351,4 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
     console = answer_console(file)
     console.print(table)
     if star:
-        console.print("*: phase 1 stopped at its limit without converging.", style="dim")
+        console.print(UNCONVERGED, style="dim")

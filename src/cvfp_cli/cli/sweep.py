@@ -83,6 +83,7 @@ def sweep(
         return
     from cvfp_cli.cli.summary import print_summary
     from cvfp_cli.sweep.executor import Keeping
+    from cvfp_cli.sweep.remarks import remarks
 
     ended = study.carry_out_plan(
         plan,
@@ -94,4 +95,5 @@ def sweep(
         go_on=study.command_line(without=("--fresh",)),
     )
     print_summary(ended.runs, ended.fits)
+    study.tell(remarks(ended.here, plan.recipe), quiet=place.quiet)
     study.end(ended, place)

@@ -93,6 +93,7 @@ def train(
     from cvfp_cli.cli.summary import print_run
     from cvfp_cli.sweep.checkpoint import FILE_NAME
     from cvfp_cli.sweep.executor import Keeping
+    from cvfp_cli.sweep.remarks import remarks
 
     if not plan.remaining:
         study.say(f"{plan.jobs[0].name} is done already; --fresh trains it again.", quiet=place.quiet)
@@ -113,5 +114,6 @@ def train(
         go_on=study.command_line(without=("--fresh",), add=("--resume",)),
     )
     print_run(ended.here[0])
+    study.tell(remarks(ended.here, plan.recipe), quiet=place.quiet)
     study.say(f"run: {plan.jobs[0].folder}", quiet=place.quiet)
     study.end(ended, place)

@@ -88,7 +88,10 @@ class RunResult:
     Attributes:
         phase1_iterations: last iteration, the untrained one counted ("P1 iter").
         phase1_rate: share of converged tokens in it.
-        phase1_converged: whether the recipe's stopping rule ended phase 1, not the limit.
+        phase1_converged: whether the recipe's share of tokens had converged at the end of phase 1.
+        phase1_stopped_by: ``ratio`` (that share was reached), ``improvement`` (the rate rose too little),
+            ``iterations`` (the limit) or ``diverged``.
+        phase1_rate_by_iteration: ``phase1_rate`` of every iteration; None for the untrained one.
         train_effective_rank, val_effective_rank: share of D.
         val_loss_se: standard error of val_loss in nats, clustered by validation sample.
         val_accuracy_se: standard error of val_accuracy, clustered by validation sample.
@@ -97,6 +100,7 @@ class RunResult:
         unigram_ppl: validation perplexity of the smoothed training unigram.
         best_epoch, epochs: 1-based; figures are those of the best epoch.
         stopped_by: ``epochs``, ``patience`` or ``diverged``.
+        reason: what diverged, where and how; empty where nothing did.
         context_block, token_block, total: parameter counts.
         seconds_phase1, seconds_contexts, seconds_phase2: wall time.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace), for the record.
@@ -108,6 +112,8 @@ class RunResult:
     phase1_iterations: int
     phase1_rate: float | None
     phase1_converged: bool
+    phase1_stopped_by: str
+    phase1_rate_by_iteration: tuple[float | None, ...]
     train_effective_rank: float | None
     val_effective_rank: float | None
     train_ppl: float | None
@@ -122,6 +128,7 @@ class RunResult:
     best_epoch: int | None
     epochs: int
     stopped_by: str
+    reason: str
     train_ppl_by_epoch: tuple[float | None, ...]
     val_ppl_by_epoch: tuple[float | None, ...]
     context_block: int

@@ -14,6 +14,11 @@ class ParameterCounts:
     head: int
     total: int
 
+    @property
+    def phase2(self) -> int:
+        """Parameters that phase 2 trains: TokenBlock and head."""
+        return self.token_block + self.head
+
 
 def context_widths(model: ModelConfig, embed_dim: int) -> list[int]:
     """Widths of u_0 … u_L: all D, or falling linearly from D + K·E to D where only layer 1 reads tokens.

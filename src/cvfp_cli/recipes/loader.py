@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from cvfp_cli.data.config import ValidationConfig
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes.checker import (
     MOST_PROBLEMS,
@@ -24,6 +25,7 @@ from cvfp_cli.spelling import nearest
 DEFAULT_RECIPE = "2025-11-30-matrix"
 SIZE_LIMIT = 64 * 1024
 MOST_CONFIGURATIONS = 10_000
+DECIDES_TEXT = ("data", "validation", "tokenizer")
 
 
 def list_recipes() -> dict[str, str]:
@@ -70,6 +72,7 @@ def load_recipe(
         configurations = ()
     else:
         configurations = expand(grid)
+    tables["validation"] = _still_expected(tables["validation"], laid)
     first = configurations[0] if configurations else Configuration()
     tables["model"] = replace(
         tables["model"], layers=first.layers, context_dim=first.context_dim, tokens=first.tokens
@@ -177,6 +180,14 @@ def _lay_over(raw: dict[str, Any], overrides: Mapping[str, Any], problems: list[
     return laid
 
 
+def _still_expected(validation: ValidationConfig, laid: Mapping[str, Any]) -> ValidationConfig:
+    """Without the count of tokens that a recipe expects where another text or tokenizer was laid over it."""
+    other_text = any(path.partition(".")[0] in DECIDES_TEXT for path in laid)
+    if other_text and "validation.expected_tokens" not in laid:
+        return replace(validation, expected_tokens=0)
+    return validation
+
+
 def _replace_configurations(raw: dict[str, Any]) -> None:
     """A grid set on top of listed configurations replaces them; what it leaves open comes from the first."""
     listed = raw.pop("configurations", None)
@@ -218,6 +229,8 @@ def _contradictions(recipe: Recipe) -> list[str]:
         )
     if head.weights == "untied" and head.table == "trained":
         problems.append("head.table is the copy of a tied table: an untied head is always trained")
+    if head.weights == "tied" and head.start == "uniform":
+        problems.append("head.start is that of an untied head: a tied one starts as the table")
     return problems
 
 

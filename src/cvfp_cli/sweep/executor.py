@@ -1,11 +1,10 @@
 """Runs the jobs of a plan one after the other; each result is on disk before the next begins."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cvfp_cli.core.result import Epoch, Event, ExperimentData, Iteration
+from cvfp_cli.core.result import ExperimentData
 from cvfp_cli.errors import WorkError
 from cvfp_cli.results import ResultsStore, Run
 from cvfp_cli.results.atomic import WriteError, make_folder, write_atomic
@@ -106,7 +105,6 @@ class Executor:
         origin = Origin(
             self.plan.recipe.name, self.plan.data.embed_dim, self.plan.described.get("fingerprint")
         )
-        listener = _Listener(job, self.watcher)
         try:
             text = texts.of(job.experiment)
             data = ExperimentData(
@@ -120,7 +118,7 @@ class Executor:
                 job.experiment.config,
                 data,
                 self.plan.execution,
-                progress=listener,
+                progress=lambda event: self.watcher.advanced(job, event),
                 checkpoint=checkpoint,
                 notify=self.warn,
             )
@@ -133,7 +131,7 @@ class Executor:
             return failed_run(job, str(problem), origin), None
         except MemoryError:
             return failed_run(job, "out of memory", origin), None
-        return finished_run(job, outcome.result, origin, reason=listener.reason), weights
+        return finished_run(job, outcome.result, origin), weights
 
     def _checkpoint(self, job: Job) -> CheckpointFile:
         stamp = {"run": job.run_id} | {
@@ -147,21 +145,3 @@ class Executor:
             resume=self.keeping.resume,
             seconds_between=self.keeping.seconds_between,
         )
-
-
-class _Listener:
-    """Passes events on, and remembers where a loss stopped being finite."""
-
-    def __init__(self, job: Job, watcher: Watcher) -> None:
-        self._job = job
-        self._watcher = watcher
-        self.reason = ""
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Iteration) and event.loss is not None and not math.isfinite(event.loss):
-            self.reason = f"the loss of phase 1 was not finite in iteration {event.iteration}"
-        if isinstance(event, Epoch) and not (
-            math.isfinite(event.train_loss) and math.isfinite(event.val_loss)
-        ):
-            self.reason = f"the loss of phase 2 was not finite in epoch {event.epoch}"
-        self._watcher.advanced(self._job, event)

@@ -12,6 +12,7 @@ from cvfp_cli.core.memory import plan as memory_plan
 from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
 from cvfp_cli.recipes import Recipe
 from cvfp_cli.results import ResultsStore, Run, run_id
 from cvfp_cli.sweep.grid import Experiment, experiments
@@ -78,6 +79,26 @@ class Plan:
     others: tuple[Run, ...]
 
     @property
+    def notes(self) -> tuple[Note, ...]:
+        """Remarks about the data, up to now, and about a validation text that is not the one the recipe expects."""
+        expected = self.recipe.validation.expected_tokens
+        other = next((count for count in self.val_tokens if count != expected), None)
+        if not expected or other is None:
+            return self.data.notes
+        message = (
+            f"The validation text has {other:,} tokens, and {self.recipe.name} expects {expected:,}: the data set, the "
+            "tokenizer or the way samples are cut is not the recipe's, so PPL does not compare with what it expects."
+        )
+        values: dict[str, str | float] = {"recipe": self.recipe.name, "tokens": other, "expected": expected}
+        return (*self.data.notes, Note("validation-tokens-unexpected", message, "warning", values))
+
+    @property
+    def val_tokens(self) -> tuple[int, ...]:
+        """Lengths of the jobs' validation streams, ascending; one where they share it."""
+        points = {(job.experiment.samples, job.experiment.data_seed) for job in self.jobs}
+        return tuple(sorted({self.data.val_token_count(*point) for point in points}))
+
+    @property
     def remaining(self) -> tuple[Job, ...]:
         """Jobs with something left to do."""
         return tuple(job for job in self.jobs if not job.settled)
@@ -134,11 +155,15 @@ def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, An
     """What all runs of one results folder share: the recipe but for its grid, sizes and seeds, and the data.
 
     ``data.samples`` is left out: where it decides anything (what a ``bpe:N`` tokenizer is trained on, what is
-    validated on), the fingerprints of the data say so.
+    validated on), the fingerprints of the data say so. So is what decides nothing.
     """
     tables = recipe.resolved()
     shared = {key: value for key, value in tables.items() if key not in ("configurations", "runs", "name")}
     shared["data"] = {key: value for key, value in shared["data"].items() if key != "samples"}
+    shared["head"] = _deciding_head(shared["head"])
+    shared["validation"] = {
+        key: value for key, value in shared["validation"].items() if key != "expected_tokens"
+    }
     # Last in the alphabet, and so last in a message: what was set comes before what came of it.
     return {**shared, "what_was_read": fingerprints(described)}
 
@@ -164,6 +189,7 @@ def _job(
     config = point.config
     resolved = asdict(config)
     del resolved["seed"]
+    resolved["head"] = _deciding_head(resolved["head"])
     identity = run_id(
         resolved,
         data.run_fingerprint(point.samples, point.data_seed),
@@ -185,6 +211,11 @@ def _job(
         work=work(config, **sizes),
         recorded=recorded.get(identity),
     )
+
+
+def _deciding_head(head: Mapping[str, Any]) -> dict[str, Any]:
+    """The head's settings less the start that a tied one does not have, so that its runs keep their names."""
+    return {key: value for key, value in head.items() if key != "start" or head["weights"] == "untied"}
 
 
 def _refuse_too_large(jobs: Sequence[Job], execution: Execution) -> None:

@@ -22,23 +22,21 @@ class Origin:
     data_fingerprint: str | None
 
 
-def finished_run(job: Job, result: RunResult, origin: Origin, *, reason: str = "") -> Run:
-    """The figures of a job that came to an end, diverged or not.
-
-    Args:
-        reason: where a loss stopped being finite, for a run that diverged.
-    """
+def finished_run(job: Job, result: RunResult, origin: Origin) -> Run:
+    """The figures of a job that came to an end, diverged or not."""
     diverged = result.stopped_by == "diverged"
     return Run(
         **_identity(job, origin),
         status="diverged" if diverged else "done",
-        reason=(reason or "a loss was not finite") if diverged else None,
+        reason=result.reason if diverged else None,
         train_tokens=result.train_tokens,
         val_tokens=result.val_tokens,
         val_bytes=result.val_bytes,
         phase1_iterations=result.phase1_iterations,
         phase1_rate=result.phase1_rate,
         phase1_converged=result.phase1_converged,
+        phase1_stopped_by=result.phase1_stopped_by,
+        phase1_rate_by_iteration=result.phase1_rate_by_iteration,
         train_effective_rank=result.train_effective_rank,
         val_effective_rank=result.val_effective_rank,
         train_ppl=result.train_ppl,
