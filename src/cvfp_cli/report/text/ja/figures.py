@@ -62,7 +62,7 @@ FIGURES = {
     "highest-accuracy-best": "{unit:term} {size:int} での正解率がノイズを超えて最も高いのは {config:name} である ({value:share})。",
     "highest-accuracy-tied": "{unit:term} {size:int} での正解率が最も高いのは {config:name} であるが ({value:share})、{of:int}設定中{count:int}設定はこれと区別できない: {others:names}",
     "highest-accuracy-unknown": "{unit:term} {size:int} での正解率が最も高いのは {config:name} であるが ({value:share})、ノイズの推定がない。",
-    "still-improving": "{runs:int}件中{count:int}件の実行は、改善が続くままエポックの上限で終わった ({configs:names})。エポックを増やせばPPLは下がり、これらを通る法則は歪んでいる。",
+    "still-improving": "{runs:int}件中{count:int}件の実行は、改善が続くままエポックの上限で終わった ({configs:names})。エポックを増やせばPPLは下がり、これらを通る法則は歪んでいる可能性がある。",
     "still-converging": "{runs:int}件中{count:int}件の実行は、収束するトークンが増え続けるまま、フェーズ1が反復の上限で終わった ({configs:names})。",
     # Heatmaps
     "iterations-starred": "*はフェーズ1が収束せずに止まったことを表す。",
