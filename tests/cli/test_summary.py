@@ -81,7 +81,7 @@ def test_the_table_has_a_row_a_configuration_and_the_maps_a_cell(matrix: list[Ru
     assert ["2", "-0.473", "-0.507", "2", "222.2", "197.0", "2", "16–17", "8", "2", "80.5%", "85.0%"] in [
         line.split() for line in lines
     ]
-    assert "*: phase 1 stopped at its limit" in text
+    assert "*: phase 1 stopped without converging." in text
 
 
 def test_elsewhere_than_on_a_terminal_there_are_no_escapes_and_no_cut_lines(matrix: list[Run]) -> None:
@@ -214,3 +214,46 @@ def test_a_pipe_gets_plain_text_whatever_a_notebook_asks_for(
     stream = io.StringIO()
     answer_console(stream).print(Text("best", style="bold"))
     assert stream.getvalue() == "best\n"
+
+
+def test_a_first_layer_recipe_has_its_slope(matrix: list[Run]) -> None:
+    falling = [replace(run, token_input="first_layer") for run in matrix]
+    found = rows(falling, summary_fits(falling))
+    assert [row.alpha for row in found] == [row.alpha for row in rows(matrix, summary_fits(matrix))]
+    assert {row.config for row in found} == {run.config for run in matrix}
+
+
+def test_a_folder_of_two_studies_has_a_slope_for_each(matrix: list[Run]) -> None:
+    both = [replace(run, study=study) for study in ("a", "b") for run in matrix]
+    found = {row.config: row.alpha for row in rows(both, summary_fits(both))}
+    assert len(found) == 8
+    assert None not in found.values()
+    assert found["1L_768d_1tok (a)"] == found["1L_768d_1tok (b)"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"best_epoch": 10, "stopped_by": "epochs"}, "10 (ended at its limit of epochs, still improving)"),
+        (
+            {"best_epoch": 9, "stopped_by": "epochs"},
+            "9 (ended at its limit of epochs, already worse than its best)",
+        ),
+        ({"best_epoch": 8, "stopped_by": "patience"}, "8 (stopped by patience)"),
+        ({"best_epoch": 10, "stopped_by": None}, "10 (ended at its limit of epochs, still improving)"),
+        ({"best_epoch": 8, "stopped_by": None}, "8"),
+    ],
+)
+def test_a_run_says_what_ended_it(matrix: list[Run], fields: dict[str, object], words: str) -> None:
+    file = io.StringIO()
+    print_run(replace(matrix[0], epochs=10, **fields), file)  # type: ignore[arg-type]
+    assert f"best of 10 epochs: {words}\n" in file.getvalue()
+
+
+def test_phase_1_says_where_its_limit_cut_it_short(matrix: list[Run]) -> None:
+    rates = (None, 0.5, 0.9)
+    run = replace(matrix[0], phase1_rate=0.9, phase1_stopped_by="iterations", phase1_rate_by_iteration=rates)
+    for shown_run, cut in ((run, True), (replace(run, phase1_rate_by_iteration=(None, 0.9, 0.9)), False)):
+        file = io.StringIO()
+        print_run(shown_run, file)
+        assert ("90.0% converged (ended at its limit, still rising)" in file.getvalue()) is cut

@@ -42,7 +42,7 @@ def test_one_experiment_and_its_files(cvfp: Cvfp, arguments: tuple[object, ...],
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["phase"] for line in lines] == [1] * run["phase1_iterations"] + [2] * run["epochs"]
     assert [line["val_ppl"] for line in lines if line["phase"] == 2] == run["val_ppl_by_epoch"]
-    assert done.err.count("phase 1 ") == run["phase1_iterations"]
+    assert done.err.count("\n  phase 1 ") == run["phase1_iterations"]
 
 
 def test_a_finished_run_is_shown_and_not_repeated(
@@ -54,10 +54,10 @@ def test_a_finished_run_is_shown_and_not_repeated(
     again = cvfp(*arguments)
     assert again.code == 0
     assert again.out == first.out
-    assert "phase 1" not in again.err
+    assert "\n  phase 1 " not in again.err
     assert result.read_bytes() == written
     fresh = cvfp(*arguments, "--fresh", "--yes")
-    assert fresh.err.count("phase 1 ") == first.err.count("phase 1 ")
+    assert fresh.err.count("\n  phase 1 ") == first.err.count("\n  phase 1 ")
     assert result.read_bytes() != written  # other times
     assert (tmp_path / "out" / "old-1" / "runs" / NAME / "result.json").read_bytes() == written
     same = [line for line in fresh.out.splitlines() if "PPL" in line]
@@ -200,3 +200,31 @@ def test_text_of_several_files_one_sample_a_line(
     assert wrong.code == 2
     assert "data.empty must be one of skip, refuse" in wrong.err
     assert whole.code == 0
+
+
+def test_a_finite_loss_beyond_all_reason_has_diverged_too(cvfp: Cvfp, arguments: tuple[object, ...]) -> None:
+    done = cvfp(*arguments, "--set", "phase2.learning_rate=1000")
+    assert done.code == 1
+    words = " ".join(done.out.split())
+    assert "diverged: the best validation loss" in words
+    assert "val PPL –" in words
+    assert "the run ended without figures (diverged)" in done.err
+
+
+def test_a_run_that_learned_nothing_is_told_what_would_help(
+    cvfp: Cvfp, arguments: tuple[object, ...]
+) -> None:
+    done = cvfp(*arguments, "--set", "head.bias=none", "--set", "phase2.learning_rate=1e-9")
+    assert done.code == 0
+    assert "warning: the run is no better than the unigram model, so nothing was learned" in done.err
+    assert "--set head.bias=unigram" in done.err
+    assert "ended at its limit of epochs" in done.out
+
+
+def test_validation_tokens_other_than_the_recipe_s_are_said_before_training(
+    cvfp: Cvfp, arguments: tuple[object, ...]
+) -> None:
+    done = cvfp(*arguments, "--set", "validation.expected_tokens=31024", "--dry-run")
+    assert done.code == 0
+    assert "warning: The validation text has 156 tokens, and study expects 31,024" in done.err
+    assert "validation: 156 tokens." in done.out

@@ -95,6 +95,7 @@ class Unigram:
             best_epoch=None,
             epochs=0,
             stopped_by="epochs",
+            reason="",
             train_ppl_by_epoch=(),
             val_ppl_by_epoch=(),
             stages=(StageResult("count", 1, seconds),),

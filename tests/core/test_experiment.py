@@ -292,3 +292,31 @@ def test_pieces_follow_from_the_budget_and_change_figures_only_by_rounding() -> 
     outcomes = [run(execution=execution).result for execution in (small, large)]
     assert outcomes[0].val_ppl == pytest.approx(outcomes[1].val_ppl, rel=1e-3)
     assert outcomes[0].execution_path["pieces"] == plans[0].as_dict()
+
+
+def test_a_loss_beyond_all_reason_is_no_figure_however_finite_it_is() -> None:
+    """A learning rate that throws the head's logits away: finite losses of thousands of nats."""
+    config = replace(CONFIG, phase2=replace(CONFIG.phase2, learning_rate=1000.0))
+    outcome = run(config)
+    result = outcome.result
+    assert (result.stopped_by, result.epochs) == ("diverged", 4)
+    assert (result.val_ppl, result.val_loss, result.train_ppl, result.val_accuracy) == (None,) * 4
+    assert (result.best_epoch, result.val_loss_se, result.sample_losses) == (None, None, ())
+    assert result.reason.startswith("the best validation loss, ")
+    assert result.reason.endswith("nats, is more than 20 above that of a uniform guess, 3.689")
+    # Phase 1 did not diverge, and its figures stand.
+    assert result.own["val_effective_rank"] > 0
+
+
+def test_what_ended_phase_1_and_its_rates() -> None:
+    result = run(replace(CONFIG, phase1=replace(CONFIG.phase1, max_iterations=3))).result
+    first, *rates = result.own["phase1_rate_by_iteration"]
+    assert (first, len(rates), rates[-1]) == (None, 2, result.own["phase1_rate"])
+    assert result.own["phase1_stopped_by"] == "iterations"
+
+
+def test_the_last_table_is_told_apart_by_its_whole_device() -> None:
+    last = experiment_module._LastTable()
+    here = last.on(torch.device("meta:0"), DATA.table)
+    assert last.on(torch.device("meta:0"), DATA.table) is here
+    assert last.on(torch.device("meta:1"), DATA.table) is not here

@@ -219,7 +219,7 @@ def judged(config: Phase1Config, rates: list[float]) -> FixedPoint:
 def test_stops_when_the_ratio_is_reached_but_not_before_the_minimum() -> None:
     config = Phase1Config(min_iterations=5, max_iterations=10, converged_ratio=0.9)
     early = judged(config, [0.95] * 9)
-    assert (early.iterations, early.converged) == (5, True)
+    assert (early.iterations, early.converged, early.stopped_by) == (5, True, "ratio")
     late = judged(config, [0.1, 0.2, 0.3, 0.4, 0.5, 0.91, 0.95])
     assert (late.iterations, late.converged) == (7, True)
     fallen = judged(config, [0.95, 0.95, 0.1, 0.1, 0.95])
@@ -228,7 +228,7 @@ def test_stops_when_the_ratio_is_reached_but_not_before_the_minimum() -> None:
 
 def test_stops_at_the_limit_unconverged() -> None:
     state = judged(Phase1Config(max_iterations=8), [0.5] * 20)
-    assert (state.iterations, state.converged, state.finished) == (8, False, True)
+    assert (state.iterations, state.converged, state.stopped_by) == (8, False, "iterations")
 
 
 def test_december_rule_wants_two_small_steps_in_a_row_above_one_half() -> None:

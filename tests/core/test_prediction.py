@@ -74,7 +74,7 @@ def test_golden_epochs(golden_trained: Golden, block: int, logits: int) -> None:
 HEADS = [
     HeadConfig(),
     HeadConfig(logit_scale=0.3, learn_logit_scale=True, bias="unigram"),
-    HeadConfig(weights="untied", bias="zero"),
+    HeadConfig(weights="untied", start="uniform", bias="zero"),
     HeadConfig(table="trained"),
 ]
 
@@ -124,6 +124,15 @@ def test_what_each_head_trains() -> None:
     table = torch.randn(11, 4)
     names = [{name for name, _ in head_of(config, table).named_parameters()} for config in HEADS]
     assert names == [set(), {"scale", "bias"}, {"weight", "bias"}, {"weight"}]
+
+
+def test_an_untied_head_starts_at_zero_or_where_the_recipe_says() -> None:
+    table = torch.randn(11, 4)
+    zero = head_of(HeadConfig(weights="untied", bias="zero"), table)
+    assert not any(parameter.any() for parameter in zero.parameters())
+    drawn = head_of(HeadConfig(weights="untied", start="uniform"), table).weight
+    assert 0 < float(drawn.detach().abs().max()) <= 0.5
+    assert not torch.equal(drawn, table)
 
 
 def test_a_trained_table_leaves_the_blocks_table_alone() -> None:

@@ -68,10 +68,11 @@ def test_set_reaches_every_field_of_every_configuration(path: str) -> None:
     table, name = path.split(".")
     value = another_value(table_keys(CONFIGS[table])[name])
     text = json.dumps(value)
-    recipe = load_recipe("demo", overrides={path: text})
+    needed = {"head.weights": "untied"} if path == "head.start" else {}
+    recipe = load_recipe("demo", overrides={**needed, path: text})
     reached = getattr(recipe.table(table), name)
     assert (list(reached) if isinstance(reached, tuple) else reached) == value
-    assert recipe.overrides == {path: value}
+    assert recipe.overrides == {**needed, path: value}
     if table == "model":
         assert getattr(recipe.experiment(recipe.configurations[0], 1).model, name) == value
 
@@ -258,6 +259,7 @@ def test_what_no_single_key_shows() -> None:
         phase1__min_iterations=50
     )
     assert "an untied head is always trained" in refusal(head__weights="untied", head__table="trained")
+    assert "that of an untied head" in refusal(head__start="uniform")
 
 
 def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
@@ -428,7 +430,7 @@ def test_every_value_in_range_survives_config_toml(tmp_path_factory: Any, data: 
                 st.lists(one, min_size=1, max_size=3, unique=True) if key.many else one
             )
     overrides["phase1.max_iterations"] = 2**31
-    overrides["head.weights"] = "tied"
+    overrides["head.weights"], overrides["head.start"] = "tied", "zero"
     recipe = load_recipe("demo", overrides=overrides)
     path = tmp_path_factory.getbasetemp() / "back.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8", newline="")
@@ -463,7 +465,7 @@ def test_a_thousand_wrong_names_are_not_all_compared_with_the_right_ones(
 def test_another_source_stands_for_all_that_a_recipe_reads(tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text('[data]\nsource = "a.jsonl"\nalso = ["b.jsonl"]\n')
-    assert load_recipe(path).data.also == ("b.jsonl",)
+    assert load_recipe(path).data.also == (str(tmp_path / "b.jsonl"),)
     assert load_recipe(path, overrides={"data.source": "c.jsonl"}).data.also == ()
     both = load_recipe(path, overrides={"data.source": "c.jsonl", "data.also": ["d.jsonl"]})
     assert both.data.also == ("d.jsonl",)

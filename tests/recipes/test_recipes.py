@@ -24,7 +24,7 @@ TABLE: dict[str, tuple[Any, ...]] = {
     "2025-11-27-3l": ([(3, 768, 1)], "all_layers", 0.5, 3, 10, 0.95, 2000, 0.002, 10, 2, 512, ("after-largest:10", ""), SMALL),
     "2025-11-27-6l": ([(6, 768, 1)], "all_layers", 0.5, 3, 10, 0.95, 8000, 0.002, 10, 2, 512, ("after-largest:10", ""), SMALL),
     "2025-11-28-v1": ([(6, 768, 2), (3, 1536, 2)], "all_layers", 0.5, 3, 10, 0.95, 4096, 0.002, 10, 2, 512, ("after-largest:50", ""), LARGE),
-    "2025-11-28-v2": ([(6, 768, 1), (3, 1536, 1)], "first_layer", 0.5, 5, 40, 0.95, 8000, 0.001, 10, 1, 4096, ("after-largest:50", ""), LARGE),
+    "2025-11-28-v2": ([(6, 768, 1), (3, 1536, 1)], "first_layer", 0.5, 5, 40, 0.95, 8000, 0.001, 10, 1, 1024, ("after-largest:50", ""), LARGE),
     "2025-11-29-effective-rank": ([(6, 768, 1)], "first_layer", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 4096, ("tail:10%", ""), SMALL),
     "2025-11-29-architectures": (
         [(6, 768, 1), (6, 768, 2), (6, 1152, 1), (9, 768, 1)], "all_layers", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 4096, JOINED, SMALL),
@@ -33,7 +33,7 @@ TABLE: dict[str, tuple[Any, ...]] = {
         [(layers, 768, tokens) for tokens in (1, 2, 3) for layers in (1, 2, 3)],
         "all_layers", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 4096, JOINED, SMALL),
     "2025-12-03-context-dim": (
-        [(1, 256, 1), (1, 320, 1)], "all_layers", 1.0, 3, 60, 0.90, 5000, 0.001, 40, 1, 4096, ("train_sft:50000-50019", ""),
+        [(1, 256, 1), (1, 320, 1)], "all_layers", 1.0, 3, 60, 0.90, 5000, 0.001, 40, 1, 8864, ("train_sft:50000-50019", "\n\n"),
         [100, 200, 400, 800, 1600]),
     "demo": ([(2, 128, 1)], "all_layers", 0.8, 5, 40, 0.99, 8000, 0.001, 10, 1, 512, ("last:40", ""), [25, 50, 100, 200]),
 }  # fmt: skip
@@ -78,8 +78,12 @@ def only_in(*names: str) -> set[str]:
             only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2", "2025-11-29-effective-rank", "2025-12-03-context-dim"),
         ),
         (lambda r: r.tables["model"].token_block == "early", only_in("2025-11-28-v1")),
-        (lambda r: r.tables["head"].weights == "untied" and r.tables["head"].bias == "zero", only_in("2025-11-27-3l", "2025-11-27-6l")),
-        (lambda r: r.tables["head"].table == "trained", only_in("2025-11-29-effective-rank")),
+        (
+            lambda r: (r.tables["head"].weights, r.tables["head"].start, r.tables["head"].bias) == ("untied", "zero", "zero"),
+            only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-29-effective-rank"),
+        ),
+        (lambda r: r.tables["head"].weights == "untied" or r.tables["head"].start != "zero", only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-29-effective-rank")),
+        (lambda r: r.tables["head"].table == "trained", only_in()),
         (lambda r: r.data.messages == "first", only_in("2025-11-27-3l", "2025-11-27-6l", "2025-11-28-v1", "2025-11-28-v2")),
         (lambda r: r.data.max_tokens == 128, only_in("2025-11-27-3l", "2025-11-27-6l")),
         (lambda r: r.tables["phase1"].grad_clip != 1.0, only_in("2025-12-03-context-dim")),
@@ -149,10 +153,60 @@ def test_parameter_counts_are_the_studies(study: str, shape: tuple[int, int, int
     assert context is None or counts.context_block == context
 
 
-@pytest.mark.parametrize(("study", "total"), [("2025-11-27-3l", 84_338_257), ("2025-11-27-6l", 91_429_969)])
-def test_totals_with_an_untied_head(study: str, total: int) -> None:
+@pytest.mark.parametrize(
+    ("study", "total", "phase2"),
+    [
+        ("2025-11-27-3l", 84_338_257, 42_193_489),
+        ("2025-11-27-6l", 91_429_969, 45_739_345),
+        # Its log counts 47,215,441: embed_norm's 2 E besides, which is frozen.
+        ("2025-11-29-effective-rank", 101_207_121, 47_213_905),
+    ],
+)
+def test_totals_with_an_untied_head(study: str, total: int, phase2: int) -> None:
     recipe = load_recipe(study)
-    assert counted(recipe, recipe.configurations[0]).total == total
+    counts = counted(recipe, recipe.configurations[0])
+    assert (counts.total, counts.phase2) == (total, phase2)
+
+
+# What the studies' logs say: validation tokens, and how long the whole study took.
+RECORDS = {
+    "2025-11-27-3l": (690, "17 minutes"),
+    "2025-11-27-6l": (690, "22 minutes"),
+    "2025-11-28-v1": (9_050, "2.3 hours"),
+    "2025-11-28-v2": (9_050, "3.0 hours"),
+    "2025-11-29-effective-rank": (0, "27 minutes"),
+    "2025-11-29-architectures": (31_024, "35 minutes"),
+    "2025-11-29-shallow-wide": (31_024, "14 minutes"),
+    "2025-11-30-matrix": (31_024, "97 minutes"),
+    "2025-12-03-context-dim": (22_723, "95 minutes"),
+    "demo": (0, ""),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_recipe_expects_what_its_studys_logs_say(name: str) -> None:
+    tokens, time = RECORDS[name]
+    recipe = load_recipe(name)
+    assert recipe.validation.expected_tokens == tokens
+    assert time in recipe.header
+    assert not tokens or f"{tokens:,} validation tokens" in recipe.header
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("data.source", "mine.jsonl", 0),
+        ("data.max_tokens", 64, 0),
+        ("tokenizer.name", "bpe:4096", 0),
+        ("validation.source", "last:40", 0),
+        ("validation.expected_tokens", 7, 7),
+        ("runs.samples", [50], 31_024),
+        ("embedding.name", "ppmi:768", 31_024),
+    ],
+)
+def test_nothing_is_expected_of_another_text(path: str, value: Any, expected: int) -> None:
+    recipe = load_recipe(overrides={path: value})
+    assert recipe.validation.expected_tokens == expected
 
 
 def test_the_architectures_printed_phase_1_parameters() -> None:

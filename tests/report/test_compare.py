@@ -373,3 +373,20 @@ def test_the_plot_is_drawn(form: str) -> None:
 def test_a_plot_of_another_kind_is_refused() -> None:
     with pytest.raises(InputError, match=r"Name a \.png"):
         plot_format(Path("x.bmp"))
+
+
+def test_runs_that_were_still_improving_are_said_to_be_in_report_and_comparison() -> None:
+    ended = [
+        replace(run, best_epoch=10, epochs=10, stopped_by="epochs") if run.tokens == 1 else run
+        for run in simulated()
+    ]
+    labels = tuple(dict.fromkeys(run.config for run in ended if run.tokens == 1))
+    sources = full_summary(ended)
+    for made in (report(sources), compared(sources)):
+        found = findings(made)["still-improving"]
+        assert (found.values["configs"], found.severity) == (labels, "warning")
+        assert found.values["count"] == sum(run.tokens == 1 for run in ended)
+        for language in LANGUAGES:
+            assert labels[0] in load_language(language).sentence(found)
+    assert findings(report(sources))["fit-still-improving"].values["configs"] == labels
+    assert "still-improving" not in codes(compared(full_summary(list(simulated()))))

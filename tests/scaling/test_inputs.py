@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from cvfp_cli.errors import InputError
 from cvfp_cli.results.schema import Parameters, Run
 from cvfp_cli.scaling import summary_fits
+from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.groups import Source, group_runs, run_label
 from cvfp_cli.scaling.sources import Columns, load_points, pick
 from cvfp_cli.scaling.tables import read_table, table_groups
@@ -69,8 +71,8 @@ def test_runs_that_are_not_done_are_left_out_and_said_to_be() -> None:
     runs = [run(), run(samples=100, status="failed"), run(samples=200, val_ppl=None, status="diverged")]
     (points,), notes = group_runs([Source("a.json", runs)])
     assert len(points) == 1
-    assert notes[0].code == "runs-left-out"
-    assert "2 runs" in notes[0].message
+    assert [note.code for note in notes] == ["runs-diverged", "runs-left-out"]
+    assert [note.message.split()[:2] for note in notes] == [["1", "run"], ["1", "runs"]]
 
 
 def test_mixed_data_fingerprints_are_a_warning() -> None:
@@ -273,3 +275,34 @@ def test_the_fuzzers_corpus_ends_in_points_or_one_line(path: Path) -> None:
         refused = ""
         assert all(points.label.isprintable() for points in groups)
     assert "\n" not in refused
+
+
+def test_runs_that_diverged_are_counted() -> None:
+    done = [run(samples=n, train_tokens=1000 * n, val_ppl=900.0 / n) for n in (1, 2)]
+    lost = run(samples=4, train_tokens=4000, status="diverged", val_ppl=None)
+    _, notes = group_runs([Source("a", [*done, lost])])
+    assert [(note.code, note.severity) for note in notes] == [("runs-diverged", "warning")]
+    assert notes[0].message == "1 run diverged: no law can use it."
+    with pytest.raises(
+        InputError, match="No finished run has both train_tokens and val_ppl; 2 runs diverged"
+    ):
+        group_runs([Source("a", [lost, replace(lost, samples=8)])])
+
+
+def test_a_law_through_runs_that_were_still_improving_says_so() -> None:
+    ended = {"best_epoch": 10, "epochs": 10, "stopped_by": "epochs"}
+    runs = [run(samples=n, train_tokens=1000 * n, val_ppl=900.0 / n, **ended) for n in (1, 2, 4)]
+    worse = replace(runs[2], best_epoch=9)
+    (points,), _ = group_runs([Source("a", [*runs[:2], worse])])
+    (note,) = fit_law(points, "power").warnings[:1]
+    assert (note.code, note.severity) == ("still-improving", "warning")
+    assert note.message.startswith(
+        "1L_8d_1tok: 2 of 3 runs ended at their limit of epochs while still improving."
+    )
+    # An older file may not say what stopped a run; its best epoch being its last does.
+    (older,), _ = group_runs([Source("a", [replace(item, stopped_by=None) for item in runs])])
+    assert older.notes[0].values["count"] == 3
+    (patient,), _ = group_runs(
+        [Source("a", [replace(item, best_epoch=9, stopped_by="patience") for item in runs])]
+    )
+    assert patient.notes == ()

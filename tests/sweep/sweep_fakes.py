@@ -120,6 +120,7 @@ def result_of(config: ExperimentConfig, data: ExperimentData, ppl: float | None)
         best_epoch=None if ppl is None else 2,
         epochs=2,
         stopped_by="diverged" if ppl is None else "epochs",
+        reason="the loss of phase 2 was not finite in epoch 2" if ppl is None else "",
         train_ppl_by_epoch=(ppl, ppl),
         val_ppl_by_epoch=(ppl, ppl),
         stages=(
@@ -133,6 +134,8 @@ def result_of(config: ExperimentConfig, data: ExperimentData, ppl: float | None)
             "phase1_iterations": 3,
             "phase1_rate": 1.0,
             "phase1_converged": config.model.tokens > 1,
+            "phase1_stopped_by": "ratio" if config.model.tokens > 1 else "iterations",
+            "phase1_rate_by_iteration": (None, 2 / 3, 1.0),
             "train_effective_rank": 0.7,
             "val_effective_rank": 0.6,
         },

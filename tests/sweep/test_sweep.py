@@ -157,7 +157,7 @@ def failing_at(name: str, error: BaseException | None) -> Any:
     [
         (WorkError("cuda ran out of memory.", hint="Less."), "failed", "cuda ran out of memory. Less."),
         (MemoryError(), "failed", "out of memory"),
-        (None, "diverged", "a loss was not finite"),
+        (None, "diverged", "the loss of phase 2 was not finite in epoch 2"),
     ],
 )
 def test_a_run_that_fails_is_recorded_with_its_reason_and_the_sweep_goes_on(

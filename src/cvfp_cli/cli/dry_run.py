@@ -38,8 +38,11 @@ def print_plan(plan: "Plan") -> None:
     done = len(plan.jobs) - len(plan.remaining)
     expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
     device = f"{plan.execution.device}, {plan.execution.precision}"
+    shortest, longest = plan.val_tokens[0], plan.val_tokens[-1]
+    span = "" if shortest == longest else f"{shortest:,} to "
+    console.print(f"\nvalidation: {span}{counted(longest, 'token')}.", soft_wrap=True)
     console.print(
-        f"\n{counted(len(plan.jobs), 'run')}, {done} done already, on {device}: "
+        f"{counted(len(plan.jobs), 'run')}, {done} done already, on {device}: "
         f"about {duration(expected)} left, at most {duration(most)}.",
         soft_wrap=True,
     )

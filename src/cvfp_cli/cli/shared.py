@@ -172,7 +172,7 @@ class Machine:
     memory: Annotated[
         str | None,
         option(
-            "--memory", panel=MACHINE, metavar="SIZE", help="Bound for the pieces of a batch.", default="2GiB"
+            "--memory", panel=MORE, metavar="SIZE", help="Bound for the pieces of a batch.", default="2GiB"
         ),
     ] = None
     threads: Annotated[

@@ -359,7 +359,12 @@ def end(ended: "Ended", place: Place, *, next_commands: Sequence[str]) -> None:
         say("\n".join(["next:", *(f"  {command}" for command in next_commands)]), quiet=place.quiet)
     if ended.unfinished:
         count, all_of = len(ended.unfinished), counted(len(ended.here), "run")
-        say(f"cvfp: {count} of {all_of} ended without figures; their reasons are in the table's footnotes.")
+        if len(ended.here) == 1:
+            say(f"cvfp: the run ended without figures ({ended.unfinished[0].status}).")
+        else:
+            say(
+                f"cvfp: {count} of {all_of} ended without figures; their reasons are in the table's footnotes."
+            )
         raise typer.Exit(1)
 
 

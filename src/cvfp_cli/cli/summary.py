@@ -12,12 +12,14 @@ from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, perc
 from cvfp_cli.cli.terminal import printable
 from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.results.schema import Run
+from cvfp_cli.scaling.groups import run_label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
 PLAIN_WIDTH = 120
+UNCONVERGED = "*: phase 1 stopped without converging."
 # Backgrounds from low to high under black text, told apart without seeing red or green.
 RAMP = ("#9ecae1", "#c6dbef", "#f0f0f0", "#fdd0a2", "#fdae6b")
 
@@ -30,7 +32,7 @@ class Row:
         alpha, low, high: exponent of the power law and its 95 % interval; None where there is none.
         best_ppl, best_accuracy: the best over all its runs; accuracy as a share.
         iterations: fewest and most phase-1 iterations over its runs; None where no run is done.
-        unconverged: whether phase 1 met its limit in any of them.
+        unconverged: whether phase 1 stopped without converging in any of them.
         effective_rank: of the training contexts at the largest size, mean over seeds, as a share.
     """
 
@@ -61,11 +63,16 @@ class Row:
 def rows(runs: Sequence[Run], fits: Sequence[dict[str, Any]]) -> list[Row]:
     """One row a configuration, by context_dim, tokens and layers as in the studies' tables."""
     power = {fit["config"]: fit for fit in fits if fit.get("law") == "power"}
-    by_config: dict[str, list[Run]] = {}
+    # Fits bear the labels of cvfp fit, which names the study where a folder holds runs of several.
+    several = len({run.study for run in runs if run.status == "done"}) > 1
+    by_label: dict[str, list[Run]] = {}
     for run in runs:
         if None not in (run.layers, run.context_dim, run.tokens):
-            by_config.setdefault(run.config, []).append(run)
-    found = [_row(config, group, power.get(config, {})) for config, group in by_config.items()]
+            by_label.setdefault(run_label(run, study=run.study if several else ""), []).append(run)
+    found = [
+        _row(label if several else group[0].config, group, power.get(label, {}))
+        for label, group in by_label.items()
+    ]
     return sorted(found, key=lambda row: (row.context_dim, row.tokens, row.layers, row.config))
 
 
@@ -270,7 +277,7 @@ def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
     elif any(row.low is None for row in found):
         lines.append(f"{MISSING}: an interval for α needs at least three sizes.")
     if any(row.unconverged for row in found):
-        lines.append("*: phase 1 stopped at its limit without converging.")
+        lines.append(UNCONVERGED)
     for run in runs:
         if run.status != "done":
             why = printable(run.reason or "")
@@ -296,6 +303,18 @@ def _over_samples(run: Run) -> str:
 def _exp(value: float) -> float:
     """e to the power of ``value``; infinite where no number holds it, as two samples that differ much can make it."""
     return math.exp(value) if value < 700.0 else math.inf
+
+
+def _ending(run: Run) -> str:
+    """What ended phase 2, in brackets; empty where it is not known."""
+    if run.still_improving:
+        return " (ended at its limit of epochs, still improving)"
+    words = {
+        "epochs": "ended at its limit of epochs, already worse than its best",
+        "patience": "stopped by patience",
+        None: "",
+    }.get(run.stopped_by, run.stopped_by)
+    return f" ({words})" if words else ""
 
 
 def print_run(run: Run, file: TextIO | None = None) -> None:
@@ -329,7 +348,7 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
     console = answer_console(file)
     console.print(table)
     if run.phase1_converged is False:
-        console.print("*: phase 1 stopped at its limit without converging.", style="dim")
+        console.print(UNCONVERGED, style="dim")
 
 
 def stage_title(name: str) -> str:
@@ -352,6 +371,7 @@ def _steps(run: Run) -> dict[str, str]:
         found["phase 1"] = (
             f"{run.phase1_iterations or MISSING}{star} {agreeing(run.phase1_iterations or 0, 'iteration')}, "
             f"{percent(run.phase1_rate)} converged"
+            + (" (ended at its limit, still rising)" if run.still_converging else "")
         )
     if run.train_effective_rank is not None or run.val_effective_rank is not None:
         found["effective rank"] = (
@@ -359,7 +379,6 @@ def _steps(run: Run) -> dict[str, str]:
         )
     if run.epochs is not None:
         last = next((stage.name for stage in reversed(run.stages) if stage.steps), "epochs")
-        found[stage_title(last)] = f"best of {counted(run.epochs, 'epoch')}: {run.best_epoch or MISSING}" + (
-            "" if run.stopped_by is None else f" (stopped by {run.stopped_by})"
-        )
+        best = f"best of {counted(run.epochs, 'epoch')}: {run.best_epoch or MISSING}"
+        found[stage_title(last)] = best + _ending(run)
     return found

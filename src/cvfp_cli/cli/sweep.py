@@ -91,6 +91,7 @@ def sweep(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_summary
+    from cvfp_cli.sweep.remarks import remarks
     from cvfp_cli.sweep.work import Keeping
 
     study.tell_if_long(plan, place)
@@ -106,4 +107,5 @@ def sweep(
         go_on=study.command_line(without=("--fresh", *(() if sizes else ("--yes", "-y")))),
     )
     print_summary(ended.runs, ended.fits)
+    study.tell(remarks(ended.here, plan.recipe), quiet=place.quiet)
     study.end(ended, place, next_commands=study.reading_commands(ended, place))

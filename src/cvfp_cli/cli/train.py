@@ -92,6 +92,7 @@ def train(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_run
+    from cvfp_cli.sweep.remarks import remarks
     from cvfp_cli.sweep.work import Keeping
 
     if not plan.remaining:
@@ -119,6 +120,7 @@ def train(
         go_on=study.command_line(without=("--fresh", "--yes", "-y"), add=("--resume",)),
     )
     print_run(ended.here[0])
+    study.tell(remarks(ended.here, plan.recipe), quiet=place.quiet)
     study.say(f"run: {plan.jobs[0].folder}", quiet=place.quiet)
     study.end(ended, place, next_commands=_next_commands(ended, loaded, place))
 

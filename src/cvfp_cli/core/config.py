@@ -9,6 +9,7 @@ Activation = Literal["relu", "gelu"]
 Initialisation = Literal["normal", "xavier"]
 HeadWeights = Literal["tied", "untied"]
 HeadTable = Literal["frozen", "trained"]
+HeadStart = Literal["zero", "uniform"]
 HeadBias = Literal["none", "zero", "unigram"]
 Diversity = Literal["spread", "oacd"]
 Phase1Start = Literal["random", "sequential"]
@@ -54,6 +55,14 @@ class HeadConfig:
     weights: HeadWeights = field(
         default="tied",
         metadata={"doc": "'tied' to the raw embedding table, or an 'untied' matrix of its own, trained"},
+    )
+    start: HeadStart = field(
+        default="zero",
+        metadata={
+            "doc": "how an untied matrix starts: from 0, as in the studies, or uniform within 1/sqrt(E)",
+            "needs": ("weights", "untied"),
+            "before": "uniform",  # what 0.1.0 did
+        },
     )
     table: HeadTable = field(
         default="frozen", metadata={"doc": "whether the head's copy of a tied table learns in phase 2"}

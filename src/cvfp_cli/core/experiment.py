@@ -1,5 +1,6 @@
 """One experiment from arrays to figures: phase 1, contexts, phase 2."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,7 +29,13 @@ from cvfp_cli.core.metrics import (
 )
 from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock, initialise
 from cvfp_cli.core.precision import Arithmetic
-from cvfp_cli.core.prediction import FrozenContexts, Pieces, Prediction, PredictionTrainer
+from cvfp_cli.core.prediction import (
+    DIVERGED_ABOVE_UNIFORM,
+    FrozenContexts,
+    Pieces,
+    Prediction,
+    PredictionTrainer,
+)
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult, StageResult
 from cvfp_cli.counting import counted
@@ -124,16 +131,17 @@ class _LastTable:
 
     def __init__(self) -> None:
         self._source: NDArray[np.float32] | None = None
+        self._device = torch.device("cpu")
         self._copy = torch.empty(0)
 
     def on(self, device: torch.device, table: NDArray[np.float32]) -> Tensor:
         """``table`` (V, E) on the device; not to be written to."""
-        if self._source is not table or self._copy.device.type != device.type:
+        if self._source is not table or self._device != device:
             self._source = None
             self._copy = torch.empty(0)  # lets go of the old one before the new one is made
             # A copy: cached arrays are read-only, which torch.from_numpy would warn about.
             self._copy = torch.tensor(table, device=device)
-            self._source = table
+            self._source, self._device = table, device
         return self._copy
 
 
@@ -240,8 +248,7 @@ class _Run:
             self.progress(state.log[0])
         while not state.finished:
             trainer.iterate(state, self.progress)
-            loss = state.log[-1].loss
-            if loss is None or not np.isfinite(loss):
+            if state.stopped_by == "diverged":
                 break
             self._offer(
                 {"phase1": trainer.snapshot(state), "phase1_seconds": earlier + self._clock() - began}
@@ -268,8 +275,7 @@ class _Run:
             arithmetic=self.arithmetic,
         )
         state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else Prediction()
-        loss = phase1["phase1"]["log"][-1]["loss"]
-        if loss is not None and not np.isfinite(loss):
+        if phase1["phase1"]["stopped_by"] == "diverged":
             state.stopped_by = "diverged"
         while not state.stopped_by:
             trainer.epoch(state, self.progress)
@@ -310,11 +316,12 @@ class _Run:
         seconds: tuple[float, float, float],
     ) -> RunResult:
         data = self.data
-        best = predicted.log[predicted.best_epoch - 1] if predicted.best_epoch else None
+        diverged = predicted.stopped_by == "diverged"
+        best = predicted.log[predicted.best_epoch - 1] if predicted.best_epoch and not diverged else None
         targets = len(data.val_ids) - 1
         counts = sample_sums(np.ones(targets), data.val_boundaries)
         losses = hits = None
-        if predicted.best_losses is not None and predicted.best_correct is not None:
+        if best is not None and predicted.best_losses is not None and predicted.best_correct is not None:
             losses = sample_sums(predicted.best_losses, data.val_boundaries)
             hits = sample_sums(predicted.best_correct.astype(np.float64), data.val_boundaries)
         unigram_loss = -float(self.unigram[data.val_ids[1:]].mean())
@@ -331,9 +338,10 @@ class _Run:
             sample_losses=tuple((losses / np.maximum(counts, 1)).tolist()) if losses is not None else (),
             sample_targets=tuple(counts.astype(int).tolist()),
             unigram_ppl=float(np.exp(unigram_loss)),
-            best_epoch=predicted.best_epoch,
+            best_epoch=best.epoch if best else None,
             epochs=len(predicted.log),
             stopped_by=predicted.stopped_by,
+            reason=_what_diverged(fixed, predicted, len(data.table)) if diverged else "",
             train_ppl_by_epoch=tuple(perplexity(entry.train_loss) for entry in predicted.log),
             val_ppl_by_epoch=tuple(perplexity(entry.val_loss) for entry in predicted.log),
             stages=(
@@ -355,7 +363,24 @@ class _Run:
                 "phase1_iterations": fixed.iterations,
                 "phase1_rate": fixed.rate,
                 "phase1_converged": fixed.converged,
+                "phase1_stopped_by": fixed.stopped_by,
+                "phase1_rate_by_iteration": tuple(entry.rate for entry in fixed.log),
                 "train_effective_rank": train_rank,
                 "val_effective_rank": val_rank,
             },
         )
+
+
+def _what_diverged(fixed: FixedPoint, predicted: Prediction, vocab_size: int) -> str:
+    """Which loss of a run that diverged is no figure, and where."""
+    if fixed.stopped_by == "diverged":
+        return f"the loss of phase 1 was not finite in iteration {fixed.iterations}"
+    last = predicted.log[-1]
+    if not (math.isfinite(last.train_loss) and math.isfinite(last.val_loss)):
+        return f"the loss of phase 2 was not finite in epoch {last.epoch}"
+    best = min(entry.val_loss for entry in predicted.log)
+    uniform = math.log(vocab_size)
+    return (
+        f"the best validation loss, {best:.4g} nats, is more than {DIVERGED_ABOVE_UNIFORM:g} above that of a uniform "
+        f"guess, {uniform:.4g}"
+    )

@@ -4,6 +4,7 @@ All batches of an iteration run in as few pieces as memory allows: the loss of e
 own outputs (``unit_loss``), so there is no loop over batches.
 """
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,14 +36,20 @@ class FixedPoint:
         log: one entry an iteration, the untrained first one included.
         slow: iterations in a row whose rate improved by less than ``min_improvement``.
         converged: whether the last rate reached ``converged_ratio`` when the rule could stop.
-        finished: whether phase 1 is over.
+        stopped_by: ``ratio``, ``improvement`` or ``iterations``, whichever rule ended phase 1, or ``diverged``; empty
+            while under way.
     """
 
     contexts: Contexts
     log: list[Iteration] = field(default_factory=list)
     slow: int = 0
     converged: bool = False
-    finished: bool = False
+    stopped_by: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether phase 1 is over."""
+        return self.stopped_by != ""
 
     @property
     def iterations(self) -> int:
@@ -91,7 +98,8 @@ class FixedPointTrainer:
                 contexts.write(low + 1, normal_rows((self.seed, "initial"), low, high, rows, 0.01))
         state = FixedPoint(contexts)
         state.log.append(Iteration(1, None, None, None, None, time.perf_counter() - began))
-        state.finished = self.config.max_iterations == 1
+        if self.config.max_iterations == 1:
+            state.stopped_by = "iterations"
         return state
 
     def iterate(self, state: FixedPoint, progress: Progress) -> None:
@@ -155,7 +163,7 @@ class FixedPointTrainer:
             "log": [vars(entry) for entry in state.log],
             "slow": state.slow,
             "converged": state.converged,
-            "finished": state.finished,
+            "stopped_by": state.stopped_by,
         }
 
     def restore(self, saved: dict[str, Any]) -> FixedPoint:
@@ -168,7 +176,7 @@ class FixedPointTrainer:
             contexts.write(at, part)
             at += len(part)
         log = [Iteration(**entry) for entry in saved["log"]]
-        return FixedPoint(contexts, log, saved["slow"], saved["converged"], saved["finished"])
+        return FixedPoint(contexts, log, saved["slow"], saved["converged"], saved["stopped_by"])
 
     def _new_contexts(self) -> Contexts:
         like = self.stream.types.new_empty(0, self.block.width)
@@ -266,6 +274,9 @@ class FixedPointTrainer:
         """Apply the stopping rules of method.md and, where set, the one of 2025-12-03."""
         config, rate = self.config, entry.rate
         assert rate is not None
+        if entry.loss is None or not math.isfinite(entry.loss):
+            state.stopped_by = "diverged"
+            return
         last = state.rate
         may_stop = entry.iteration >= config.min_iterations
         stalled = False
@@ -274,7 +285,12 @@ class FixedPointTrainer:
             stalled = state.slow >= config.improvement_patience
         reached = rate >= config.converged_ratio
         state.converged = reached
-        state.finished = (may_stop and (reached or stalled)) or entry.iteration >= config.max_iterations
+        if may_stop and reached:
+            state.stopped_by = "ratio"
+        elif may_stop and stalled:
+            state.stopped_by = "improvement"
+        elif entry.iteration >= config.max_iterations:
+            state.stopped_by = "iterations"
 
 
 def _rows_after(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:

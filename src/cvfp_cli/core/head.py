@@ -27,7 +27,7 @@ class Head(nn.Module):
         config: which parts are tied, scaled, biased and trained.
         table: raw embedding table (V, E); shared, never written to.
         unigram: natural logarithms of the training unigram probabilities (V,), for ``bias = "unigram"``.
-        generator: draws an untied head's weights.
+        generator: draws an untied head's weights where ``start = "uniform"``.
         arithmetic: precision of the products with the table.
     """
 
@@ -49,9 +49,10 @@ class Head(nn.Module):
         self._frozen: Tensor | None = None
         self._scratch = _Scratch()
         if config.weights == "untied":
-            # The usual start of a linear map, U(±1/√E): the studies do not say theirs.
-            bound = table.shape[1] ** -0.5
-            drawn = torch.empty(table.shape).uniform_(-bound, bound, generator=generator)
+            bound = table.shape[1] ** -0.5  # the usual start of a linear map
+            drawn = torch.zeros(table.shape)
+            if config.start == "uniform":
+                drawn.uniform_(-bound, bound, generator=generator)
             self.weight = nn.Parameter(drawn.to(table))
         elif config.table == "trained":
             self.weight = nn.Parameter(table.clone())

@@ -29,6 +29,8 @@ from cvfp_cli.core.result import Advance, Epoch, Progress
 # costs about as much as twenty steps save.
 STEPS_BEFORE_GRAPH = 3
 GRAPH_FROM_BATCHES = 8
+# A best loss this far above that of a uniform guess, ln V, is no figure: the head's logits have run away.
+DIVERGED_ABOVE_UNIFORM = 20.0
 
 # Contexts (n, D), window types (n, K) and targets (n,) of a batch.
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -242,7 +244,10 @@ class PredictionTrainer:
     def _judge(
         self, state: Prediction, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
     ) -> None:
-        """Keep the best epoch; stop after ``patience`` epochs that were not better, or on a loss that is not finite."""
+        """Keep the best epoch; stop after ``patience`` epochs that were not better, or on a loss that is not finite.
+
+        A phase that ends with a best loss far above a uniform guess's has diverged, however it was stopped.
+        """
         if not (math.isfinite(entry.train_loss) and math.isfinite(entry.val_loss)):
             state.stopped_by = "diverged"
             return
@@ -254,7 +259,7 @@ class PredictionTrainer:
             else entry.val_ppl < math.exp(best) - margin
         )
         if better:
-            state.best_epoch = entry.epoch
+            state.best_epoch, best = entry.epoch, entry.val_loss
             state.best_losses, state.best_correct = losses, correct
             state.waited = 0
             modules = {"token": self.token_block, "head": self.head}
@@ -269,3 +274,5 @@ class PredictionTrainer:
             state.stopped_by = "patience"
         elif entry.epoch >= self.config.epochs:
             state.stopped_by = "epochs"
+        if state.stopped_by and best > math.log(len(self.head.weight)) + DIVERGED_ABOVE_UNIFORM:
+            state.stopped_by = "diverged"

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,12 +46,6 @@ class Step:
     def figures(self) -> dict[str, float | None]:
         """What was measured, by name; None where a step has none of it."""
         return {name: value for name, value in list(vars(self).items())[1:] if name != "seconds"}
-
-    @property
-    def finite(self) -> bool:
-        """Whether its losses are numbers; where one is not, the run is over."""
-        losses = (value for name, value in self.figures.items() if name.endswith("loss"))
-        return all(value is None or isfinite(value) for value in losses)
 
 
 @dataclass(frozen=True)
@@ -141,6 +134,7 @@ class RunResult:
         unigram_ppl: validation perplexity of the smoothed training unigram.
         best_epoch, epochs: 1-based; figures are those of the best epoch.
         stopped_by: ``epochs``, ``patience`` or ``diverged``.
+        reason: what diverged, where and how; empty where nothing did.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace), for the record.
     """
 
@@ -159,9 +153,10 @@ class RunResult:
     best_epoch: int | None
     epochs: int
     stopped_by: str
+    reason: str
     train_ppl_by_epoch: tuple[float | None, ...]
     val_ppl_by_epoch: tuple[float | None, ...]
     stages: tuple[StageResult, ...]
     peak_memory_bytes: int | None
     execution_path: dict[str, object]
-    own: Mapping[str, float | int | bool | None] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)

@@ -19,6 +19,11 @@ class ParameterCounts:
         """The two blocks, by name."""
         return {"context_block": self.context_block, "token_block": self.token_block}
 
+    @property
+    def phase2(self) -> int:
+        """Parameters that phase 2 trains: TokenBlock and head."""
+        return self.token_block + self.head
+
 
 def context_widths(model: ModelConfig, embed_dim: int) -> list[int]:
     """Widths of u_0 … u_L: all D, or falling linearly from D + K·E to D where only layer 1 reads tokens.

@@ -53,6 +53,14 @@ class ValidationConfig:
         default="",
         metadata={"doc": "text between validation samples; with one, they are tokenised as a single text"},
     )
+    expected_tokens: int = field(
+        default=0,
+        metadata={
+            "identity": False,
+            "doc": "validation tokens to expect of the recipe's own text and tokenizer (0: not known)",
+            "min": 0,
+        },
+    )
 
 
 @dataclass(frozen=True)

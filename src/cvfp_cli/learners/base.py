@@ -1,7 +1,7 @@
 """What every learner declares and does, and the list of learners by their kind."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cvfp_cli.errors import InputError
@@ -180,15 +180,26 @@ def get_learner(kind: str) -> Learner:
 
 
 def identity_of(config: Any) -> dict[str, Any]:
-    """A configuration as what a run's identity is made from.
+    """The fields of a dataclass that tell its run from others, for hashes and for what a folder's runs share.
 
-    A field that came after 0.1.0 says so in its metadata (``since``) and is left out at its default: a run of before
-    keeps its identity.
+    Their metadata decides: ``identity`` False never does; ``needs`` (a field and its value) leaves out a field that
+    has no meaning otherwise; ``since`` leaves out a later field at its default, and ``before`` at the value that runs
+    had before there was such a field, so that a run keeps its identity.
     """
     found: dict[str, Any] = {}
     for item in fields(config):
         value = getattr(config, item.name)
-        if "since" in item.metadata and value == item.default:
+        needed, needed_value = item.metadata.get("needs", ("", None))
+        if (
+            not item.metadata.get("identity", True)
+            or (needed and getattr(config, needed) != needed_value)
+            or value == earlier_value(item)
+        ):
             continue
         found[item.name] = identity_of(value) if is_dataclass(value) else value
     return found
+
+
+def earlier_value(item: "Field[Any]") -> Any:
+    """What a field that came after 0.1.0 was before it came; an object equal to nothing for the others."""
+    return item.metadata.get("before", item.default if "since" in item.metadata else object())

@@ -75,6 +75,8 @@ class _Cvfp:
             )
         if head.weights == "untied" and head.table == "trained":
             problems.append("head.table is the copy of a tied table: an untied head is always trained")
+        if head.weights == "tied" and head.start == "uniform":
+            problems.append("head.start is that of an untied head: a tied one starts as the table")
         return problems
 
     def record(self, config: ExperimentConfig) -> Mapping[str, AxisValue]:

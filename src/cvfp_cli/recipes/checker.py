@@ -62,12 +62,13 @@ def all_tables() -> dict[str, type[Any]]:
 
 
 def field_defaults() -> dict[str, Any]:
-    """Every ``table.key`` with the value, as JSON holds it, that it has where a recipe says nothing."""
-    return {
-        f"{name}.{key}": list(entry.default) if entry.many else entry.default
+    """Every ``table.key`` with the value, as JSON holds it, that it has where a study does not say."""
+    found = {
+        f"{name}.{item.name}": item.metadata.get("before", item.default)
         for name, kind in all_tables().items()
-        for key, entry in table_keys(kind).items()
+        for item in fields(kind)
     }
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
 def axis_names() -> list[str]:

@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from cvfp_cli.data.config import ValidationConfig
 from cvfp_cli.errors import InputError
 from cvfp_cli.learners import get_learner, learners
 from cvfp_cli.recipes.checker import (
@@ -40,6 +41,7 @@ from cvfp_cli.spelling import nearest
 
 DEFAULT_RECIPE = "2025-11-30-matrix"
 SIZE_LIMIT = 64 * 1024
+DECIDES_TEXT = ("data", "validation", "tokenizer")
 
 
 def list_recipes() -> dict[str, str]:
@@ -107,6 +109,7 @@ def load_recipe(
         configurations = ()
     else:
         configurations = expand(grid or {}, kinds, tables)
+    tables["validation"] = _still_expected(tables["validation"], laid)
     own = {name: tables.pop(name) for name in [*tables] if name not in (*BASE_TABLES, "runs")}
     recipe = Recipe(
         name=given,
@@ -240,6 +243,14 @@ def _forget_axis(raw: dict[str, Any], key: str) -> None:
             table, _, name = key.partition(".")
             if isinstance(lists.get(table), dict):
                 lists[table].pop(name, None)
+
+
+def _still_expected(validation: ValidationConfig, laid: Mapping[str, Any]) -> ValidationConfig:
+    """Without the count of tokens that a recipe expects where another text or tokenizer was laid over it."""
+    other_text = any(path.partition(".")[0] in DECIDES_TEXT for path in laid)
+    if other_text and "validation.expected_tokens" not in laid:
+        return replace(validation, expected_tokens=0)
+    return validation
 
 
 def _replace_configurations(raw: dict[str, Any]) -> None:

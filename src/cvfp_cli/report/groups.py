@@ -16,7 +16,7 @@ import numpy as np
 
 from cvfp_cli.results.schema import Run
 from cvfp_cli.scaling.comparison import SAME_SIZE, Curve, JointTest, joint_test
-from cvfp_cli.scaling.groups import Source, run_label
+from cvfp_cli.scaling.groups import Source, run_label, unfinished_training
 from cvfp_cli.scaling.points import Points
 
 
@@ -222,6 +222,7 @@ class Family:
             parameters=np.full(len(runs), float(parameters)) if parameters and runs else None,
             label=group.label,
             x_name=self.x,
+            notes=tuple(unfinished_training(group.label, [run for _, run in runs])),
         )
 
     @cached_property

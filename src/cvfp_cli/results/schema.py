@@ -74,12 +74,14 @@ class Run:
         stages: its parts in order, such as phase 1, contexts and phase 2.
         label: the recipe's own name for the configuration, such as ``baseline``, where it has one.
         run_id: hash of resolved configuration, data fingerprint and seeds.
-        status: ``done``; ``failed`` or ``diverged`` with ``reason``.
+        status: ``done``; ``failed`` or ``diverged`` with ``reason``, and without phase 2's figures.
         study: where the run comes from: the recipe's name, or the file's for older results.
         train_tokens, val_tokens: lengths of the streams; val_bytes: UTF-8 bytes of the validation text.
         seed: initialisation and noise; data_seed: which samples train (None: the first ones).
         phase1_iterations: last iteration, the untrained one counted ("P1 iter").
         phase1_converged: None where unknown.
+        phase1_stopped_by: ``ratio``, ``improvement``, ``iterations`` (the limit) or ``diverged``.
+        phase1_rate_by_iteration: ``phase1_rate`` of every iteration; None for the untrained one.
         train_effective_rank, val_effective_rank, val_accuracy, phase1_rate: shares, 0 to 1.
         val_loss: nats per token; val_loss_se its standard error over validation samples.
         val_accuracy_se: standard error of val_accuracy over validation samples.
@@ -113,6 +115,8 @@ class Run:
     phase1_iterations: int | None = field(default=None, metadata=_COUNT)
     phase1_rate: float | None = field(default=None, metadata=_SHARE)
     phase1_converged: bool | None = None
+    phase1_stopped_by: str | None = field(default=None, metadata=_LINE)
+    phase1_rate_by_iteration: tuple[float | None, ...] | None = field(default=None, metadata=_SHARE)
     train_effective_rank: float | None = field(default=None, metadata=_SHARE)
     val_effective_rank: float | None = field(default=None, metadata=_SHARE)
     train_ppl: float | None = field(default=None, metadata=_POSITIVE)
@@ -161,6 +165,28 @@ class Run:
         """Wall time of all parts that are known; None where none is."""
         known = [stage.seconds for stage in self.stages if stage.seconds is not None]
         return sum(known) if known else None
+
+    @property
+    def still_improving(self) -> bool:
+        """Whether phase 2 ended with its best epoch, and so at its limit of epochs: more would have lowered PPL.
+
+        Files that do not say what stopped a run say it all the same, since patience leaves a worse epoch behind.
+        """
+        ended = self.stopped_by in ("epochs", None)
+        return self.status == "done" and ended and self.epochs is not None and self.best_epoch == self.epochs
+
+    @property
+    def still_converging(self) -> bool:
+        """Whether phase 1 ended at its limit of iterations with the highest convergence rate so far."""
+        *earlier, last = self.phase1_rate_by_iteration or (None,)
+        known = [rate for rate in earlier if rate is not None]
+        at_limit = self.status == "done" and self.phase1_stopped_by == "iterations"
+        return (
+            at_limit
+            and self.phase1_converged is False
+            and last is not None
+            and last > max(known, default=0.0)
+        )
 
 
 @dataclass(frozen=True)

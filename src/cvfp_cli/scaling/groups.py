@@ -53,12 +53,15 @@ def group_runs(
     gathered: dict[tuple[object, ...], list[Run]] = {}
     labels: dict[tuple[object, ...], str] = {}
     seen: set[str] = set()
-    left_out = 0
+    left_out = diverged = 0
     for source in sources:
         for run in source.runs:
             if run.run_id and run.run_id in seen:
                 continue
             seen.add(run.run_id)
+            if run.status == "diverged":
+                diverged += 1
+                continue
             if run.status != "done" or getattr(run, y) is None or getattr(run, x) is None:
                 left_out += 1
                 continue
@@ -69,6 +72,11 @@ def group_runs(
             gathered.setdefault(key, []).append(run)
             labels[key] = run_label(run, study=study if len(studies) > 1 or twice else "")
     notes = []
+    if diverged:
+        runs_diverged = f"{diverged} run{'' if diverged == 1 else 's'} diverged"
+        values = {"count": diverged}
+        message = f"{runs_diverged}: no law can use {'it' if diverged == 1 else 'them'}."
+        notes.append(Note("runs-diverged", message, "warning", values))
     if left_out:
         notes.append(
             Note(
@@ -77,9 +85,31 @@ def group_runs(
         )
     if not gathered:
         raise InputError(
-            f"No finished run has both {x} and {y}.", hint="Choose other columns with --x and --y."
+            f"No finished run has both {x} and {y}" + (f"; {runs_diverged}." if diverged else "."),
+            hint="Choose other columns with --x and --y.",
         )
     return tuple(_points(labels[key], runs, x, y) for key, runs in gathered.items()), tuple(notes)
+
+
+def unfinished_training(label: str, runs: Sequence[Run]) -> list[Note]:
+    """Notes for a law through runs that a limit ended while they were still improving."""
+    notes = []
+    improving = sum(run.still_improving for run in runs)
+    counts: dict[str, str | float] = {"config": label, "runs": len(runs)}
+    if improving:
+        message = (
+            f"{label}: {improving} of {counted(len(runs), 'run')} ended at their limit of epochs while still improving. Small "
+            "sizes need the most epochs, so under-training makes the fall look steeper than it is: raise phase2.epochs."
+        )
+        notes.append(Note("still-improving", message, "warning", {**counts, "count": improving}))
+    converging = sum(run.still_converging for run in runs)
+    if converging:
+        message = (
+            f"{label}: {converging} of {counted(len(runs), 'run')} ended phase 1 at its limit of iterations while more and more "
+            "tokens converged; phase1.max_iterations is the limit."
+        )
+        notes.append(Note("still-converging", message, values={**counts, "count": converging}))
+    return notes
 
 
 def numeric_columns() -> tuple[str, ...]:
@@ -103,6 +133,7 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
                 "warning",
             )
         )
+    notes += unfinished_training(label, runs)
     sizes = [run.samples if run.samples is not None else getattr(run, x) for run in runs]
     counts = [run.parameters.body for run in runs]  # what the joint law counts
     return Points(

@@ -14,7 +14,7 @@ from cvfp_cli.learners import Sizes, Stage, identity_of
 from cvfp_cli.learners.base import Memory, Parameters
 from cvfp_cli.notes import Note
 from cvfp_cli.recipes import Recipe, field_defaults
-from cvfp_cli.recipes.recipe import DEFAULT_KIND
+from cvfp_cli.recipes.recipe import BASE_TABLES, DEFAULT_KIND
 from cvfp_cli.results import ResultsStore, Run, run_id
 from cvfp_cli.sweep.checkpoint import FILE_NAME
 from cvfp_cli.sweep.grid import Experiment, experiments
@@ -98,8 +98,27 @@ class Plan:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """Remarks about the data, each once."""
-        return tuple(dict.fromkeys(note for data in self.data.values() for note in data.notes))
+        """Remarks about the data, each once, and about a validation text that is not the one the recipe expects."""
+        notes = tuple(dict.fromkeys(note for data in self.data.values() for note in data.notes))
+        expected = self.recipe.validation.expected_tokens
+        other = next((count for count in self.val_tokens if count != expected), None)
+        if not expected or other is None or len(self.data) > 1:
+            return notes
+        message = (
+            f"The validation text has {counted(other, 'token')}, and {self.recipe.name} expects {expected:,}: the data "
+            "set, the tokenizer or the way samples are cut is not the recipe's, so PPL does not compare with what it "
+            "expects."
+        )
+        values: dict[str, str | float] = {"recipe": self.recipe.name, "tokens": other, "expected": expected}
+        return (*notes, Note("validation-tokens-unexpected", message, "warning", values))
+
+    @property
+    def val_tokens(self) -> tuple[int, ...]:
+        """Lengths of the jobs' validation streams, ascending; one where they share it."""
+        points = {
+            (job.experiment.settings, job.experiment.samples, job.experiment.data_seed) for job in self.jobs
+        }
+        return tuple(sorted({self.data[key].val_token_count(n, seed) for key, n, seed in points}))
 
     @property
     def remaining(self) -> tuple[Job, ...]:
@@ -186,11 +205,14 @@ def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, An
     """What all runs of one results folder share: the recipe but for its grid, sizes and seeds, and the data.
 
     ``data.samples`` is left out: where it decides anything (what a ``bpe:N`` tokenizer is trained on, what is
-    validated on), the fingerprints of the data say so.
+    validated on), the fingerprints of the data say so. So is what decides nothing.
     """
-    tables = recipe.resolved()
-    shared = {key: value for key, value in tables.items() if key not in ("configurations", "runs", "name")}
-    shared["data"] = {key: value for key, value in shared["data"].items() if key != "samples"}
+    resolved = recipe.resolved()
+    shared = {
+        name: {key: resolved[name][key] for key in identity_of(recipe.table(name)) if key in resolved[name]}
+        for name in (*BASE_TABLES, *recipe.tables)
+    }
+    del shared["data"]["samples"]
     # Last in the alphabet, and so last in a message: what was set comes before what came of it.
     return {**shared, "what_was_read": fingerprints({**described, "varied": None})}
 

@@ -71,7 +71,7 @@ class Recorder:
         if result.figures is None:
             run = failed_run(job, result.reason, origin)
         else:
-            run = finished_run(job, result.figures, origin, reason=result.reason)
+            run = finished_run(job, result.figures, origin)
         with self.interrupts.shield():
             if result.weights is not None:
                 write_atomic(job.folder / WEIGHTS_FILE, result.weights)

@@ -22,17 +22,14 @@ class Origin:
     data_fingerprint: str | None
 
 
-def finished_run(job: Job, result: RunResult, origin: Origin, *, reason: str = "") -> Run:
-    """The figures of a job that came to an end, diverged or not.
-
-    Args:
-        reason: where a loss stopped being finite, for a run that diverged.
-    """
+def finished_run(job: Job, result: RunResult, origin: Origin) -> Run:
+    """The figures of a job that came to an end, diverged or not."""
     diverged = result.stopped_by == "diverged"
+    keys = {item.name for item in fields(Run)}
     return Run(
         **_identity(job, origin),
         status="diverged" if diverged else "done",
-        reason=(reason or "a loss was not finite") if diverged else None,
+        reason=result.reason if diverged else None,
         train_tokens=result.train_tokens,
         val_tokens=result.val_tokens,
         val_bytes=result.val_bytes,
@@ -53,8 +50,9 @@ def finished_run(job: Job, result: RunResult, origin: Origin, *, reason: str = "
         stages=tuple(StageRecord(stage.name, stage.steps, stage.seconds) for stage in result.stages),
         seconds=seconds_of(result),
         peak_memory_bytes=result.peak_memory_bytes,
-        execution_path=dict(result.execution_path),
-        **result.own,  # type: ignore[arg-type]
+        # What the schema has no key for is kept for the record.
+        execution_path={**result.execution_path, **{k: v for k, v in result.own.items() if k not in keys}},
+        **{key: value for key, value in result.own.items() if key in keys},  # type: ignore[arg-type]
     )
 
 

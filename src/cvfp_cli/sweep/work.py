@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.core.config import Execution
-from cvfp_cli.core.result import Event, ExperimentData, RunResult, Step
+from cvfp_cli.core.result import Event, ExperimentData, RunResult
 from cvfp_cli.data.stream import Text
 from cvfp_cli.errors import WorkError
 from cvfp_cli.results.atomic import WriteError
@@ -41,7 +41,7 @@ class JobResult:
         run_id: the job's.
         execution: the device, precision, memory and threads that it ran with.
         figures: None where it failed.
-        reason: why it failed, or where a loss stopped being finite.
+        reason: why it failed.
         weights: the content of ``model.safetensors``, where it is kept.
     """
 
@@ -77,7 +77,6 @@ class Worker:
         Raises:
             WriteError: a write failed, for which no job is to blame.
         """
-        listener = _Listener(job, advanced)
         try:
             text = text_of(job.experiment)
             data = ExperimentData(
@@ -92,7 +91,7 @@ class Worker:
                 job.experiment.config,
                 data,
                 job.execution,
-                progress=listener,
+                progress=advanced,
                 checkpoint=self._checkpoint(job, warned),
                 notify=warned,
             )
@@ -105,7 +104,7 @@ class Worker:
             return JobResult(job.run_id, job.execution, None, str(problem))
         except MemoryError:
             return JobResult(job.run_id, job.execution, None, "out of memory")
-        return JobResult(job.run_id, job.execution, outcome.result, listener.reason, weights)
+        return JobResult(job.run_id, job.execution, outcome.result, weights=weights)
 
     def _checkpoint(self, job: Job, warned: Callable[[str], None]) -> CheckpointFile:
         stamp = {"run": job.run_id} | {
@@ -119,18 +118,3 @@ class Worker:
             resume=self.keeping.resume,
             seconds_between=self.keeping.seconds_between,
         )
-
-
-class _Listener:
-    """Passes events on, and remembers where a loss stopped being finite."""
-
-    def __init__(self, job: Job, advanced: Callable[[Event], None]) -> None:
-        self._job = job
-        self._advanced = advanced
-        self.reason = ""
-
-    def __call__(self, event: Event) -> None:
-        stage = self._job.stage(event.stage)
-        if isinstance(event, Step) and stage is not None and not event.finite:
-            self.reason = f"the loss of {stage.title} was not finite in {stage.unit} {event.step}"
-        self._advanced(event)

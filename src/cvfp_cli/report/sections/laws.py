@@ -10,6 +10,7 @@ from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.assemble import NO_AICC
 from cvfp_cli.scaling.result import Fit
 
+ABOUT_RUNS = ("still-converging", "still-improving")
 KNOWN_WARNINGS = (
     "limit-floor",
     "limit-power",
@@ -21,6 +22,7 @@ KNOWN_WARNINGS = (
     "one-degree-of-freedom",
     "rising",
     "starts-disagree",
+    *ABOUT_RUNS,
     "underdetermined",
 )
 
@@ -157,9 +159,15 @@ def _joint(scope: Scope) -> list[Block]:
     columns = (Column("parameter", "term"), Column("estimate", "significant"))
     count = {"points": scope.joint.points, "level": scope.level}
     notes = [Finding("joint-method", count, "note")]
+    of_configs: dict[str, list[str]] = {}
+    for note in scope.joint.warnings:
+        if note.code in ABOUT_RUNS:
+            of_configs.setdefault(note.code, []).append(str(note.values["config"]))
+        else:
+            notes.append(Finding("reader-note", {"file": "joint", "message": note.message}, "note"))
     notes += [
-        Finding("reader-note", {"file": "joint", "message": note.message}, "note")
-        for note in scope.joint.warnings
+        Finding(f"fit-{code}", {"law": "joint", "configs": tuple(labels)}, "note")
+        for code, labels in of_configs.items()
     ]
     return [Subheading("joint"), Table("joint", columns, rows, tuple(notes))]
 

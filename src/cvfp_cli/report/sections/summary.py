@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cvfp_cli.report.format import MILLIONS_FROM
 from cvfp_cli.report.groups import Group
-from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Severity, Table, Value
 from cvfp_cli.report.noise import Noise, noise_finding
 from cvfp_cli.report.scope import Ranking, Scope, estimate, rank
 
@@ -40,6 +40,7 @@ def build(scope: Scope, *, context_dim: bool = False) -> tuple[Block, ...] | Fin
     wide = context_dim or scope.family.varies("context_dim")
     blocks: list[Block] = [_table(scope, ppl, accuracy, wide=wide)]
     found = [_steepest(scope, *scope.alpha_noise), *_bests(scope, ppl, accuracy), *_unfitted(scope)]
+    found += _unfinished_training(scope)
     items = tuple(finding for finding in found if finding is not None)
     if items:
         blocks.append(Findings(items))
@@ -161,3 +162,23 @@ def _bests(scope: Scope, ppl: Ranking, accuracy: Ranking) -> list[Finding | None
 
 def _unfitted(scope: Scope) -> list[Finding]:
     return [finding for (_, law), finding in scope.unfitted.items() if law == "power"]
+
+
+def _unfinished_training(scope: Scope) -> list[Finding]:
+    """Which configurations hold runs that a limit of epochs or iterations ended while they were still improving."""
+    found = []
+    for code in ("still_improving", "still_converging"):
+        counts = {
+            group.label: sum(getattr(run, code) for cell in group.cells for run in cell.runs)
+            for group in scope.groups
+        }
+        configs = tuple(label for label, count in counts.items() if count)
+        if configs:
+            values = {
+                "count": sum(counts.values()),
+                "runs": sum(len(cell.runs) for cell in scope.family.cells),
+                "configs": configs,
+            }
+            severity: Severity = "warning" if code == "still_improving" else "note"
+            found.append(Finding(code.replace("_", "-"), values, severity))
+    return found

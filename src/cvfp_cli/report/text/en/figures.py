@@ -62,8 +62,10 @@ FIGURES = {
     "highest-accuracy-best": "{config:name} has the highest accuracy at {size:int} {unit:term}, {value:share}, beyond the noise.",
     "highest-accuracy-tied": "The highest accuracy at {size:int} {unit:term} is that of {config:name}, {value:share}, but {count:int} of {of:int} configurations cannot be told from it: {others:names}.",
     "highest-accuracy-unknown": "The highest accuracy at {size:int} {unit:term} is that of {config:name}, {value:share}; there is no estimate of the noise.",
+    "still-improving": "{count:int} of {runs:int} run{runs:s} ended at the limit of epochs while still improving ({configs:names}): more epochs would lower their PPL, and a law through them may be bent.",
+    "still-converging": "{count:int} of {runs:int} run{runs:s} ended phase 1 at the limit of iterations while more and more tokens converged ({configs:names}).",
     # Heatmaps
-    "iterations-starred": "*: stopped at the limit of iterations without converging.",
+    "iterations-starred": "*: phase 1 stopped without converging.",
     # Means and surfaces
     "means-interval-method": "Intervals of the mean α: {level:whole_share} t intervals over the configurations of a row; a row of one configuration has none.",
     "steepest-mean-best": "By {factor:term}, the mean α is steepest at {level:int} ({value:alpha3}), beyond the noise of the slopes.",

@@ -20,6 +20,8 @@ JUDGEMENTS = {
     "fit-one-degree-of-freedom": "{law:name}: one residual degree of freedom is left for {configs:names}, so intervals are wide and AIC cannot choose.",
     "fit-rising": "{law:name}: PPL does not fall with more data for {configs:names}.",
     "fit-starts-disagree": "{law:name}: few starting points agree on the optimum for {configs:names}.",
+    "fit-still-improving": "{law:name}: {configs:names} hold runs that ended at the limit of epochs while still improving. Small sizes need the most epochs, so the fall looks steeper than it is.",
+    "fit-still-converging": "{law:name}: {configs:names} hold runs whose phase 1 ended at the limit of iterations while more and more tokens converged.",
     "fit-underdetermined": "{law:name}: {configs:names} have more parameters than sizes, so many curves fit as well.",
     "equal-lines-untested": "There are too few common sizes to test whether the lines differ.",
     "paired-model": "The configurations share their text, so size is a factor of its own: ln PPL = size + configuration + slope × ln n, over {points:int} points ({configurations:int} configurations, {sizes:int} sizes).",

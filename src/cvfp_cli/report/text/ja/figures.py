@@ -62,8 +62,10 @@ FIGURES = {
     "highest-accuracy-best": "{unit:term} {size:int} での正解率がノイズを超えて最も高いのは {config:name} である ({value:share})。",
     "highest-accuracy-tied": "{unit:term} {size:int} での正解率が最も高いのは {config:name} であるが ({value:share})、{of:int}設定中{count:int}設定はこれと区別できない: {others:names}",
     "highest-accuracy-unknown": "{unit:term} {size:int} での正解率が最も高いのは {config:name} であるが ({value:share})、ノイズの推定がない。",
+    "still-improving": "{runs:int}件中{count:int}件の実行は、改善が続くままエポックの上限で終わった ({configs:names})。エポックを増やせばPPLは下がり、これらを通る法則は歪んでいる可能性がある。",
+    "still-converging": "{runs:int}件中{count:int}件の実行は、収束するトークンが増え続けるまま、フェーズ1が反復の上限で終わった ({configs:names})。",
     # Heatmaps
-    "iterations-starred": "*は収束せずに反復の上限で止まったことを表す。",
+    "iterations-starred": "*はフェーズ1が収束せずに止まったことを表す。",
     # Means and surfaces
     "means-interval-method": "平均αの区間は、各行の設定にわたる{level:whole_share}信頼区間 (t分布) である。設定が一つの行には区間がない。",
     "steepest-mean-best": "{factor:term}別の平均αは、傾きのノイズを超えて{level:int}で最も急峻である ({value:alpha3})。",

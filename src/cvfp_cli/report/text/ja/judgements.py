@@ -20,6 +20,8 @@ JUDGEMENTS = {
     "fit-one-degree-of-freedom": "{law:name}: {configs:names} に残る自由度は一つであり、区間は広く、AICでは選べない。",
     "fit-rising": "{law:name}: {configs:names} ではデータを増やしてもPPLが下がらない。",
     "fit-starts-disagree": "{law:name}: {configs:names} では最適解に一致する初期値が少ない。",
+    "fit-still-improving": "{law:name}: {configs:names} には、改善が続くままエポックの上限で終わった実行がある。小さいサイズほど多くのエポックを要するため、低下は実際より急に見える。",
+    "fit-still-converging": "{law:name}: {configs:names} には、収束するトークンが増え続けるまま、フェーズ1が反復の上限で終わった実行がある。",
     "fit-underdetermined": "{law:name}: {configs:names} はサイズより多くのパラメータをもつため、同じようによく合う曲線が多数ある。",
     "equal-lines-untested": "共通のサイズが少ないため、直線どうしが異なるかは検定できない。",
     "paired-model": "これらの設定はデータを共有するため、サイズ自体を因子とする: ln PPL = サイズ + 設定 + 傾き × ln n ({points:int}点、{configurations:int}設定、{sizes:int}サイズ)",
