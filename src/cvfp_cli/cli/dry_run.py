@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.figures import byte_size, duration
-from cvfp_cli.cli.summary import answer_console, plain_table
+from cvfp_cli.cli.summary import answer_console, print_sentence, print_table
 
 if TYPE_CHECKING:
     from cvfp_cli.sweep.plan import Job, Plan
@@ -16,30 +16,29 @@ def print_plan(plan: "Plan") -> None:
 
     times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution))
     console = answer_console()
-    table = plain_table(narrow=console.width < 100)
-    table.add_column("run", no_wrap=True)
-    for name in ("context\nblock", "token\nblock", "all", "train\ntokens", "memory", "time", "state"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for job in plan.jobs:
-        counts = job.parameters
-        table.add_row(
+    header = ("run", "context\nblock", "token\nblock", "all", "train\ntokens", "memory", "time", "state")
+    rows = [
+        (
             job.name,
-            f"{counts.context_block:,}",
-            f"{counts.token_block:,}",
-            f"{counts.total:,}",
+            f"{job.parameters.context_block:,}",
+            f"{job.parameters.token_block:,}",
+            f"{job.parameters.total:,}",
             f"{job.train_tokens:,}",
             byte_size(job.memory.peak_bytes),
             duration(times.seconds(job)),
             _state(job),
         )
-    console.print(table)
+        for job in plan.jobs
+    ]
+    print_table(console, header, rows)
     done = len(plan.jobs) - len(plan.remaining)
     expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
     device = f"{plan.execution.device}, {plan.execution.precision}"
-    console.print(
-        f"\n{len(plan.jobs)} runs, {done} done already, on {device}: "
+    console.print()
+    print_sentence(
+        console,
+        f"{len(plan.jobs)} runs, {done} done already, on {device}: "
         f"about {duration(expected)} left, at most {duration(most)}.",
-        soft_wrap=True,
     )
 
 

@@ -12,7 +12,7 @@ from cvfp_cli.cli.choices import DEVICES, PRECISIONS
 from cvfp_cli.cli.options import byte_count, integers, one_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder
-from cvfp_cli.cli.terminal import printable
+from cvfp_cli.cli.terminal import shown
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
@@ -55,14 +55,14 @@ def grid_overrides(
 def say(text: str, *, quiet: bool = False) -> None:
     """One line of progress or advice on stderr."""
     if not quiet:
-        print(printable(text), file=sys.stderr, flush=True)
+        print(shown(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
     """Notes and warnings on stderr, each once; ``--quiet`` leaves the warnings."""
     for note in dict.fromkeys(notes):
         if note.severity == "warning" or not quiet:
-            print(f"{note.severity}: {printable(note.message)}", file=sys.stderr, flush=True)
+            print(shown(f"{note.severity}: {note.message}", sys.stderr), file=sys.stderr, flush=True)
 
 
 def check_machine(machine: Machine, problems: Problems) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-PLAIN_WIDTH = 120
 # Backgrounds from low to high under black text, told apart without seeing red or green.
 RAMP = ("#9ecae1", "#c6dbef", "#f0f0f0", "#fdd0a2", "#fdae6b")
 
@@ -98,44 +97,69 @@ def _interval(row: Row) -> str:
     return f"{row.low:.3f} to {row.high:.3f}"
 
 
-def plain_table(*, narrow: bool = False, title: str | None = None) -> "Table":
-    """A table of columns under a line; ``narrow`` leaves one space between them, so that 80 columns do."""
-    from rich import box
-    from rich.table import Table
+def print_table(
+    console: "Console",
+    header: Sequence[str],
+    table_rows: Sequence[Sequence[str]],
+    styles: Sequence[str | None] | None = None,
+) -> None:
+    """Print a table whose first column names the rows, below each other where the console does not hold it at once.
 
-    return Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 0 if narrow else 1),
-        header_style="bold",
-        title=title,
-        title_style="bold",
-        title_justify="left",
-    )
+    Args:
+        styles: how each row is printed, where not as plain text.
+    """
+    from cvfp_cli.layout import bands
+
+    narrow = console.width < 100
+    left = [i == 0 for i in range(len(header))]
+    rule = "─" if console.encoding.startswith("utf") else "-"
+    found = bands(header, table_rows, left=left, width=console.width, gap=" " if narrow else "   ")
+    for i, band in enumerate(found):
+        if i:
+            console.print()
+        for line in (*band.header, rule * band.width):
+            _print_line(console, line, "bold" if line in band.header else None)
+        for row, style in zip(band.rows, styles or [None] * len(band.rows), strict=True):
+            for line in row:
+                _print_line(console, line, style)
 
 
-def configuration_table(found: Sequence[Row], *, narrow: bool = False) -> "Table":
+def _print_line(console: "Console", line: str, style: str | None = None) -> None:
+    """Print a line that is laid out already."""
+    console.print(line, style=style, soft_wrap=True)
+
+
+def print_sentence(console: "Console", text: str, style: str | None = None) -> None:
+    """Print a sentence, folded between its words on a terminal; a number keeps its unit."""
+    from cvfp_cli.layout import Screen
+
+    for line in Screen(console.width, folds=console.is_terminal).lines(text):
+        _print_line(console, line, style)
+
+
+def print_configurations(console: "Console", found: Sequence[Row]) -> None:
     """α with its interval, A, R², best PPL, best accuracy, P1 iter, ER: one row a configuration."""
-    table = plain_table(narrow=narrow)
-    table.add_column("config", no_wrap=True)
-    for name in ("α", "95 % interval", "A", "R²", "best\nPPL", "best\nacc", "P1 iter", "ER"):
-        table.add_column(name, justify="right", no_wrap=True)
     best = min((row.best_ppl for row in found if row.best_ppl is not None), default=None)
+    table_rows, styles = [], []
     for row in found:
-        table.add_row(
-            row.config,
-            MISSING if row.alpha is None else f"{row.alpha:.4f}",
-            _interval(row),
-            four_digits(row.scale),
-            MISSING if row.r_squared is None else f"{row.r_squared:.3f}",
-            four_digits(row.best_ppl),
-            percent(row.best_accuracy),
-            row.iterations_text,
-            percent(row.effective_rank),
-            style="bold" if len(found) > 1 and row.best_ppl is not None and row.best_ppl == best else None,
+        table_rows.append(
+            (
+                printable(row.config),
+                MISSING if row.alpha is None else f"{row.alpha:.4f}",
+                _interval(row),
+                four_digits(row.scale),
+                MISSING if row.r_squared is None else f"{row.r_squared:.3f}",
+                four_digits(row.best_ppl),
+                percent(row.best_accuracy),
+                row.iterations_text,
+                percent(row.effective_rank),
+            )
         )
-    return table
+        styles.append(
+            "bold" if len(found) > 1 and row.best_ppl is not None and row.best_ppl == best else None
+        )
+    header = ("config", "α", "95 % interval", "A", "R²", "best\nPPL", "best\nacc", "P1 iter", "ER")
+    print_table(console, header, table_rows, styles)
 
 
 @dataclass(frozen=True)
@@ -157,20 +181,40 @@ MAPS = (
 )
 
 
-def heatmaps(found: Sequence[Row], context_dim: int) -> "list[Table]":
-    """The four heatmaps of one context width: a row a number of layers, a column a number of tokens."""
+def heatmaps(found: Sequence[Row], context_dim: int, width: int) -> "list[Table]":
+    """The four heatmaps of one context width: a row a number of layers, a column a number of tokens.
+
+    Columns that ``width`` does not hold stand in a heatmap of their own.
+    """
     here = [row for row in found if row.context_dim == context_dim]
-    return [_heatmap(drawn, here) for drawn in MAPS]
+    tokens = sorted({row.tokens for row in here})
+    drawn: list[Table] = []
+    for kind in MAPS:
+        cell = max(len(f"{tokens[-1]} tok"), *(len(kind.text(row)) for row in here)) + 3
+        across = max(1, (width - len("layers")) // cell)
+        drawn += [
+            _heatmap(kind, here, tokens[start : start + across]) for start in range(0, len(tokens), across)
+        ]
+    return drawn
 
 
-def _heatmap(drawn: _Map, here: Sequence[Row]) -> "Table":
+def _heatmap(drawn: _Map, here: Sequence[Row], tokens: Sequence[int]) -> "Table":
+    from rich import box
+    from rich.table import Table
     from rich.text import Text
 
     cells = {(row.layers, row.tokens): row for row in here}
     values = [value for row in here if (value := drawn.value(row)) is not None]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
-    tokens = sorted({row.tokens for row in here})
-    table = plain_table(title=drawn.title)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+        title=drawn.title,
+        title_style="bold",
+        title_justify="left",
+    )
     table.add_column("layers", justify="right", no_wrap=True)
     for count in tokens:
         table.add_column(f"{count} tok", justify="right", no_wrap=True)
@@ -218,13 +262,15 @@ def answer_console(file: TextIO | None = None) -> "Console":
     """A console for answers: colours on a terminal; elsewhere plain lines, never cut and never padded."""
     from rich.console import Console
 
+    from cvfp_cli.layout import PIPE_WIDTH
+
     stream = file or sys.stdout
     if stream.isatty():
         return Console(file=stream, highlight=False, markup=False, emoji=False)
     # Notebooks set FORCE_COLOR for all that they start; a pipe or a file is to get plain text all the same.
     plain = cast(TextIO, _Trimmed(stream))
     return Console(
-        file=plain, highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH, force_terminal=False
+        file=plain, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH, force_terminal=False
     )
 
 
@@ -232,9 +278,9 @@ def print_summary(runs: Sequence[Run], fits: Sequence[dict[str, Any]], file: Tex
     """Print the table, its footnotes, and the heatmaps where there is more than one configuration."""
     console = answer_console(file)
     found = rows(runs, fits)
-    console.print(configuration_table(found, narrow=console.width < 100))
+    print_configurations(console, found)
     for line in footnotes(found, runs):
-        console.print(line, style="dim")
+        print_sentence(console, line, "dim")
     if len(found) < 2:
         return
     console.print()
@@ -242,7 +288,7 @@ def print_summary(runs: Sequence[Run], fits: Sequence[dict[str, Any]], file: Tex
     for width in widths:
         if len(widths) > 1:
             console.print(f"context_dim {width}", style="bold")
-        _print_side_by_side(console, heatmaps(found, width))
+        _print_side_by_side(console, heatmaps(found, width, console.width))
 
 
 def _print_side_by_side(console: "Console", tables: "Sequence[RenderableType]") -> None:
@@ -323,13 +369,16 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         f"{duration(seconds.phase2)} phase 2",
         "peak memory": byte_size(run.peak_memory_bytes),
     }
-    table = plain_table()
-    table.show_header = False
-    table.add_column("figure", no_wrap=True, style="bold")
-    table.add_column("value")
-    for name, value in lines.items():
-        table.add_row(name, value)
+    from rich.text import Text
+
+    from cvfp_cli.layout import fold
+
     console = answer_console(file)
-    console.print(table)
+    margin = max(map(len, lines)) + 3
+    for name, value in lines.items():
+        first, *others = fold(printable(value), max(20, console.width - margin))
+        console.print(Text.assemble((f"{name:<{margin}}", "bold"), first), soft_wrap=True)
+        for line in others:
+            _print_line(console, " " * margin + line)
     if star:
-        console.print("*: phase 1 stopped at its limit without converging.", style="dim")
+        print_sentence(console, "*: phase 1 stopped at its limit without converging.", "dim")
