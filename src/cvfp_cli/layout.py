@@ -16,9 +16,11 @@ from wcwidth import wcswidth, wcwidth
 
 PIPE_WIDTH = 120
 NARROWEST = 20  # below this a terminal has to wrap by itself
+LEAST_FIGURE = 16  # cells that the columns naming a row leave for a figure at the least
+LONG_WORDS = 24  # a column of words may be folded to this
 
 _WITH_UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|h|MB|GB)(?:\W|$))|(?<=\d h) (?=\d)|(?<=\d min) (?=\d)")
-_KEPT = "\0"  # stands for a blank that no line may end at
+_KEPT = "\ue000"  # stands for a blank that no line may end at; private, so that no printable text holds it
 _OPENING = frozenset("（「『【〈《([{")
 _CLOSING = frozenset(
     "）」』】〉》。、，．：；！？・ー％)]},.:;!?%…々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ"
@@ -42,7 +44,7 @@ class Screen:
         rest = " " * cells(first) if then is None else then
         if not self.folds:
             return [first + text]
-        found = fold(text, max(NARROWEST, self.width) - cells(first))
+        found = fold(text, max(NARROWEST, self.width) - max(cells(first), cells(rest)))
         return [(rest if i else first) + line for i, line in enumerate(found)]
 
 
@@ -160,10 +162,9 @@ def bands(
     room = max(NARROWEST, width) - cells(indent)
     widths = natural
     if _together(natural, gap) > room:
-        share = max(8, room // 2 // max(1, heads) - cells(gap))
         widths = [
-            min(natural[i], share) if i < heads else _narrowed(columns[i], natural[i], left=left[i])
-            for i in range(count)
+            *_narrowed_heads(columns, natural, heads, room, cells(gap)),
+            *(_narrowed(columns[i], natural[i], left=left[i]) for i in range(heads, count)),
         ]
         over = room - _together(widths[:heads], gap) - cells(gap)
         widths = [size if i < heads else min(size, max(1, over)) for i, size in enumerate(widths)]
@@ -183,11 +184,37 @@ def _widest(text: str) -> int:
 
 def _narrowed(column: Sequence[str], natural: int, *, left: bool) -> int:
     """The width of a column whose heading is folded, and whose cells are if they are words."""
-    heading = max(cells(word.strip()) for word in _words(column[0].replace("\n", " "), natural) or [""])
+    heading = _longest_word(column[:1], natural)
     longest = max((_widest(text) for text in column[1:]), default=0)
-    if left and longest > 24:
-        longest = 24
+    if left:
+        longest = min(longest, LONG_WORDS)
     return max(heading, longest, 1)
+
+
+def _longest_word(texts: Sequence[str], natural: int) -> int:
+    return max(
+        (cells(word.strip()) for text in texts for word in _words(text.replace("\n", " "), natural)),
+        default=0,
+    )
+
+
+def _narrowed_heads(
+    columns: Sequence[Sequence[str]], natural: Sequence[int], heads: int, room: int, gap: int
+) -> list[int]:
+    """Widths of the columns that name the rows: half the room, or more where a word needs it.
+
+    What a narrow one leaves the wider ones may take; room for any figure stays.
+    """
+    figures = (_longest_word(columns[i], natural[i]) for i in range(heads, len(columns)))
+    least = min(max(LEAST_FIGURE, *figures, 0), room // 2)
+    widths = [0] * heads
+    left, share = room - least, room // 2
+    for done, i in enumerate(sorted(range(heads), key=lambda at: natural[at])):
+        among = heads - done
+        most = max(1, left // among - gap)
+        widths[i] = min(natural[i], max(share // among - gap, _longest_word(columns[i], natural[i])), most)
+        left, share = left - widths[i] - gap, share - widths[i] - gap
+    return widths
 
 
 def _together(widths: Sequence[int], gap: str) -> int:

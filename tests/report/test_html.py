@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 from report_cases import LANGUAGES, MATRIX, full_summary, html, published, report, results, simulated
 
-from cvfp_cli.report.charts import Scale, compact
+from cvfp_cli.report.charts import Scale
 from cvfp_cli.report.model import Report
+from cvfp_cli.scaling.ticks import compact
 
 pytestmark = pytest.mark.pinned_only(
     "the project's own text; tests/report/test_golden.py holds whole documents"
