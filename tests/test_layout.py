@@ -42,6 +42,13 @@ def test_japanese_is_folded_between_its_letters_but_no_line_starts_with_a_full_s
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
         assert all(line[0] not in "。、ー" for line in lines)
         assert any("31.5%" in line for line in lines)
+        assert any("サイズ" in line for line in lines)
+        assert any("データ" in line for line in lines)
+
+
+def test_a_heading_of_wide_letters_does_not_stand_upright() -> None:
+    found = bands(["基準", *["基準の次元数"] * 9], [["x", *["1"] * 9]], left=[True] + [False] * 9, width=60)
+    assert max(len(band.header) for band in found) == 2
 
 
 def test_off_a_terminal_a_sentence_stays_on_its_line() -> None:

@@ -17,7 +17,10 @@ from wcwidth import wcswidth, wcwidth
 PIPE_WIDTH = 120
 NARROWEST = 20  # below this a terminal has to wrap by itself
 LEAST_FIGURE = 16  # cells that the columns naming a row leave for a figure at the least
-LONG_WORDS = 24  # a column of words may be folded to this
+LEAST_WIDE = (
+    8  # and a heading of wide characters, which may be parted anywhere, does not get narrower than this
+)
+LONG_WORDS = 32  # a column of words may be folded to this
 
 _WITH_UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|h|MB|GB)(?:\W|$))|(?<=\d h) (?=\d)|(?<=\d min) (?=\d)")
 _KEPT = "\ue000"  # stands for a blank that no line may end at; private, so that no printable text holds it
@@ -94,11 +97,12 @@ def _words(text: str, width: int) -> list[str]:
 
 
 def _pieces(run: str) -> list[str]:
-    """A run without blanks, parted beside its wide characters, but never before a closing sign or after an opening."""
+    """A run without blanks, parted beside its wide characters, but in no katakana word, before no closing sign, after no opening."""
     pieces = [run[:1]]
     for before, letter in pairwise(run):
         apart = _wide(before) or _wide(letter)
         held = letter in _CLOSING or letter.isspace() or before in _OPENING or before.isspace()
+        held = held or ("ァ" <= before <= "ー" and "ァ" <= letter <= "ー")  # a word in katakana
         if apart and not held:
             pieces.append(letter)
         else:
@@ -185,6 +189,8 @@ def _widest(text: str) -> int:
 def _narrowed(column: Sequence[str], natural: int, *, left: bool) -> int:
     """The width of a column whose heading is folded, and whose cells are if they are words."""
     heading = _longest_word(column[:1], natural)
+    if any(map(_wide, column[0])):
+        heading = max(heading, min(_widest(column[0]), LEAST_WIDE))
     longest = max((_widest(text) for text in column[1:]), default=0)
     if left:
         longest = min(longest, LONG_WORDS)

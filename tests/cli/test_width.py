@@ -217,7 +217,7 @@ def test_messages_are_folded_on_a_terminal_alone_and_commands_never(monkeypatch:
     lines = shown(text, Terminal()).splitlines()
     assert lines[-1] == "  cvfp sweep --recipe demo --out a/long/folder"
     assert all(len(line) <= 40 for line in lines[:-1])
-    assert " ".join(lines[:-1]) == text.split("\n")[0]
+    assert " ".join(line.strip() for line in lines[:-1]) == text.split("\n")[0]
     behind_bars = io.StringIO()
     behind_bars.rich_proxied_file = Terminal()  # type: ignore[attr-defined]
     assert screen(behind_bars).folds

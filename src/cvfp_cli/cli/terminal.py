@@ -50,4 +50,4 @@ def shown(text: str, stream: TextIO) -> str:
         return printable(text)
     place = screen(stream)
     lines = printable(text).split("\n")
-    return "\n".join(line if line[:1] == " " else "\n".join(place.lines(line, then="")) for line in lines)
+    return "\n".join(line if line[:1] == " " else "\n".join(place.lines(line, then="  ")) for line in lines)
