@@ -97,7 +97,8 @@ def _words(text: str, width: int) -> list[str]:
 
 
 def _pieces(run: str) -> list[str]:
-    """A run without blanks, parted beside its wide characters, but in no katakana word, before no closing sign, after no opening."""
+    """A run parted beside its wide characters, but within no katakana word, and so that no line starts with a closing
+    sign or ends with an opening one."""
     pieces = [run[:1]]
     for before, letter in pairwise(run):
         apart = _wide(before) or _wide(letter)
