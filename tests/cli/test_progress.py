@@ -4,22 +4,14 @@ import io
 import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from cli_fakes import shown_job
 
 from cvfp_cli.cli.progress import NOTEBOOK_VARIABLES, Bars, PlainLines, Quiet, progress_for
-from cvfp_cli.core.config import Execution, ExperimentConfig, ModelConfig
-from cvfp_cli.core.memory import Plan
 from cvfp_cli.core.result import Advance, Epoch, Iteration
-from cvfp_cli.core.shapes import ParameterCounts
-from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
-from cvfp_cli.data.description import Settings
-from cvfp_cli.learners import Stage
-from cvfp_cli.recipes import Configuration
 from cvfp_cli.results import Run, Seconds
 from cvfp_cli.sweep.estimate import TimeEstimate
-from cvfp_cli.sweep.grid import Experiment
 from cvfp_cli.sweep.plan import Job
 
 EVENTS = [
@@ -42,21 +34,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def job() -> Job:
-    config = ExperimentConfig(model=ModelConfig(layers=2, tokens=2))
-    point = Experiment(
-        config,
-        Configuration({"layers": 2, "tokens": 2, "context_dim": 768}),
-        50,
-        None,
-        Settings(DataConfig(), ValidationConfig(), TokenizerConfig(), EmbeddingConfig()),
-    )
-    memory = Plan(1, 1, 1, 1, held_bytes=1, piece_bytes=1, host_bytes=0)
-    stages = (
-        Stage("phase1", "phase 1", "iteration", 40, 20, 1.0, free=1),
-        Stage("phase2", "phase 2", "epoch", 10, 6, 1.0),
-    )
-    counts = ParameterCounts(1, 2, 3, 6)
-    return Job(point, "id", Path("runs/x"), Execution(), counts, 62_891, memory, stages)
+    return shown_job()
 
 
 @pytest.fixture

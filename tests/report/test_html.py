@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 from report_cases import LANGUAGES, MATRIX, full_summary, html, published, report, results, simulated
 
-from cvfp_cli.report.charts import Scale, compact
+from cvfp_cli.report.charts import Scale
 from cvfp_cli.report.model import Report
+from cvfp_cli.scaling.ticks import compact, label_log_axes, tick_labels
 
 pytestmark = pytest.mark.pinned_only(
     "the project's own text; tests/report/test_golden.py holds whole documents"
@@ -125,6 +126,44 @@ def test_phone_print_and_both_schemes_are_provided(matrix: Report) -> None:
         assert rule in text
 
 
+def rules(text: str) -> dict[str, str]:
+    """The style sheet's rules on screen, selector to declarations; what is for print or phones is left out."""
+    style = re.search(r"<style>\n(.*?)</style>", text, re.DOTALL)
+    assert style is not None
+    screen = re.sub(r"/\*.*?\*/", "", style[1].split("@media (max-width")[0], flags=re.DOTALL)
+    return {name.strip(): body for name, body in re.findall(r"([^{}]+)\{([^{}]*)\}", screen)}
+
+
+def test_headings_may_wrap_whatever_their_columns_hold(matrix: Report) -> None:
+    found = rules(html(matrix))
+    assert "white-space: normal" in found["thead th"]
+    for selector, body in found.items():
+        if "white-space: nowrap" in body:
+            assert all(part.strip().startswith(("tbody ", ".heatmap td")) for part in selector.split(","))
+
+
+def test_what_scrolls_shows_it_and_can_be_reached_by_keyboard(matrix: Report) -> None:
+    text = html(matrix)
+    found = rules(text)
+    assert found[".scroll"].count("no-repeat local") == 2
+    assert found[".scroll"].count("var(--shade)") == 2
+    assert "transparent) padding-box" in found[".heatmap td"]  # lets the shade shine through
+    page = Page(text)
+    boxes = [item for item in page.all("div") if item.get("class") == "scroll"]
+    assert len(boxes) == len(page.all("table"))
+    assert all(item.get("tabindex") == "0" and item.get("aria-label") for item in boxes)
+
+
+def test_paper_holds_every_column(matrix: Report) -> None:
+    text = html(matrix)
+    printed = text[text.index("@media print") :]
+    assert "overflow: visible" in printed
+    assert "80pt / var(--columns)" in printed
+    counts = [int(count) for count in re.findall(r'<table[^>]* style="--columns:(\d+)">', text)]
+    tables = re.findall(r"<thead>(.*?)</thead>", text)
+    assert counts == [head.count("<th ") for head in tables]
+
+
 def contrast(first: str, second: str) -> float:
     """WCAG contrast ratio of two colours."""
 
@@ -183,6 +222,29 @@ def test_ticks_are_short() -> None:
         "0.25",
         "2T",
     ]
+
+
+def test_ticks_close_together_are_told_apart() -> None:
+    assert tick_labels([3.051, 3.052, 3.053]) == ["3.051", "3.052", "3.053"]
+    assert tick_labels([100.0, 200.0, 500.0]) == ["100", "200", "500"]
+
+
+@pytest.mark.parametrize("values", [(98.0, 702.0), (62_891.0, 1.2e7), (2.9, 3.4), (3.0501, 3.0533)])
+def test_pictures_and_the_page_name_their_ticks_alike(values: tuple[float, float]) -> None:
+    figure = pytest.importorskip("matplotlib.figure")
+    axes = figure.Figure().subplots()
+    scale = Scale(values, 0.0, 100.0, logarithmic=True)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for limits in (axes.set_xlim, axes.set_ylim):
+        limits(10.0**scale.low, 10.0**scale.high)
+    label_log_axes(axes)
+    for axis in (axes.xaxis, axes.yaxis):
+        names = [label.get_text() for label in axis.get_ticklabels()]
+        assert names == tick_labels(scale.ticks())
+        assert len(set(names)) == len(names) >= 3
+        assert not axis.get_ticklabels(minor=True)
+        assert not any("10^" in name or "e" in name for name in names)
 
 
 def test_a_summary_with_everything_is_shown() -> None:

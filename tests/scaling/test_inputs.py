@@ -72,7 +72,7 @@ def test_runs_that_are_not_done_are_left_out_and_said_to_be() -> None:
     (points,), notes = group_runs([Source("a.json", runs)])
     assert len(points) == 1
     assert [note.code for note in notes] == ["runs-diverged", "runs-left-out"]
-    assert [note.message.split()[:2] for note in notes] == [["1", "run"], ["1", "runs"]]
+    assert [note.message.split()[:2] for note in notes] == [["1", "run"], ["1", "run"]]
 
 
 def test_mixed_data_fingerprints_are_a_warning() -> None:

@@ -19,7 +19,7 @@ import typer
 from cvfp_cli import __version__
 from cvfp_cli.cli.help import HELP_ALL, PlainCommand, PlainGroup
 from cvfp_cli.cli.spread import spread
-from cvfp_cli.cli.terminal import printable
+from cvfp_cli.cli.terminal import shown
 from cvfp_cli.errors import CvfpError
 
 COMMANDS = {
@@ -102,7 +102,7 @@ def cvfp(
 def _complain(text: str) -> None:
     """Print one line a problem on stderr; ``--quiet`` does not reach it."""
     for line in text.split("\n"):
-        print(f"cvfp: {printable(' '.join(line.split()))}", file=sys.stderr)
+        print(shown(f"cvfp: {' '.join(line.split())}", sys.stderr), file=sys.stderr)
 
 
 def _invoke(arguments: list[str]) -> Any:

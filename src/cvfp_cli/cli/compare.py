@@ -8,6 +8,7 @@ from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
 from cvfp_cli.cli.options import OUTPUT, one_of, option, share_between, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import ResultFiles, check_picture, check_there, language_of
+from cvfp_cli.cli.terminal import screen
 
 WHAT = "What to compare"
 FORMATS = ("table", "markdown", "json", "csv")
@@ -94,6 +95,8 @@ def compare(
     cvfp compare old.json new.json --configs 1L_768d_2tok,3L_1536d_2tok
     cvfp compare results --by context_dim --model exp-decay --x samples
     """
+    import sys
+
     from cvfp_cli.errors import InputError
     from cvfp_cli.report.comparability import summed
     from cvfp_cli.report.compare import build_comparison, factors_of, with_summed_warnings
@@ -154,7 +157,7 @@ def compare(
         text = (
             render_csv(comparison)
             if form == "csv"
-            else render_plain(with_summed_warnings(comparison), language)
+            else render_plain(with_summed_warnings(comparison), language, screen(sys.stdout))
         )
     if plot is not None:
         from cvfp_cli.report.plot import plot_format, render_plot

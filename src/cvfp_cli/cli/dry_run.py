@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.figures import MISSING, byte_size, duration
-from cvfp_cli.cli.summary import answer_console, plain_table
+from cvfp_cli.cli.summary import answer_console, print_sentence, print_table
 from cvfp_cli.counting import counted
 
 if TYPE_CHECKING:
@@ -17,34 +17,36 @@ def print_plan(plan: "Plan") -> None:
 
     times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution))
     console = answer_console()
-    table = plain_table(narrow=console.width < 100)
-    table.add_column("run", no_wrap=True)
     parts = tuple(dict.fromkeys(name for job in plan.jobs for name in job.parameters.parts))
     columns = [name.replace("_", "\n") for name in parts]
-    for name in (*columns, "all", "train\ntokens", "memory", "time", "state"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for job in plan.jobs:
-        counts = job.parameters
-        table.add_row(
+    header = ("run", *columns, "all", "train\ntokens", "memory", "time", "state")
+    rows = [
+        (
             job.name,
-            *(f"{counts.parts[name]:,}" if name in counts.parts else MISSING for name in parts),
-            f"{counts.total:,}",
+            *(
+                f"{job.parameters.parts[name]:,}" if name in job.parameters.parts else MISSING
+                for name in parts
+            ),
+            f"{job.parameters.total:,}",
             f"{job.train_tokens:,}",
             byte_size(job.memory.peak_bytes),
             duration(times.seconds(job)),
             _state(job),
         )
-    console.print(table)
+        for job in plan.jobs
+    ]
+    print_table(console, header, rows)
     done = len(plan.jobs) - len(plan.remaining)
     expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
     device = f"{plan.execution.device}, {plan.execution.precision}"
     shortest, longest = plan.val_tokens[0], plan.val_tokens[-1]
     span = "" if shortest == longest else f"{shortest:,} to "
-    console.print(f"\nvalidation: {span}{counted(longest, 'token')}.", soft_wrap=True)
-    console.print(
+    console.print()
+    print_sentence(console, f"validation: {span}{counted(longest, 'token')}.")
+    print_sentence(
+        console,
         f"{counted(len(plan.jobs), 'run')}, {done} done already, on {device}: "
         f"about {duration(expected)} left, at most {duration(most)}.",
-        soft_wrap=True,
     )
     if plan.remaining:
         console.print(f"Times are estimated {times.basis}.")

@@ -8,7 +8,7 @@ import typer
 from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES
 from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
 from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_picture, check_there
-from cvfp_cli.cli.terminal import printable
+from cvfp_cli.cli.terminal import screen, shown
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -210,10 +210,10 @@ def fit(
     study = run_study(chosen, request)
     if not quiet:
         for note in (*notes, *study.notes):
-            print(f"cvfp: {note.severity}: {printable(note.message)}", file=sys.stderr)
+            print(shown(f"cvfp: {note.severity}: {note.message}", sys.stderr), file=sys.stderr)
     if plot is not None:
         _draw(chosen, request, plot)
-    text = render(study)
+    text = rendering.to_text(study, screen(sys.stdout)) if format == "table" else render(study)
     if format == "table" and plot is None and sys.stdout.isatty():
         import shutil
 

@@ -4,12 +4,12 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.figures import duration, four_digits, percent
-from cvfp_cli.cli.terminal import printable
+from cvfp_cli.cli.terminal import shown
 from cvfp_cli.core.result import Advance, Event, Step
 from cvfp_cli.counting import counted
 from cvfp_cli.results.schema import Run
@@ -17,10 +17,11 @@ from cvfp_cli.sweep.estimate import TimeEstimate
 from cvfp_cli.sweep.plan import Job
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
 
 SECONDS_BETWEEN_LINES = 10.0
 NARROWEST_BARS = 60
+WIDE_BARS = 110
 NOTEBOOK_VARIABLES = ("JPY_PARENT_PID", "COLAB_RELEASE_TAG")
 """Set by Jupyter's kernels and by Colab for what a cell starts."""
 
@@ -32,6 +33,8 @@ WORDS: dict[str, Callable[[float], str]] = {
     "val_ppl": lambda value: f"val PPL {four_digits(value)}",
     "val_accuracy": lambda value: f"accuracy {value:.1%}",
 }
+KEPT = ("val_ppl", "val_accuracy", "rate")
+"""What a short line still shows, the most telling first."""
 
 
 def describe(job: Job) -> str:
@@ -97,7 +100,7 @@ class PlainLines:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        print(printable(text), file=sys.stderr, flush=True)
+        print(shown(text, sys.stderr), file=sys.stderr, flush=True)
 
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run and how long all are expected to take."""
@@ -121,9 +124,46 @@ class PlainLines:
 
 def step_words(event: Step) -> str:
     """The figures of a step that a bar has room for, or all where it knows none of their names."""
+    return _shorter(event)[0]
+
+
+def _shorter(event: Step) -> tuple[str, ...]:
+    """A step in words, from the most to the fewest: what is kept longest is what tells how far it is."""
     known = {name: value for name, value in event.figures.items() if value is not None}
-    short = [WORDS[name](value) for name, value in known.items() if name in WORDS]
-    return ", ".join(short or [f"{name} {four_digits(value)}" for name, value in known.items()]) or UNTRAINED
+    words = {name: WORDS[name](value) for name, value in known.items() if name in WORDS}
+    words = words or {name: f"{name} {four_digits(value)}" for name, value in known.items()}
+    if not words:
+        return UNTRAINED, ""
+    kept = [words[name] for name in KEPT if name in words]
+    return tuple(dict.fromkeys((", ".join(words.values()), ", ".join(kept), *kept[:1], "")))
+
+
+def _words_column() -> "ProgressColumn":
+    """A column of the words that the line still has room for: the longest that fit, and never half a number."""
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.measure import Measurement
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    from cvfp_cli.layout import cells, shortened
+
+    class Fitting:
+        def __init__(self, choices: Sequence[str]) -> None:
+            self._choices = choices
+
+        def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+            return Measurement(0, min(cells(self._choices[0]), options.max_width))
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            room = options.max_width
+            fitting = (text for text in self._choices if cells(text) <= room)
+            yield Text(next(fitting, shortened(self._choices[-1], room)), no_wrap=True)
+
+    class Words(ProgressColumn):
+        def render(self, task: Task) -> Fitting:
+            return Fitting(task.fields["words"])
+
+    return Words()
 
 
 class Bars:
@@ -132,22 +172,27 @@ class Bars:
     def __init__(self, times: TimeEstimate, *, total: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
+        def fixed() -> Column:
+            return Column(no_wrap=True)
+
+        console = Console(stderr=True, highlight=False)
         self._times = times
         self._total = total
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[count]}", justify="right"),
-            TextColumn("{task.fields[words]}"),
-            TextColumn("{task.fields[left]}", style="cyan"),
-            console=Console(stderr=True, highlight=False),
+            TextColumn("{task.description}", table_column=fixed()),
+            BarColumn(bar_width=24 if console.width >= WIDE_BARS else 6, table_column=fixed()),
+            TextColumn("{task.fields[count]}", justify="right", table_column=fixed()),
+            TextColumn("{task.fields[left]}", style="cyan", table_column=fixed()),
+            _words_column(),
+            console=console,
             transient=True,
             refresh_per_second=5,
         )
         self._all: TaskID | None = None
         if total > 1:
-            self._all = self._progress.add_task("runs", total=total, count=f"0/{total}", words="", left="")
+            self._all = self._progress.add_task("runs", total=total, count=f"0/{total}", words=("",), left="")
         self._phase: _StageBar | None = None
         self._name = ""
 
@@ -164,17 +209,18 @@ class Bars:
         """Print a line above the bars."""
         from rich.text import Text
 
-        self._progress.console.print(Text(printable(text)))
+        self._progress.console.print(Text(shown(text, sys.stderr)), soft_wrap=True)
 
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run; its phases get their bars as they begin."""
-        self._name = f"{describe(job)}, {counted(job.train_tokens, 'token')}"
+        name = describe(job)
+        self._name = f"{name}, {counted(job.train_tokens, 'token')}"
         if self._all is not None:
             self._progress.update(
                 self._all,
                 completed=number - 1,
                 count=f"{number}/{total}",
-                words=self._name,
+                words=(self._name, name),
                 left=self._left(),
             )
         else:
@@ -216,9 +262,9 @@ class _StageBar:
         self._done = 0
         self._within = 0
         self._tokens = 0
-        self._words = ""
+        self._words: tuple[str, ...] = ("",)
         self._began = time.monotonic()
-        self._task = progress.add_task(title, total=self._steps, count="", words="", left="")
+        self._task = progress.add_task(title, total=self._steps, count="", words=("",), left="")
 
     def move(self, event: Event) -> None:
         """Advance by an event and show loss or perplexity, speed, and time left."""
@@ -233,7 +279,7 @@ class _StageBar:
             self._done = event.step
             self._within = 0
             position = float(self._done)
-            self._words = step_words(event)
+            self._words = _shorter(event)
         elapsed = time.monotonic() - self._began
         rate = self._tokens / elapsed if elapsed > 0.5 else 0.0
         left = elapsed / position * (self._steps - position) if position > 0 and elapsed > 0.5 else None
@@ -241,7 +287,7 @@ class _StageBar:
             self._task,
             completed=position,
             count=f"{min(int(position) + 1, self._steps)}/{self._steps}",
-            words=self._words + (f" {rate:,.0f} tok/s" if rate else ""),
+            words=(*((f"{self._words[0]} {rate:,.0f} tok/s".lstrip(),) if rate else ()), *self._words),
             left="" if left is None else f"at most {duration(left)}",
         )
 

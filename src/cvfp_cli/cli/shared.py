@@ -89,7 +89,7 @@ class Text:
             "--data",
             panel=TEXT,
             metavar="SOURCE",
-            help="Hub data set, file, folder, 'a/*.txt', or pydocs (repeatable).",
+            help="Hub data set, file, folder, 'a/*.txt' or pydocs.",
             words=("pydocs",),
         ),
     ] = None
@@ -275,7 +275,7 @@ def check_there(paths: Sequence[Path]) -> None:
     for path in paths:
         with problems.collect():
             if not path.exists():
-                raise InputError(f"{shown(path)}: there is no such file.", hint=_instead(path))
+                raise InputError(f"{path_text(path)}: there is no such file.", hint=_instead(path))
     problems.raise_found()
 
 
@@ -286,14 +286,16 @@ def check_writable(path: Path, option: str, suffixes: Sequence[str], *, hint: st
         InputError: a suffix that is none of ``suffixes``, a folder in its place, or a folder that is not there.
     """
     if path.is_dir():
-        raise InputError(f"{option}: {shown(path)} is a folder.", hint="Name a file in it.")
+        raise InputError(f"{option}: {path_text(path)} is a folder.", hint="Name a file in it.")
     if path.suffix.lower() not in suffixes:
         kinds = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}".removeprefix(", ")
-        raise InputError(f"{option}: {shown(path)} must end in {kinds}.", hint=hint)
+        raise InputError(f"{option}: {path_text(path)} must end in {kinds}.", hint=hint)
     if not path.parent.is_dir():
-        raise InputError(f"{option}: there is no folder {shown(path.parent)}.", hint="Make it first.")
+        raise InputError(f"{option}: there is no folder {path_text(path.parent)}.", hint="Make it first.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{option}: {shown(path.parent)} cannot be written to.", hint="Name another folder.")
+        raise InputError(
+            f"{option}: {path_text(path.parent)} cannot be written to.", hint="Name another folder."
+        )
 
 
 def check_folder(folder: Path, option: str) -> None:
@@ -303,10 +305,12 @@ def check_folder(folder: Path, option: str) -> None:
         InputError: it is a file, or something that the user may not write to.
     """
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{option}: {shown(folder)} is a file, not a folder.", hint="Name another folder.")
+        raise InputError(
+            f"{option}: {path_text(folder)} is a file, not a folder.", hint="Name another folder."
+        )
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{option}: {shown(there)} cannot be written to.", hint="Name another folder.")
+        raise InputError(f"{option}: {path_text(there)} cannot be written to.", hint="Name another folder.")
 
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -323,7 +327,7 @@ def check_picture(path: Path) -> None:
         raise missing_extra("--plot", "plot")
 
 
-def shown(path: Path) -> str:
+def path_text(path: Path) -> str:
     """A path as it can stand in a one-line message."""
     text = str(path)
     return text if text.isprintable() else ascii(text)[1:-1]
@@ -334,9 +338,9 @@ def _instead(path: Path) -> str:
     beside: list[str] = []
     with contextlib.suppress(OSError, ValueError):  # ValueError: a null byte in the name
         beside = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
-    here = [shown(found) for found in sorted(Path().glob("*/summary.json"))]
+    here = [path_text(found) for found in sorted(Path().glob("*/summary.json"))]
     if near := nearest(path.name, beside):
-        return f"Did you mean {shown(path.parent / near)}?"
+        return f"Did you mean {path_text(path.parent / near)}?"
     if here:
         return f"Did you mean {here[0]}?" if len(here) == 1 else f"There are {', '.join(here[:5])}."
     return "Name results, or make some with cvfp sweep."

@@ -13,8 +13,8 @@ from cvfp_cli.cli.asking import Question
 from cvfp_cli.cli.choices import DEVICES, PRECISIONS
 from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, ranges
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, shown
-from cvfp_cli.cli.terminal import printable
+from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, path_text
+from cvfp_cli.cli.terminal import shown
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
@@ -100,21 +100,23 @@ def about_fresh(place: Place, names: Sequence[str] | None = None) -> list[Questi
     aside = place.store().would_set_aside(names)
     if not (aside.finished or aside.unfinished):
         return []
-    says = f"--fresh sets {aside} of {shown(place.out)} aside in {shown(aside.place)} and starts over."
+    says = (
+        f"--fresh sets {aside} of {path_text(place.out)} aside in {path_text(aside.place)} and starts over."
+    )
     return [Question(says, "Nothing is deleted.")]
 
 
 def say(text: str, *, quiet: bool = False) -> None:
     """One line of progress or advice on stderr."""
     if not quiet:
-        print(printable(text), file=sys.stderr, flush=True)
+        print(shown(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
     """Notes and warnings on stderr, each once; ``--quiet`` leaves the warnings."""
     for note in dict.fromkeys(notes):
         if note.severity == "warning" or not quiet:
-            print(f"{note.severity}: {printable(note.message)}", file=sys.stderr, flush=True)
+            print(shown(f"{note.severity}: {note.message}", sys.stderr), file=sys.stderr, flush=True)
 
 
 def check_machine(machine: Machine, problems: Problems) -> None:

@@ -4,7 +4,7 @@ import io
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-PLAIN_WIDTH = 120
 UNCONVERGED = "*: phase 1 stopped without converging."
+ACROSS = ("layers", "tokens")  # the axes of a heatmap
 # Backgrounds from low to high under black text, told apart without seeing red or green.
 RAMP = ("#9ecae1", "#c6dbef", "#f0f0f0", "#fdd0a2", "#fdae6b")
 
@@ -29,6 +29,7 @@ class Row:
     """What the table and the heatmaps say about one configuration.
 
     Attributes:
+        axes: its value on every axis.
         alpha, low, high: exponent of the power law and its 95 % interval; None where there is none.
         best_ppl, best_accuracy: the best over all its runs; accuracy as a share.
         iterations: fewest and most phase-1 iterations over its runs; None where no run is done.
@@ -37,9 +38,7 @@ class Row:
     """
 
     config: str
-    layers: int
-    context_dim: int
-    tokens: int
+    axes: Mapping[str, Any]
     alpha: float | None
     low: float | None
     high: float | None
@@ -61,19 +60,17 @@ class Row:
 
 
 def rows(runs: Sequence[Run], fits: Sequence[dict[str, Any]]) -> list[Row]:
-    """One row a configuration, by context_dim, tokens and layers as in the studies' tables."""
+    """One row a configuration, in the order in which the runs stand."""
     power = {fit["config"]: fit for fit in fits if fit.get("law") == "power"}
     # Fits bear the labels of cvfp fit, which names the study where a folder holds runs of several.
     several = len({run.study for run in runs if run.status == "done"}) > 1
     by_label: dict[str, list[Run]] = {}
     for run in runs:
-        if None not in (run.layers, run.context_dim, run.tokens):
-            by_label.setdefault(run_label(run, study=run.study if several else ""), []).append(run)
-    found = [
+        by_label.setdefault(run_label(run, study=run.study if several else ""), []).append(run)
+    return [
         _row(label if several else group[0].config, group, power.get(label, {}))
         for label, group in by_label.items()
     ]
-    return sorted(found, key=lambda row: (row.context_dim, row.tokens, row.layers, row.config))
 
 
 def _row(config: str, runs: Sequence[Run], fit: dict[str, Any]) -> Row:
@@ -82,12 +79,9 @@ def _row(config: str, runs: Sequence[Run], fit: dict[str, Any]) -> Row:
     ranks = [run.train_effective_rank for run in done if (run.samples or 0) == largest]
     known_ranks = [rank for rank in ranks if rank is not None]
     iterations = [run.phase1_iterations for run in done if run.phase1_iterations is not None]
-    first = runs[0]
     return Row(
         config=config,
-        layers=first.layers or 0,
-        context_dim=first.context_dim or 0,
-        tokens=first.tokens or 0,
+        axes=runs[0].axes,
         alpha=fit.get("alpha"),
         low=fit.get("alpha_low"),
         high=fit.get("alpha_high"),
@@ -107,44 +101,72 @@ def _interval(row: Row) -> str:
     return f"{row.low:.3f} to {row.high:.3f}"
 
 
-def plain_table(*, narrow: bool = False, title: str | None = None) -> "Table":
-    """A table of columns under a line; ``narrow`` leaves one space between them, so that 80 columns do."""
-    from rich import box
-    from rich.table import Table
+def print_table(
+    console: "Console",
+    header: Sequence[str],
+    table_rows: Sequence[Sequence[str]],
+    styles: Sequence[str | None] | None = None,
+) -> None:
+    """Print a table whose first column names the rows, below each other where the console does not hold it at once.
 
-    return Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 0 if narrow else 1),
-        header_style="bold",
-        title=title,
-        title_style="bold",
-        title_justify="left",
-    )
+    Args:
+        styles: how each row is printed, where not as plain text.
+    """
+    from cvfp_cli.layout import bands
+
+    narrow = console.width < 100
+    left = [i == 0 for i in range(len(header))]
+    rule = "─" if console.encoding.startswith("utf") else "-"
+    found = bands(header, table_rows, left=left, width=console.width, gap=" " if narrow else "   ")
+    for i, band in enumerate(found):
+        if i:
+            console.print()
+        for line in (*band.header, rule * band.width):
+            _print_line(console, line, "bold" if line in band.header else None)
+        for row, style in zip(band.rows, styles or [None] * len(band.rows), strict=True):
+            for line in row:
+                _print_line(console, line, style)
 
 
-def configuration_table(found: Sequence[Row], *, narrow: bool = False) -> "Table":
+def _print_line(console: "Console", line: str, style: str | None = None) -> None:
+    """Print a line that is laid out already."""
+    console.print(line, style=style, soft_wrap=True)
+
+
+def print_sentence(console: "Console", text: str, style: str | None = None) -> None:
+    """Print a sentence, folded between its words on a terminal; a number keeps its unit."""
+    from cvfp_cli.layout import Screen
+
+    for line in Screen(console.width, folds=console.is_terminal).lines(text):
+        _print_line(console, line, style)
+
+
+def print_configurations(console: "Console", found: Sequence[Row]) -> None:
     """α with its interval, A, R², best PPL, best accuracy, P1 iter, ER: one row a configuration."""
-    table = plain_table(narrow=narrow)
-    table.add_column("config", no_wrap=True)
-    for name in ("α", "95 % interval", "A", "R²", "best\nPPL", "best\nacc", "P1 iter", "ER"):
-        table.add_column(name, justify="right", no_wrap=True)
     best = min((row.best_ppl for row in found if row.best_ppl is not None), default=None)
+    table_rows, styles = [], []
     for row in found:
-        table.add_row(
-            row.config,
-            MISSING if row.alpha is None else f"{row.alpha:.4f}",
-            _interval(row),
-            four_digits(row.scale),
-            MISSING if row.r_squared is None else f"{row.r_squared:.3f}",
-            four_digits(row.best_ppl),
-            percent(row.best_accuracy),
-            row.iterations_text,
-            percent(row.effective_rank),
-            style="bold" if len(found) > 1 and row.best_ppl is not None and row.best_ppl == best else None,
+        table_rows.append(
+            (
+                printable(row.config),
+                MISSING if row.alpha is None else f"{row.alpha:.4f}",
+                _interval(row),
+                four_digits(row.scale),
+                MISSING if row.r_squared is None else f"{row.r_squared:.3f}",
+                four_digits(row.best_ppl),
+                percent(row.best_accuracy),
+                row.iterations_text,
+                percent(row.effective_rank),
+            )
         )
-    return table
+        styles.append(
+            "bold" if len(found) > 1 and row.best_ppl is not None and row.best_ppl == best else None
+        )
+    header = ("config", "α", "95 % interval", "A", "R²", "best\nPPL", "best\nacc", "P1 iter", "ER")
+    # What no model here has at all needs no column.
+    own = [row.iterations for row in found] + [row.effective_rank for row in found]
+    shown = len(header) if any(value is not None for value in own) else len(header) - 2
+    print_table(console, header[:shown], [row[:shown] for row in table_rows], styles)
 
 
 @dataclass(frozen=True)
@@ -166,24 +188,55 @@ MAPS = (
 )
 
 
-def heatmaps(found: Sequence[Row], context_dim: int) -> "list[Table]":
-    """The four heatmaps of one context width: a row a number of layers, a column a number of tokens."""
-    here = [row for row in found if row.context_dim == context_dim]
-    return [_heatmap(drawn, here) for drawn in MAPS]
+def slices(found: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows that differ in layers and tokens alone, by what else they are, such as ``context_dim 768``."""
+    placed = [row for row in found if {*ACROSS} <= row.axes.keys()]
+    others = dict.fromkeys(name for row in placed for name in row.axes if name not in ACROSS)
+    varied = [name for name in others if len({row.axes.get(name) for row in placed}) > 1]
+    named: dict[str, list[Row]] = {}
+    for row in placed:
+        label = ", ".join(f"{name} {row.axes.get(name, MISSING)}" for name in varied)
+        named.setdefault(label, []).append(row)
+    return named
 
 
-def _heatmap(drawn: _Map, here: Sequence[Row]) -> "Table":
+def heatmaps(here: Sequence[Row], width: int) -> "list[Table]":
+    """The four heatmaps of one slice: a row a number of layers, a column a number of tokens.
+
+    Columns that ``width`` does not hold stand in a heatmap of their own.
+    """
+    tokens = sorted({row.axes["tokens"] for row in here})
+    drawn: list[Table] = []
+    for kind in MAPS:
+        cell = max(len(f"{tokens[-1]} tok"), *(len(kind.text(row)) for row in here)) + 3
+        across = max(1, (width - len("layers")) // cell)
+        drawn += [
+            _heatmap(kind, here, tokens[start : start + across]) for start in range(0, len(tokens), across)
+        ]
+    return drawn
+
+
+def _heatmap(drawn: _Map, here: Sequence[Row], tokens: Sequence[int]) -> "Table":
+    from rich import box
+    from rich.table import Table
     from rich.text import Text
 
-    cells = {(row.layers, row.tokens): row for row in here}
+    cells = {(row.axes["layers"], row.axes["tokens"]): row for row in here}
     values = [value for row in here if (value := drawn.value(row)) is not None]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
-    tokens = sorted({row.tokens for row in here})
-    table = plain_table(title=drawn.title)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+        title=drawn.title,
+        title_style="bold",
+        title_justify="left",
+    )
     table.add_column("layers", justify="right", no_wrap=True)
     for count in tokens:
         table.add_column(f"{count} tok", justify="right", no_wrap=True)
-    for layers in sorted({row.layers for row in here}):
+    for layers in sorted({row.axes["layers"] for row in here}):
         line = []
         for count in tokens:
             row = cells.get((layers, count))
@@ -227,13 +280,15 @@ def answer_console(file: TextIO | None = None) -> "Console":
     """A console for answers: colours on a terminal; elsewhere plain lines, never cut and never padded."""
     from rich.console import Console
 
+    from cvfp_cli.layout import PIPE_WIDTH
+
     stream = file or sys.stdout
     if stream.isatty():
         return Console(file=stream, highlight=False, markup=False, emoji=False)
     # Notebooks set FORCE_COLOR for all that they start; a pipe or a file is to get plain text all the same.
     plain = cast(TextIO, _Trimmed(stream))
     return Console(
-        file=plain, highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH, force_terminal=False
+        file=plain, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH, force_terminal=False
     )
 
 
@@ -241,17 +296,16 @@ def print_summary(runs: Sequence[Run], fits: Sequence[dict[str, Any]], file: Tex
     """Print the table, its footnotes, and the heatmaps where there is more than one configuration."""
     console = answer_console(file)
     found = rows(runs, fits)
-    console.print(configuration_table(found, narrow=console.width < 100))
+    print_configurations(console, found)
     for line in footnotes(found, runs):
-        console.print(line, style="dim")
+        print_sentence(console, line, "dim")
     if len(found) < 2:
         return
-    console.print()
-    widths = sorted({row.context_dim for row in found})
-    for width in widths:
-        if len(widths) > 1:
-            console.print(f"context_dim {width}", style="bold")
-        _print_side_by_side(console, heatmaps(found, width))
+    for label, here in slices(found).items():
+        console.print()
+        if label:
+            console.print(printable(label), style="bold")
+        _print_side_by_side(console, heatmaps(here, console.width))
 
 
 def _print_side_by_side(console: "Console", tables: "Sequence[RenderableType]") -> None:
@@ -339,16 +393,19 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         or MISSING,
         "peak memory": byte_size(run.peak_memory_bytes),
     }
-    table = plain_table()
-    table.show_header = False
-    table.add_column("figure", no_wrap=True, style="bold")
-    table.add_column("value")
-    for name, value in lines.items():
-        table.add_row(name, value)
+    from rich.text import Text
+
+    from cvfp_cli.layout import fold
+
     console = answer_console(file)
-    console.print(table)
+    margin = max(map(len, lines)) + 3
+    for name, value in lines.items():
+        first, *others = fold(printable(value), max(20, console.width - margin))
+        console.print(Text.assemble((f"{name:<{margin}}", "bold"), first), soft_wrap=True)
+        for line in others:
+            _print_line(console, " " * margin + line)
     if run.phase1_converged is False:
-        console.print(UNCONVERGED, style="dim")
+        print_sentence(console, UNCONVERGED, "dim")
 
 
 def stage_title(name: str) -> str:

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from html import escape
-from math import ceil, floor, inf, log10
+from math import log10
 
 from cvfp_cli.report.model import Chart, Series
 from cvfp_cli.report.text import Language
+from cvfp_cli.scaling.ticks import even_ticks, log_ticks, tick_labels
 
 WIDTH, HEIGHT = 440.0, 320.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 10.0, 44.0
 COLOURS = 12
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "bar")
-MOST_TICKS = 8
-STEPS = (1.0, 2.0, 5.0)
 
 
 class Scale:
@@ -34,41 +33,7 @@ class Scale:
 
     def ticks(self) -> list[float]:
         """Round values within the axis: ones, twos and fives; on a short logarithmic axis evenly spaced ones."""
-        if not self.logarithmic:
-            return _even(self.low, self.high)
-        decades = range(floor(self.low), ceil(self.high) + 1)
-        inside: list[float] = []
-        for chosen in (STEPS, STEPS[:1]):
-            found = [
-                tick for decade in decades for step in chosen if 0 < (tick := step * _power(decade)) < inf
-            ]
-            inside = [tick for tick in found if self.low <= log10(tick) <= self.high]
-            if 3 <= len(inside) <= MOST_TICKS:
-                return inside
-        if len(inside) > MOST_TICKS:
-            return inside[:: ceil(len(inside) / MOST_TICKS)]
-        return _even(_power(self.low), _power(self.high))
-
-
-def _power(exponent: float) -> float:
-    """Ten to a power; infinity beyond what a number can hold."""
-    return float(10.0**exponent) if exponent < 308 else inf
-
-
-def _even(low: float, high: float) -> list[float]:
-    """Three to eight round values, evenly spaced."""
-    rough = (high - low) / 5
-    unit = 10.0 ** floor(log10(rough))
-    step = next(size * unit for size in (*STEPS, 10.0) if size * unit >= rough)
-    return [i * step for i in range(ceil(low / step), floor(high / step) + 1)]
-
-
-def compact(value: float) -> str:
-    """``50k``, ``1.5M``, ``200``: short enough for a tick."""
-    for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:.3g}"
+        return (log_ticks if self.logarithmic else even_ticks)(self.low, self.high)
 
 
 def draw(chart: Chart, language: Language, identifier: str) -> str:
@@ -100,14 +65,14 @@ def draw(chart: Chart, language: Language, identifier: str) -> str:
 def _axes(chart: Chart, language: Language, x: Scale, y: Scale) -> list[str]:
     bottom = HEIGHT - BOTTOM
     parts = []
-    for tick in x.ticks():
+    for tick, name in _named(x):
         at = x.at(tick)
         parts.append(f'<path class="grid" d="M{at:.1f} {TOP:g}V{bottom:g}"/>')
-        parts.append(f'<text x="{at:.1f}" y="{bottom + 15:g}" text-anchor="middle">{compact(tick)}</text>')
-    for tick in y.ticks():
+        parts.append(f'<text x="{at:.1f}" y="{bottom + 15:g}" text-anchor="middle">{name}</text>')
+    for tick, name in _named(y):
         at = y.at(tick)
         parts.append(f'<path class="grid" d="M{LEFT:g} {at:.1f}H{WIDTH - RIGHT:g}"/>')
-        parts.append(f'<text x="{LEFT - 6:g}" y="{at + 4:.1f}" text-anchor="end">{compact(tick)}</text>')
+        parts.append(f'<text x="{LEFT - 6:g}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
     parts.append(f'<path class="axis" d="M{LEFT:g} {TOP:g}V{bottom:g}H{WIDTH - RIGHT:g}"/>')
     x_name = escape(language.label(f"chart.{chart.key}.x", chart.values))
     y_name = escape(language.label(f"chart.{chart.key}.y", chart.values))
@@ -119,6 +84,11 @@ def _axes(chart: Chart, language: Language, x: Scale, y: Scale) -> list[str]:
         f'<text x="12" y="{middle:g}" text-anchor="middle" transform="rotate(-90 12 {middle:g})">{y_name}</text>'
     )
     return parts
+
+
+def _named(scale: Scale) -> list[tuple[float, str]]:
+    ticks = scale.ticks()
+    return list(zip(ticks, tick_labels(ticks), strict=True))
 
 
 def _series(series: Series, index: int, x: Scale, y: Scale, measured_to: float | None) -> list[str]:

@@ -117,7 +117,7 @@ class _Page:
                 for i, (value, column) in enumerate(zip(row, table.columns, strict=True))
             ]
             rows.append(f"<tr>{''.join(cells)}</tr>")
-        body = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        body = f"{_opened(len(table.columns))}<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         return self.scroller(body) + self.notes(table.notes)
 
     def cell(self, value: Value, column: Column, heads_row: bool) -> str:
@@ -155,10 +155,16 @@ class _Page:
             )
             rows.append(f'<tr><th scope="row">{number(layer, "plain")}</th>{cells}</tr>')
         table = (
-            f'<table class="heatmap"><thead><tr><th scope="col">{layers} \\ {tokens}</th>{heads}</tr></thead>'
+            f'{_opened(len(heatmap.tokens) + 1, "heatmap")}<thead><tr><th scope="col">{layers} \\ {tokens}</th>{heads}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table>"
         )
         return f"<h3>{clean(self.heading)}</h3>{self.scroller(table)}{self.notes(heatmap.notes)}"
+
+
+def _opened(columns: int, kind: str = "") -> str:
+    """A table's tag; the style sheet sets print small enough for this many columns."""
+    named = f' class="{kind}"' if kind else ""
+    return f'<table{named} style="--columns:{columns}">'
 
 
 def _class(column: Column, text: str) -> str:

@@ -3,8 +3,7 @@
 import csv
 import io
 
-from wcwidth import wcswidth
-
+from cvfp_cli.layout import UNBOUNDED, Screen, bands, cells
 from cvfp_cli.report.boxes import SIGNS, box_lines
 from cvfp_cli.report.markdown import heatmap_title, is_text, subheading
 from cvfp_cli.report.model import (
@@ -21,22 +20,22 @@ from cvfp_cli.report.model import (
 )
 from cvfp_cli.report.text import Language
 
-GAP = "  "
-WIDEST = 48  # columns that hold words are folded beyond this
+NAMES = ("config", "alias", "first", "second", "parameter")
+"""Columns that name a table's rows, where they stand at its front."""
 
 
-def render_plain(report: Report, language: Language) -> str:
-    """The whole document with aligned tables, never wrapped."""
+def render_plain(report: Report, language: Language, screen: Screen = UNBOUNDED) -> str:
+    """The whole document with aligned tables, in lines that the screen holds; without one as wide as they are."""
     lines: list[str] = []
     for section in report.sections:
         if lines:
             lines.append("")
         title = printable(language.label(f"section.{section.key}"))
-        lines += [title, "=" * max(1, wcswidth(title))]
+        lines += [*screen.lines(title), "=" * max(1, min(cells(title), screen.width))]
         if section.omitted is not None:
-            lines.append(printable(language.label("omitted", {"reason": section.omitted})))
+            lines += screen.lines(printable(language.label("omitted", {"reason": section.omitted})))
         for block in section.blocks:
-            lines += _block(block, language)
+            lines += _block(block, language, screen)
     return "\n".join(lines) + "\n"
 
 
@@ -45,19 +44,19 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def _block(block: Block, language: Language) -> list[str]:
+def _block(block: Block, language: Language, screen: Screen) -> list[str]:
     if isinstance(block, Subheading):
-        return ["", printable(subheading(block, language))]
+        return ["", *screen.lines(printable(subheading(block, language)))]
     if isinstance(block, Findings):
-        return [f"- {_sentence(item, language)}" for item in block.items]
+        return [line for item in block.items for line in screen.lines(_sentence(item, language), first="- ")]
     if isinstance(block, Table):
-        return _table(block, language)
+        return _table(block, language, screen)
     if isinstance(block, Heatmap):
         return [
             "",
-            printable(heatmap_title(block, language)),
+            *screen.lines(printable(heatmap_title(block, language))),
             *box_lines(block),
-            *_notes(block.notes, language),
+            *_notes(block.notes, language, screen),
         ]
     if isinstance(block, Commands):
         return [f"    {printable(line)}" for line in block.lines]
@@ -69,32 +68,28 @@ def _sentence(finding: Finding, language: Language) -> str:
     return sign + printable(language.sentence(finding))
 
 
-def _notes(notes: tuple[Finding, ...], language: Language) -> list[str]:
-    return [f"  {_sentence(note, language)}" for note in notes]
+def _notes(notes: tuple[Finding, ...], language: Language, screen: Screen) -> list[str]:
+    return [
+        line for note in notes for line in screen.lines(_sentence(note, language), first="  ", then="    ")
+    ]
 
 
-def _table(table: Table, language: Language) -> list[str]:
-    texts = [[printable(language.heading(column)) for column in table.columns]]
-    for row in table.rows:
-        texts.append(
-            [_cell(value, column, language) for value, column in zip(row, table.columns, strict=True)]
-        )
-    widths = [max(wcswidth(line[i]) for line in texts) for i in range(len(table.columns))]
-    lines = [""]
-    for line in texts:
-        cells = [
-            _padded(text, min(width, WIDEST) if is_text(column.kind) else width, left=is_text(column.kind))
-            for text, width, column in zip(line, widths, table.columns, strict=True)
-        ]
-        lines.append(GAP.join(cells).rstrip())
-        if len(lines) == 2:
-            lines.append("-" * max(1, wcswidth(lines[1])))
-    return [*lines, *_notes(table.notes, language)]
-
-
-def _padded(text: str, width: int, *, left: bool) -> str:
-    space = " " * max(0, width - wcswidth(text))
-    return text + space if left else space + text
+def _table(table: Table, language: Language, screen: Screen) -> list[str]:
+    rows = [
+        [_cell(value, column, language) for value, column in zip(row, table.columns, strict=True)]
+        for row in table.rows
+    ]
+    named = [column.key in NAMES for column in table.columns]
+    lines = []
+    for band in bands(
+        [printable(language.heading(column)) for column in table.columns],
+        rows,
+        left=[is_text(column.kind) for column in table.columns],
+        width=screen.width,
+        heads=max(1, (*named, False).index(False)),
+    ):
+        lines += ["", *band.header, "-" * band.width, *(line for row in band.rows for line in row)]
+    return [*lines, *_notes(table.notes, language, screen)]
 
 
 def _cell(value: Value, column: Column, language: Language) -> str:

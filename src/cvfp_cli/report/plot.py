@@ -7,6 +7,7 @@ from cvfp_cli.errors import InputError, missing_extra
 from cvfp_cli.report.charts import COLOURS
 from cvfp_cli.report.model import Chart, Report
 from cvfp_cli.report.text import Language, load_language
+from cvfp_cli.scaling.ticks import label_log_axes
 
 FORMATS = ("png", "svg", "pdf")
 JAPANESE_FONTS = ("Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic")
@@ -64,7 +65,8 @@ def render_plot(report: Report, language: Language, form: str) -> bytes:
         axes.set_yscale("log")
         axes.set_xlabel(words.label(f"chart.{chart.key}.x", chart.values))
         axes.set_ylabel(words.label(f"chart.{chart.key}.y", chart.values))
-        axes.grid(visible=True, which="both", alpha=0.25)
+        label_log_axes(axes)
+        axes.grid(visible=True, alpha=0.25)
         axes.legend(fontsize="small")
         out = BytesIO()
         metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}

@@ -10,6 +10,7 @@ import numpy as np
 from cvfp_cli.errors import WorkError, missing_extra
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.ticks import label_log_axes
 
 FORMATS = (".png", ".svg", ".pdf")
 # Sizes each curve and band is drawn at.
@@ -95,8 +96,9 @@ def _panel(axis: Any, points: Points, fits: Mapping[str, Fit], *, alone: bool) -
     axis.set_ylim(points.y.min() / 2.5, points.y.max() * 1.6)
     if alone:
         axis.set_title(points.label, fontsize=9)
-    axis.grid(True, which="both", alpha=0.2, linewidth=0.5)
-    axis.tick_params(labelsize=7, which="both")
+    label_log_axes(axis)
+    axis.grid(True, alpha=0.2, linewidth=0.5)
+    axis.tick_params(labelsize=7)
 
 
 def _measured_against_predicted(axis: Any, joint: Fit) -> None:
@@ -109,4 +111,5 @@ def _measured_against_predicted(axis: Any, joint: Fit) -> None:
     axis.set_yscale("log")
     axis.set_xlabel(f"{joint.y} by the joint law")
     axis.set_ylabel(f"{joint.y} measured")
-    axis.grid(True, which="both", alpha=0.2, linewidth=0.5)
+    label_log_axes(axis)
+    axis.grid(True, alpha=0.2, linewidth=0.5)

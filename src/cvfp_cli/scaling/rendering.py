@@ -4,10 +4,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
 
-from wcwidth import wcswidth
-
+from cvfp_cli.layout import UNBOUNDED, Screen, bands, cells
 from cvfp_cli.scaling.document import Block, Heading, Line, Table, study_blocks
 from cvfp_cli.scaling.study import Study
 
@@ -16,17 +14,17 @@ _MEANT = re.compile(
 )
 
 
-def to_text(study: Study) -> str:
-    """For a terminal: aligned columns, sentences as they are."""
-    parts = []
+def to_text(study: Study, screen: Screen = UNBOUNDED) -> str:
+    """Aligned columns and sentences, in lines that the screen holds; without one as wide as they are."""
+    parts: list[str] = []
     for block in study_blocks(study):
         if isinstance(block, Heading):
             rule = "=" if block.level == 1 else "-"
-            parts.append(f"\n{block.text}\n{rule * wcswidth(block.text)}")
+            parts += ["", *screen.lines(block.text), rule * min(cells(block.text), screen.width)]
         elif isinstance(block, Table):
-            parts.append(_aligned(block))
+            parts += _aligned(block, screen)
         else:
-            parts.append(block.text)
+            parts += screen.lines(block.text)
     return "\n".join(parts).strip("\n") + "\n"
 
 
@@ -59,18 +57,14 @@ def _used(table: Table) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return tuple(table.header[i] for i in keep), [tuple(row[i] for i in keep) for row in table.rows]
 
 
-def _aligned(table: Table) -> str:
+def _aligned(table: Table, screen: Screen) -> list[str]:
     header, rows = _used(table)
-    widths = [max(wcswidth(row[i]) for row in [header, *rows]) for i in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = []
-        for i, cell in enumerate(cells):
-            space = " " * (widths[i] - wcswidth(cell))
-            padded.append(cell + space if i == 0 else space + cell)
-        return ("  " + "  ".join(padded)).rstrip()
-
-    return "\n".join([line(header), *(line(row) for row in rows)])
+    lines: list[str] = []
+    for i, band in enumerate(
+        bands(header, rows, left=[i == 0 for i in range(len(header))], width=screen.width, indent="  ")
+    ):
+        lines += [*([""] if i else []), *band.header, *(line for row in band.rows for line in row)]
+    return lines
 
 
 def to_json(study: Study) -> str:

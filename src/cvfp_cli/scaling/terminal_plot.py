@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cvfp_cli.layout import fold
 from cvfp_cli.scaling.numbers import figure, size
 from cvfp_cli.scaling.result import Fit
 
@@ -62,5 +63,7 @@ def terminal_plot(fits: Sequence[Fit], columns: int, rows: int) -> str:
     lines.append(" " * margin + " +" + "-" * width)
     lines.append(" " * (margin + 2) + ends[0] + ends[1].rjust(width - len(ends[0])))
     key = [f"{mark} {fit.config or 'points'}" for fit, mark in zip(drawn, MARKS, strict=False)]
-    lines.append(f"{drawn[0].y} over {drawn[0].x}, both logarithmic; dots: {first_law}; {', '.join(key)}")
+    lines += fold(
+        f"{drawn[0].y} over {drawn[0].x}, both logarithmic; dots: {first_law}; {', '.join(key)}", columns
+    )
     return "\n".join(lines) + "\n"

@@ -52,7 +52,7 @@ def finished_run(job: Job, result: RunResult, origin: Origin) -> Run:
         peak_memory_bytes=result.peak_memory_bytes,
         # What the schema has no key for is kept for the record.
         execution_path={**result.execution_path, **{k: v for k, v in result.own.items() if k not in keys}},
-        **{key: value for key, value in result.own.items() if key in keys},  # type: ignore[arg-type]
+        **{key: value for key, value in result.own.items() if key in keys},
     )
 
 
