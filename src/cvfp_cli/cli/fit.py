@@ -78,6 +78,10 @@ def fit(
             words=OBJECTIVES,
         ),
     ] = "log",
+    pool: Annotated[
+        bool,
+        option("--pool", panel=LAWS, help="One joint law for all groups, and a test whether they share it."),
+    ] = False,
     share: Annotated[
         list[str] | None,
         option("--share", panel=LAWS, metavar="NAMES", help="Parameters in common, such as alpha or b,c."),
@@ -97,7 +101,12 @@ def fit(
     ] = 0,
     predict: Annotated[
         list[str] | None,
-        option("--predict", panel=QUESTIONS, metavar="SIZES", help="Predict at sizes such as 1e6,1e7,inf."),
+        option(
+            "--predict",
+            panel=QUESTIONS,
+            metavar="SIZES",
+            help="Predict at sizes such as 1e6,1e7,inf, or N:D such as 1e9:2e10 by joint.",
+        ),
     ] = None,
     target_ppl: Annotated[
         list[str] | None,
@@ -146,8 +155,9 @@ def fit(
             metavar="KIND",
             help="residual, parametric or case (from 8 points on).",
             words=BOOTSTRAP_KINDS,
+            default="residual; joint: case",
         ),
-    ] = "residual",
+    ] = "",
     seed: Annotated[int, option("--seed", panel=MORE, metavar="N", help="Seed of the bootstrap.")] = 0,
     holdout: Annotated[
         int,
@@ -183,21 +193,25 @@ def fit(
     }[one_of(format, FORMATS, "--format")]
     if plot is not None:
         check_picture(plot)
+    laws = listed(model, LAWS_OR_ALL, "--model") or ("all",)
+    sizes, pairs = _sizes_and_pairs(predict, joint_only=set(laws) == {"joint"})
     options = FitOptions(
         objective=one_of(objective, OBJECTIVES, "--objective"),
         level=share_between(level, "--level"),
-        predict=_numbers(predict, "--predict"),
+        predict=sizes,
+        pairs=pairs,
         targets=_numbers(target_ppl, "--target-ppl"),
         holdout=holdout,
         window=window,
     )
     request = Request(
-        laws=listed(model, LAWS_OR_ALL, "--model") or ("all",),
+        laws=laws,
         options=options,
         share=words_of(share),
         bootstrap=bootstrap,
-        bootstrap_kind=one_of(bootstrap_kind, BOOTSTRAP_KINDS, "--bootstrap-kind"),
+        bootstrap_kind=bootstrap_kind and one_of(bootstrap_kind, BOOTSTRAP_KINDS, "--bootstrap-kind"),
         seed=seed,
+        pooling="all" if pool else "none" if group else "study",
     )
     paths = results or [str(DEFAULT_RESULTS)]
     check_there([Path(path) for path in paths if path != STDIN])
@@ -225,21 +239,56 @@ def fit(
     sys.stdout.write(text)
 
 
+def _sizes_and_pairs(
+    texts: list[str] | None, *, joint_only: bool
+) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
+    """Sizes such as ``1e6,inf`` and pairs N:D such as ``1e9:2e10``.
+
+    Where joint is the only law, two sizes with a comma between are a pair too, and more than two are refused: they could
+    be either. A semicolon stands between pairs.
+
+    Raises:
+        InputError: a word that is not a number, or a list that may be sizes or pairs.
+    """
+    sizes: list[float] = []
+    pairs: dict[tuple[float, float], None] = {}
+    for text in (part.strip() for whole in texts or () for part in whole.split(";")):
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        plain = [word for word in words if ":" not in word]
+        if joint_only and len(plain) > 1:
+            if len(words) != 2:
+                raise InputError(
+                    f"--predict: '{ascii(text)[1:-1][:40]}' is no pair of a model size and a data size.",
+                    hint="Write N:D, such as 1e9:2e10,1e9:4e10.",
+                )
+            words = [":".join(words)]
+        for word in words:
+            values = [_number(part, "--predict") for part in word.split(":")]
+            if len(values) == 1:
+                sizes += values
+            elif len(values) == 2:
+                pairs[values[0], values[1]] = None
+            else:
+                raise InputError(f"--predict: '{ascii(word)[1:-1][:40]}' is no pair.", hint="Write 1e9:2e10.")
+    return tuple(dict.fromkeys(sizes)), tuple(pairs)
+
+
 def _numbers(texts: list[str] | None, name: str) -> tuple[float, ...]:
     """Numbers such as ``1e6,inf``.
 
     Raises:
         InputError: a word that is not a number.
     """
-    values = []
-    for word in words_of(texts):
-        try:
-            values.append(float(word.replace("_", "")))
-        except ValueError:
-            raise InputError(
-                f"{name}: '{ascii(word)[1:-1][:40]}' is not a number.", hint="Write 1e6,5e6,inf."
-            ) from None
-    return tuple(values)
+    return tuple(_number(word, name) for word in words_of(texts))
+
+
+def _number(word: str, name: str) -> float:
+    try:
+        return float(word.replace("_", ""))
+    except ValueError:
+        raise InputError(
+            f"{name}: '{ascii(word)[1:-1][:40]}' is not a number.", hint="Write 1e6,5e6,inf."
+        ) from None
 
 
 def _draw(groups: "tuple[Points, ...]", request: "Request", path: Path) -> None:
@@ -250,6 +299,6 @@ def _draw(groups: "tuple[Points, ...]", request: "Request", path: Path) -> None:
     from cvfp_cli.scaling.study import curves_of
 
     sizes = plot_sizes(groups, request.options.predict)
-    options = replace(request.options, predict=sizes, targets=(), window=0)
+    options = replace(request.options, predict=sizes, pairs=(), targets=(), window=0)
     curves, joint = curves_of(groups, replace(request, options=options))
     draw(groups, curves, path, joint=joint)

@@ -12,12 +12,13 @@ from cvfp_cli.report.groups import Cell, Family, Group
 from cvfp_cli.report.model import Finding, Mark, Value
 from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
 from cvfp_cli.results.reader import Results
+from cvfp_cli.scaling.asked import JOINT
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Estimate, Fit
 from cvfp_cli.scaling.selection import Selection
-from cvfp_cli.scaling.study import ALL, JOINT, Request, Study, run_study
+from cvfp_cli.scaling.study import ALL, Request, Study, run_study
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
 PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown

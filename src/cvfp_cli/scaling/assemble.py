@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 
@@ -20,6 +20,14 @@ from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.variance import Variance
 
 NO_AICC = "no-aicc"
+
+
+class Criteria(TypedDict):
+    """Information criteria by their names in ``Fit``; None where one does not exist."""
+
+    aic: float | None
+    aicc: float | None
+    bic: float | None
 
 
 class Wanted(Protocol):
@@ -125,9 +133,7 @@ def _one(
     )
 
 
-def information(
-    m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str
-) -> dict[str, float | None]:
+def information(m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str) -> Criteria:
     """AIC as the studies print it, AICc that counts the error variance, BIC; None where they do not exist.
 
     AIC = m ln(RSS_ppl / m) + 2k whatever the objective. AICc and BIC use the objective's own RSS:

@@ -49,6 +49,8 @@ def group_runs(
     for source in sources:
         for run in source.runs:
             where.setdefault((run_label(run), run.study), set()).add(source.name)
+    repeated = {study for (_, study), names_there in where.items() if len(names_there) > 1}
+    studied: dict[tuple[object, ...], str] = {}
     gathered: dict[tuple[object, ...], list[Run]] = {}
     labels: dict[tuple[object, ...], str] = {}
     seen: set[str] = set()
@@ -66,6 +68,10 @@ def group_runs(
             study = " ".join(part for part in (run.study, source.name if twice else "") if part)
             key = (run_label(run), run.layers, run.context_dim, run.tokens, run.embed_dim, study)
             gathered.setdefault(key, []).append(run)
+            # A study whose configurations stand in two files has a joint law in each of them.
+            studied[key] = " ".join(
+                part for part in (run.study, source.name if run.study in repeated else "") if part
+            )
             labels[key] = run_label(run, study=study if len(studies) > 1 or twice else "")
     notes = []
     if left_out:
@@ -76,7 +82,8 @@ def group_runs(
         raise InputError(
             f"No finished run has both {x} and {y}.", hint="Choose other columns with --x and --y."
         )
-    return tuple(_points(labels[key], runs, x, y) for key, runs in gathered.items()), tuple(notes)
+    groups = (_points(labels[key], runs, x, y, studied[key]) for key, runs in gathered.items())
+    return tuple(groups), tuple(notes)
 
 
 def numeric_columns() -> tuple[str, ...]:
@@ -88,7 +95,7 @@ def numeric_columns() -> tuple[str, ...]:
     )
 
 
-def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
+def _points(label: str, runs: Sequence[Run], x: str, y: str, study: str) -> Points:
     notes = []
     prints = {run.data_fingerprint for run in runs if run.data_fingerprint}
     if len(prints) > 1:
@@ -110,6 +117,7 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
         parameters=np.array(counts, dtype=float) if all(count is not None for count in counts) else None,
         x_name=x,
         y_name=y,
+        study=study,
         notes=tuple(notes),
     )
 

@@ -183,9 +183,7 @@ def fit_joint(data: JointData) -> JointFit:
     noise = noise_of(residuals, len(PARAMETERS))
     covariance = None if noise is None else _covariance(noise, by_e, theta[best])
     scale = robust_scale(residuals)
-    return JointFit(
-        theta[best], float(loss[best]), residuals, covariance, noise, scale, len(starts), agree
-    )
+    return JointFit(theta[best], float(loss[best]), residuals, covariance, noise, scale, len(starts), agree)
 
 
 def robust_scale(residuals: Array) -> float:

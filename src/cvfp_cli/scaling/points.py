@@ -24,6 +24,7 @@ class Points:
         parameters: model parameters (context_block + token_block) of each point for the ``joint`` law, shape
             (m,), or None.
         x_name, y_name: the names of the columns.
+        study: what the group belongs to: the configurations of one study share a joint law.
         notes: remarks on how the points were gathered; they travel into ``Fit.warnings``.
 
     Raises:
@@ -37,6 +38,7 @@ class Points:
     parameters: Vector | None = None
     x_name: str = "train_tokens"
     y_name: str = "val_ppl"
+    study: str = ""
     notes: tuple[Note, ...] = field(default=())
 
     def __post_init__(self) -> None:
