@@ -226,7 +226,19 @@ def test_the_joint_law_from_a_table(cvfp: Command, tmp_path: Path) -> None:
     path = tmp_path / "joint.csv"
     lines = [f"{n},{d},{1.5 + 20 * n**-0.2 + 60 * d**-0.3}" for n, d in rows]
     path.write_text("size,tokens,loss\n" + "\n".join(lines) + "\n")
-    arguments = ("fit", path, "--x", "tokens", "--y", "loss", "--parameters", "size", "--group", "size")
+    arguments = (
+        "fit",
+        path,
+        "--x",
+        "tokens",
+        "--y",
+        "loss",
+        "--parameters",
+        "size",
+        "--group",
+        "size",
+        "--pool",
+    )
     answer = as_json(cvfp(*arguments, "--model", "joint", "--format", "json"))
     (one,) = answer["fits"]
     assert one["parameters"]["beta"]["value"] == pytest.approx(0.3, rel=1e-3)
@@ -249,7 +261,19 @@ def test_joint_is_fitted_unasked_where_model_sizes_tell_its_parameters_apart(
     rows = [(n, d) for n in sizes for d in (1e5, 3e5, 1e6, 3e6)]
     lines = [f"{n},{d},{1.5 + 20 * n**-0.2 + 60 * d**-0.3}" for n, d in rows]
     path.write_text("size,tokens,loss\n" + "\n".join(lines) + "\n")
-    arguments = ("fit", path, "--x", "tokens", "--y", "loss", "--parameters", "size", "--group", "size")
+    arguments = (
+        "fit",
+        path,
+        "--x",
+        "tokens",
+        "--y",
+        "loss",
+        "--parameters",
+        "size",
+        "--group",
+        "size",
+        "--pool",
+    )
     answer = as_json(cvfp(*arguments, "--format", "json"))
     left_out = [note["message"] for note in answer["notes"] if note["code"] == "joint-left-out"]
     assert ("joint" in {fit["law"] for fit in answer["fits"]}) is (not why)

@@ -202,7 +202,7 @@ def _sizes(point: FittedPoint | Prediction) -> tuple[str, ...]:
 
 
 def _pair(point: FittedPoint | Prediction) -> str:
-    return " : ".join(_sizes(point))
+    return ":".join(_sizes(point))
 
 
 def _predictions(fit: Fit, level: str) -> Table:

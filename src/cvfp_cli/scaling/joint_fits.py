@@ -82,7 +82,10 @@ def fit_joint_groups(
     half = t_quantile(options.level, m - k) if m > k else float("nan")
     flaws = _flaws(data)
     profiled = _leaves_the_law(fit, data, half, flaws)
-    ends = parameter_ends(data, fit, options.level) if profiled and fit.noise is not None else None
+    flawed = {name for names in flaws.values() for name in names}
+    ends = None
+    if profiled and fit.noise is not None:
+        ends = parameter_ends(data, fit, options.level, flawed=flawed)
     draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
     parameters, reasons = _parameters(fit, data, half, draws, ends, flaws, options.level)
     law = Law(

@@ -4,7 +4,7 @@ A value of a parameter is allowed while the least Huber loss with the parameter 
 F(1, m - k) times ``Noise.unit``: for a threshold far above the noise this is the profile likelihood.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,9 +29,9 @@ from cvfp_cli.scaling.solver import Array
 SAME = 1e-3
 # A rise of this many units of ln L at every run is rounding, whatever the noise.
 ROUNDING = 1e-6
-# Steps of a bisection: the last one is 4e-6 of the first.
-STEPS = 18
-FEW = 3  # starts of a profile's fit, beside the fit itself
+# An end is found when the root of the rise there agrees with the allowed one's to this share, or after STEPS steps.
+NEAR, STEPS = 2e-3, 30
+FEW = 2  # starts of a profile's fit, beside the fit itself
 # A figure that may lie this far from the fit, in ln, is not bounded.
 FARTHEST = 40.0
 # Where the coordinates of the law have each parameter of PARAMETERS.
@@ -45,6 +45,9 @@ class Ends:
     low: float | None
     high: float | None
     free: bool = False
+
+
+FREE = Ends(0.0, None, True)
 
 
 def different(sizes: Array) -> int:
@@ -85,13 +88,18 @@ def allowed_rise(fit: JointFit, level: float) -> float:
     )
 
 
-def parameter_ends(data: JointData, fit: JointFit, level: float) -> dict[str, Ends]:
-    """The profile interval of every parameter, A and B at N = 1 and D = 1."""
+def parameter_ends(
+    data: JointData, fit: JointFit, level: float, *, flawed: Collection[str] = ()
+) -> dict[str, Ends]:
+    """The profile interval of every parameter, A and B at N = 1 and D = 1; ``flawed`` ones are known to have none."""
     rise = allowed_rise(fit, level)
     _, log_a, alpha, log_b, beta = user_values(fit.theta[None], data)[0]
-    ends = {"E": _floor_ends(data, fit, rise)}
-    for name, exponent, value in (("alpha", "alpha", alpha), ("beta", "beta", beta)):
-        ends[name] = _exponent_ends(data, fit, rise, COORDINATE[exponent], float(value))
+    ends = dict.fromkeys(PARAMETERS, FREE)
+    if "E" not in flawed:
+        ends["E"] = _floor_ends(data, fit, rise)
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if name not in flawed:
+            ends[name] = _exponent_ends(data, fit, rise, COORDINATE[name], float(value))
     # At N = 1 itself the amplitude is a coordinate.
     at_one = (
         ("A", ends["alpha"], replace(data, u=data.u + data.centre_n, centre_n=0.0), float(log_a)),
@@ -99,7 +107,6 @@ def parameter_ends(data: JointData, fit: JointFit, level: float) -> dict[str, En
     )
     for name, own, moved, value in at_one:
         if own.free:
-            ends[name] = Ends(0.0, None, True)
             continue
         theta = fit.theta.copy()
         theta[COORDINATE[name]] = value
@@ -163,11 +170,25 @@ def _profile(data: JointData, fit: JointFit, at: int) -> Callable[[float], float
 
 
 def crossing(rise: Callable[[float], float], inside: float, outside: float, allowed: float) -> float:
-    """Where a rise passes what is allowed, by bisection."""
+    """Where a rise passes what is allowed: false position on its root, which is nearly straight (Illinois rule)."""
+    target = float(np.sqrt(allowed))
+    ends = {True: (inside, -target), False: (outside, np.inf)}
+    halved = None
+    width = abs(outside - inside)
     for _ in range(STEPS):
-        middle = 0.5 * (inside + outside)
-        inside, outside = (middle, outside) if rise(middle) <= allowed else (inside, middle)
-    return 0.5 * (inside + outside)
+        (left, below), (right, above) = ends[True], ends[False]
+        share = -below / (above - below) if np.isfinite(above) else 0.5
+        middle = left + min(max(share, 0.02), 0.98) * (right - left)
+        off = float(np.sqrt(max(rise(middle), 0.0))) - target
+        if abs(off) <= NEAR * target or abs(right - left) <= NEAR * NEAR * width:
+            return middle
+        side = off <= 0.0
+        ends[side] = (middle, off)
+        if halved == side:
+            other, value = ends[not side]
+            ends[not side] = (other, 0.5 * value)
+        halved = side
+    return 0.5 * (ends[True][0] + ends[False][0])
 
 
 def walk(rise: Callable[[float], float], value: float, sign: float, allowed: float) -> float | None:

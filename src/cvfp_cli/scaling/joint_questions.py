@@ -140,12 +140,12 @@ def _reach(law: Law, n: float, target: float) -> Target:
     x = float(_size_for(law, law.fit.theta[None], n, loss)[0])
     rise, allowed = _test(law, n, float(np.log(loss)))
     middle = law.data.centre_d
-    if not np.isfinite(x) or x <= 0.0:
-        floor, ceiling = (float(law.to_y(law.log_loss(law.fit.theta[None], n, d)[0])) for d in (np.inf, 1.0))
+    if not 0.0 < x < np.inf:
+        floor = float(law.to_y(law.log_loss(law.fit.theta[None], n, np.inf)[0]))
         reason = (
             f"out of reach: the fitted law falls to {floor:.4g}, above {target:g}"
             if target <= floor
-            else f"the fitted law is never above {ceiling:.4g}"
+            else f"only at a size far {'above' if x else 'below'} all data"
         )
         low = None
         if law.draws is not None:
@@ -181,11 +181,21 @@ def _test(law: Law, n: float, log_target: float) -> tuple[Callable[[float], floa
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def _size_for(law: Law, theta: Array, n: float, loss: float) -> Array:
-    """D at which each law of theta (P, 5) has a loss at N; infinite where it never falls so far, (P,)."""
+    """D at which each law of theta (P, 5) has a loss at N; infinite where it never falls so far, (P,).
+
+    Beyond ``FARTHEST`` from the data a size is as good as infinite, or as 0.
+    """
     u = float(np.log(n)) - law.data.centre_n
     left = loss - np.exp(theta[:, 0]) - np.exp(theta[:, 1] - theta[:, 3] * u)
     log_d = (theta[:, 2] - np.log(np.where(left > 0.0, left, np.nan))) / theta[:, 4] + law.data.centre_d
-    return np.where(np.isfinite(log_d), np.exp(log_d), np.inf)
+    return _bounded_exp(log_d, law.data.centre_d)
+
+
+def _bounded_exp(log_size: Array, centre: float) -> Array:
+    """Sizes from their logarithms: infinite or 0 where they are far beyond any data, infinite where there is none."""
+    off = np.where(np.isfinite(log_size), log_size - centre, np.inf)
+    size = np.exp(np.clip(off, -FARTHEST, FARTHEST) + centre)
+    return np.where(off > FARTHEST, np.inf, np.where(off < -FARTHEST, 0.0, size))
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
@@ -209,15 +219,18 @@ def _cheapest(law: Law, target: float) -> Cheapest:
         reason = f"out of reach at any size: the fitted law falls to {floor:.4g}"
         return Cheapest(target, None, None, None, True, reason)
     theta = _drawn(law)
-    parts = [np.array([]), np.array([])] if theta is None else list(_least(law, theta, loss))
-    found = [
-        Estimate(
-            float(np.exp(min(value, ENDLESS))), *_percentiles(law, np.exp(np.minimum(part, ENDLESS + 9.0)))
-        )
-        for value, part in zip(
-            (log_n, log_d, log_n + log_d), (parts[0], parts[1], parts[0] + parts[1]), strict=True
-        )
-    ]
+    drawn_n, drawn_d = (np.array([]),) * 2 if theta is None else _least(law, theta, loss)
+    data = law.data
+    found = []
+    for value, drawn, centre in (
+        (log_n, drawn_n, data.centre_n),
+        (log_d, drawn_d, data.centre_d),
+        (log_n + log_d, drawn_n + drawn_d, data.centre_n + data.centre_d),
+    ):
+        size = float(_bounded_exp(np.array(value), centre))
+        if not 0.0 < size < np.inf:
+            return Cheapest(target, None, None, None, True, "only at sizes far beyond any data")
+        found.append(Estimate(size, *_percentiles(law, _bounded_exp(drawn, centre))))
     n, d = np.exp(log_n), np.exp(log_d)
     outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
     return Cheapest(target, found[0], found[1], found[2], outside)

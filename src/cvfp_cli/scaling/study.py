@@ -97,7 +97,7 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     if request.options.pairs and not joint:
         raise InputError(f"--predict: {NO_PAIRS}.", hint="Name it with --model joint to see why.")
     # Groups of one size are good rows for a joint law, and nothing for a law of x.
-    fittable, left_out = _fittable(groups, needed=named or not joint) if own else ((), ())
+    fittable, left_out = _fittable(groups, joint=bool(joint), needed=named or not joint) if own else ((), ())
     fits: dict[str, tuple[Fit, ...]] = {}
     fitted_to: dict[str, tuple[Points, ...]] = {}
     for law in own:
@@ -127,13 +127,14 @@ def curves_of(
 
 
 def _fittable(
-    groups: Sequence[Points], *, needed: bool = True
+    groups: Sequence[Points], *, joint: bool, needed: bool
 ) -> tuple[tuple[Points, ...], tuple[Note, ...]]:
     """The groups that a law of x can be drawn through, and a warning for each other one.
 
     Raises:
         InputError: there is none and one is needed, with the first one's reason.
     """
+    said = "Left out of all laws but joint" if joint else "Left out"
     good: list[Points] = []
     notes: list[Note] = []
     first: InputError | None = None
@@ -142,7 +143,7 @@ def _fittable(
             points.require_fittable()
         except InputError as problem:
             first = first or problem
-            notes.append(Note("group-left-out", f"Left out of the laws of x: {problem.message}", "warning"))
+            notes.append(Note("group-left-out", f"{said}: {problem.message}", "warning"))
         else:
             good.append(points)
     if not good and needed:
