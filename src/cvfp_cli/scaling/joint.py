@@ -153,6 +153,7 @@ def solve_joint(
     lower: Array = LOWER,
     upper: Array = UPPER,
     tolerance: float = 1e-9,
+    threshold: float = THRESHOLD,
 ) -> tuple[Array, Array]:
     """Minimise the Huber loss from each start (P, 5) with weights (P, m), within bounds (5,) or (P, 5).
 
@@ -166,7 +167,7 @@ def solve_joint(
         return value - log_loss[rows], jacobian
 
     low, high = np.broadcast_to(lower, start.shape), np.broadcast_to(upper, start.shape)
-    got = minimise_huber(model, start, weight, low, high, THRESHOLD, tolerance=tolerance)
+    got = minimise_huber(model, start, weight, low, high, threshold, tolerance=tolerance)
     return got.theta, got.loss
 
 

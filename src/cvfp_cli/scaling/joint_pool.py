@@ -1,23 +1,24 @@
 """Whether several groups share one joint law: the fit of all against one law for each.
 
-The rise of the Huber loss from a law for each group to one law for all, per parameter less, over ``Noise.unit`` of the
-separate fits: for a threshold far above the noise this is the F test of two nested least-squares fits, and for errors
-of any size its robust form (Schrader and Hettmansperger 1980).
+The rise of the Huber loss from a law for each group to one law for all, per parameter less, over what the separate fits'
+errors let expect (Schrader and Hettmansperger 1980): the F test of two nested least-squares fits, made robust. Its
+threshold is that of an efficient fit, because near-absolute errors make such a test too ready with few runs.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy import special
 
 from cvfp_cli.scaling.joint import (
     LOWER,
+    THRESHOLD,
     UPPER,
     JointData,
     JointFit,
     joint_starts,
     log_loss_at,
-    noise_of,
     solve_joint,
 )
 from cvfp_cli.scaling.joint_profile import ROUNDING, different
@@ -25,6 +26,10 @@ from cvfp_cli.scaling.regression import f_p_value
 from cvfp_cli.scaling.result import PoolTest
 from cvfp_cli.scaling.solver import Array
 
+# Huber's threshold, in standard deviations, that loses 5 % of efficiency to least squares under normal errors.
+EFFICIENT = 1.345
+# Far from the common centre an amplitude may be any number.
+FAR = (LOWER - np.array([0.0, 90.0, 90.0, 0.0, 0.0]), UPPER + np.array([0.0, 90.0, 90.0, 0.0, 0.0]))
 STARTS = 4  # of each group's own fit, beside the common one
 Runs = tuple[Array, Array, Array]
 
@@ -42,11 +47,19 @@ def pool_test(groups: Sequence[Runs], data: JointData, fit: JointFit) -> PoolTes
     df1, df2 = own - _parameters(*all_runs), m - own
     if df1 < 1 or df2 < 1:
         return PoolTest(len(groups), None, max(df1, 0), max(df2, 0), None)
-    residuals, loss = _separate(groups, data, fit)
-    noise = noise_of(residuals, own)
-    unit = max(noise.unit if noise is not None else 0.0, 0.5 * ROUNDING**2)
-    f = max(fit.loss - loss, 0.0) / df1 / unit
-    return PoolTest(len(groups), float(f), df1, df2, f_p_value(f, df1, df2))
+    separate = _Separate(groups, data, fit)
+    first = separate.fit(separate.starts, THRESHOLD)[1]
+    # Fits of absolute errors pass through as many runs as there are parameters; the others tell the errors' size.
+    scale = float(np.median(np.sort(np.abs(first))[own:]) / special.ndtri(0.75))
+    threshold = max(EFFICIENT * scale, ROUNDING)
+    loss, residuals = separate.fit(separate.starts, threshold)
+    start = np.concatenate([fit.theta[None], joint_starts(data)[:STARTS]])
+    _, common = solve_joint(data, start, np.ones((len(start), m)), threshold=threshold)
+    psi = np.clip(residuals, -threshold, threshold)
+    inside = float(np.mean(np.abs(residuals) <= threshold))
+    unit = float(psi @ psi) / df2 / (2.0 * inside)
+    f = max(float(common.min()) - loss, 0.0) / df1 / max(unit, 0.5 * ROUNDING**2)
+    return PoolTest(len(groups), f, df1, df2, f_p_value(f, df1, df2))
 
 
 def _parameters(n: Array, d: Array) -> int:
@@ -55,23 +68,28 @@ def _parameters(n: Array, d: Array) -> int:
     return min(pairs, 1 + min(2, different(n) - 1) + min(2, different(d) - 1))
 
 
-def _separate(groups: Sequence[Runs], data: JointData, fit: JointFit) -> tuple[Array, float]:
-    """Residuals of all groups' own fits, and the sum of their losses; all are fitted at once."""
-    longest = max(len(runs[0]) for runs in groups)
-    each = STARTS + 1
-    shape = (len(groups) * each, longest)
-    u, v, log_loss, weight = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    start = np.empty((shape[0], len(LOWER)))
-    for g, (n, d, y) in enumerate(groups):
-        rows = slice(g * each, (g + 1) * each)
-        own = replace(data, u=np.log(n) - data.centre_n, v=np.log(d) - data.centre_d, log_loss=y)
-        start[rows] = np.concatenate([fit.theta[None], joint_starts(own)[:STARTS]])
-        for whole, part in ((u, own.u), (v, own.v), (log_loss, y), (weight, np.ones(len(y)))):
-            whole[rows, : len(y)] = part
-    # Far from the common centre an amplitude may be any number.
-    lower, upper = LOWER - np.array([0.0, 90, 90, 0, 0]), UPPER + np.array([0.0, 90, 90, 0, 0])
-    padded = replace(data, u=u, v=v, log_loss=log_loss)
-    theta, loss = solve_joint(padded, start, weight, lower=lower, upper=upper)
-    best = np.arange(len(groups)) * each + loss.reshape(len(groups), each).argmin(axis=1)
-    off = log_loss[best] - log_loss_at(theta[best], u[best], v[best])[0]
-    return off[weight[best] > 0.0], float(loss[best].sum())
+class _Separate:
+    """Every group's runs as rows of one batch, ``STARTS`` + 1 problems a group."""
+
+    def __init__(self, groups: Sequence[Runs], data: JointData, fit: JointFit) -> None:
+        longest = max(len(runs[0]) for runs in groups)
+        self.each = STARTS + 1
+        shape = (len(groups) * self.each, longest)
+        u, v, log_loss, self.weight = (np.zeros(shape) for _ in range(4))
+        self.starts = np.empty((shape[0], len(LOWER)))
+        for g, (n, d, y) in enumerate(groups):
+            rows = slice(g * self.each, (g + 1) * self.each)
+            own = replace(data, u=np.log(n) - data.centre_n, v=np.log(d) - data.centre_d, log_loss=y)
+            self.starts[rows] = np.concatenate([fit.theta[None], joint_starts(own)[:STARTS]])
+            for whole, part in ((u, own.u), (v, own.v), (log_loss, y), (self.weight, np.ones(len(y)))):
+                whole[rows, : len(y)] = part
+        self.data = replace(data, u=u, v=v, log_loss=log_loss)
+
+    def fit(self, starts: Array, threshold: float) -> tuple[float, Array]:
+        """The sum of the groups' least losses, and the residuals of all runs, (m,)."""
+        data = self.data
+        theta, loss = solve_joint(data, starts, self.weight, lower=FAR[0], upper=FAR[1], threshold=threshold)
+        groups = loss.reshape(-1, self.each)
+        best = np.arange(len(groups)) * self.each + groups.argmin(axis=1)
+        off = data.log_loss[best] - log_loss_at(theta[best], data.u[best], data.v[best])[0]
+        return float(loss[best].sum()), off[self.weight[best] > 0.0]
