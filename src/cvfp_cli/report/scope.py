@@ -1,7 +1,7 @@
 """What a section is built from: one family with its fits, and what holds for the whole report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf, isfinite, log
 
@@ -212,9 +212,10 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     selection: Selection | None = None
     shown = tuple(laws)
     if usable and shown != ("power",):
-        study = _study(usable, Request(laws=shown, options=options))
+        # The lines have the windows already, which are theirs alone.
+        study = _study(usable, Request(laws=shown, options=replace(options, window=0)))
         others = study.fits if study is not None else ()
-        fits |= {(fit.config, fit.law): fit for fit in others if fit.law != JOINT}
+        fits = {(fit.config, fit.law): fit for fit in others if fit.law != JOINT} | fits
         joint = next((fit for fit in others if fit.law == JOINT), None)
         selection = study.selection if study is not None else None
         shown = tuple(dict.fromkeys(fit.law for fit in others if fit.law != JOINT)) or ("power",)

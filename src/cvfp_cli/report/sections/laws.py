@@ -23,6 +23,17 @@ KNOWN_WARNINGS = (
     "starts-disagree",
     "underdetermined",
 )
+# The joint law's own; what its test of a pool says stands as a sentence of its own.
+JOINT_WARNINGS = (
+    "joint-few-runs",
+    "joint-fixed-ratio",
+    "joint-two-data-sizes",
+    "joint-two-model-sizes",
+    "joint-unbounded",
+    "limit-joint",
+    "no-freedom",
+)
+POOL_DIFFERS = "pool-differs"
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
@@ -158,9 +169,17 @@ def _joint(scope: Scope) -> list[Block]:
     count = {"points": scope.joint.points, "level": scope.level}
     notes = [Finding("joint-method", count, "note")]
     notes += [
-        Finding("reader-note", {"file": "joint", "message": note.message}, "note")
+        Finding(f"joint-fit-{note.code}", {**note.values, "message": note.message}, note.severity)
+        if note.code in JOINT_WARNINGS
+        else Finding("reader-note", {"file": "joint", "message": note.message}, "note")
         for note in scope.joint.warnings
+        if note.code != POOL_DIFFERS
     ]
+    test = scope.joint.pool
+    if test is not None and test.p is not None and test.f is not None:
+        values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
+        verdict = "rejected" if test.p < 1.0 - scope.level else "kept"
+        notes.append(Finding(f"joint-shared-{verdict}", values, "note"))
     return [Subheading("joint"), Table("joint", columns, rows, tuple(notes))]
 
 
