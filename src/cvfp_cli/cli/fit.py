@@ -5,17 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES
+from cvfp_cli.cli import writing
+from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES, Y_UNITS
 from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
-from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_picture, check_there
+from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_answer, check_picture, check_there
 from cvfp_cli.cli.terminal import printable
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from cvfp_cli.notes import Note
     from cvfp_cli.scaling.points import Points
+    from cvfp_cli.scaling.sources import Inputs
     from cvfp_cli.scaling.study import Request
 
 INPUT, LAWS, INTERVALS, QUESTIONS = "Input", "Laws", "Intervals", "Questions"
+LEFT_OUT = ("rows-left-out", "rows-repeated", "runs-left-out")
 FORMATS = ("table", "json", "csv", "markdown")
 
 
@@ -24,7 +28,7 @@ def fit(
         list[str] | None,
         typer.Argument(
             metavar="RESULTS",
-            help=f"{RESULTS_WORDS}, any CSV or JSON table, or - for standard input.",
+            help=f"{RESULTS_WORDS}, any CSV, JSON or Parquet table, or - for standard input.",
             show_default=str(DEFAULT_RESULTS),
         ),
     ] = None,
@@ -48,9 +52,26 @@ def fit(
             words=("val_ppl",),
         ),
     ] = "val_ppl",
+    y_unit: Annotated[
+        str | None,
+        option(
+            "--y-unit",
+            panel=INPUT,
+            metavar="UNIT",
+            help="ppl, nats, bits, bpb or other.",
+            default="by y's name and values",
+            words=Y_UNITS,
+        ),
+    ] = None,
     group: Annotated[
         list[str] | None,
-        option("--group", panel=INPUT, metavar="COLUMNS", help="Columns of a table that make a group."),
+        option(
+            "--group",
+            panel=INPUT,
+            metavar="COLUMNS",
+            help="Columns of a table that make a group; none for one.",
+            default="config where there is one",
+        ),
     ] = None,
     configs: Annotated[
         list[str] | None,
@@ -121,6 +142,10 @@ def fit(
             "--format", panel=OUTPUT, metavar="FORMAT", help="table, json, csv or markdown.", words=FORMATS
         ),
     ] = "table",
+    out: Annotated[
+        Path | None,
+        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write.", default="stdout"),
+    ] = None,
     plot: Annotated[
         Path | None,
         option("--plot", panel=OUTPUT, metavar="FILE", help="Also draw a .png, .svg or .pdf (extra 'plot')."),
@@ -138,6 +163,25 @@ def fit(
             default="both blocks' parameters",
         ),
     ] = None,
+    weights: Annotated[
+        str | None,
+        option(
+            "--weights",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Weight of each row: 1 / its variance, up to a factor.",
+            default="all alike",
+        ),
+    ] = None,
+    best_of: Annotated[
+        list[str] | None,
+        option(
+            "--best-of",
+            panel=MORE,
+            metavar="COLUMNS",
+            help="At each size, only the setting of these (such as lr) with the lowest y.",
+        ),
+    ] = None,
     bootstrap_kind: Annotated[
         str,
         option(
@@ -153,6 +197,16 @@ def fit(
         int,
         option("--holdout", panel=MORE, metavar="N", help="Largest sizes the forward error leaves out."),
     ] = 1,
+    holdout_by: Annotated[
+        str | None,
+        option(
+            "--holdout-by",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Leave out its largest numbers, or each of its words in turn.",
+            default="x",
+        ),
+    ] = None,
     recover: Annotated[
         bool, option("--recover", panel=MORE, help="Use what a damaged results file still tells.")
     ] = False,
@@ -169,11 +223,13 @@ def fit(
     cvfp fit runs.csv --x tokens --y loss --group width --format json
     """
     import sys
+    from dataclasses import replace
 
     from cvfp_cli.scaling import rendering
     from cvfp_cli.scaling.fits import FitOptions
-    from cvfp_cli.scaling.sources import STDIN, Columns, load_points, pick
+    from cvfp_cli.scaling.sources import STDIN, pick, points_of, read_inputs
     from cvfp_cli.scaling.study import Request, run_study
+    from cvfp_cli.scaling.table_points import Columns
 
     render = {
         "table": rendering.to_text,
@@ -183,6 +239,8 @@ def fit(
     }[one_of(format, FORMATS, "--format")]
     if plot is not None:
         check_picture(plot)
+    if out is not None:
+        check_answer(out)
     options = FitOptions(
         objective=one_of(objective, OBJECTIVES, "--objective"),
         level=share_between(level, "--level"),
@@ -201,20 +259,33 @@ def fit(
     )
     paths = results or [str(DEFAULT_RESULTS)]
     check_there([Path(path) for path in paths if path != STDIN])
-    groups, notes = load_points(
-        paths,
-        Columns(x, y, words_of(group), parameters or ""),
-        recover=recover,
+    columns = Columns(
+        x,
+        y,
+        words_of(group),
+        parameters or "",
+        y_unit=one_of(y_unit, Y_UNITS, "--y-unit") if y_unit else "",
+        weights=weights or "",
+        best_of=words_of(best_of),
+        holdout_by=holdout_by or "",
     )
+    inputs = read_inputs(paths, columns, recover=recover)
+    groups, notes = points_of(inputs, columns)
     chosen = pick(groups, words_of(configs))
-    study = run_study(chosen, request)
+    try:
+        study = run_study(chosen, request)
+    except InputError as problem:
+        # What was left out on reading may be the reason.
+        reasons = [note.message for note in notes if note.code in LEFT_OUT]
+        raise InputError(problem.message, hint=" ".join([*reasons, problem.hint]).strip()) from None
+    study = replace(study, notes=(*notes, *_apart(inputs), *study.notes))
     if not quiet:
-        for note in (*notes, *study.notes):
+        for note in study.notes:
             print(f"cvfp: {note.severity}: {printable(note.message)}", file=sys.stderr)
     if plot is not None:
         _draw(chosen, request, plot)
     text = render(study)
-    if format == "table" and plot is None and sys.stdout.isatty():
+    if format == "table" and plot is None and out is None and sys.stdout.isatty():
         import shutil
 
         from cvfp_cli.scaling.terminal_plot import terminal_plot
@@ -222,24 +293,40 @@ def fit(
         window_size = shutil.get_terminal_size()
         drawn = terminal_plot(study.fits, window_size.columns, window_size.lines)
         text += f"\n{drawn}" if drawn else ""
-    sys.stdout.write(text)
+    writing.write_answer(text, out)
+
+
+def _apart(inputs: "Inputs") -> "tuple[Note, ...]":
+    """What keeps the studies of several files apart (other texts, tokenizers), worded as ``cvfp compare`` does."""
+    if len(inputs.results) < 2:
+        return ()
+    from cvfp_cli.notes import Note
+    from cvfp_cli.report.comparability import between_files, summed
+    from cvfp_cli.report.text.language import load_language
+
+    language = load_language("en")
+    found = summed(between_files(inputs.results, [str(result.path) for result in inputs.results]))
+    return tuple(Note(finding.code, language.sentence(finding), "warning") for finding in found)
 
 
 def _numbers(texts: list[str] | None, name: str) -> tuple[float, ...]:
-    """Numbers such as ``1e6,inf``.
+    """Numbers such as ``1e6,2.2B,inf``, each once, in order.
 
     Raises:
         InputError: a word that is not a number.
     """
-    values = []
-    for word in words_of(texts):
+    from cvfp_cli.scaling.cells import number_list
+
+    values: list[float] = []
+    for text in texts or ():
         try:
-            values.append(float(word.replace("_", "")))
-        except ValueError:
+            values += number_list(text)
+        except ValueError as problem:
             raise InputError(
-                f"{name}: '{ascii(word)[1:-1][:40]}' is not a number.", hint="Write 1e6,5e6,inf."
+                f"{name}: '{ascii(str(problem))[1:-1][:40]}' is not a number.",
+                hint="Write 1e6,5e6,inf, and one number with thousands alone: 1,000,000.",
             ) from None
-    return tuple(values)
+    return tuple(dict.fromkeys(values))
 
 
 def _draw(groups: "tuple[Points, ...]", request: "Request", path: Path) -> None:

@@ -8,6 +8,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
 from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.held_out import Mask, hidden_masks
 from cvfp_cli.scaling.joint import (
     LOWER,
     PARAMETERS,
@@ -25,10 +26,8 @@ from cvfp_cli.scaling.joint import (
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.regression import t_quantile
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts
-from cvfp_cli.scaling.solver import Array
-
-# Columns that hold a loss in nats already; of all others ln is taken.
-LOSSES = frozenset({"val_loss", "train_loss", "loss"})
+from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.scaling.units import PPL, YUnit, loss_of, required_unit, y_of
 
 
 def fit_joint_groups(
@@ -36,7 +35,7 @@ def fit_joint_groups(
 ) -> Fit:
     """Fit ``L = E + A / N^alpha + B / D^beta`` to the runs of all groups together.
 
-    L is ln y for a perplexity and y for a loss column, N the parameters of both blocks, D the training size.
+    L is ln y for a perplexity and y for a loss (see ``units.loss_of``), N the parameters of both blocks, D the training size.
 
     Args:
         replicates: 0 for asymptotic intervals, else that many bootstrap refits of resampled runs.
@@ -58,8 +57,14 @@ def fit_joint_groups(
     y = np.concatenate([points.y for points in groups])
     order = np.lexsort((y, n, d))
     n, d, y = n[order], d[order], y[order]
-    is_loss = groups[0].y_name in LOSSES
-    data = joint_data(n, d, y if is_loss else np.log(y))
+    unit = required_unit(groups[0].y_unit, groups[0].y_name)
+    loss = loss_of(y, unit)
+    if unit.name == PPL and np.any(loss <= 0.0):
+        raise InputError(
+            f"{groups[0].y_name} is taken for a perplexity, and {y.min():g} is none: a perplexity is above 1.",
+            hint="Say with --y-unit what it is: nats, bits, bpb or other.",
+        )
+    data = joint_data(n, d, loss)
     fit = fit_joint(data)
     m, k = len(y), len(PARAMETERS)
     if replicates and m < LEAST_CASES:
@@ -67,20 +72,21 @@ def fit_joint_groups(
             f"The joint law's bootstrap resamples runs; {m} are too few.", hint="Leave out --bootstrap."
         )
     half = t_quantile(options.level, m - k) if m > k else float("nan")
-    predicted = _to_y(log_loss_at(fit.theta[None], data.u[None], data.v[None])[0][0], is_loss)
+    predicted = _to_y(log_loss_at(fit.theta[None], data.u[None], data.v[None])[0][0], unit)
     errors = predicted - y
     log_errors = np.log(predicted / y)
     log_loss_rss = float(fit.residuals @ fit.residuals)
     total = float(np.sum((data.log_loss - data.log_loss.mean()) ** 2))
     rss = float(errors @ errors)
     draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
-    loo, forward, held_out = _held_out(data, fit, d, y, is_loss, options)
+    loo, forward, held_out = _held_out(data, fit, d, y, unit, options, _masks(groups, d, order, options))
     criteria = _criteria(m, k, rss, log_loss_rss)
     return Fit(
         config=groups[0].label if len(groups) == 1 else f"{len(groups)} configurations",
         law="joint",
         x=groups[0].x_name,
         y=groups[0].y_name,
+        y_unit=unit.name,
         objective="huber",
         points=m,
         k=k,
@@ -99,16 +105,16 @@ def fit_joint_groups(
         loo_error=loo,
         forward_error=forward,
         held_out=held_out,
+        held_out_by=groups[0].holdout.column if groups[0].holdout else "",
         asymptote=None,
-        predictions=_predictions(fit, data, n, d, is_loss, half, options),
+        predictions=_predictions(fit, data, n, d, unit, half, options),
         starts=Starts(fit.tried, fit.agree),
         warnings=tuple(_notes(groups, fit, m, k, options)),
     )
 
 
-def _to_y(log_loss: Array, is_loss: bool) -> Array:
-    loss = np.exp(log_loss)
-    return loss if is_loss else np.exp(np.minimum(loss, 700.0))
+def _to_y(log_loss: Array, unit: YUnit) -> Array:
+    return y_of(np.exp(log_loss), unit)
 
 
 def _point(x: float, y: float, predicted: float) -> FittedPoint:
@@ -157,10 +163,23 @@ def _parameters(
     return result
 
 
+def _masks(groups: Sequence[Points], d: Array, order: Rows, options: FitOptions) -> list[Mask]:
+    """What the forward tests hide, of all groups at once: the largest data sizes, or what ``--holdout-by`` chose."""
+    by = [points.holdout for points in groups]
+    values = np.concatenate([holdout.values for holdout in by if holdout])[order] if all(by) else d
+    return hidden_masks(values, options.holdout, each=any(holdout.each for holdout in by if holdout))
+
+
 def _held_out(
-    data: JointData, fit: JointFit, d: Array, y: Array, is_loss: bool, options: FitOptions
+    data: JointData,
+    fit: JointFit,
+    d: Array,
+    y: Array,
+    unit: YUnit,
+    options: FitOptions,
+    masks: Sequence[Mask],
 ) -> tuple[float | None, float | None, tuple[FittedPoint, ...]]:
-    """Leave-one-out and forward errors; the largest data sizes are held out of all model sizes at once."""
+    """Leave-one-out and forward errors; the largest data sizes, or the points of a mask, are held out of all groups at once."""
     m, k = len(y), len(PARAMETERS)
 
     def refit(keep: Array) -> Array:
@@ -169,25 +188,24 @@ def _held_out(
         ends = [solve_joint(data, np.tile(fit.theta, (len(w), 1)), w, tolerance=1e-5)[0] for w in parts]
         theta = np.concatenate(ends)
         u, v = (np.broadcast_to(part, keep.shape) for part in (data.u, data.v))
-        return _to_y(log_loss_at(theta, u, v)[0], is_loss)
+        return _to_y(log_loss_at(theta, u, v)[0], unit)
 
     loo = None
     if m - 1 >= k:
         predicted = np.diag(refit(1.0 - np.eye(m)))
         loo = float(np.mean(np.abs(np.log(predicted / y))))
-    sizes = np.unique(d)
-    if len(sizes) <= options.holdout:
+    if any(np.sum(~out) < k or len(np.unique(d[~out])) < 2 for out in masks):
         return loo, None, ()
-    out = d >= sizes[-options.holdout]
-    if np.sum(~out) < k or len(np.unique(d[~out])) < 2:
-        return loo, None, ()
-    predicted = refit((~out).astype(float)[None])[0]
-    held = tuple(_point(d[i], y[i], predicted[i]) for i in np.flatnonzero(out))
-    return loo, float(np.mean(np.abs(np.log(predicted[out] / y[out])))), held
+    predicted = refit((~np.array(masks)).astype(float))
+    tests = [
+        (i, float(row[i])) for row, out in zip(predicted, masks, strict=True) for i in np.flatnonzero(out)
+    ]
+    held = tuple(_point(d[i], y[i], value) for i, value in tests)
+    return loo, float(np.mean([abs(np.log(value / y[i])) for i, value in tests])), held
 
 
 def _predictions(
-    fit: JointFit, data: JointData, n: Array, d: Array, is_loss: bool, half: float, options: FitOptions
+    fit: JointFit, data: JointData, n: Array, d: Array, unit: YUnit, half: float, options: FitOptions
 ) -> tuple[Prediction, ...]:
     """At each size, for the model size that was measured most often (the largest of those)."""
     sizes, counts = np.unique(n, return_counts=True)
@@ -204,11 +222,11 @@ def _predictions(
             variance = float(row @ fit.covariance @ row)
             for i, extra in enumerate((fit.scale**2, 0.0)):
                 width = half * float(np.sqrt(variance + extra))
-                ends[2 * i] = float(_to_y(value[0, 0] - width, is_loss))
-                ends[2 * i + 1] = float(_to_y(value[0, 0] + width, is_loss))
+                ends[2 * i] = float(_to_y(value[0, 0] - width, unit))
+                ends[2 * i + 1] = float(_to_y(value[0, 0] + width, unit))
         outside = not d.min() <= x <= d.max()
         result.append(
-            Prediction(x, float(_to_y(value[0, 0], is_loss)), ends[0], ends[1], outside, ends[2], ends[3])
+            Prediction(x, float(_to_y(value[0, 0], unit)), ends[0], ends[1], outside, ends[2], ends[3])
         )
     return tuple(result)
 

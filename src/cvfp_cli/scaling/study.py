@@ -18,9 +18,12 @@ from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.shared import shared_coordinates
 from cvfp_cli.scaling.shared_fits import fit_shared_groups, shared_rolling_origins
+from cvfp_cli.scaling.units import loss_of
 
 JOINT = "joint"
 ALL = "all"
+LEFT_OUT = ("Left out", "Left out of the laws of one variable")
+MOST_LEFT_OUT = 3  # notes on single groups before one sums them up
 JOINT_SIZES, JOINT_SPAN = 3, 2.0  # model sizes that the joint law needs to be fitted unasked
 
 
@@ -70,13 +73,18 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     Raises:
         InputError: a group that cannot be fitted, an unknown law, an option that does not fit the laws.
     """
-    groups, left_out = _fittable(groups)
     named = ALL not in request.laws
+    every = tuple(groups)
     laws = tuple(dict.fromkeys(request.laws)) if named else (*LAWS, JOINT)
     for law in laws:
         if law != JOINT:
             get_law(law)
     _check_share(laws, request, named)
+    _check_weights(every, request, named)
+    joint_left = _unasked(every) if JOINT in laws and not named and _joint_fits(every) else ()
+    with_joint = JOINT in laws and (named or (_joint_fits(every) and not joint_left))
+    # A joint law takes every run; a law of one variable needs two sizes in each group.
+    groups, left_out = ((), ()) if set(laws) == {JOINT} else _fittable(every, with_joint=with_joint)
     fits: dict[str, tuple[Fit, ...]] = {}
     fitted_to: dict[str, tuple[Points, ...]] = {}
     for law in laws:
@@ -86,18 +94,15 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
         if chosen:
             fits[law], fitted_to[law] = _fit(chosen, law, request), chosen
     joint: tuple[Fit, ...] = ()
-    too_narrow: tuple[Note, ...] = ()
-    if JOINT in laws and not named and _joint_fits(groups):
-        too_narrow = _too_narrow(groups)
-    if JOINT in laws and (named or (_joint_fits(groups) and not too_narrow)):
-        joint = (fit_joint_groups(groups, request.options, replicates=request.bootstrap, seed=request.seed),)
+    if with_joint:
+        joint = (fit_joint_groups(every, request.options, replicates=request.bootstrap, seed=request.seed),)
     if not fits and not joint:
         raise InputError(
             "No law has fewer parameters than these data have points.", hint="Name one with --model power."
         )
     selection, notes = _select(fits, fitted_to, request)
     everything = (*(fit for law in fits for fit in fits[law]), *joint)
-    return Study(everything, selection, (*left_out, *notes, *too_narrow))
+    return Study(everything, selection, (*left_out, *notes, *joint_left))
 
 
 def curves_of(groups: Sequence[Points], request: Request) -> tuple[dict[str, tuple[Fit, ...]], Fit | None]:
@@ -109,11 +114,14 @@ def curves_of(groups: Sequence[Points], request: Request) -> tuple[dict[str, tup
     return {law: fits for law, fits in curves.items() if len(fits) == len(groups)}, joint
 
 
-def _fittable(groups: Sequence[Points]) -> tuple[tuple[Points, ...], tuple[Note, ...]]:
-    """The groups that a law can be drawn through, and a warning for each other one.
+def _fittable(groups: Sequence[Points], *, with_joint: bool) -> tuple[tuple[Points, ...], tuple[Note, ...]]:
+    """The groups that a law of one variable can be drawn through, and a warning for each other one.
+
+    Args:
+        with_joint: the joint law is fitted, which takes groups of one size too.
 
     Raises:
-        InputError: there is none, with the first one's reason.
+        InputError: there is none and no joint law either, with the first one's reason.
     """
     good: list[Points] = []
     notes: list[Note] = []
@@ -123,12 +131,39 @@ def _fittable(groups: Sequence[Points]) -> tuple[tuple[Points, ...], tuple[Note,
             points.require_fittable()
         except InputError as problem:
             first = first or problem
-            notes.append(Note("group-left-out", f"Left out: {problem.message}", "warning"))
+            notes.append(Note("group-left-out", f"{LEFT_OUT[with_joint]}: {problem.message}", "warning"))
         else:
             good.append(points)
-    if not good:
+    if not good and not with_joint:
         raise first or InputError("There are no points to fit.")
+    if len(notes) > MOST_LEFT_OUT:
+        message = f"{LEFT_OUT[with_joint]}: {len(notes)} groups, such as the first: {first.message if first else ''}"
+        notes = [Note("group-left-out", message, "warning", {"groups": len(notes)})]
     return tuple(good), tuple(notes)
+
+
+def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> None:
+    """Refuse what cannot use weights, or a choice of held-out points.
+
+    Raises:
+        InputError: by the name of the option or law.
+    """
+    if any(points.weights is not None for points in groups):
+        if request.share:
+            raise InputError(
+                "--weights cannot be combined with --share.",
+                hint="Errors common to a size have no weights of their own: leave one of them out.",
+            )
+        if named and JOINT in request.laws:
+            raise InputError(
+                "--weights cannot be used by joint.",
+                hint="Its Huber loss takes every run alike: leave --weights out, or name other laws.",
+            )
+    if request.share and any(points.holdout is not None for points in groups):
+        raise InputError(
+            "--holdout-by cannot be combined with --share.",
+            hint="Groups that share are cut at the same sizes.",
+        )
 
 
 def _check_share(laws: Sequence[str], request: Request, named: bool) -> None:
@@ -172,7 +207,7 @@ def _joint_fits(groups: Sequence[Points]) -> bool:
         return False
     sizes = _model_sizes(groups)
     many = len({float(x) for points in groups for x in points.x}) > 1
-    above = all(points.y.min() > 1.0 or points.y_name.endswith("loss") for points in groups)
+    above = all(loss_of(points.y, points.y_unit).min() > 0.0 for points in groups)
     return len(sizes) > 1 and many and above and sum(len(points) for points in groups) > len(JOINT_PARAMETERS)
 
 
@@ -180,8 +215,21 @@ def _model_sizes(groups: Sequence[Points]) -> set[float]:
     return {float(n) for points in groups if points.parameters is not None for n in points.parameters}
 
 
+def _unasked(groups: Sequence[Points]) -> tuple[Note, ...]:
+    """Why the joint law is not fitted unasked; empty where it is."""
+    name = groups[0].y_name
+    if not all(points.y_unit.name for points in groups):
+        message = (
+            f"joint is not fitted: nothing says whether {name} is a perplexity or a loss; --y-unit does."
+        )
+        return (Note("joint-left-out", message),)
+    if any(points.weights is not None for points in groups):
+        return (Note("joint-left-out", "joint is not fitted: it cannot use --weights."),)
+    return _too_narrow(groups)
+
+
 def _too_narrow(groups: Sequence[Points]) -> tuple[Note, ...]:
-    """Why the joint law is not fitted unasked: E, A and alpha cannot be told apart by these model sizes.
+    """Why the joint law cannot be determined: E, A and alpha cannot be told apart by these model sizes.
 
     Two sizes give two equations for the three; sizes within a factor of 2 give nearly the same one over and over,
     as A / N^alpha changes by less than 30 % there at alpha 0.5 (Hoffmann et al. 2022 found 0.34).
