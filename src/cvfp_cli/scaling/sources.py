@@ -20,6 +20,7 @@ from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.table_points import GROUP_COLUMN, Columns, table_groups
 from cvfp_cli.scaling.tables import Row, complete_lines, read_table
 from cvfp_cli.scaling.units import unit_of
+from cvfp_cli.tabular import separator_of
 
 STDIN = "-"
 _START = 65536
@@ -87,9 +88,9 @@ def read_inputs(inputs: Sequence[str], columns: Columns, *, recover: bool = Fals
         if of_runs and _holds_runs(data):
             results.append(parse_results(data, Path(where), recover=recover))
             continue
-        rows, said = _rows(data, where, recover=recover)
+        rows, recovered = _rows(data, where, recover=recover)
         tables.append(Table(where, rows))
-        notes += said
+        notes += recovered
     return Inputs(tuple(results), _pooled(tables), tuple(notes))
 
 
@@ -214,5 +215,4 @@ def _holds_runs(data: bytes) -> bool:
     if start[:1] in (b"[", b"{"):
         return bool(_RUN_KEY.search(start)) and not _JSON_LINES.match(start)
     first = start.split(b"\n", 1)[0].decode("utf-8", "replace")
-    names = [part.strip().strip('"') for part in re.split(r"[,;\t]", first)]
-    return GROUP_COLUMN in names
+    return GROUP_COLUMN in [part.strip().strip('"') for part in first.split(separator_of(first))]

@@ -5,22 +5,19 @@ import csv
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.results.jsontext import decode, parse
 from cvfp_cli.scaling.cells import comma_style, is_empty, with_point
+from cvfp_cli.tabular import check_cells, check_names, is_index, separator_of
 
 Row = dict[str, Any]
 # Characters; set on each reading, since the csv module keeps one limit for the whole process.
 _LONGEST_CELL = 2**17
-_SEPARATORS = (",", "\t", ";", "|")
 # Keys of a JSON object under which its rows stand.
 _ROW_KEYS = ("rows", "runs", "data", "records", "results")
-# What pandas and pyarrow call an index that was written as a column.
-_INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
 # Statistics that W&B writes beside each run's values.
 _STATISTICS = ("__MIN", "__MAX")
 _RUN_AND_METRIC = " - "
@@ -93,7 +90,7 @@ def unfold_runs(rows: list[Row], y: str) -> list[Row]:
 
 def _csv_rows(text: str, where: str) -> list[Row]:
     given = re.match(r"\s*sep=(.)\r?\n", text)  # Excel's own first line
-    delimiter = given[1] if given else _delimiter(text)
+    delimiter = given[1] if given else separator_of(text.lstrip().split("\n", 1)[0])
     reader = csv.reader(io.StringIO(text[given.end() :] if given else text, newline=""), delimiter=delimiter)
     before = csv.field_size_limit(_LONGEST_CELL)
     try:
@@ -112,12 +109,7 @@ def _csv_rows(text: str, where: str) -> list[Row]:
     for line, cells in lines:
         while len(cells) > kept and not cells[-1].strip():
             cells = cells[:-1]  # commas at the end of a line
-        if len(cells) != kept:
-            cut = max(len(header), kept)
-            raise InputError(
-                f"{where}, line {line}: {len(cells)} cells, but {cut} columns.",
-                hint="Quote cells that hold the separator." if len(cells) > kept else "",
-            )
+        check_cells(len(cells), kept, f"{where}, line {line}", delimiter)
         rows.append({name: cell.strip() for name, cell in zip(header, cells, strict=True) if name})
     return rows if delimiter == "," else _with_points(rows, where)
 
@@ -163,11 +155,7 @@ def _named(header: list[str], rows: Sequence[Sequence[str]], where: str) -> tupl
     while width > 1 and not header[width - 1] and all(not "".join(row[width - 1 :]).strip() for row in rows):
         width -= 1  # a comma at the end of every line
     header = header[:width]
-    repeated = [name for name, count in Counter(header).items() if name and count > 1]
-    if repeated:
-        raise InputError(
-            f"{where}: the header line needs a different name for every column; {_one_line(repeated[0])!r} stands twice."
-        )
+    check_names(header, where)
     for place, name in enumerate(header):
         blank = all(len(row) <= place or not row[place].strip() for row in rows)
         if not name and place > 0 and not blank:
@@ -175,11 +163,6 @@ def _named(header: list[str], rows: Sequence[Sequence[str]], where: str) -> tupl
                 f"{where}: the header line needs a different name for every column; column {place + 1} has none."
             )
     return header, width
-
-
-def _delimiter(text: str) -> str:
-    first = re.sub(r'"[^"]*"', "", text.lstrip().split("\n", 1)[0])
-    return max(_SEPARATORS, key=first.count)
 
 
 def _json_rows(text: str, where: str) -> list[Row]:
@@ -263,7 +246,7 @@ def _flattened(rows: Iterable[Row]) -> list[Row]:
             inner = _unwrapped(value)
             if inner is not None:
                 pending.extend((f"{key}.{name}", part) for name, part in reversed(inner.items()))
-            elif not _INDEX.fullmatch(key):
+            elif not is_index(key, -1):
                 flat[key] = value
         result.append(flat)
     return result
