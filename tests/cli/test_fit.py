@@ -16,8 +16,8 @@ import pytest
 from cvfp_cli.cli import app
 from cvfp_cli.cli.fit import fit
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.sources import Columns
 from cvfp_cli.scaling.study import Request
+from cvfp_cli.scaling.table_points import Columns
 
 PUBLISHED = Path(__file__).parents[1] / "published_results.json"
 DECEMBER = ["--configs", "1L_256d_1tok,1L_320d_1tok", "--x", "samples", "--objective", "ppl"]
@@ -281,7 +281,7 @@ def test_joint_is_fitted_unasked_where_model_sizes_tell_its_parameters_apart(
     assert all(why in message and "--model joint" in message for message in left_out)
     asked = as_json(cvfp(*arguments, "--model", "joint", "--format", "json"))
     assert [fit["law"] for fit in asked["fits"]] == ["joint"]
-    assert not asked["notes"]
+    assert [note["code"] for note in asked["notes"]] == ["y-unit"]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(cvfp: Command, arguments: list[ob
         ("tokens,loss\n1e5,4\n", "at least two"),
         ("tokens,loss\n1e5,4\n1e5,5\n", "two different sizes"),
         ("tokens,loss\n1e5,4\n2e5,0\n", "above 0"),
-        ("tokens,loss\n1e5,4\n2e5,inf\n", "above 0"),
+        ("tokens,loss\n1e5,4\n2e5,inf\n", "1 row left out: loss is not finite in 1 (row 2)"),
         ("tokens,loss\n1e5,4\n2e5,-3\n", "above 0"),
         ("tokens,perplexity\n1e5,4\n2e5,3\n", "no column 'loss'"),
         ("tokens,loss\n1e5,four\n2e5,3\n", "not a number"),

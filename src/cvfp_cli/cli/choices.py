@@ -10,6 +10,7 @@ PRECISIONS = ("float32", "tf32", "bf16")
 LAWS = ("power", "saturating", "exp-decay", "bnsl")
 LAWS_OR_ALL = (*LAWS, "joint", "all")
 OBJECTIVES = ("log", "ppl")
+Y_UNITS = ("ppl", "nats", "bits", "bpb", "other")
 BOOTSTRAP_KINDS = ("residual", "parametric", "case")
 FACTORS = ("layers", "tokens", "context_dim", "token_input", "study")
 SECTIONS = (

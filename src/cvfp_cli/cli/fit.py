@@ -5,17 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES
+from cvfp_cli.cli import writing
+from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES, Y_UNITS
 from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
-from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_picture, check_there
+from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_answer, check_picture, check_there
 from cvfp_cli.cli.terminal import printable
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from cvfp_cli.notes import Note
     from cvfp_cli.scaling.points import Points
+    from cvfp_cli.scaling.sources import Inputs
     from cvfp_cli.scaling.study import Request
 
 INPUT, LAWS, INTERVALS, QUESTIONS = "Input", "Laws", "Intervals", "Questions"
+LEFT_OUT = ("rows-left-out", "rows-repeated", "runs-left-out")
 FORMATS = ("table", "json", "csv", "markdown")
 
 
@@ -24,7 +28,7 @@ def fit(
         list[str] | None,
         typer.Argument(
             metavar="RESULTS",
-            help=f"{RESULTS_WORDS}, any CSV or JSON table, or - for standard input.",
+            help=f"{RESULTS_WORDS}, any CSV, JSON or Parquet table, or - for standard input.",
             show_default=str(DEFAULT_RESULTS),
         ),
     ] = None,
@@ -48,9 +52,26 @@ def fit(
             words=("val_ppl",),
         ),
     ] = "val_ppl",
+    y_unit: Annotated[
+        str | None,
+        option(
+            "--y-unit",
+            panel=INPUT,
+            metavar="UNIT",
+            help="ppl, nats, bits, bpb or other.",
+            default="by y's name and values",
+            words=Y_UNITS,
+        ),
+    ] = None,
     group: Annotated[
         list[str] | None,
-        option("--group", panel=INPUT, metavar="COLUMNS", help="Columns of a table that make a group."),
+        option(
+            "--group",
+            panel=INPUT,
+            metavar="COLUMNS",
+            help="Columns of a table that make a group; none for one.",
+            default="config where there is one",
+        ),
     ] = None,
     configs: Annotated[
         list[str] | None,
@@ -130,6 +151,10 @@ def fit(
             "--format", panel=OUTPUT, metavar="FORMAT", help="table, json, csv or markdown.", words=FORMATS
         ),
     ] = "table",
+    out: Annotated[
+        Path | None,
+        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write.", default="stdout"),
+    ] = None,
     plot: Annotated[
         Path | None,
         option("--plot", panel=OUTPUT, metavar="FILE", help="Also draw a .png, .svg or .pdf (extra 'plot')."),
@@ -145,6 +170,25 @@ def fit(
             metavar="COLUMN",
             help="Model size for the joint law.",
             default="both blocks' parameters",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        option(
+            "--weights",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Weight of each row: 1 / its variance, up to a factor.",
+            default="all alike",
+        ),
+    ] = None,
+    best_of: Annotated[
+        list[str] | None,
+        option(
+            "--best-of",
+            panel=MORE,
+            metavar="COLUMNS",
+            help="At each size, only the setting of these (such as lr) with the lowest y.",
         ),
     ] = None,
     bootstrap_kind: Annotated[
@@ -163,6 +207,16 @@ def fit(
         int,
         option("--holdout", panel=MORE, metavar="N", help="Largest sizes the forward error leaves out."),
     ] = 1,
+    holdout_by: Annotated[
+        str | None,
+        option(
+            "--holdout-by",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Leave out its largest numbers, or each of its words in turn.",
+            default="x",
+        ),
+    ] = None,
     recover: Annotated[
         bool, option("--recover", panel=MORE, help="Use what a damaged results file still tells.")
     ] = False,
@@ -179,11 +233,13 @@ def fit(
     cvfp fit runs.csv --x tokens --y loss --group width --format json
     """
     import sys
+    from dataclasses import replace
 
     from cvfp_cli.scaling import rendering
     from cvfp_cli.scaling.fits import FitOptions
-    from cvfp_cli.scaling.sources import STDIN, Columns, load_points, pick
+    from cvfp_cli.scaling.sources import STDIN, pick, points_of, read_inputs
     from cvfp_cli.scaling.study import Request, run_study
+    from cvfp_cli.scaling.table_points import Columns
 
     render = {
         "table": rendering.to_text,
@@ -195,6 +251,8 @@ def fit(
         check_picture(plot)
     laws = listed(model, LAWS_OR_ALL, "--model") or ("all",)
     sizes, pairs = _sizes_and_pairs(predict, joint_only=set(laws) == {"joint"})
+    if out is not None:
+        check_answer(out)
     options = FitOptions(
         objective=one_of(objective, OBJECTIVES, "--objective"),
         level=share_between(level, "--level"),
@@ -215,20 +273,33 @@ def fit(
     )
     paths = results or [str(DEFAULT_RESULTS)]
     check_there([Path(path) for path in paths if path != STDIN])
-    groups, notes = load_points(
-        paths,
-        Columns(x, y, words_of(group), parameters or ""),
-        recover=recover,
+    columns = Columns(
+        x,
+        y,
+        words_of(group),
+        parameters or "",
+        y_unit=one_of(y_unit, Y_UNITS, "--y-unit") if y_unit else "",
+        weights=weights or "",
+        best_of=words_of(best_of),
+        holdout_by=holdout_by or "",
     )
+    inputs = read_inputs(paths, columns, recover=recover)
+    groups, notes = points_of(inputs, columns)
     chosen = pick(groups, words_of(configs))
-    study = run_study(chosen, request)
+    try:
+        study = run_study(chosen, request)
+    except InputError as problem:
+        # What was left out on reading may be the reason.
+        reasons = [note.message for note in notes if note.code in LEFT_OUT]
+        raise InputError(problem.message, hint=" ".join([*reasons, problem.hint]).strip()) from None
+    study = replace(study, notes=(*notes, *_apart(inputs), *study.notes))
     if not quiet:
-        for note in (*notes, *study.notes):
+        for note in study.notes:
             print(f"cvfp: {note.severity}: {printable(note.message)}", file=sys.stderr)
     if plot is not None:
         _draw(chosen, request, plot)
     text = render(study)
-    if format == "table" and plot is None and sys.stdout.isatty():
+    if format == "table" and plot is None and out is None and sys.stdout.isatty():
         import shutil
 
         from cvfp_cli.scaling.terminal_plot import terminal_plot
@@ -236,7 +307,20 @@ def fit(
         window_size = shutil.get_terminal_size()
         drawn = terminal_plot(study.fits, window_size.columns, window_size.lines)
         text += f"\n{drawn}" if drawn else ""
-    sys.stdout.write(text)
+    writing.write_answer(text, out)
+
+
+def _apart(inputs: "Inputs") -> "tuple[Note, ...]":
+    """What keeps the studies of several files apart (other texts, tokenizers), worded as ``cvfp compare`` does."""
+    if len(inputs.results) < 2:
+        return ()
+    from cvfp_cli.notes import Note
+    from cvfp_cli.report.comparability import between_files, summed
+    from cvfp_cli.report.text.language import load_language
+
+    language = load_language("en")
+    found = summed(between_files(inputs.results, [str(result.path) for result in inputs.results]))
+    return tuple(Note(finding.code, language.sentence(finding), "warning") for finding in found)
 
 
 def _sizes_and_pairs(
@@ -253,42 +337,44 @@ def _sizes_and_pairs(
     sizes: list[float] = []
     pairs: dict[tuple[float, float], None] = {}
     for text in (part.strip() for whole in texts or () for part in whole.split(";")):
-        words = [word.strip() for word in text.split(",") if word.strip()]
-        plain = [word for word in words if ":" not in word]
-        if joint_only and len(plain) > 1:
-            if len(words) != 2:
+        if ":" not in text:
+            values = _numbers([text], "--predict")
+            if not joint_only or len(values) < 2:
+                sizes += values
+                continue
+            text = ":".join(map(repr, values))
+        for word in (part.strip() for part in text.split(",") if part.strip()):
+            parts = [value for part in word.split(":") for value in _numbers([part], "--predict")]
+            if len(parts) != 1 + word.count(":") or len(parts) > 2:
                 raise InputError(
-                    f"--predict: '{ascii(text)[1:-1][:40]}' is no pair of a model size and a data size.",
+                    f"--predict: '{ascii(word)[1:-1][:40]}' is no pair of a model size and a data size.",
                     hint="Write N:D, such as 1e9:2e10,1e9:4e10.",
                 )
-            words = [":".join(words)]
-        for word in words:
-            values = [_number(part, "--predict") for part in word.split(":")]
-            if len(values) == 1:
-                sizes += values
-            elif len(values) == 2:
-                pairs[values[0], values[1]] = None
+            if len(parts) == 2:
+                pairs[parts[0], parts[1]] = None
             else:
-                raise InputError(f"--predict: '{ascii(word)[1:-1][:40]}' is no pair.", hint="Write 1e9:2e10.")
+                sizes += parts
     return tuple(dict.fromkeys(sizes)), tuple(pairs)
 
 
 def _numbers(texts: list[str] | None, name: str) -> tuple[float, ...]:
-    """Numbers such as ``1e6,inf``.
+    """Numbers such as ``1e6,2.2B,inf``, each once, in order.
 
     Raises:
         InputError: a word that is not a number.
     """
-    return tuple(_number(word, name) for word in words_of(texts))
+    from cvfp_cli.scaling.cells import number_list
 
-
-def _number(word: str, name: str) -> float:
-    try:
-        return float(word.replace("_", ""))
-    except ValueError:
-        raise InputError(
-            f"{name}: '{ascii(word)[1:-1][:40]}' is not a number.", hint="Write 1e6,5e6,inf."
-        ) from None
+    values: list[float] = []
+    for text in texts or ():
+        try:
+            values += number_list(text)
+        except ValueError as problem:
+            raise InputError(
+                f"{name}: '{ascii(str(problem))[1:-1][:40]}' is not a number.",
+                hint="Write 1e6,5e6,inf, and one number with thousands alone: 1,000,000.",
+            ) from None
+    return tuple(dict.fromkeys(values))
 
 
 def _draw(groups: "tuple[Points, ...]", request: "Request", path: Path) -> None:

@@ -161,15 +161,23 @@ def _held_out(fit: Fit) -> str:
         else "Points cannot be left out one at a time: too few would remain."
     )
     if fit.forward_error is None:
-        return f"{left} Without the largest size too few remain to predict it."
+        what = f"what {fit.held_out_by} holds out" if fit.held_out_by else "the largest size"
+        return f"{left} Without {what} too few remain to predict it."
+    by = fit.held_out_by
+    if by:
+        left += f" Held out by {by}: {percent(fit.forward_error)} off on average."
     if len(fit.held_out) > MOST_POINTS:
-        return f"{left} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
+        return (
+            left
+            if by
+            else f"{left} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
+        )
     tests = "; ".join(
         f"{_pair(p)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.3g}, "
         f"{signed_percent(p.error)})"
         for p in fit.held_out
     )
-    return f"{left} Fitted without the largest: {tests}."
+    return f"{left} {tests[:1].upper()}{tests[1:]}." if by else f"{left} Fitted without the largest: {tests}."
 
 
 def _shape(fit: Fit, measured: bool) -> list[str]:

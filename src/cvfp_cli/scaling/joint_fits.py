@@ -8,6 +8,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
 from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.held_out import Mask, hidden_masks
 from cvfp_cli.scaling.joint import (
     LOWER,
     PARAMETERS,
@@ -29,9 +30,8 @@ from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.regression import t_quantile
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
 from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.scaling.units import PPL, YUnit, loss_of, required_unit
 
-# Columns that hold a loss in nats already; of all others ln is taken.
-LOSSES = frozenset({"val_loss", "train_loss", "loss"})
 # Numbers in one batch of refits (problems times runs), to bound memory.
 CELLS = 100_000
 # What a parameter without a value says in its place, by reason.
@@ -45,11 +45,6 @@ REASONS = {
 DIFFER = 0.05  # p of the test of a pool below which a note says that its groups differ
 
 
-def holds_losses(points: Points) -> bool:
-    """Whether y is a loss in nats already, whose logarithm is not taken."""
-    return points.y_name in LOSSES
-
-
 def fit_joint_groups(
     groups: Sequence[Points],
     options: FitOptions | None = None,
@@ -60,7 +55,7 @@ def fit_joint_groups(
 ) -> Fit:
     """Fit ``L = E + A / N^alpha + B / D^beta`` to the runs of all groups together, and test whether they share it.
 
-    L is ln y for a perplexity and y for a loss column, N the parameters of both blocks, D the training size.
+    L is ln y for a perplexity and y for a loss (see ``units.loss_of``), N the parameters of both blocks, D the training size.
 
     Args:
         replicates: 0 for asymptotic intervals, else that many bootstrap refits of resampled runs.
@@ -70,9 +65,9 @@ def fit_joint_groups(
         InputError: runs without parameter counts, too few sizes, or too few runs to resample.
     """
     options = options or FitOptions()
-    n, d, y, member = _runs(groups)
-    is_loss = holds_losses(groups[0])
-    data = joint_data(n, d, _losses(y, is_loss, groups[0].y_name))
+    n, d, y, member, order = _runs(groups)
+    unit = required_unit(groups[0].y_unit, groups[0].y_name)
+    data = joint_data(n, d, _losses(y, unit, groups[0].y_name))
     m, k = len(y), len(PARAMETERS)
     if replicates and m < LEAST_CASES:
         raise InputError(
@@ -93,7 +88,7 @@ def fit_joint_groups(
         fit,
         n,
         d,
-        is_loss,
+        unit,
         half,
         None if ends is None else allowed_rise(fit, options.level),
         draws,
@@ -109,7 +104,7 @@ def fit_joint_groups(
     log_loss_rss = float(fit.residuals @ fit.residuals)
     total = float(np.sum((data.log_loss - data.log_loss.mean()) ** 2))
     rss = float(errors @ errors)
-    loo, forward, held_out = _held_out(law, y, options.holdout)
+    loo, forward, held_out = _held_out(law, y, _masks(groups, d, order, options))
     criteria = _criteria(m, k, rss, log_loss_rss)
     return Fit(
         config=label or (groups[0].label if len(groups) == 1 else f"{len(groups)} configurations"),
@@ -132,6 +127,7 @@ def fit_joint_groups(
         loo_error=loo,
         forward_error=forward,
         held_out=held_out,
+        held_out_by=groups[0].holdout.column if groups[0].holdout else "",
         asymptote=None,
         predictions=answers.predictions,
         targets=answers.targets,
@@ -142,8 +138,8 @@ def fit_joint_groups(
     )
 
 
-def _runs(groups: Sequence[Points]) -> tuple[Array, Array, Array, Rows]:
-    """N, D, y and the group of every run, (m,) each, in an order of their own.
+def _runs(groups: Sequence[Points]) -> tuple[Array, Array, Array, Rows, Rows]:
+    """N, D, y and the group of every run, (m,) each, in an order of their own, and that order.
 
     Raises:
         InputError: there are none, or a group has no parameter counts.
@@ -162,25 +158,23 @@ def _runs(groups: Sequence[Points]) -> tuple[Array, Array, Array, Rows]:
     y = np.concatenate([points.y for points in groups])
     member = np.repeat(np.arange(len(groups)), [len(points) for points in groups])
     order = np.lexsort((y, n, d))
-    return n[order], d[order], y[order], member[order]
+    return n[order], d[order], y[order], member[order], order
 
 
-def _losses(y: Array, is_loss: bool, name: str) -> Array:
-    """Losses in nats.
+def _losses(y: Array, unit: YUnit, name: str) -> Array:
+    """Losses, as ``units.loss_of``.
 
     Raises:
         InputError: a perplexity of 1 or less, which has no loss above 0.
     """
-    if is_loss:
-        return y
     low = y[y <= 1.0]
-    if low.size:
+    if unit.name == PPL and low.size:
         raise InputError(
             f"The joint law needs losses above 0 nats; {low.size} of {len(y)} values of {name} are perplexities of 1 or "
             f"less, such as {low[0]:g}, and have none.",
-            hint=f"If {name} is a loss or counts bits, say so with --y-unit nats, bits or bpb.",
+            hint="Say with --y-unit what it is: nats, bits, bpb or other.",
         )
-    return np.asarray(np.log(y))
+    return loss_of(y, unit)
 
 
 def _flaws(data: JointData) -> dict[str, tuple[str, ...]]:
@@ -292,8 +286,17 @@ def _percentiles(draws: Array, data: JointData, level: float) -> dict[str, tuple
     return result
 
 
-def _held_out(law: Law, y: Array, holdout: int) -> tuple[float | None, float | None, tuple[FittedPoint, ...]]:
-    """Leave-one-out and forward errors; the largest data sizes are held out of all model sizes at once."""
+def _masks(groups: Sequence[Points], d: Array, order: Rows, options: FitOptions) -> list[Mask]:
+    """What the forward tests hide, of all groups at once: the largest data sizes, or what ``--holdout-by`` chose."""
+    by = [points.holdout for points in groups]
+    values = np.concatenate([holdout.values for holdout in by if holdout])[order] if all(by) else d
+    return hidden_masks(values, options.holdout, each=any(holdout.each for holdout in by if holdout))
+
+
+def _held_out(
+    law: Law, y: Array, masks: Sequence[Mask]
+) -> tuple[float | None, float | None, tuple[FittedPoint, ...]]:
+    """Leave-one-out and forward errors; the points of a mask are held out of all groups at once."""
     data, n, d = law.data, law.n, law.d
     m, k = len(y), len(PARAMETERS)
 
@@ -311,15 +314,14 @@ def _held_out(law: Law, y: Array, holdout: int) -> tuple[float | None, float | N
             here = every[first : first + step]
             left_out[here] = refit((here[:, None] != every).astype(float))[np.arange(len(here)), here]
         loo = float(np.mean(np.abs(np.log(left_out / y))))
-    sizes = np.unique(d)
-    if len(sizes) <= holdout:
+    if not masks or any(np.sum(~out) < k or len(np.unique(d[~out])) < 2 for out in masks):
         return loo, None, ()
-    out = d >= sizes[-holdout]
-    if np.sum(~out) < k or len(np.unique(d[~out])) < 2:
-        return loo, None, ()
-    predicted = refit((~out).astype(float)[None])[0]
-    held = tuple(_point(n[i], d[i], y[i], predicted[i]) for i in np.flatnonzero(out))
-    return loo, float(np.mean(np.abs(np.log(predicted[out] / y[out])))), held
+    predicted = refit((~np.array(masks)).astype(float))
+    tests = [
+        (i, float(row[i])) for row, out in zip(predicted, masks, strict=True) for i in np.flatnonzero(out)
+    ]
+    held = tuple(_point(n[i], d[i], y[i], value) for i, value in tests)
+    return loo, float(np.mean([abs(np.log(value / y[i])) for i, value in tests])), held
 
 
 def _notes(

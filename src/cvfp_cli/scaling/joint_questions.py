@@ -10,6 +10,7 @@ from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, through, value_en
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Cheapest, Estimate, Prediction, Target
 from cvfp_cli.scaling.solver import Array
+from cvfp_cli.scaling.units import YUnit, loss_of, y_of
 
 # Up to this many model sizes, each is asked for the D that reaches a target; of more, the one measured most often.
 MOST_SIZES = 8
@@ -24,7 +25,7 @@ class Law:
     """A fit, and what its intervals are made from.
 
     Attributes:
-        n, d: sizes of the runs, (m,). is_loss: y is the loss itself, else a perplexity.
+        n, d: sizes of the runs, (m,). unit: of y.
         half: t quantile; NaN without degrees of freedom.
         allowed: rise of the loss for profile intervals; None for asymptotic ones.
         draws: bootstrap refits in the fit's coordinates, (R, 5), or None. level: of intervals.
@@ -35,7 +36,7 @@ class Law:
     fit: JointFit
     n: Array
     d: Array
-    is_loss: bool
+    unit: YUnit
     half: float
     allowed: float | None
     draws: Array | None
@@ -44,8 +45,11 @@ class Law:
 
     def to_y(self, log_loss: Array | float) -> Array:
         """y from ln L."""
-        loss = np.exp(log_loss)
-        return np.asarray(loss if self.is_loss else np.exp(np.minimum(loss, ENDLESS)))
+        return y_of(np.exp(np.asarray(log_loss)), self.unit)
+
+    def loss(self, target: float) -> float:
+        """A target of y as a loss."""
+        return float(loss_of(np.array(target), self.unit))
 
     def coordinates(self, n: float, d: float) -> tuple[float, float]:
         """Centred ln N and ln D."""
@@ -134,7 +138,7 @@ def _ends(law: Law, n: float, d: float, value: float) -> tuple[float | None, ...
 
 def _reach(law: Law, n: float, target: float) -> Target:
     """The D at which a model of size N reaches a target, with every D that the interval of the law there allows."""
-    loss = target if law.is_loss else float(np.log(target))
+    loss = law.loss(target)
     if loss <= 0.0:
         return Target(target, None, None, None, True, "a loss of 0 is out of any law's reach", n)
     x = float(_size_for(law, law.fit.theta[None], n, loss)[0])
@@ -210,7 +214,7 @@ def _least(law: Law, theta: Array, loss: float) -> tuple[Array, Array]:
 
 
 def _cheapest(law: Law, target: float) -> Cheapest:
-    loss = target if law.is_loss else float(np.log(target))
+    loss = law.loss(target)
     if law.undetermined:
         return Cheapest(target, None, None, None, True, "the runs leave parameters of the law undetermined")
     log_n, log_d = (float(part[0]) for part in _least(law, law.fit.theta[None], loss))

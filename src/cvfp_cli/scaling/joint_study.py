@@ -8,9 +8,10 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint import PARAMETERS
-from cvfp_cli.scaling.joint_fits import fit_joint_groups, holds_losses
+from cvfp_cli.scaling.joint_fits import fit_joint_groups
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.units import loss_of
 
 POOLINGS = ("study", "none", "all")
 SIZES, SPAN = 3, 2.0  # model sizes that the joint law needs to be fitted unasked
@@ -95,17 +96,13 @@ def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, .
     for pool in pools:
         if not _carries(pool.groups):
             continue
-        why = _too_narrow(pool.groups)
+        why = _unasked(pool.groups)
         if why:
             name = f"{pool.label}: " if len(pools) > 1 else ""
-            message = (
-                f"{name}joint is not fitted: it needs at least {SIZES} model sizes, the largest at least {SPAN:g} times "
-                f"the smallest, and {why}. --model joint fits it all the same."
-            )
-            notes.append(Note("joint-left-out", message))
+            notes.append(Note("joint-left-out", f"{name}joint is not fitted: {why}"))
         else:
             fits.append(_fit(pool, request))
-    if not fits and not notes and len(pools) > 1 and _carries(groups) and not _too_narrow(groups):
+    if not fits and not notes and len(pools) > 1 and _carries(groups) and not _unasked(groups):
         message = "joint is not fitted: no group has model sizes for a law of its own. --pool fits one to all groups."
         notes.append(Note("joint-left-out", message))
     return tuple(fits), tuple(notes)
@@ -122,7 +119,7 @@ def _carries(groups: Sequence[Points]) -> bool:
     if any(points.parameters is None for points in groups):
         return False
     many = len({float(x) for points in groups for x in points.x}) > 1
-    above = all(holds_losses(points) or points.y.min() > 1.0 for points in groups)
+    above = all(loss_of(points.y, points.y_unit).min() > 0.0 for points in groups)
     return (
         len(_model_sizes(groups)) > 1
         and many
@@ -135,16 +132,24 @@ def _model_sizes(groups: Sequence[Points]) -> set[float]:
     return {float(n) for points in groups if points.parameters is not None for n in points.parameters}
 
 
-def _too_narrow(groups: Sequence[Points]) -> str:
-    """Why the joint law is not fitted unasked: E, A and alpha cannot be told apart by these model sizes.
+def _unasked(groups: Sequence[Points]) -> str:
+    """Why the joint law is not fitted unasked; empty where it is.
 
-    Two sizes give two equations for the three; sizes within a factor of 2 give nearly the same one over and over,
-    as A / N^alpha changes by less than 30 % there at alpha 0.5 (Hoffmann et al. 2022 found 0.34).
+    Two model sizes give two equations for E, A and alpha; sizes within a factor of 2 give nearly the same one over and
+    over, as A / N^alpha changes by less than 30 % there at alpha 0.5 (Hoffmann et al. 2022 found 0.34).
     """
+    if not all(points.y_unit.name for points in groups):
+        return f"nothing says whether {groups[0].y_name} is a perplexity or a loss; --y-unit does."
+    if any(points.weights is not None for points in groups):
+        return "it cannot use --weights."
     sizes = _model_sizes(groups)
     span = max(sizes) / min(sizes)
     if len(sizes) >= SIZES and span >= SPAN:
         return ""
-    return (
+    found = (
         f"there are {len(sizes)}" if len(sizes) < SIZES else f"the largest is {span:.3g} times the smallest"
+    )
+    return (
+        f"it needs at least {SIZES} model sizes, the largest at least {SPAN:g} times the smallest, and {found}. "
+        "--model joint fits it all the same."
     )

@@ -238,7 +238,9 @@ class Fit:
             m - k - 2 <= 0.
         loo_error: mean |ln(predicted / y)| over points left out one at a time; None where m - 1 < k.
         forward_error: the same over the largest sizes, fitted without them; None where too few are left.
-        held_out: those largest sizes, each predicted from the smaller ones.
+        held_out: those largest sizes, each predicted from the smaller ones. held_out_by: the column whose values chose
+            them instead of x, or empty.
+        y_unit: ``ppl``, ``nats``, ``bits``, ``bpb`` or ``other``; empty where nothing says it.
         per_doubling, per_tenfold: fall of y in percent when x doubles (grows tenfold) from the largest size.
         asymptote: y at infinite x; None for laws that fall to 0. distance: last measured y minus the asymptote.
         interval_method: ``t``, ``profile``, ``bootstrap``, or why there is none.
@@ -266,6 +268,8 @@ class Fit:
     loo_error: float | None = None
     forward_error: float | None = None
     held_out: tuple[FittedPoint, ...] = ()
+    held_out_by: str = ""
+    y_unit: str = ""
     per_doubling: Estimate | None = None
     per_tenfold: Estimate | None = None
     asymptote: Estimate | None = None
@@ -292,6 +296,7 @@ class Fit:
             "limit": self.limit or None,
             "x": self.x,
             "y": self.y,
+            "y_unit": self.y_unit or None,
             "objective": self.objective,
             "points": self.points,
             "k": self.k,
@@ -305,6 +310,7 @@ class Fit:
             "bic": self.bic,
             "loo_error": self.loo_error,
             "forward_error": self.forward_error,
+            "held_out_by": self.held_out_by or None,
             "held_out": [point.to_json() for point in self.held_out],
             "per_doubling": self.per_doubling.range_json() if self.per_doubling else None,
             "per_tenfold": self.per_tenfold.range_json() if self.per_tenfold else None,

@@ -20,6 +20,8 @@ from cvfp_cli.scaling.shared import shared_coordinates
 from cvfp_cli.scaling.shared_fits import fit_shared_groups, shared_rolling_origins
 
 ALL = "all"
+LEFT_OUT = ("Left out", "Left out of the laws of one variable")
+MOST_LEFT_OUT = 3  # notes on single groups before one sums them up
 LEAST_REPLICATES = 100  # fewer do not make an interval
 
 
@@ -92,6 +94,7 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
         get_law(law)
     refuse(laws, request, named=named)
     _check_share(laws, request, named)
+    _check_weights(groups, request, named)
     fit_joint = fit_named if named else fit_unasked
     joint, about_joint = fit_joint(groups, request) if JOINT in laws else ((), ())
     if request.options.pairs and not joint:
@@ -134,7 +137,6 @@ def _fittable(
     Raises:
         InputError: there is none and one is needed, with the first one's reason.
     """
-    said = "Left out of all laws but joint" if joint else "Left out"
     good: list[Points] = []
     notes: list[Note] = []
     first: InputError | None = None
@@ -143,12 +145,41 @@ def _fittable(
             points.require_fittable()
         except InputError as problem:
             first = first or problem
-            notes.append(Note("group-left-out", f"{said}: {problem.message}", "warning"))
+            notes.append(Note("group-left-out", f"{LEFT_OUT[joint]}: {problem.message}", "warning"))
         else:
             good.append(points)
     if not good and needed:
         raise first or InputError("There are no points to fit.")
+    if len(notes) > MOST_LEFT_OUT:
+        message = (
+            f"{LEFT_OUT[joint]}: {len(notes)} groups, such as the first: {first.message if first else ''}"
+        )
+        notes = [Note("group-left-out", message, "warning", {"groups": len(notes)})]
     return tuple(good), tuple(notes)
+
+
+def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> None:
+    """Refuse what cannot use weights, or a choice of held-out points.
+
+    Raises:
+        InputError: by the name of the option or law.
+    """
+    if any(points.weights is not None for points in groups):
+        if request.share:
+            raise InputError(
+                "--weights cannot be combined with --share.",
+                hint="Errors common to a size have no weights of their own: leave one of them out.",
+            )
+        if named and JOINT in request.laws:
+            raise InputError(
+                "--weights cannot be used by joint.",
+                hint="Its Huber loss takes every run alike: leave --weights out, or name other laws.",
+            )
+    if request.share and any(points.holdout is not None for points in groups):
+        raise InputError(
+            "--holdout-by cannot be combined with --share.",
+            hint="Groups that share are cut at the same sizes.",
+        )
 
 
 def _check_share(laws: Sequence[str], request: Request, named: bool) -> None:
