@@ -154,6 +154,7 @@ def solve_joint(
     upper: Array = UPPER,
     tolerance: float = 1e-9,
     threshold: float = THRESHOLD,
+    max_iterations: int = 300,
 ) -> tuple[Array, Array]:
     """Minimise the Huber loss from each start (P, 5) with weights (P, m), within bounds (5,) or (P, 5).
 
@@ -167,7 +168,9 @@ def solve_joint(
         return value - log_loss[rows], jacobian
 
     low, high = np.broadcast_to(lower, start.shape), np.broadcast_to(upper, start.shape)
-    got = minimise_huber(model, start, weight, low, high, threshold, tolerance=tolerance)
+    got = minimise_huber(
+        model, start, weight, low, high, threshold, max_iterations=max_iterations, tolerance=tolerance
+    )
     return got.theta, got.loss
 
 

@@ -6,6 +6,7 @@ F(1, m - k) times ``Noise.unit``: for a threshold far above the noise this is th
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 
@@ -25,12 +26,21 @@ from cvfp_cli.scaling.joint import (
 from cvfp_cli.scaling.regression import f_quantile
 from cvfp_cli.scaling.solver import Array
 
+
+class Rough(TypedDict):
+    """Options of ``solve_joint``."""
+
+    tolerance: float
+    max_iterations: int
+
+
 # Sizes that differ by less than this share of themselves tell a law nothing apart.
 SAME = 1e-3
 # A rise of this many units of ln L at every run is rounding, whatever the noise.
 ROUNDING = 1e-6
 # An end is found when the root of the rise there agrees with the allowed one's to this share, or after STEPS steps.
 NEAR, STEPS = 2e-3, 30
+ROUGH: Rough = {"tolerance": 1e-5, "max_iterations": 80}  # a point of a profile starts near its end
 FEW = 2  # starts of a profile's fit, beside the fit itself
 # A figure that may lie this far from the fit, in ln, is not bounded.
 FARTHEST = 40.0
@@ -139,6 +149,7 @@ def _floor_ends(data: JointData, fit: JointFit, rise: float) -> Ends:
     value = float(np.exp(fit.theta[0]))
     top = lowest * (1.0 - SAME)
     low = 0.0 if at(0.0) <= rise else crossing(at, value, 0.0, rise)
+    low = low if low > SAME * lowest else 0.0
     high = lowest if value >= top or at(top) <= rise else crossing(at, value, top, rise)
     return Ends(low, high, low == 0.0 and high == lowest)
 
@@ -160,7 +171,7 @@ def _profile(data: JointData, fit: JointFit, at: int) -> Callable[[float], float
         low[1:3], high[1:3] = -FARTHEST * 10.0, FARTHEST * 10.0
         low[at] = high[at] = value
         theta, loss = solve_joint(
-            data, start, np.ones((len(start), len(data.log_loss))), lower=low, upper=high, tolerance=1e-6
+            data, start, np.ones((len(start), len(data.log_loss))), lower=low, upper=high, **ROUGH
         )
         best = int(np.argmin(loss))
         last = theta[best]
@@ -202,20 +213,24 @@ def walk(rise: Callable[[float], float], value: float, sign: float, allowed: flo
     return None
 
 
-def through(data: JointData, fit: JointFit, n: float, d: float) -> Callable[[float], float]:
+def few_starts(data: JointData, fit: JointFit) -> Array:
+    """Where the fits of ``through`` start, (S, 5)."""
+    return np.concatenate([fit.theta[None], joint_starts(data)[:FEW]])
+
+
+def through(data: JointData, fit: JointFit, n: float, d: float, starts: Array) -> Callable[[float], float]:
     """The rise of the least loss of a law that has a given ln L at the sizes N and D."""
     m = len(data.log_loss)
     heavy = np.concatenate([np.ones(m), [100.0 * m]])
     u = np.append(data.u, np.log(n) - data.centre_n)
     v = np.append(data.v, np.log(d) - data.centre_d if np.isfinite(d) else 700.0)
-    starts = np.concatenate([fit.theta[None], joint_starts(data)[:FEW]])
     last = fit.theta
 
     def rise(value: float) -> float:
         nonlocal last
         held = replace(data, u=u, v=v, log_loss=np.append(data.log_loss, value))
         start = np.concatenate([starts, last[None]])
-        theta, loss = solve_joint(held, start, np.tile(heavy, (len(start), 1)), tolerance=1e-6)
+        theta, loss = solve_joint(held, start, np.tile(heavy, (len(start), 1)), **ROUGH)
         best = int(np.argmin(loss))
         last = theta[best]
         off = log_loss_at(last[None], u[None, -1:], v[None, -1:])[0][0] - value
@@ -231,6 +246,6 @@ def value_ends(
     data: JointData, fit: JointFit, n: float, d: float, value: float, allowed: float
 ) -> tuple[float | None, float | None]:
     """The profile interval of ln L at the sizes N and D, where the fit has ``value``."""
-    rise = through(data, fit, n, d)
+    rise = through(data, fit, n, d, few_starts(data, fit))
     low, high = (walk(rise, value, sign, allowed) for sign in (-1.0, 1.0))
     return low, high

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvfp_cli.scaling.joint import JointData, JointFit, log_loss_at
-from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, through, value_ends, walk
+from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Cheapest, Estimate, Prediction, Target
 from cvfp_cli.scaling.solver import Array
@@ -172,7 +172,12 @@ def _reach(law: Law, n: float, target: float) -> Target:
 def _test(law: Law, n: float, log_target: float) -> tuple[Callable[[float], float] | None, float]:
     """A function of ln D that tells how far the data are from a law through the target at N, and what is allowed."""
     if law.allowed is not None:
-        return lambda log_d: through(law.data, law.fit, n, float(np.exp(log_d)))(log_target), law.allowed
+        starts = few_starts(law.data, law.fit)
+
+        def rise(log_d: float) -> float:
+            return through(law.data, law.fit, n, float(np.exp(log_d)), starts)(log_target)
+
+        return rise, law.allowed
     if not np.isfinite(law.spread(n, float(law.d[0]))):
         return None, 0.0
 
