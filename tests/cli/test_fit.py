@@ -16,8 +16,8 @@ import pytest
 from cvfp_cli.cli import app
 from cvfp_cli.cli.fit import fit
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.sources import Columns
 from cvfp_cli.scaling.study import Request
+from cvfp_cli.scaling.table_points import Columns
 
 PUBLISHED = Path(__file__).parents[1] / "published_results.json"
 DECEMBER = ["--configs", "1L_256d_1tok,1L_320d_1tok", "--x", "samples", "--objective", "ppl"]
@@ -226,7 +226,19 @@ def test_the_joint_law_from_a_table(cvfp: Command, tmp_path: Path) -> None:
     path = tmp_path / "joint.csv"
     lines = [f"{n},{d},{1.5 + 20 * n**-0.2 + 60 * d**-0.3}" for n, d in rows]
     path.write_text("size,tokens,loss\n" + "\n".join(lines) + "\n")
-    arguments = ("fit", path, "--x", "tokens", "--y", "loss", "--parameters", "size", "--group", "size")
+    arguments = (
+        "fit",
+        path,
+        "--x",
+        "tokens",
+        "--y",
+        "loss",
+        "--parameters",
+        "size",
+        "--group",
+        "size",
+        "--pool",
+    )
     answer = as_json(cvfp(*arguments, "--model", "joint", "--format", "json"))
     (one,) = answer["fits"]
     assert one["parameters"]["beta"]["value"] == pytest.approx(0.3, rel=1e-3)
@@ -249,7 +261,19 @@ def test_joint_is_fitted_unasked_where_model_sizes_tell_its_parameters_apart(
     rows = [(n, d) for n in sizes for d in (1e5, 3e5, 1e6, 3e6)]
     lines = [f"{n},{d},{1.5 + 20 * n**-0.2 + 60 * d**-0.3}" for n, d in rows]
     path.write_text("size,tokens,loss\n" + "\n".join(lines) + "\n")
-    arguments = ("fit", path, "--x", "tokens", "--y", "loss", "--parameters", "size", "--group", "size")
+    arguments = (
+        "fit",
+        path,
+        "--x",
+        "tokens",
+        "--y",
+        "loss",
+        "--parameters",
+        "size",
+        "--group",
+        "size",
+        "--pool",
+    )
     answer = as_json(cvfp(*arguments, "--format", "json"))
     left_out = [note["message"] for note in answer["notes"] if note["code"] == "joint-left-out"]
     assert ("joint" in {fit["law"] for fit in answer["fits"]}) is (not why)
@@ -257,7 +281,7 @@ def test_joint_is_fitted_unasked_where_model_sizes_tell_its_parameters_apart(
     assert all(why in message and "--model joint" in message for message in left_out)
     asked = as_json(cvfp(*arguments, "--model", "joint", "--format", "json"))
     assert [fit["law"] for fit in asked["fits"]] == ["joint"]
-    assert not asked["notes"]
+    assert [note["code"] for note in asked["notes"]] == ["y-unit"]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +320,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(cvfp: Command, arguments: list[ob
         ("tokens,loss\n1e5,4\n", "at least two"),
         ("tokens,loss\n1e5,4\n1e5,5\n", "two different sizes"),
         ("tokens,loss\n1e5,4\n2e5,0\n", "above 0"),
-        ("tokens,loss\n1e5,4\n2e5,inf\n", "above 0"),
+        ("tokens,loss\n1e5,4\n2e5,inf\n", "1 row left out: loss is not finite in 1 (row 2)"),
         ("tokens,loss\n1e5,4\n2e5,-3\n", "above 0"),
         ("tokens,perplexity\n1e5,4\n2e5,3\n", "no column 'loss'"),
         ("tokens,loss\n1e5,four\n2e5,3\n", "not a number"),

@@ -24,8 +24,8 @@ from report_cases import (
     tables,
 )
 
-from cvfp_cli.report.build import families_of
 from cvfp_cli.report.compare import build_comparison
+from cvfp_cli.report.groups import families_of
 from cvfp_cli.report.model import Report, Table, Value
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.result import Fit

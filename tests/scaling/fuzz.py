@@ -12,10 +12,17 @@ import sys
 import atheris
 
 with atheris.instrument_imports(
-    include=["cvfp_cli.scaling.tables", "cvfp_cli.results.jsontext", "csv", "json"]
+    include=[
+        "cvfp_cli.scaling.tables",
+        "cvfp_cli.scaling.table_points",
+        "cvfp_cli.results.jsontext",
+        "csv",
+        "json",
+    ]
 ):
     from cvfp_cli.errors import InputError
-    from cvfp_cli.scaling.tables import read_table, table_groups
+    from cvfp_cli.scaling.table_points import Columns, table_groups
+    from cvfp_cli.scaling.tables import read_table
 
 
 def one_input(data: bytes) -> None:
@@ -23,7 +30,7 @@ def one_input(data: bytes) -> None:
     try:
         rows = read_table(data, "table")
         for group, parameters in (((), ""), (("g",), ""), ((), "n")):
-            found, _ = table_groups(rows, "table", x="x", y="y", group=group, parameters=parameters)
+            found, _ = table_groups(rows, "table", Columns("x", "y", group, parameters))
             for points in found:
                 if not points.label.isprintable():
                     raise RuntimeError(f"a label that is no printable line: {points.label!r}")

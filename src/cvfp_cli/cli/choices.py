@@ -11,6 +11,7 @@ EMPTY = ("skip", "refuse")
 LAWS = ("power", "saturating", "exp-decay", "bnsl")
 LAWS_OR_ALL = (*LAWS, "joint", "all")
 OBJECTIVES = ("log", "ppl")
+Y_UNITS = ("ppl", "nats", "bits", "bpb", "other")
 BOOTSTRAP_KINDS = ("residual", "parametric", "case")
 FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
 SECTIONS = (

@@ -7,7 +7,7 @@ from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
 from cvfp_cli.cli.options import OUTPUT, one_of, option, share_between, words_of
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import ResultFiles, check_picture, check_there, language_of
+from cvfp_cli.cli.shared import ResultFiles, check_answer, check_picture, check_there, language_of
 from cvfp_cli.cli.terminal import screen
 
 WHAT = "What to compare"
@@ -81,6 +81,10 @@ def compare(
             words=FORMATS,
         ),
     ] = "table",
+    out: Annotated[
+        Path | None,
+        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write.", default="stdout"),
+    ] = None,
     plot: Annotated[
         Path | None,
         option("--plot", panel=OUTPUT, metavar="FILE", help="Also draw a .png, .svg or .pdf (extra 'plot')."),
@@ -120,6 +124,9 @@ def compare(
     with problems.collect():
         if plot is not None:
             check_picture(plot)
+    with problems.collect():
+        if out is not None:
+            check_answer(out)
     with problems.collect():
         check_there(files.paths)
     problems.raise_found()
@@ -164,4 +171,4 @@ def compare(
         from cvfp_cli.results.atomic import write_atomic
 
         write_atomic(plot, render_plot(comparison, language, plot_format(plot)))
-    writing.write_answer(text, None)
+    writing.write_answer(text, out)

@@ -5,17 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES
+from cvfp_cli.cli import writing
+from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES, Y_UNITS
 from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
-from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_picture, check_there
+from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_answer, check_picture, check_there
 from cvfp_cli.cli.terminal import screen, shown
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from cvfp_cli.notes import Note
     from cvfp_cli.scaling.points import Points
+    from cvfp_cli.scaling.sources import Inputs
     from cvfp_cli.scaling.study import Request
 
 INPUT, LAWS, INTERVALS, QUESTIONS = "Input", "Laws", "Intervals", "Questions"
+LEFT_OUT = ("rows-left-out", "rows-repeated", "runs-left-out")
 FORMATS = ("table", "json", "csv", "markdown")
 
 
@@ -24,7 +28,7 @@ def fit(
         list[str] | None,
         typer.Argument(
             metavar="RESULTS",
-            help=f"{RESULTS_WORDS}, any CSV or JSON table, or - for standard input.",
+            help=f"{RESULTS_WORDS}, any CSV, JSON or Parquet table, or - for standard input.",
             show_default=str(DEFAULT_RESULTS),
         ),
     ] = None,
@@ -48,9 +52,26 @@ def fit(
             words=("val_ppl",),
         ),
     ] = "val_ppl",
+    y_unit: Annotated[
+        str | None,
+        option(
+            "--y-unit",
+            panel=INPUT,
+            metavar="UNIT",
+            help="ppl, nats, bits, bpb or other.",
+            default="by y's name and values",
+            words=Y_UNITS,
+        ),
+    ] = None,
     group: Annotated[
         list[str] | None,
-        option("--group", panel=INPUT, metavar="COLUMNS", help="Columns of a table that make a group."),
+        option(
+            "--group",
+            panel=INPUT,
+            metavar="COLUMNS",
+            help="Columns of a table that make a group; none for one.",
+            default="config where there is one",
+        ),
     ] = None,
     configs: Annotated[
         list[str] | None,
@@ -78,6 +99,10 @@ def fit(
             words=OBJECTIVES,
         ),
     ] = "log",
+    pool: Annotated[
+        bool,
+        option("--pool", panel=LAWS, help="One joint law for all groups, and a test whether they share it."),
+    ] = False,
     share: Annotated[
         list[str] | None,
         option("--share", panel=LAWS, metavar="NAMES", help="Parameters in common, such as alpha or b,c."),
@@ -97,7 +122,12 @@ def fit(
     ] = 0,
     predict: Annotated[
         list[str] | None,
-        option("--predict", panel=QUESTIONS, metavar="SIZES", help="Predict at sizes such as 1e6,1e7,inf."),
+        option(
+            "--predict",
+            panel=QUESTIONS,
+            metavar="SIZES",
+            help="Predict at sizes such as 1e6,1e7,inf, or N:D such as 1e9:2e10 by joint.",
+        ),
     ] = None,
     target_ppl: Annotated[
         list[str] | None,
@@ -121,6 +151,10 @@ def fit(
             "--format", panel=OUTPUT, metavar="FORMAT", help="table, json, csv or markdown.", words=FORMATS
         ),
     ] = "table",
+    out: Annotated[
+        Path | None,
+        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write.", default="stdout"),
+    ] = None,
     plot: Annotated[
         Path | None,
         option("--plot", panel=OUTPUT, metavar="FILE", help="Also draw a .png, .svg or .pdf (extra 'plot')."),
@@ -138,6 +172,25 @@ def fit(
             default="both blocks' parameters",
         ),
     ] = None,
+    weights: Annotated[
+        str | None,
+        option(
+            "--weights",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Weight of each row: 1 / its variance, up to a factor.",
+            default="all alike",
+        ),
+    ] = None,
+    best_of: Annotated[
+        list[str] | None,
+        option(
+            "--best-of",
+            panel=MORE,
+            metavar="COLUMNS",
+            help="At each size, only the setting of these (such as lr) with the lowest y.",
+        ),
+    ] = None,
     bootstrap_kind: Annotated[
         str,
         option(
@@ -146,13 +199,24 @@ def fit(
             metavar="KIND",
             help="residual, parametric or case (from 8 points on).",
             words=BOOTSTRAP_KINDS,
+            default="residual; joint: case",
         ),
-    ] = "residual",
+    ] = "",
     seed: Annotated[int, option("--seed", panel=MORE, metavar="N", help="Seed of the bootstrap.")] = 0,
     holdout: Annotated[
         int,
         option("--holdout", panel=MORE, metavar="N", help="Largest sizes the forward error leaves out."),
     ] = 1,
+    holdout_by: Annotated[
+        str | None,
+        option(
+            "--holdout-by",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Leave out its largest numbers, or each of its words in turn.",
+            default="x",
+        ),
+    ] = None,
     recover: Annotated[
         bool, option("--recover", panel=MORE, help="Use what a damaged results file still tells.")
     ] = False,
@@ -169,11 +233,14 @@ def fit(
     cvfp fit runs.csv --x tokens --y loss --group width --format json
     """
     import sys
+    from dataclasses import replace
 
+    from cvfp_cli.layout import Screen
     from cvfp_cli.scaling import rendering
     from cvfp_cli.scaling.fits import FitOptions
-    from cvfp_cli.scaling.sources import STDIN, Columns, load_points, pick
+    from cvfp_cli.scaling.sources import STDIN, pick, points_of, read_inputs
     from cvfp_cli.scaling.study import Request, run_study
+    from cvfp_cli.scaling.table_points import Columns
 
     render = {
         "table": rendering.to_text,
@@ -183,38 +250,58 @@ def fit(
     }[one_of(format, FORMATS, "--format")]
     if plot is not None:
         check_picture(plot)
+    laws = listed(model, LAWS_OR_ALL, "--model") or ("all",)
+    sizes, pairs = _sizes_and_pairs(predict, joint_only=set(laws) == {"joint"})
+    if out is not None:
+        check_answer(out)
     options = FitOptions(
         objective=one_of(objective, OBJECTIVES, "--objective"),
         level=share_between(level, "--level"),
-        predict=_numbers(predict, "--predict"),
+        predict=sizes,
+        pairs=pairs,
         targets=_numbers(target_ppl, "--target-ppl"),
         holdout=holdout,
         window=window,
     )
     request = Request(
-        laws=listed(model, LAWS_OR_ALL, "--model") or ("all",),
+        laws=laws,
         options=options,
         share=words_of(share),
         bootstrap=bootstrap,
-        bootstrap_kind=one_of(bootstrap_kind, BOOTSTRAP_KINDS, "--bootstrap-kind"),
+        bootstrap_kind=bootstrap_kind and one_of(bootstrap_kind, BOOTSTRAP_KINDS, "--bootstrap-kind"),
         seed=seed,
+        pooling="all" if pool else "none" if group else "study",
     )
     paths = results or [str(DEFAULT_RESULTS)]
     check_there([Path(path) for path in paths if path != STDIN])
-    groups, notes = load_points(
-        paths,
-        Columns(x, y, words_of(group), parameters or ""),
-        recover=recover,
+    columns = Columns(
+        x,
+        y,
+        words_of(group),
+        parameters or "",
+        y_unit=one_of(y_unit, Y_UNITS, "--y-unit") if y_unit else "",
+        weights=weights or "",
+        best_of=words_of(best_of),
+        holdout_by=holdout_by or "",
     )
+    inputs = read_inputs(paths, columns, recover=recover)
+    groups, notes = points_of(inputs, columns)
     chosen = pick(groups, words_of(configs))
-    study = run_study(chosen, request)
+    try:
+        study = run_study(chosen, request)
+    except InputError as problem:
+        # What was left out on reading may be the reason.
+        reasons = [note.message for note in notes if note.code in LEFT_OUT]
+        raise InputError(problem.message, hint=" ".join([*reasons, problem.hint]).strip()) from None
+    study = replace(study, notes=(*notes, *_apart(inputs), *study.notes))
     if not quiet:
-        for note in (*notes, *study.notes):
+        for note in study.notes:
             print(shown(f"cvfp: {note.severity}: {note.message}", sys.stderr), file=sys.stderr)
     if plot is not None:
         _draw(chosen, request, plot)
-    text = rendering.to_text(study, screen(sys.stdout)) if format == "table" else render(study)
-    if format == "table" and plot is None and sys.stdout.isatty():
+    place = screen(sys.stdout) if out is None else Screen()  # a file is as wide as a pipe
+    text = rendering.to_text(study, place) if format == "table" else render(study)
+    if format == "table" and plot is None and out is None and sys.stdout.isatty():
         import shutil
 
         from cvfp_cli.scaling.terminal_plot import terminal_plot
@@ -222,24 +309,74 @@ def fit(
         window_size = shutil.get_terminal_size()
         drawn = terminal_plot(study.fits, window_size.columns, window_size.lines)
         text += f"\n{drawn}" if drawn else ""
-    sys.stdout.write(text)
+    writing.write_answer(text, out)
+
+
+def _apart(inputs: "Inputs") -> "tuple[Note, ...]":
+    """What keeps the studies of several files apart (other texts, tokenizers), worded as ``cvfp compare`` does."""
+    if len(inputs.results) < 2:
+        return ()
+    from cvfp_cli.notes import Note
+    from cvfp_cli.report.comparability import between_files, summed
+    from cvfp_cli.report.text.language import load_language
+
+    language = load_language("en")
+    found = summed(between_files(inputs.results, [str(result.path) for result in inputs.results]))
+    return tuple(Note(finding.code, language.sentence(finding), "warning") for finding in found)
+
+
+def _sizes_and_pairs(
+    texts: list[str] | None, *, joint_only: bool
+) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
+    """Sizes such as ``1e6,inf`` and pairs N:D such as ``1e9:2e10``.
+
+    Where joint is the only law, two sizes with a comma between are a pair too, and more than two are refused: they could
+    be either. A semicolon stands between pairs.
+
+    Raises:
+        InputError: a word that is not a number, or a list that may be sizes or pairs.
+    """
+    sizes: list[float] = []
+    pairs: dict[tuple[float, float], None] = {}
+    for text in (part.strip() for whole in texts or () for part in whole.split(";")):
+        if ":" not in text:
+            values = _numbers([text], "--predict")
+            if not joint_only or len(values) < 2:
+                sizes += values
+                continue
+            text = ":".join(map(repr, values))
+        for word in (part.strip() for part in text.split(",") if part.strip()):
+            parts = [value for part in word.split(":") for value in _numbers([part], "--predict")]
+            if len(parts) != 1 + word.count(":") or len(parts) > 2:
+                raise InputError(
+                    f"--predict: '{ascii(word)[1:-1][:40]}' is no pair of a model size and a data size.",
+                    hint="Write N:D, such as 1e9:2e10,1e9:4e10.",
+                )
+            if len(parts) == 2:
+                pairs[parts[0], parts[1]] = None
+            else:
+                sizes += parts
+    return tuple(dict.fromkeys(sizes)), tuple(pairs)
 
 
 def _numbers(texts: list[str] | None, name: str) -> tuple[float, ...]:
-    """Numbers such as ``1e6,inf``.
+    """Numbers such as ``1e6,2.2B,inf``, each once, in order.
 
     Raises:
         InputError: a word that is not a number.
     """
-    values = []
-    for word in words_of(texts):
+    from cvfp_cli.scaling.cells import number_list
+
+    values: list[float] = []
+    for text in texts or ():
         try:
-            values.append(float(word.replace("_", "")))
-        except ValueError:
+            values += number_list(text)
+        except ValueError as problem:
             raise InputError(
-                f"{name}: '{ascii(word)[1:-1][:40]}' is not a number.", hint="Write 1e6,5e6,inf."
+                f"{name}: '{ascii(str(problem))[1:-1][:40]}' is not a number.",
+                hint="Write 1e6,5e6,inf, and one number with thousands alone: 1,000,000.",
             ) from None
-    return tuple(values)
+    return tuple(dict.fromkeys(values))
 
 
 def _draw(groups: "tuple[Points, ...]", request: "Request", path: Path) -> None:
@@ -250,6 +387,6 @@ def _draw(groups: "tuple[Points, ...]", request: "Request", path: Path) -> None:
     from cvfp_cli.scaling.study import curves_of
 
     sizes = plot_sizes(groups, request.options.predict)
-    options = replace(request.options, predict=sizes, targets=(), window=0)
+    options = replace(request.options, predict=sizes, pairs=(), targets=(), window=0)
     curves, joint = curves_of(groups, replace(request, options=options))
     draw(groups, curves, path, joint=joint)

@@ -298,6 +298,15 @@ def check_writable(path: Path, option: str, suffixes: Sequence[str], *, hint: st
         )
 
 
+def check_answer(path: Path) -> None:
+    """Check the file of ``--out`` for an answer of any format, before any work is done for it.
+
+    Raises:
+        InputError: as ``check_writable``, whatever the suffix.
+    """
+    check_writable(path, "--out", (path.suffix.lower(),))
+
+
 def check_folder(folder: Path, option: str) -> None:
     """Check that a folder is there, or can be made, and can be written to.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cvfp_cli.report.groups import Family, gather
+from cvfp_cli.report.groups import families_of
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.scope import Context, Scope, fit_family
 from cvfp_cli.report.sections import (
@@ -22,7 +22,6 @@ from cvfp_cli.report.sections import (
 )
 from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
-from cvfp_cli.scaling.groups import Source
 
 BY_SCOPE: dict[str, Callable[[Scope], tuple[Block, ...] | Finding]] = {
     "summary": summary.build,
@@ -96,11 +95,6 @@ def scopes_of(
 ) -> tuple[Scope, ...]:
     """One scope a family of comparable runs."""
     return tuple(fit_family(family, laws_fitted, level) for family in families_of(results, names))
-
-
-def families_of(results: Sequence[Results], names: Sequence[str]) -> tuple[Family, ...]:
-    """The runs of several files, gathered."""
-    return gather([Source(name, item.runs) for name, item in zip(names, results, strict=True)])
 
 
 def once(results: Sequence[Results]) -> tuple[list[Results], int]:

@@ -1,9 +1,10 @@
 """May two configurations be compared? Data, tokenizer and validation text, as far as the files record them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
-from cvfp_cli.report.groups import Group
+from cvfp_cli.report.groups import Group, families_of
 from cvfp_cli.report.model import Finding
 from cvfp_cli.results.reader import Results
 
@@ -54,6 +55,18 @@ def differences(first: Group, second: Group, files: Mapping[str, Results]) -> tu
     if _validation_differs(first, second, files):
         found.append(Finding("validation-differ", names, "warning"))
     return tuple(found)
+
+
+def between_files(results: Sequence[Results], names: Sequence[str]) -> tuple[Finding, ...]:
+    """What keeps groups of different files apart, pair by pair; empty if nothing does."""
+    groups = [group for family in families_of(results, names) for group in family.groups]
+    of = {group.label: next(item for item in results if group.runs[0] in item.runs) for group in groups}
+    return tuple(
+        finding
+        for first, second in combinations(groups, 2)
+        if of[first.label] is not of[second.label]
+        for finding in differences(first, second, of)
+    )
 
 
 def summed(warnings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.report.build import families_of, once
+from cvfp_cli.report.build import once
 from cvfp_cli.report.comparability import differences, summed
-from cvfp_cli.report.groups import Family, Group
+from cvfp_cli.report.groups import Family, Group, families_of
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.pairs import pair_blocks
 from cvfp_cli.report.scope import Scope, fit_family

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
 from cvfp_cli.scaling.comparison import SAME_SIZE, Curve, JointTest, joint_test
-from cvfp_cli.scaling.groups import Source, run_label, unfinished_training
+from cvfp_cli.scaling.groups import Source, run_label, source_names, unfinished_training
 from cvfp_cli.scaling.points import Points
 
 
@@ -273,6 +274,12 @@ def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
         unique = label if used[label] == 1 else f"{label} #{used[label]}"
         families.setdefault(family, []).append(_group(members, unique))
     return tuple(_family(part) for groups in families.values() for part in _same_sizes(groups))
+
+
+def families_of(results: Sequence[Results], names: Sequence[str]) -> tuple[Family, ...]:
+    """The runs of several files, gathered; those of one study pool, as ``cvfp fit`` pools them."""
+    called, _ = source_names(results, names)
+    return gather([Source(name, item.runs) for name, item in zip(called, results, strict=True)])
 
 
 def mean(values: Iterable[float | None]) -> float | None:

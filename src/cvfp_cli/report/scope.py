@@ -1,7 +1,7 @@
 """What a section is built from: one family with its fits, and what holds for the whole report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf, isfinite, log
 
@@ -12,12 +12,13 @@ from cvfp_cli.report.groups import Cell, Family, Group
 from cvfp_cli.report.model import Finding, Mark, Value
 from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
 from cvfp_cli.results.reader import Results
+from cvfp_cli.scaling.asked import JOINT
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Estimate, Fit
 from cvfp_cli.scaling.selection import Selection
-from cvfp_cli.scaling.study import ALL, JOINT, Request, Study, run_study
+from cvfp_cli.scaling.study import ALL, Request, Study, run_study
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
 PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown
@@ -211,9 +212,10 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     selection: Selection | None = None
     shown = tuple(laws)
     if usable and shown != ("power",):
-        study = _study(usable, Request(laws=shown, options=options))
+        # The lines have the windows already, which are theirs alone.
+        study = _study(usable, Request(laws=shown, options=replace(options, window=0)))
         others = study.fits if study is not None else ()
-        fits |= {(fit.config, fit.law): fit for fit in others if fit.law != JOINT}
+        fits = {(fit.config, fit.law): fit for fit in others if fit.law != JOINT} | fits
         joint = next((fit for fit in others if fit.law == JOINT), None)
         selection = study.selection if study is not None else None
         shown = tuple(dict.fromkeys(fit.law for fit in others if fit.law != JOINT)) or ("power",)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.results.compressed import decompressed
 
 SIZE_LIMIT = 256 * 1024**2
 _RESYNC_LIMIT = 1000  # damaged places that salvage looks past before it gives up
@@ -19,8 +20,15 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 RECOVER_HINT = "What can be read of it is recovered with --recover."
 
 
+def with_recovery(problem: InputError, *, possible: bool) -> InputError:
+    """An error of a damaged file, with the advice to recover only where something can be recovered."""
+    if possible:
+        return InputError(problem.message, hint=problem.hint or RECOVER_HINT)
+    return InputError(problem.message, hint="" if problem.hint == RECOVER_HINT else problem.hint)
+
+
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, refused above ``SIZE_LIMIT``.
+    """The bytes of a file, or of the content of a gzip or Zstandard file, refused above ``SIZE_LIMIT``.
 
     Raises:
         InputError: the file is missing, cannot be read, or is too large.
@@ -39,7 +47,7 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(
             f"{path} is larger than {SIZE_LIMIT // 1024**2} MiB, the most a results file can be."
         )
-    return data
+    return decompressed(data, str(path), SIZE_LIMIT)
 
 
 def decode(data: bytes, where: str) -> str:

@@ -9,7 +9,14 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results import legacy
 from cvfp_cli.results.codec import Findings, from_json, listed
-from cvfp_cli.results.jsontext import decode, parse, read_bytes, salvage
+from cvfp_cli.results.jsontext import (
+    RECOVER_HINT,
+    decode,
+    parse,
+    read_bytes,
+    salvage,
+    with_recovery,
+)
 from cvfp_cli.results.runs_csv import read_csv
 from cvfp_cli.results.schema import READ_RUN_SCHEMAS, READ_SCHEMAS, SCHEMA, Run, Summary
 
@@ -61,8 +68,23 @@ def parse_results(data: bytes, path: Path, *, recover: bool = False) -> Results:
         return _parsed(data, path)
     except InputError as problem:
         if not recover:
-            raise
+            raise with_recovery(problem, possible=_recoverable(data, path, problem)) from None
         return _recovered(data, path, problem)
+
+
+def _recoverable(data: bytes, path: Path, problem: InputError) -> bool:
+    """Whether the advice that an error gives to recover would help."""
+    if problem.hint != RECOVER_HINT:
+        return False
+    beside = path.parent / RUNS_FOLDER if path.name == SUMMARY_FILE else None
+    return bool(salvage(data).rows) or (beside is not None and any(beside.glob(f"*/{RUN_FILE}")))
+
+
+def is_results_folder(folder: Path) -> bool:
+    """Whether a folder holds results of this project or its forerunners."""
+    return (folder / RUNS_FOLDER).is_dir() or any(
+        (folder / name).is_file() for name in (RUN_FILE, legacy.RUNS_FILE, SUMMARY_FILE)
+    )
 
 
 def _parsed(data: bytes, path: Path) -> Results:

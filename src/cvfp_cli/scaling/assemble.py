@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 
@@ -21,6 +21,14 @@ from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.variance import Variance
 
 NO_AICC = "no-aicc"
+
+
+class Criteria(TypedDict):
+    """Information criteria by their names in ``Fit``; None where one does not exist."""
+
+    aic: float | None
+    aicc: float | None
+    bic: float | None
 
 
 class Wanted(Protocol):
@@ -86,7 +94,8 @@ def _one(
     predicted = np.exp(log_predicted[:m])
     errors = predicted - points.y
     log_errors = log_predicted[:m] - np.log(points.y)
-    rss_ppl, rss_log = float(errors @ errors), float(log_errors @ log_errors)
+    weight = batch.data.weight[row, :m]
+    rss_ppl, rss_log = float(weight * errors @ errors), float(weight * log_errors @ log_errors)
     rss = rss_log if options.objective == "log" else rss_ppl
     limit = find_limit(law, points.label, fits.theta[row])
     parameters = _parameters(law, figures, row, limit)
@@ -98,6 +107,7 @@ def _one(
         law=law.name,
         x=points.x_name,
         y=points.y_name,
+        y_unit=points.y_unit.name,
         objective=options.objective,
         points=m,
         k=law.k,
@@ -112,6 +122,7 @@ def _one(
         limit=limit.law,
         loo_error=maybe(figures.loo[row]),
         forward_error=forward_error,
+        held_out_by=points.holdout.column if points.holdout else "",
         held_out=held_out,
         per_doubling=drops[0],
         per_tenfold=drops[1],
@@ -126,9 +137,7 @@ def _one(
     )
 
 
-def information(
-    m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str
-) -> dict[str, float | None]:
+def information(m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str) -> Criteria:
     """AIC as the studies print it, AICc that counts the error variance, BIC; None where they do not exist.
 
     AIC = m ln(RSS_ppl / m) + 2k whatever the objective. AICc and BIC use the objective's own RSS:
@@ -169,7 +178,8 @@ def _held_out(tests: list[tuple[int, float]], points: Points) -> tuple[tuple[Fit
 
 def _r_squared(points: Points, rss: float, objective: str) -> float | None:
     target = np.log(points.y) if objective == "log" else points.y
-    total = float(np.sum((target - target.mean()) ** 2))
+    weight = points.relative_weights
+    total = float(weight @ (target - np.average(target, weights=weight)) ** 2)
     return 1.0 - rss / total if total > 0 else None
 
 
@@ -210,7 +220,7 @@ def _distance(points: Points, asymptote: Estimate | None) -> Estimate | None:
     if asymptote is None or asymptote.value is None:
         return None
     last = points.size_index == points.distinct_sizes - 1
-    y = float(np.exp(np.mean(np.log(points.y[last]))))
+    y = float(np.exp(np.average(np.log(points.y[last]), weights=points.relative_weights[last])))
     return Estimate(
         y - asymptote.value,
         None if asymptote.high is None else y - asymptote.high,

@@ -79,7 +79,7 @@ def make_batch(groups: Sequence[Points], objective: str, *, common_origin: bool 
         log_unit[p] = log_y.mean() if objective == "ppl" else 0.0
         z[p, :m] = log_x - origin[p]
         target[p, :m] = log_y if objective == "log" else np.exp(log_y - log_unit[p])
-        weight[p, :m] = 1.0
+        weight[p, :m] = group.relative_weights
         size[p, :m] = group.size_index
         lowest[p] = log_y.min() - log_unit[p]
     return Batch(tuple(groups), Data(z, target, weight, objective), Scale(origin, log_unit, lowest), size)

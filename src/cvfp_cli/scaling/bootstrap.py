@@ -111,8 +111,10 @@ def _percentiles(
         return None
     one = np.full(replicates, row)
     part = batch.take(one)
+    # Errors of weight 1: those of a point are its own size, 1 / root times them.
+    root = np.sqrt(batch.data.weight[row, :m])
     residuals = batch.residuals(law, fits.theta)[row, :m]
-    fitted = part.data.target[:, :m] - residuals
+    fitted = part.data.target[:, :m] - residuals / root
     sd = float(np.sqrt(variance.value[row]))
     weight, target = part.data.weight.copy(), part.data.target.copy()
     # How large the errors are is itself known from few residuals: every replicate draws it anew, as s sqrt(df / chi^2).
@@ -120,12 +122,12 @@ def _percentiles(
     unknown = np.sqrt(variance.df[row] / rng.chisquare(variance.df[row], size=(replicates, 1)))
     unknown = np.minimum(unknown, WIDEST)
     if kind == "case":
-        weight[:, :m] = rng.multinomial(m, np.full(m, 1.0 / m), size=replicates)
+        weight[:, :m] *= rng.multinomial(m, np.full(m, 1.0 / m), size=replicates)
     elif kind == "parametric":
-        target[:, :m] = fitted + unknown * sd * rng.standard_normal((replicates, m))
+        target[:, :m] = fitted + unknown * sd * rng.standard_normal((replicates, m)) / root
     else:
         scaled = (residuals - residuals.mean()) * np.sqrt(m / (m - law.k))
-        target[:, :m] = fitted + unknown * rng.choice(scaled, size=(replicates, m))
+        target[:, :m] = fitted + unknown * rng.choice(scaled, size=(replicates, m)) / root
     if options.objective == "ppl":
         # A draw below 0 is no perplexity; it is held just above.
         target = np.where(weight > 0, np.maximum(target, 1e-3 * fitted.min()), target)

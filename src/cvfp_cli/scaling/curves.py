@@ -22,7 +22,8 @@ class Data:
     Attributes:
         z: shifted ln n, shape (P, m).
         target: ln y (``log``) or y divided by its scale (``ppl``), shape (P, m).
-        weight: how often a point counts: 1, 0 for one left out or for padding, or a resampling count, shape (P, m).
+        weight: how often a point counts: 1, 0 for one left out or for padding, a resampling count, or its precision
+            relative to the group's mean, shape (P, m).
         objective: ``log`` or ``ppl``.
     """
 

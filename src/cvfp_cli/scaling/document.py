@@ -5,8 +5,17 @@ from dataclasses import dataclass
 
 from cvfp_cli.counting import counted
 from cvfp_cli.scaling.assemble import NO_AICC
+from cvfp_cli.scaling.joint_fits import DIFFER
 from cvfp_cli.scaling.numbers import MISSING, ends, figure, interval, percent, signed_percent, size
-from cvfp_cli.scaling.result import Estimate, Fit, Target
+from cvfp_cli.scaling.result import (
+    Cheapest,
+    Estimate,
+    Fit,
+    FittedPoint,
+    PoolTest,
+    Prediction,
+    Target,
+)
 from cvfp_cli.scaling.selection import LawScore
 from cvfp_cli.scaling.study import Study
 
@@ -22,6 +31,7 @@ METHODS = {
     "profile": "profile-likelihood intervals with F(1, m - k)",
     "none": "no intervals, nothing is left to make them from",
 }
+MODEL_SIZE = "model size"
 # A fit of many runs shows its points only in JSON and CSV.
 MOST_POINTS = 40
 
@@ -85,20 +95,19 @@ def fit_blocks(fit: Fit) -> list[Block]:
         ),
     ]
     if len(fit.fitted) <= MOST_POINTS:
-        blocks.append(
-            Table(
-                (fit.x, fit.y, "fitted", "error"),
-                tuple(
-                    (size(p.x), figure(p.y), figure(p.predicted), signed_percent(p.error)) for p in fit.fitted
-                ),
-            )
+        rows = tuple(
+            (*_sizes(p), figure(p.y), figure(p.predicted), signed_percent(p.error)) for p in fit.fitted
         )
+        blocks.append(Table((*_size_names(fit), fit.y, "fitted", "error"), rows))
     blocks.append(Line(_quality(fit)))
     blocks.append(Line(_held_out(fit)))
     blocks += [Line(text) for text in _shape(fit, measured)]
     if fit.predictions:
         blocks.append(_predictions(fit, level))
     blocks += [Line(_target(target, fit)) for target in fit.targets]
+    blocks += [Line(_cheapest(least, fit)) for least in fit.cheapest]
+    if fit.pool:
+        blocks.append(Line(_pool(fit.pool)))
     if fit.local_exponents:
         rows = tuple(
             (
@@ -117,6 +126,8 @@ def fit_blocks(fit: Fit) -> list[Block]:
 
 def _parameter(name: str, estimate: Estimate, measured: bool) -> tuple[str, str, str, str]:
     remarks = [word for word, on in (("shared", estimate.shared), ("at its bound", estimate.at_bound)) if on]
+    if estimate.reason:
+        return name, "undetermined", MISSING, f"({estimate.reason})"
     value = "no finite value" if estimate.value is None else figure(estimate.value)
     return name, value, ends(estimate, measured), ", ".join(remarks)
 
@@ -151,15 +162,23 @@ def _held_out(fit: Fit) -> str:
         else "Points cannot be left out one at a time: too few would remain."
     )
     if fit.forward_error is None:
-        return f"{left} Without the largest size too few remain to predict it."
+        what = f"what {fit.held_out_by} holds out" if fit.held_out_by else "the largest size"
+        return f"{left} Without {what} too few remain to predict it."
+    by = fit.held_out_by
+    if by:
+        left += f" Held out by {by}: {percent(fit.forward_error)} off on average."
     if len(fit.held_out) > MOST_POINTS:
-        return f"{left} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
+        return (
+            left
+            if by
+            else f"{left} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
+        )
     tests = "; ".join(
-        f"{size(p.x)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.3g}, "
+        f"{_pair(p)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.3g}, "
         f"{signed_percent(p.error)})"
         for p in fit.held_out
     )
-    return f"{left} Fitted without the largest: {tests}."
+    return f"{left} {tests[:1].upper()}{tests[1:]}." if by else f"{left} Fitted without the largest: {tests}."
 
 
 def _shape(fit: Fit, measured: bool) -> list[str]:
@@ -182,10 +201,23 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
     return lines
 
 
+def _size_names(fit: Fit) -> tuple[str, ...]:
+    """The headers over a point's sizes."""
+    return (MODEL_SIZE, fit.x) if fit.law == "joint" else (fit.x,)
+
+
+def _sizes(point: FittedPoint | Prediction) -> tuple[str, ...]:
+    return (size(point.x),) if point.model_size is None else (size(point.model_size), size(point.x))
+
+
+def _pair(point: FittedPoint | Prediction) -> str:
+    return ":".join(_sizes(point))
+
+
 def _predictions(fit: Fit, level: str) -> Table:
     rows = tuple(
         (
-            size(p.x),
+            *_sizes(p),
             figure(p.value),
             MISSING if p.low is None and p.high is None else interval(p.low, p.high),
             MISSING if p.mean_low is None and p.mean_high is None else interval(p.mean_low, p.mean_high),
@@ -193,16 +225,46 @@ def _predictions(fit: Fit, level: str) -> Table:
         )
         for p in fit.predictions
     )
-    return Table((fit.x, "predicted", f"{level} for a new run", f"{level} for the law", ""), rows)
+    return Table((*_size_names(fit), "predicted", f"{level} for a new run", f"{level} for the law", ""), rows)
 
 
 def _target(target: Target, fit: Fit) -> str:
+    at = "" if target.model_size is None else f" at {MODEL_SIZE} {size(target.model_size)}"
     if target.x is None:
         from_size = f"; the data allow it from {size(target.low)} on" if target.low is not None else ""
-        return f"{fit.y} {figure(target.ppl)}: {target.reason}{from_size}."
+        return f"{fit.y} {figure(target.ppl)}{at}: {target.reason}{from_size}."
     between = "" if target.low is None and target.high is None else f" ({interval(target.low, target.high)})"
     far = ", an extrapolation" if target.extrapolated else ""
-    return f"{fit.y} {figure(target.ppl)} is reached at {fit.x} {size(target.x)}{between}{far}."
+    return f"{fit.y} {figure(target.ppl)} is reached{at} at {fit.x} {size(target.x)}{between}{far}."
+
+
+def _cheapest(least: Cheapest, fit: Fit) -> str:
+    start = f"{fit.y} {figure(least.ppl)} with the least product of both sizes"
+    if least.model_size is None or least.x is None or least.product is None:
+        return f"{start}: {least.reason}."
+    parts = (
+        f"{name} {'-' if part.value is None else size(part.value)} ({interval(part.low, part.high)})"
+        for name, part in ((MODEL_SIZE, least.model_size), (fit.x, least.x), ("product", least.product))
+    )
+    far = ", an extrapolation" if least.extrapolated else ""
+    return f"{start}: {', '.join(parts)}{far}."
+
+
+def _pool(test: PoolTest) -> str:
+    if test.f is None or test.p is None:
+        return (
+            f"Whether the {test.groups} groups share this law cannot be tested: a law for each would leave "
+            f"{counted(test.df2, 'degree')} of freedom and has {counted(test.df1, 'parameter')} more."
+        )
+    verdict = (
+        "the groups do not share it"
+        if test.p < DIFFER
+        else "no sign that the groups do not share it; few or noisy runs would not show it"
+    )
+    return (
+        f"One law for all {test.groups} groups against one for each: F({test.df1}, {test.df2}) = {figure(test.f, 3)}, "
+        f"p = {figure(test.p, 2)}: {verdict}."
+    )
 
 
 def _replicates(fit: Fit) -> str:
@@ -230,7 +292,7 @@ def _side_by_side(fits: Sequence[Fit]) -> list[Block]:
             for name in names:
                 estimate = fit.parameters[name]
                 value = MISSING if estimate.value is None else figure(estimate.value)
-                known = fit.interval_method != "none"
+                known = fit.interval_method != "none" and not estimate.reason
                 cells.append(f"{value} ({interval(estimate.low, estimate.high)})" if known else value)
             r2 = MISSING if fit.r_squared is None else f"{fit.r_squared:.4f}"
             rows.append((*cells, r2, percent(fit.loo_error), percent(fit.forward_error)))

@@ -33,7 +33,7 @@ class FitOptions:
     Attributes:
         objective: ``log`` squares errors of ln y, ``ppl`` those of y.
         level: of every interval, between 0 and 1.
-        predict: sizes to predict at; ``inf`` for the asymptote. targets: values of y to reach.
+        predict: sizes to predict at; ``inf`` for the asymptote. pairs: (N, D) to predict at by the joint law. targets: values of y to reach.
         holdout: how many of the largest sizes the forward error leaves out.
         window: neighbouring sizes in a window of the local exponent; 0 for none.
         starts: grid points each fit starts from.
@@ -42,6 +42,7 @@ class FitOptions:
     objective: str = "log"
     level: float = 0.95
     predict: tuple[float, ...] = ()
+    pairs: tuple[tuple[float, float], ...] = ()
     targets: tuple[float, ...] = ()
     holdout: int = 1
     window: int = 0
@@ -52,7 +53,8 @@ class FitOptions:
             raise InputError(f"There is no objective {self.objective!r}.", hint="Choose log or ppl.")
         if not 0.0 < self.level < 1.0:
             raise InputError(f"level is {self.level:g}; it must lie between 0 and 1.", hint="0.95 is usual.")
-        for name, values in (("predict", self.predict), ("targets", self.targets)):
+        paired = tuple(value for pair in self.pairs for value in pair)
+        for name, values in (("predict", (*self.predict, *paired)), ("targets", self.targets)):
             if any(not value > 0 for value in values):
                 raise InputError(f"{name}: every value must be above 0.")
         if any(not np.isfinite(value) for value in self.targets):

@@ -1,5 +1,7 @@
 """Runs into labelled groups of points: everything but samples and seeds makes a group."""
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -8,6 +10,7 @@ import numpy as np
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
+from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
 from cvfp_cli.scaling.points import Points
 
@@ -24,6 +27,45 @@ def run_label(run: Run, *, study: str = "") -> str:
     """``config``, plus ``_first`` for ``first_layer``, plus the study in brackets where it is given."""
     label = run.config + ("_first" if run.token_input == "first_layer" else "")
     return f"{label} ({study})" if study else label
+
+
+def source_names(
+    results: Sequence[Results], names: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+    """A name for the ``Source`` of each file: one for all files of one study, so that their runs pool.
+
+    Files are of one study if they record the same recipe but for its grid, sizes and seeds, and the same data.
+
+    Args:
+        names: the files' own names.
+
+    Returns:
+        the names, and a note on each study whose files pool.
+    """
+    keys = [_study_key(result) or str(index) for index, result in enumerate(results)]
+    members = {key: [name for name, own in zip(names, keys, strict=True) if own == key] for key in keys}
+    notes = [
+        Note(
+            "studies-pooled",
+            f"{' and '.join(files)} hold runs of one study with the same data: they are pooled.",
+        )
+        for files in members.values()
+        if len(files) > 1
+    ]
+    return tuple(" + ".join(members[key]) for key in keys), tuple(notes)
+
+
+def _study_key(results: Results) -> str | None:
+    """What all runs of one study have in common, as text; None where the file does not record it."""
+    summary = results.summary
+    resolved = summary.recipe.get("resolved") if summary else None
+    if summary is None or not isinstance(resolved, dict) or not summary.data.get("fingerprint"):
+        return None
+    shared = {key: value for key, value in resolved.items() if key not in ("configurations", "runs", "name")}
+    if isinstance(shared.get("data"), dict):
+        shared["data"] = {key: value for key, value in shared["data"].items() if key != "samples"}
+    study = summary.recipe.get("name")
+    return json.dumps([study, shared, summary.data["fingerprint"]], sort_keys=True, default=str)
 
 
 def group_runs(
@@ -50,15 +92,20 @@ def group_runs(
     for source in sources:
         for run in source.runs:
             where.setdefault((run_label(run), run.study), set()).add(source.name)
+    in_two_files = {study for (_, study), names_there in where.items() if len(names_there) > 1}
+    studied: dict[tuple[object, ...], str] = {}
     gathered: dict[tuple[object, ...], list[Run]] = {}
     labels: dict[tuple[object, ...], str] = {}
     seen: set[str] = set()
-    left_out = diverged = 0
+    left_out = diverged = repeated = 0
     for source in sources:
         for run in source.runs:
-            if run.run_id and run.run_id in seen:
+            # Without an id, as in lists made by hand, a run is known by all that stands there.
+            identity = run.run_id or repr(run)
+            if identity in seen:
+                repeated += 1
                 continue
-            seen.add(run.run_id)
+            seen.add(identity)
             if run.status == "diverged":
                 diverged += 1
                 continue
@@ -70,17 +117,24 @@ def group_runs(
             study = " ".join(part for part in (run.study, source.name if twice else "") if part)
             key = (run_label(run), run.kind, *sorted(run.axes.items()), run.embed_dim, study)
             gathered.setdefault(key, []).append(run)
+            # A study whose configurations stand in two files has a joint law in each of them.
+            studied[key] = " ".join(
+                part for part in (run.study, source.name if run.study in in_two_files else "") if part
+            )
             labels[key] = run_label(run, study=study if len(studies) > 1 or twice else "")
     notes = []
+    if repeated:
+        message = f"{counted(repeated, 'run that stands', 'runs that stand')} twice: counted once."
+        notes.append(Note("rows-repeated", message, values={"rows": repeated}))
     if diverged:
-        runs_diverged = f"{diverged} run{'' if diverged == 1 else 's'} diverged"
-        values = {"count": diverged}
+        runs_diverged = f"{counted(diverged, 'run')} diverged"
+        values: dict[str, str | float] = {"count": diverged}
         message = f"{runs_diverged}: no law can use {'it' if diverged == 1 else 'them'}."
         notes.append(Note("runs-diverged", message, "warning", values))
     if left_out:
         notes.append(
             Note(
-                "runs-left-out", f"{counted(left_out, 'run')} without {x} or {y} (or not finished) left out."
+                "runs-left-out", f"{counted(left_out, 'run')} without {x} or {y} (or not finished): left out."
             )
         )
     if not gathered:
@@ -88,7 +142,8 @@ def group_runs(
             f"No finished run has both {x} and {y}" + (f"; {runs_diverged}." if diverged else "."),
             hint="Choose other columns with --x and --y.",
         )
-    return tuple(_points(labels[key], runs, x, y) for key, runs in gathered.items()), tuple(notes)
+    groups = (_points(labels[key], runs, x, y, studied[key]) for key, runs in gathered.items())
+    return tuple(groups), tuple(notes)
 
 
 def unfinished_training(label: str, runs: Sequence[Run]) -> list[Note]:
@@ -121,7 +176,7 @@ def numeric_columns() -> tuple[str, ...]:
     )
 
 
-def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
+def _points(label: str, runs: Sequence[Run], x: str, y: str, study: str) -> Points:
     notes = []
     prints = {run.data_fingerprint for run in runs if run.data_fingerprint}
     if len(prints) > 1:
@@ -131,6 +186,16 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
                 f"{label}: its runs were validated on {len(prints)} different data sets (data_fingerprint differs); "
                 "one law through them mixes different measurements.",
                 "warning",
+            )
+        )
+    seeds = Counter((run.samples or getattr(run, x), run.seed, run.data_seed) for run in runs)
+    if any(count > 1 for count in seeds.values()):
+        notes.append(
+            Note(
+                "seeds-unknown",
+                f"{label}: several runs of one size have the same seed and data_seed, or none: they count as other seeds.",
+                "warning",
+                {"sizes": sum(count > 1 for count in seeds.values())},
             )
         )
     notes += unfinished_training(label, runs)
@@ -144,5 +209,6 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str) -> Points:
         parameters=np.array(counts, dtype=float) if all(count is not None for count in counts) else None,
         x_name=x,
         y_name=y,
+        study=study,
         notes=tuple(notes),
     )

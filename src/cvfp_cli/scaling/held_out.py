@@ -1,16 +1,22 @@
-"""How well a law predicts points that it was not fitted to: one at a time, the largest sizes, rolling origins."""
+"""How well a law predicts points that it was not fitted to: one at a time, the largest sizes (or the points that another
+column chooses), rolling origins."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.global_fit import fit_curves
 from cvfp_cli.scaling.laws import Law
+from cvfp_cli.scaling.points import Holdout, Points
 from cvfp_cli.scaling.solver import Array, Rows
 
 # Grid starts of each refit; the optimum of the nested simpler law comes on top.
 STARTS = 6
+
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -56,20 +62,41 @@ def leave_one_out(law: Law, batch: Batch) -> Array:
     return result
 
 
+def hidden_masks(values: Array, count: int, *, each: bool = False) -> list[Mask]:
+    """Which points each test hides: those of the ``count`` largest values (m,) together, or of each value in turn."""
+    different, index = np.unique(values, return_inverse=True)
+    if each:
+        return [index == code for code in range(len(different))]
+    return [index >= len(different) - count]
+
+
+def forward_masks(points: Points, count: int) -> list[Mask]:
+    """Which points each forward test hides: the largest sizes, or what the points' ``holdout`` says."""
+    by = points.holdout or Holdout("", points.size_index.astype(float), each=False)
+    return hidden_masks(by.values, count, each=by.each)
+
+
 def forward(law: Law, batch: Batch, holdout: int) -> list[list[tuple[int, float]]]:
     """For each group, (column, ln(predicted / measured)) of the points of its ``holdout`` largest sizes.
 
-    They are predicted by a fit to the smaller sizes; an empty list where those are fewer than the parameters.
+    They are predicted by a fit to the other points, as ``forward_masks`` says; an empty list where those have fewer
+    sizes than the law has parameters, in any of the group's tests.
     """
-    sizes = _sizes(batch)
     result: list[list[tuple[int, float]]] = [[] for _ in batch.groups]
-    rows = np.flatnonzero(sizes - holdout >= max(law.k, 2))
-    if rows.size == 0:
+    tests: list[tuple[int, Mask]] = []
+    for p, points in enumerate(batch.groups):
+        masks = forward_masks(points, holdout)
+        if all(len(np.unique(points.size_index[~mask])) >= max(law.k, 2) for mask in masks):
+            tests += [(p, mask) for mask in masks]
+    if not tests:
         return result
-    out = batch.size[rows] >= (sizes[rows] - holdout)[:, None]
+    rows = np.array([p for p, _ in tests], dtype=np.intp)
+    out = np.zeros((len(tests), batch.size.shape[1]), dtype=bool)
+    for hidden, (_, mask) in zip(out, tests, strict=True):
+        hidden[: len(mask)] = mask
     errors = _refit(law, batch, rows, np.where(out, 0.0, batch.data.weight[rows]))
     for p, hidden, error in zip(rows, out, errors, strict=True):
-        result[p] = [(int(c), float(error[c])) for c in np.flatnonzero(hidden)]
+        result[p] += [(int(c), float(error[c])) for c in np.flatnonzero(hidden)]
     return result
 
 

@@ -36,6 +36,19 @@ class JointData:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """Means of psi^2 and of psi' over the errors, psi being the slope of the Huber loss."""
+
+    psi_square: float
+    slope: float
+
+    @property
+    def unit(self) -> float:
+        """The expected rise of the loss for each parameter held at its true value: F is a rise divided by it."""
+        return self.psi_square / (2.0 * self.slope)
+
+
+@dataclass(frozen=True)
 class JointFit:
     """One joint fit.
 
@@ -43,8 +56,8 @@ class JointFit:
         theta: ln E, ln A', ln B' (both at the centre of the data), alpha, beta.
         residuals: ln L measured minus fitted, (m,).
         covariance: of theta with E itself in place of ln E, (5, 5), so that it exists where E is 0; None where there
-            are no degrees of freedom.
-        scale: robust standard deviation of the residuals.
+            are no degrees of freedom, or the runs do not determine it.
+        noise: of the errors; None where nothing is left to see it by. scale: robust standard deviation of the residuals.
         tried, agree: starts, and the share of them that reached the same loss.
     """
 
@@ -52,6 +65,7 @@ class JointFit:
     loss: float
     residuals: Array
     covariance: Array | None
+    noise: Noise | None
     scale: float
     tried: int
     agree: float
@@ -96,9 +110,9 @@ def log_loss_at(theta: Array, u: Array, v: Array) -> tuple[Array, Array]:
     return (top + np.log(total))[:, :, 0], jacobian
 
 
-def _starts(data: JointData) -> Array:
+def joint_starts(data: JointData, alphas: Array = EXPONENTS, betas: Array = EXPONENTS) -> Array:
     """The best grid points over (alpha, beta), each with E, A', B' >= 0 by weighted least squares, (S, 5)."""
-    alpha, beta = (grid.ravel() for grid in np.meshgrid(EXPONENTS, EXPONENTS))
+    alpha, beta = (grid.ravel() for grid in np.meshgrid(alphas, betas))
     loss = np.exp(data.log_loss)
     columns = np.stack(
         [
@@ -132,25 +146,37 @@ def _starts(data: JointData) -> Array:
 
 
 def solve_joint(
-    data: JointData, start: Array, weight: Array, *, tolerance: float = 1e-9
+    data: JointData,
+    start: Array,
+    weight: Array,
+    *,
+    lower: Array = LOWER,
+    upper: Array = UPPER,
+    tolerance: float = 1e-9,
+    threshold: float = THRESHOLD,
+    max_iterations: int = 300,
 ) -> tuple[Array, Array]:
-    """Minimise the Huber loss from each start (P, 5) with weights (P, m)."""
+    """Minimise the Huber loss from each start (P, 5) with weights (P, m), within bounds (5,) or (P, 5).
+
+    The arrays of ``data`` are those of all problems, (m,), or one row a problem, (P, m).
+    """
     wide = weight.shape
-    u, v = np.broadcast_to(data.u, wide), np.broadcast_to(data.v, wide)
-    log_loss = np.broadcast_to(data.log_loss, wide)
+    u, v, log_loss = (np.broadcast_to(part, wide) for part in (data.u, data.v, data.log_loss))
 
     def model(theta: Array, rows: Rows) -> tuple[Array, Array]:
         value, jacobian = log_loss_at(theta, u[rows], v[rows])
         return value - log_loss[rows], jacobian
 
-    low, high = np.broadcast_to(LOWER, start.shape), np.broadcast_to(UPPER, start.shape)
-    got = minimise_huber(model, start, weight, low, high, THRESHOLD, tolerance=tolerance)
+    low, high = np.broadcast_to(lower, start.shape), np.broadcast_to(upper, start.shape)
+    got = minimise_huber(
+        model, start, weight, low, high, threshold, max_iterations=max_iterations, tolerance=tolerance
+    )
     return got.theta, got.loss
 
 
 def fit_joint(data: JointData) -> JointFit:
     """Fit the joint law to the runs."""
-    starts = _starts(data)
+    starts = joint_starts(data)
     theta, loss = solve_joint(data, starts, np.ones((len(starts), len(data.u))))
     best = int(np.argmin(loss))
     agree = float(np.mean(loss <= loss[best] * (1.0 + 1e-4) + 1e-15))
@@ -158,35 +184,45 @@ def fit_joint(data: JointData) -> JointFit:
     residuals = data.log_loss - value[0]
     by_e = jacobian[0].copy()
     by_e[:, 0] = np.exp(-value[0])  # d ln L / d E
-    covariance, scale = _covariance(residuals, by_e, theta[best])
-    return JointFit(theta[best], float(loss[best]), residuals, covariance, scale, len(starts), agree)
+    noise = noise_of(residuals, len(PARAMETERS))
+    covariance = None if noise is None else _covariance(noise, by_e, theta[best])
+    scale = robust_scale(residuals)
+    return JointFit(theta[best], float(loss[best]), residuals, covariance, noise, scale, len(starts), agree)
 
 
-def _covariance(residuals: Array, jacobian: Array, theta: Array) -> tuple[Array | None, float]:
-    """Asymptotic covariance of an M-estimate (Huber 1981): mean psi^2 / (mean psi')^2 times (J'J)^-1.
+def robust_scale(residuals: Array) -> float:
+    """Standard deviation of normal errors from the median of their sizes."""
+    return float(np.median(np.abs(residuals)) / special.ndtri(0.75))
+
+
+def noise_of(residuals: Array, k: int) -> Noise | None:
+    """What the residuals of a fit with ``k`` parameters say of the errors; None where they say nothing.
 
     With a threshold below the noise, mean psi' is the share of errors within it: a density at 0, estimated over a
     wider window as for median regression (Koenker 2005, section 3.4).
     """
-    m, k = jacobian.shape
-    scale = float(np.median(np.abs(residuals)) / special.ndtri(0.75))
+    m, scale = len(residuals), robust_scale(residuals)
     if m <= k or scale <= 0.0:
-        return None, scale
+        return None
     window = max(THRESHOLD, 1.06 * scale * m ** (-0.2))
     # A fit of absolute errors passes through k points; they say nothing about the density.
     inside = max(float(np.sum(np.abs(residuals) < window)) - k, 1.0)
-    within = inside / (m - k) * THRESHOLD / window
     psi = np.clip(residuals, -THRESHOLD, THRESHOLD)
+    # As with squares, a fit of k parameters leaves m - k residuals' worth of error.
+    return Noise(float(psi @ psi) / (m - k), inside / (m - k) * THRESHOLD / window)
+
+
+def _covariance(noise: Noise, jacobian: Array, theta: Array) -> Array | None:
+    """Asymptotic covariance of an M-estimate (Huber 1981): mean psi^2 / (mean psi')^2 times (J'J)^-1."""
     free = (theta > LOWER + 1e-9) & (theta < UPPER - 1e-9)
     free[0] = True
     part = jacobian[:, free]
     gram = part.T @ part
     if np.linalg.cond(gram) > 1e14:
-        return None, scale
-    covariance = np.zeros((k, k))
-    factor = float(np.mean(psi**2)) / within**2
-    covariance[np.ix_(free, free)] = factor * np.linalg.inv(gram)
-    return covariance, scale
+        return None
+    covariance = np.zeros((len(theta), len(theta)))
+    covariance[np.ix_(free, free)] = noise.psi_square / noise.slope**2 * np.linalg.inv(gram)
+    return covariance
 
 
 def user_values(theta: Array, data: JointData) -> Array:

@@ -1,4 +1,4 @@
-"""The joint law's fit of all runs, put together as one ``Fit``."""
+"""The joint law's fit of all runs of one pool, put together as one ``Fit``."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
 from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.held_out import Mask, hidden_masks
 from cvfp_cli.scaling.joint import (
     LOWER,
     PARAMETERS,
@@ -23,62 +24,91 @@ from cvfp_cli.scaling.joint import (
     user_jacobian,
     user_values,
 )
+from cvfp_cli.scaling.joint_pool import pool_test
+from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, allowed_rise, design_flaws, parameter_ends
+from cvfp_cli.scaling.joint_questions import Answers, Law, answer
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.regression import t_quantile
-from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts
-from cvfp_cli.scaling.solver import Array
+from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
+from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.scaling.units import PPL, YUnit, loss_of, required_unit
 
-# Columns that hold a loss in nats already; of all others ln is taken.
-LOSSES = frozenset({"val_loss", "train_loss", "loss"})
+# Numbers in one batch of refits (problems times runs), to bound memory.
+CELLS = 100_000
+# What a parameter without a value says in its place, by reason.
+REASONS = {
+    "few-runs": "fewer runs than parameters",
+    "two-model-sizes": "fewer than three model sizes",
+    "two-data-sizes": "fewer than three data sizes",
+    "fixed-ratio": "data size follows from model size",
+    "unbounded": "no value is ruled out",
+}
+DIFFER = 0.05  # p of the test of a pool below which a note says that its groups differ
 
 
 def fit_joint_groups(
-    groups: Sequence[Points], options: FitOptions | None = None, *, replicates: int = 0, seed: int = 0
+    groups: Sequence[Points],
+    options: FitOptions | None = None,
+    *,
+    replicates: int = 0,
+    seed: int = 0,
+    label: str = "",
 ) -> Fit:
-    """Fit ``L = E + A / N^alpha + B / D^beta`` to the runs of all groups together.
+    """Fit ``L = E + A / N^alpha + B / D^beta`` to the runs of all groups together, and test whether they share it.
 
-    L is ln y for a perplexity and y for a loss column, N the parameters of both blocks, D the training size.
+    L is ln y for a perplexity and y for a loss (see ``units.loss_of``), N the parameters of both blocks, D the training size.
 
     Args:
         replicates: 0 for asymptotic intervals, else that many bootstrap refits of resampled runs.
+        label: the fit's name; the group's own, or how many configurations there are, without it.
 
     Raises:
         InputError: runs without parameter counts, too few sizes, or too few runs to resample.
     """
     options = options or FitOptions()
-    if not groups:
-        raise InputError("The joint law needs runs; there are none.")
-    missing = [points.label for points in groups if points.parameters is None]
-    if missing:
-        raise InputError(
-            f"The joint law needs the parameter counts of both blocks; {missing[0]} has none.",
-            hint="Add columns for them, or fit power, saturating or exp-decay instead.",
-        )
-    n = np.concatenate([points.parameters for points in groups if points.parameters is not None])
-    d = np.concatenate([points.x for points in groups])
-    y = np.concatenate([points.y for points in groups])
-    order = np.lexsort((y, n, d))
-    n, d, y = n[order], d[order], y[order]
-    is_loss = groups[0].y_name in LOSSES
-    data = joint_data(n, d, y if is_loss else np.log(y))
-    fit = fit_joint(data)
+    n, d, y, member, order = _runs(groups)
+    unit = required_unit(groups[0].y_unit, groups[0].y_name)
+    data = joint_data(n, d, _losses(y, unit, groups[0].y_name))
     m, k = len(y), len(PARAMETERS)
     if replicates and m < LEAST_CASES:
         raise InputError(
             f"The joint law's bootstrap resamples runs; {m} are too few.", hint="Leave out --bootstrap."
         )
+    fit = fit_joint(data)
     half = t_quantile(options.level, m - k) if m > k else float("nan")
-    predicted = _to_y(log_loss_at(fit.theta[None], data.u[None], data.v[None])[0][0], is_loss)
-    errors = predicted - y
-    log_errors = np.log(predicted / y)
+    flaws = _flaws(data)
+    profiled = _leaves_the_law(fit, data, half, flaws)
+    flawed = {name for names in flaws.values() for name in names}
+    ends = None
+    if profiled and fit.noise is not None:
+        ends = parameter_ends(data, fit, options.level, flawed=flawed)
+    draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
+    parameters, reasons = _parameters(fit, data, half, draws, ends, flaws, options.level)
+    law = Law(
+        data,
+        fit,
+        n,
+        d,
+        unit,
+        half,
+        None if ends is None else allowed_rise(fit, options.level),
+        draws,
+        options.level,
+        any(estimate.reason for estimate in parameters.values()),
+    )
+    answers = answer(law, options.predict, options.pairs, options.targets)
+    pool = pool_test(
+        [(n[member == g], d[member == g], data.log_loss[member == g]) for g in range(len(groups))], data, fit
+    )
+    predicted = law.to_y(log_loss_at(fit.theta[None], data.u[None], data.v[None])[0][0])
+    errors, log_errors = predicted - y, np.log(predicted / y)
     log_loss_rss = float(fit.residuals @ fit.residuals)
     total = float(np.sum((data.log_loss - data.log_loss.mean()) ** 2))
     rss = float(errors @ errors)
-    draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
-    loo, forward, held_out = _held_out(data, fit, d, y, is_loss, options)
+    loo, forward, held_out = _held_out(law, y, _masks(groups, d, order, options))
     criteria = _criteria(m, k, rss, log_loss_rss)
     return Fit(
-        config=groups[0].label if len(groups) == 1 else f"{len(groups)} configurations",
+        config=label or (groups[0].label if len(groups) == 1 else f"{len(groups)} configurations"),
         law="joint",
         x=groups[0].x_name,
         y=groups[0].y_name,
@@ -86,34 +116,101 @@ def fit_joint_groups(
         points=m,
         k=k,
         level=options.level,
-        parameters=_parameters(fit, data, half, draws, options.level),
+        parameters=parameters,
         r_squared=1.0 - log_loss_rss / total if total > 0 else None,
         rss_ppl=rss,
         rss_log=float(log_errors @ log_errors),
         aic=criteria[0],
         aicc=criteria[1],
         bic=criteria[2],
-        fitted=tuple(_point(d[i], y[i], predicted[i]) for i in range(m)),
-        interval_method="none"
-        if fit.covariance is None
-        else ("case bootstrap" if replicates else "asymptotic (M-estimate)"),
+        fitted=tuple(_point(n[i], d[i], y[i], predicted[i]) for i in range(m)),
+        interval_method=_method(fit, draws, ends),
         loo_error=loo,
         forward_error=forward,
         held_out=held_out,
+        held_out_by=groups[0].holdout.column if groups[0].holdout else "",
         asymptote=None,
-        predictions=_predictions(fit, data, n, d, is_loss, half, options),
+        predictions=answers.predictions,
+        targets=answers.targets,
+        cheapest=answers.cheapest,
+        pool=pool,
         starts=Starts(fit.tried, fit.agree),
-        warnings=tuple(_notes(groups, fit, m, k, options)),
+        warnings=tuple(_notes(groups, fit, data, reasons, answers, pool, options)),
     )
 
 
-def _to_y(log_loss: Array, is_loss: bool) -> Array:
-    loss = np.exp(log_loss)
-    return loss if is_loss else np.exp(np.minimum(loss, 700.0))
+def _runs(groups: Sequence[Points]) -> tuple[Array, Array, Array, Rows, Rows]:
+    """N, D, y and the group of every run, (m,) each, in an order of their own, and that order.
+
+    Raises:
+        InputError: there are none, or a group has no parameter counts.
+    """
+    if not groups:
+        raise InputError("The joint law needs runs; there are none.")
+    missing = [points.label for points in groups if points.parameters is None]
+    if missing:
+        raise InputError(
+            f"The joint law needs the parameter counts of both blocks; {missing[0] or 'this table'} has none.",
+            hint="Name the column that holds model sizes with --parameters, or fit power, saturating or exp-decay "
+            "instead.",
+        )
+    n = np.concatenate([points.parameters for points in groups if points.parameters is not None])
+    d = np.concatenate([points.x for points in groups])
+    y = np.concatenate([points.y for points in groups])
+    member = np.repeat(np.arange(len(groups)), [len(points) for points in groups])
+    order = np.lexsort((y, n, d))
+    return n[order], d[order], y[order], member[order], order
 
 
-def _point(x: float, y: float, predicted: float) -> FittedPoint:
-    return FittedPoint(float(x), float(y), float(predicted), float(100.0 * (predicted / y - 1.0)))
+def _losses(y: Array, unit: YUnit, name: str) -> Array:
+    """Losses, as ``units.loss_of``.
+
+    Raises:
+        InputError: a perplexity of 1 or less, which has no loss above 0.
+    """
+    low = y[y <= 1.0]
+    if unit.name == PPL and low.size:
+        raise InputError(
+            f"The joint law needs losses above 0 nats; {low.size} of {len(y)} values of {name} are perplexities of 1 or "
+            f"less, such as {low[0]:g}, and have none.",
+            hint="Say with --y-unit what it is: nats, bits, bpb or other.",
+        )
+    return loss_of(y, unit)
+
+
+def _flaws(data: JointData) -> dict[str, tuple[str, ...]]:
+    """As ``design_flaws``; with fewer different runs than parameters nothing is determined."""
+    pairs = len(np.unique(np.column_stack([data.u, data.v]), axis=0))
+    return {"few-runs": PARAMETERS} if pairs < len(PARAMETERS) else design_flaws(data)
+
+
+def _leaves_the_law(fit: JointFit, data: JointData, half: float, flaws: dict[str, tuple[str, ...]]) -> bool:
+    """Whether an asymptotic interval would leave what the law allows, so that it says nothing."""
+    bound = (fit.theta <= LOWER + 1e-9) | (fit.theta >= UPPER - 1e-9)
+    if flaws or fit.covariance is None or np.any(bound[1:]):
+        return True
+    reach = half * np.sqrt(np.diag(fit.covariance))
+    exponents = slice(3, 5)
+    lowest = np.min(data.log_loss - fit.residuals)
+    return bool(
+        np.any(fit.theta[exponents] - reach[exponents] <= LOWER[exponents])
+        or np.any(fit.theta[exponents] + reach[exponents] >= UPPER[exponents])
+        or np.exp(fit.theta[0]) + reach[0] >= np.exp(lowest)
+    )
+
+
+def _method(fit: JointFit, draws: Array | None, ends: dict[str, Ends] | None) -> str:
+    if fit.noise is None:
+        return "none"
+    if draws is not None:
+        return "case bootstrap"
+    return "asymptotic (M-estimate)" if ends is None else "profile of the Huber loss"
+
+
+def _point(n: float, x: float, y: float, predicted: float) -> FittedPoint:
+    return FittedPoint(
+        float(x), float(y), float(predicted), float(100.0 * (predicted / y - 1.0)), model_size=float(n)
+    )
 
 
 def _criteria(m: int, k: int, rss: float, log_rss: float) -> tuple[float | None, float | None, float | None]:
@@ -127,116 +224,157 @@ def _criteria(m: int, k: int, rss: float, log_rss: float) -> tuple[float | None,
 
 
 def _parameters(
-    fit: JointFit, data: JointData, half: float, draws: Array | None, level: float
-) -> dict[str, Estimate]:
+    fit: JointFit,
+    data: JointData,
+    half: float,
+    draws: Array | None,
+    ends: dict[str, Ends] | None,
+    flaws: dict[str, tuple[str, ...]],
+    level: float,
+) -> tuple[dict[str, Estimate], dict[str, tuple[str, ...]]]:
+    """Every parameter with its interval, and which have none, by reason."""
+    reasons = dict(flaws)
+    flawed = {name for names in flaws.values() for name in names}
+    free = tuple(name for name in PARAMETERS if ends is not None and ends[name].free and name not in flawed)
+    if free:
+        reasons["unbounded"] = free
+    why = {name: reason for reason, names in reasons.items() for name in names}
     values = user_values(fit.theta[None], data)[0]
-    jacobian = user_jacobian(data)
     if draws is not None:
-        tail = 0.5 * (1.0 - level)
-        low, high = np.quantile(user_values(draws, data), [tail, 1.0 - tail], axis=0)
-    elif fit.covariance is not None and np.isfinite(half):
-        se = np.sqrt(np.diag(jacobian @ fit.covariance @ jacobian.T))
-        low, high = values - half * se, values + half * se
+        intervals = _percentiles(draws, data, level)
+    elif ends is not None:
+        intervals = {name: (ends[name].low, ends[name].high) for name in PARAMETERS}
     else:
-        low = high = np.full(5, np.nan)
-    # In the order of PARAMETERS: which coordinate says whether the term is still there.
-    own = (0, 1, 3, 2, 4)
+        intervals = _asymptotic(fit, data, values, half)
     result = {}
     for i, name in enumerate(PARAMETERS):
-        at_bound = bool(
-            fit.theta[own[i]] <= LOWER[own[i]] + 1e-9 or fit.theta[own[i]] >= UPPER[own[i]] - 1e-9
-        )
-        ends = [values[i], low[i], high[i]]
+        if name in why:
+            result[name] = Estimate(None, reason=REASONS[why[name]])
+            continue
+        own = COORDINATE[name]
+        at_bound = bool(fit.theta[own] <= LOWER[own] + 1e-9 or fit.theta[own] >= UPPER[own] - 1e-9)
+        value = float(np.exp(values[i])) if name in ("A", "B") else float(values[i])
+        result[name] = Estimate(value, *intervals[name], at_bound=at_bound)
+    return result, reasons
+
+
+def _asymptotic(
+    fit: JointFit, data: JointData, values: Array, half: float
+) -> dict[str, tuple[float | None, float | None]]:
+    if fit.covariance is None or not np.isfinite(half):
+        return dict.fromkeys(PARAMETERS, (None, None))
+    jacobian = user_jacobian(data)
+    reach = half * np.sqrt(np.diag(jacobian @ fit.covariance @ jacobian.T))
+    result: dict[str, tuple[float | None, float | None]] = {}
+    for name, value, width in zip(PARAMETERS, values, reach, strict=True):
+        low, high = value - width, value + width
         if name in ("A", "B"):
-            ends = [float(np.exp(min(end, 700.0))) for end in ends]
-        elif not np.isnan(ends[1]):
-            ends[1] = max(ends[1], 0.0)
-        # A term at its edge has no spread of its own; E = 0 has an upper end.
-        known = not at_bound or name == "E"
-        shown = [float(end) if known and not np.isnan(end) else None for end in ends[1:]]
-        result[name] = Estimate(float(ends[0]), shown[0], shown[1], at_bound=at_bound)
+            low, high = np.exp(low), np.exp(high)
+        result[name] = (max(float(low), 0.0), float(high))
     return result
 
 
+def _percentiles(draws: Array, data: JointData, level: float) -> dict[str, tuple[float | None, float | None]]:
+    """Ends over refits; one at the steepest exponent that the law allows, or at its amplitude, is open."""
+    tail = 0.5 * (1.0 - level)
+    low, high = np.quantile(user_values(draws, data), [tail, 1.0 - tail], axis=0)
+    result: dict[str, tuple[float | None, float | None]] = {}
+    for i, name in enumerate(PARAMETERS):
+        exponent = {"A": 2, "B": 4}.get(name, i)
+        open_end = name != "E" and high[exponent] >= UPPER[3] - 1e-6
+        ends = np.exp(np.array([low[i], min(high[i], 700.0)])) if name in ("A", "B") else (low[i], high[i])
+        result[name] = (float(ends[0]), None if open_end else float(ends[1]))
+    return result
+
+
+def _masks(groups: Sequence[Points], d: Array, order: Rows, options: FitOptions) -> list[Mask]:
+    """What the forward tests hide, of all groups at once: the largest data sizes, or what ``--holdout-by`` chose."""
+    by = [points.holdout for points in groups]
+    values = np.concatenate([holdout.values for holdout in by if holdout])[order] if all(by) else d
+    return hidden_masks(values, options.holdout, each=any(holdout.each for holdout in by if holdout))
+
+
 def _held_out(
-    data: JointData, fit: JointFit, d: Array, y: Array, is_loss: bool, options: FitOptions
+    law: Law, y: Array, masks: Sequence[Mask]
 ) -> tuple[float | None, float | None, tuple[FittedPoint, ...]]:
-    """Leave-one-out and forward errors; the largest data sizes are held out of all model sizes at once."""
+    """Leave-one-out and forward errors; the points of a mask are held out of all groups at once."""
+    data, n, d = law.data, law.n, law.d
     m, k = len(y), len(PARAMETERS)
 
     def refit(keep: Array) -> Array:
         # One point moves the fit little: the refits start there and need four digits only.
-        parts = [keep[i : i + 250] for i in range(0, len(keep), 250)]
-        ends = [solve_joint(data, np.tile(fit.theta, (len(w), 1)), w, tolerance=1e-5)[0] for w in parts]
-        theta = np.concatenate(ends)
+        theta = solve_joint(data, np.tile(law.fit.theta, (len(keep), 1)), keep, tolerance=1e-5)[0]
         u, v = (np.broadcast_to(part, keep.shape) for part in (data.u, data.v))
-        return _to_y(log_loss_at(theta, u, v)[0], is_loss)
+        return law.to_y(log_loss_at(theta, u, v)[0])
 
     loo = None
     if m - 1 >= k:
-        predicted = np.diag(refit(1.0 - np.eye(m)))
-        loo = float(np.mean(np.abs(np.log(predicted / y))))
-    sizes = np.unique(d)
-    if len(sizes) <= options.holdout:
+        left_out = np.empty(m)
+        every, step = np.arange(m), max(1, CELLS // m)
+        for first in range(0, m, step):
+            here = every[first : first + step]
+            left_out[here] = refit((here[:, None] != every).astype(float))[np.arange(len(here)), here]
+        loo = float(np.mean(np.abs(np.log(left_out / y))))
+    if not masks or any(np.sum(~out) < k or len(np.unique(d[~out])) < 2 for out in masks):
         return loo, None, ()
-    out = d >= sizes[-options.holdout]
-    if np.sum(~out) < k or len(np.unique(d[~out])) < 2:
-        return loo, None, ()
-    predicted = refit((~out).astype(float)[None])[0]
-    held = tuple(_point(d[i], y[i], predicted[i]) for i in np.flatnonzero(out))
-    return loo, float(np.mean(np.abs(np.log(predicted[out] / y[out])))), held
+    predicted = refit((~np.array(masks)).astype(float))
+    tests = [
+        (i, float(row[i])) for row, out in zip(predicted, masks, strict=True) for i in np.flatnonzero(out)
+    ]
+    held = tuple(_point(n[i], d[i], y[i], value) for i, value in tests)
+    return loo, float(np.mean([abs(np.log(value / y[i])) for i, value in tests])), held
 
 
-def _predictions(
-    fit: JointFit, data: JointData, n: Array, d: Array, is_loss: bool, half: float, options: FitOptions
-) -> tuple[Prediction, ...]:
-    """At each size, for the model size that was measured most often (the largest of those)."""
-    sizes, counts = np.unique(n, return_counts=True)
-    size = float(sizes[counts == counts.max()].max())
-    result = []
-    for x in options.predict:
-        v = np.log(x) - data.centre_d if np.isfinite(x) else 700.0
-        u = np.log(size) - data.centre_n
-        value, jacobian = log_loss_at(fit.theta[None], np.array([[u]]), np.array([[v]]))
-        ends: list[float | None] = [None] * 4
-        if fit.covariance is not None and np.isfinite(half):
-            row = jacobian[0, 0].copy()
-            row[0] = np.exp(-value[0, 0])
-            variance = float(row @ fit.covariance @ row)
-            for i, extra in enumerate((fit.scale**2, 0.0)):
-                width = half * float(np.sqrt(variance + extra))
-                ends[2 * i] = float(_to_y(value[0, 0] - width, is_loss))
-                ends[2 * i + 1] = float(_to_y(value[0, 0] + width, is_loss))
-        outside = not d.min() <= x <= d.max()
-        result.append(
-            Prediction(x, float(_to_y(value[0, 0], is_loss)), ends[0], ends[1], outside, ends[2], ends[3])
-        )
-    return tuple(result)
-
-
-def _notes(groups: Sequence[Points], fit: JointFit, m: int, k: int, options: FitOptions) -> list[Note]:
+def _notes(
+    groups: Sequence[Points],
+    fit: JointFit,
+    data: JointData,
+    reasons: dict[str, tuple[str, ...]],
+    answers: Answers,
+    pool: PoolTest | None,
+    options: FitOptions,
+) -> list[Note]:
     notes = [note for points in groups for note in points.notes]
+    m, k = len(fit.residuals), len(PARAMETERS)
     if m <= k:
-        notes.append(
-            Note(
-                "no-freedom",
-                f"joint has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by.",
-                "warning",
-            )
+        message = (
+            f"joint has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by."
         )
+        notes.append(Note("no-freedom", message, "warning", {"law": "joint", "parameters": k, "points": m}))
+    said = {name for names in reasons.values() for name in names}
     gone = [
         name
-        for name, at in zip(("E", "A", "B", "alpha", "beta"), range(5), strict=True)
-        if fit.theta[at] <= LOWER[at] + 1e-9 or fit.theta[at] >= UPPER[at] - 1e-9
+        for name, at in COORDINATE.items()
+        if name not in said and (fit.theta[at] <= LOWER[at] + 1e-9 or fit.theta[at] >= UPPER[at] - 1e-9)
     ]
     if gone:
-        notes.append(
-            Note(
-                "limit-joint", f"joint ran into the edge of what it allows for {', '.join(gone)}.", "warning"
-            )
-        )
+        message = f"joint ran into the edge of what it allows for {', '.join(gone)}."
+        notes.append(Note("limit-joint", message, "warning", {"parameters": ", ".join(gone)}))
+    spans = [float(np.exp(np.ptp(part))) for part in (data.u, data.v)]
+    notes += [_undetermined(reason, names, spans) for reason, names in reasons.items()]
     if options.predict:
-        notes.append(
-            Note("joint-size", "joint: predictions are for the model size that was measured most often.")
+        size = answers.usual_size
+        message = f"joint: sizes to predict at without a model size are taken at the one measured most often, {size:.4g}."
+        notes.append(Note("joint-size", message, values={"size": size}))
+    if pool is not None and pool.p is not None and pool.p < DIFFER:
+        message = (
+            f"joint: the {pool.groups} groups do not share one law (F({pool.df1}, {pool.df2}) = {pool.f:.3g}, "
+            f"p = {pool.p:.2g}): its parameters are an average of theirs."
         )
+        values = {"groups": pool.groups, "df1": pool.df1, "df2": pool.df2, "f": pool.f or 0.0, "p": pool.p}
+        notes.append(Note("pool-differs", message, "warning", values))
     return notes
+
+
+def _undetermined(reason: str, names: Sequence[str], spans: Sequence[float]) -> Note:
+    listed = ", ".join(names)
+    why = {
+        "few-runs": f"there are fewer different runs than the law's {len(PARAMETERS)} parameters",
+        "two-model-sizes": "with fewer than three model sizes they trade with one another",
+        "two-data-sizes": "with fewer than three data sizes they trade with one another",
+        "fixed-ratio": "the data size follows from the model size in all runs, so the two terms can change places",
+        "unbounded": f"these runs rule out no value (model sizes span a factor of {spans[0]:.3g}, data sizes one of "
+        f"{spans[1]:.3g})",
+    }[reason]
+    values: dict[str, str | float] = {"parameters": listed, "model_span": spans[0], "data_span": spans[1]}
+    return Note(f"joint-{reason}", f"joint: {listed} undetermined: {why}.", "warning", values)

@@ -31,13 +31,17 @@ def plot_sizes(groups: Sequence[Points], predict: Sequence[float]) -> tuple[floa
 
 
 def draw(
-    groups: Sequence[Points], curves: Mapping[str, Sequence[Fit]], path: Path, *, joint: Fit | None = None
+    groups: Sequence[Points],
+    curves: Mapping[str, Mapping[str, Fit]],
+    path: Path,
+    *,
+    joint: Sequence[Fit] = (),
 ) -> None:
     """Write the figure: log axes, points, each law's curve with its band, dashed beyond the data.
 
     Args:
-        curves: for each law one fit a group, with ``predictions`` on ``plot_sizes``.
-        joint: drawn as measured against predicted, where it is all there is.
+        curves: for each group, by its label, one fit a law, with ``predictions`` on ``plot_sizes``.
+        joint: drawn as measured against predicted, in a panel of their own.
 
     Raises:
         InputError: matplotlib is not installed. WorkError: the file cannot be written.
@@ -47,27 +51,32 @@ def draw(
         from matplotlib.figure import Figure
     except ImportError:
         raise missing_extra("--plot", "plot") from None
-    panels = len(groups) if curves and len(groups) <= MOST_PANELS else 1
+    laws = tuple(dict.fromkeys(law for fits in curves.values() for law in fits))
+    alone = len(groups) <= MOST_PANELS
+    own = (len(groups) if alone else 1) if laws else 0
+    panels = own + bool(joint)
     across = min(3, panels)
     down = math.ceil(panels / across)
     figure = Figure(figsize=(4.6 * across + 0.6, 3.4 * down + 0.6), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
-    if not curves and joint is not None:
-        _measured_against_predicted(figure.add_subplot(1, 1, 1), joint)
-    else:
-        axes = [figure.add_subplot(down, across, i + 1) for i in range(panels)]
+    axes = [figure.add_subplot(down, across, i + 1) for i in range(panels)]
+    if laws:
         for i, points in enumerate(groups):
-            axis = axes[i] if panels > 1 or len(groups) == 1 else axes[0]
-            _panel(axis, points, {law: fits[i] for law, fits in curves.items()}, alone=panels == len(groups))
+            _panel(axes[i if alone else 0], points, curves.get(points.label, {}), laws, alone=alone)
         axes[0].legend(fontsize=7, frameon=False)
+    if joint:
+        _measured_against_predicted(axes[-1], joint)
     try:
         figure.savefig(path)
     except OSError as problem:
         raise WorkError(f"--plot: {path} cannot be written: {problem.strerror or problem}.") from None
 
 
-def _panel(axis: Any, points: Points, fits: Mapping[str, Fit], *, alone: bool) -> None:
-    for (law, fit), colour, style in zip(fits.items(), COLOURS, STYLES, strict=False):
+def _panel(axis: Any, points: Points, fits: Mapping[str, Fit], laws: Sequence[str], *, alone: bool) -> None:
+    for law, colour, style in zip(laws, COLOURS, STYLES, strict=False):
+        fit = fits.get(law)
+        if fit is None:
+            continue
         x = np.array([p.x for p in fit.predictions])
         value = np.array([p.value for p in fit.predictions])
         low = np.array([np.nan if p.mean_low is None else p.mean_low for p in fit.predictions])
@@ -101,15 +110,20 @@ def _panel(axis: Any, points: Points, fits: Mapping[str, Fit], *, alone: bool) -
     axis.tick_params(labelsize=7)
 
 
-def _measured_against_predicted(axis: Any, joint: Fit) -> None:
-    measured = np.array([point.y for point in joint.fitted])
-    predicted = np.array([point.predicted for point in joint.fitted])
-    ends = [min(measured.min(), predicted.min()), max(measured.max(), predicted.max())]
+def _measured_against_predicted(axis: Any, joint: Sequence[Fit]) -> None:
+    points = [point for fit in joint for point in fit.fitted]
+    ends = [bound(value for p in points for value in (p.y, p.predicted)) for bound in (min, max)]
     axis.plot(ends, ends, color="grey", linewidth=0.8)
-    axis.plot(predicted, measured, "o", markersize=4, color=COLOURS[0])
+    for i, fit in enumerate(joint):
+        predicted, measured = [p.predicted for p in fit.fitted], [p.y for p in fit.fitted]
+        colour = COLOURS[i % len(COLOURS)]
+        axis.plot(predicted, measured, "o", markersize=4, color=colour, label=fit.config)
+    if len(joint) > 1:
+        axis.legend(fontsize=7, frameon=False)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_xlabel(f"{joint.y} by the joint law")
-    axis.set_ylabel(f"{joint.y} measured")
+    axis.set_title("joint", fontsize=9)
+    axis.set_xlabel(f"{joint[0].y} by the joint law")
+    axis.set_ylabel(f"{joint[0].y} measured")
     label_log_axes(axis)
     axis.grid(True, alpha=0.2, linewidth=0.5)

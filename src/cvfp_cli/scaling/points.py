@@ -1,6 +1,6 @@
 """Points to fit: one configuration's perplexities over training sizes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,22 @@ from numpy.typing import NDArray
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
+from cvfp_cli.scaling.units import YUnit, unit_of
 
 Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """What the forward error leaves out, where it is not the largest sizes.
+
+    Attributes:
+        column: its name. values: each point's, shape (m,). each: every value in turn, instead of the largest ones.
+    """
+
+    column: str
+    values: Vector
+    each: bool
 
 
 @dataclass(frozen=True)
@@ -24,7 +38,12 @@ class Points:
             ``x`` itself where not given. Replicates may differ a little in x: another data seed, other tokens.
         parameters: model parameters (context_block + token_block) of each point for the ``joint`` law, shape
             (m,), or None.
+        weights: relative precisions (1 / variance) of the points, shape (m,), all above 0, or None for equal ones.
+            Only their ratios within a group matter.
+        holdout: what the forward error leaves out; None for the largest sizes.
         x_name, y_name: the names of the columns.
+        study: what the group belongs to: the configurations of one study share a joint law.
+        unit: of y, where it is known from more than these points; see ``y_unit``.
         notes: remarks on how the points were gathered; they travel into ``Fit.warnings``.
 
     Raises:
@@ -36,8 +55,12 @@ class Points:
     label: str = ""
     sizes: Vector | None = None
     parameters: Vector | None = None
+    weights: Vector | None = None
+    holdout: Holdout | None = None
     x_name: str = "train_tokens"
     y_name: str = "val_ppl"
+    study: str = ""
+    unit: YUnit | None = None
     notes: tuple[Note, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -66,9 +89,26 @@ class Points:
             if len(parameters) != len(x) or not np.all(np.isfinite(parameters) & (parameters > 0)):
                 raise InputError(f"Model parameters{where} must be finite and above 0, one for each point.")
             object.__setattr__(self, "parameters", parameters[order])
+        if self.weights is not None:
+            weights = np.asarray(self.weights, dtype=float).reshape(-1)
+            if len(weights) != len(x) or not np.all(np.isfinite(weights) & (weights > 0)):
+                raise InputError(f"Weights{where} must be finite and above 0, one for each point.")
+            object.__setattr__(self, "weights", weights[order])
+        if self.holdout is not None:
+            object.__setattr__(self, "holdout", replace(self.holdout, values=self.holdout.values[order]))
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def y_unit(self) -> YUnit:
+        """The unit of y: as given, else by its name and values."""
+        return self.unit or unit_of(self.y_name, self.y)
+
+    @property
+    def relative_weights(self) -> Vector:
+        """The points' weights with the mean 1, shape (m,); all 1 where none were given."""
+        return np.ones(len(self)) if self.weights is None else self.weights / self.weights.mean()
 
     @property
     def size_index(self) -> NDArray[np.int64]:

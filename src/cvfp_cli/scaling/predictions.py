@@ -104,10 +104,11 @@ def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExp
     for first in range(points.distinct_sizes - window + 1):
         here = (index >= first) & (index < first + window)
         x, y = np.log(points.x[here]), np.log(points.y[here])
+        root = np.sqrt(points.relative_weights[here])
         if np.ptp(x) == 0.0:
             continue
         line = least_squares(
-            np.column_stack([np.ones(len(x)), x - x.mean()]), y, names=("level", "slope"), level=level
+            np.column_stack([root, root * (x - x.mean())]), root * y, names=("level", "slope"), level=level
         )
         slope = line["slope"]
         estimate = Estimate(slope.value, slope.low, slope.high)

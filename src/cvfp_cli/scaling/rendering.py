@@ -73,16 +73,22 @@ def to_json(study: Study) -> str:
 
 
 def to_csv(study: Study) -> str:
-    """One line a figure: config, law, kind, name, x, value, low, high."""
+    """One line a figure: config, law, kind, name, x, value, low, high, model_size."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["config", "law", "kind", "name", "x", "value", "low", "high"])
+    writer.writerow(["config", "law", "kind", "name", "x", "value", "low", "high", "model_size"])
     for fit in study.fits:
 
         def row(
-            kind: str, name: str, x: object, value: object, low: object = None, high: object = None
+            kind: str,
+            name: str,
+            x: object,
+            value: object,
+            low: object = None,
+            high: object = None,
+            model_size: object = None,
         ) -> None:
-            cells = ["" if cell is None else cell for cell in (x, value, low, high)]
+            cells = ["" if cell is None else cell for cell in (x, value, low, high, model_size)]
             writer.writerow([fit.config, fit.law, kind, name, *cells])  # noqa: B023  (called in this turn only)
 
         for name, estimate in fit.parameters.items():
@@ -106,12 +112,22 @@ def to_csv(study: Study) -> str:
             if derived is not None:
                 row("derived", name, None, derived.value, derived.low, derived.high)
         for point in fit.fitted:
-            row("measured", fit.y, point.x, point.y)
-            row("fitted", fit.y, point.x, point.predicted)
-        for prediction in fit.predictions:
-            row("prediction", fit.y, prediction.x, prediction.value, prediction.low, prediction.high)
-        for target in fit.targets:
-            row("target", f"{fit.y}={target.ppl:g}", None, target.x, target.low, target.high)
+            row("measured", fit.y, point.x, point.y, model_size=point.model_size)
+            row("fitted", fit.y, point.x, point.predicted, model_size=point.model_size)
+        for p in fit.predictions:
+            row("prediction", fit.y, p.x, p.value, p.low, p.high, p.model_size)
+        for t in fit.targets:
+            row("target", f"{fit.y}={t.ppl:g}", None, t.x, t.low, t.high, t.model_size)
+        for least in fit.cheapest:
+            for part in ("model_size", "x", "product"):
+                found = getattr(least, part)
+                if found is not None:
+                    row(
+                        f"cheapest_{part}", f"{fit.y}={least.ppl:g}", None, found.value, found.low, found.high
+                    )
+        if fit.pool:
+            row("pool_test", "F", None, fit.pool.f)
+            row("pool_test", "p", None, fit.pool.p)
         for window in fit.local_exponents:
             name = f"{window.x_low:g}-{window.x_high:g}"
             row(

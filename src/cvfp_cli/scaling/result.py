@@ -16,6 +16,7 @@ class Estimate:
             are None, no interval: the fit's warnings say why.
         shared: estimated from several configurations together.
         at_bound: the estimate lies at the edge of what the law allows.
+        reason: why the data determine no value; empty where they do.
     """
 
     value: float | None
@@ -23,16 +24,18 @@ class Estimate:
     high: float | None = None
     shared: bool = False
     at_bound: bool = False
+    reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The five keys of a parameter."""
-        return {
+        """The five keys of a parameter, and ``reason`` where it is undetermined."""
+        shape: dict[str, Any] = {
             "value": self.value,
             "low": self.low,
             "high": self.high,
             "shared": self.shared,
             "at_bound": self.at_bound,
         }
+        return {**shape, "reason": self.reason} if self.reason else shape
 
     def range_json(self) -> dict[str, Any]:
         """Value and ends alone, for derived figures."""
@@ -41,16 +44,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class FittedPoint:
-    """One measured point: ``error`` is 100 * (predicted / y - 1), in percent."""
+    """One measured point: ``error`` is 100 * (predicted / y - 1), in percent; ``model_size`` is the joint law's N."""
 
     x: float
     y: float
     predicted: float
     error: float
+    model_size: float | None = None
 
     def to_json(self) -> dict[str, float]:
-        """The four keys of a fitted point."""
-        return {"x": self.x, "y": self.y, "predicted": self.predicted, "error": self.error}
+        """The four keys of a fitted point, and ``model_size`` where it has one."""
+        shape = {"x": self.x, "y": self.y, "predicted": self.predicted, "error": self.error}
+        return shape if self.model_size is None else {**shape, "model_size": self.model_size}
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Prediction:
         low, high: prediction interval: where one new run would land. None is an open end.
         extrapolated: beyond the smallest or largest measured size.
         mean_low, mean_high: confidence interval of the law itself there.
+        model_size: the joint law's N; None for laws of x alone.
     """
 
     x: float
@@ -72,6 +78,7 @@ class Prediction:
     extrapolated: bool
     mean_low: float | None = None
     mean_high: float | None = None
+    model_size: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON has no infinity: x is the text ``"inf"`` there."""
@@ -83,6 +90,7 @@ class Prediction:
             "extrapolated": self.extrapolated,
             "mean_low": self.mean_low,
             "mean_high": self.mean_high,
+            "model_size": self.model_size,
         }
 
 
@@ -96,6 +104,7 @@ class Target:
         low, high: interval of that size; None is an open end (for ``high``: it may never be reached).
         extrapolated: x lies beyond the measured sizes.
         reason: why x is None; empty otherwise.
+        model_size: the joint law's N; None for laws of x alone.
     """
 
     ppl: float
@@ -104,6 +113,54 @@ class Target:
     high: float | None
     extrapolated: bool
     reason: str = ""
+    model_size: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """The model and data size that reach a target with the least product N D, of which training compute is a multiple.
+
+    Attributes:
+        ppl: the target. model_size, x, product: N, D and N D with intervals; None where there are none.
+        extrapolated: the pair lies beyond the measured sizes. reason: why there is none; empty otherwise.
+    """
+
+    ppl: float
+    model_size: Estimate | None
+    x: Estimate | None
+    product: Estimate | None
+    extrapolated: bool
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        parts = {"model_size": self.model_size, "x": self.x, "product": self.product}
+        return {
+            "ppl": self.ppl,
+            **{name: part.range_json() if part else None for name, part in parts.items()},
+            "extrapolated": self.extrapolated,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class PoolTest:
+    """Whether groups share one joint law: an F test of one law for all against one for each.
+
+    Attributes:
+        groups: how many. df1, df2: parameters that one law saves, and degrees of freedom that separate laws leave.
+        f, p: None where either is 0, so that nothing can be tested.
+    """
+
+    groups: int
+    f: float | None
+    df1: int
+    df2: int
+    p: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Every field by its name."""
@@ -181,10 +238,13 @@ class Fit:
             m - k - 2 <= 0.
         loo_error: mean |ln(predicted / y)| over points left out one at a time; None where m - 1 < k.
         forward_error: the same over the largest sizes, fitted without them; None where too few are left.
-        held_out: those largest sizes, each predicted from the smaller ones.
+        held_out: those largest sizes, each predicted from the smaller ones. held_out_by: the column whose values chose
+            them instead of x, or empty.
+        y_unit: ``ppl``, ``nats``, ``bits``, ``bpb`` or ``other``; empty where nothing says it.
         per_doubling, per_tenfold: fall of y in percent when x doubles (grows tenfold) from the largest size.
         asymptote: y at infinite x; None for laws that fall to 0. distance: last measured y minus the asymptote.
         interval_method: ``t``, ``profile``, ``bootstrap``, or why there is none.
+        cheapest, pool: of the joint law: for each target the least N D, and whether its groups share the law.
     """
 
     config: str
@@ -208,12 +268,16 @@ class Fit:
     loo_error: float | None = None
     forward_error: float | None = None
     held_out: tuple[FittedPoint, ...] = ()
+    held_out_by: str = ""
+    y_unit: str = ""
     per_doubling: Estimate | None = None
     per_tenfold: Estimate | None = None
     asymptote: Estimate | None = None
     distance: Estimate | None = None
     predictions: tuple[Prediction, ...] = ()
     targets: tuple[Target, ...] = ()
+    cheapest: tuple[Cheapest, ...] = ()
+    pool: PoolTest | None = None
     local_exponents: tuple[LocalExponent, ...] = ()
     replicates: Replicates | None = None
     starts: Starts | None = None
@@ -232,6 +296,7 @@ class Fit:
             "limit": self.limit or None,
             "x": self.x,
             "y": self.y,
+            "y_unit": self.y_unit or None,
             "objective": self.objective,
             "points": self.points,
             "k": self.k,
@@ -245,6 +310,7 @@ class Fit:
             "bic": self.bic,
             "loo_error": self.loo_error,
             "forward_error": self.forward_error,
+            "held_out_by": self.held_out_by or None,
             "held_out": [point.to_json() for point in self.held_out],
             "per_doubling": self.per_doubling.range_json() if self.per_doubling else None,
             "per_tenfold": self.per_tenfold.range_json() if self.per_tenfold else None,
@@ -259,4 +325,7 @@ class Fit:
             "starts": self.starts.to_json() if self.starts else None,
             "warnings": [{"code": note.code, "message": note.message} for note in self.warnings],
         }
+        if self.law == "joint":
+            shape["cheapest"] = [least.to_json() for least in self.cheapest]
+            shape["pool"] = self.pool.to_json() if self.pool else None
         return shape

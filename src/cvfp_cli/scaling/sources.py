@@ -1,37 +1,53 @@
 """Files, folders or standard input into groups of points: results of any age, or any table."""
 
 import difflib
+import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results import Results, parse_results, read_results
-from cvfp_cli.results.jsontext import SIZE_LIMIT, read_bytes, salvage
-from cvfp_cli.scaling.groups import Source, group_runs, numeric_columns
+from cvfp_cli.results.compressed import decompressed
+from cvfp_cli.results.jsontext import SIZE_LIMIT, read_bytes, salvage, with_recovery
+from cvfp_cli.results.reader import is_results_folder
+from cvfp_cli.scaling.groups import Source, group_runs, numeric_columns, source_names
 from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.tables import NAME_COLUMNS, read_table, table_groups
+from cvfp_cli.scaling.table_points import GROUP_COLUMN, Columns, table_groups
+from cvfp_cli.scaling.tables import Row, complete_lines, read_table
+from cvfp_cli.scaling.units import unit_of
+from cvfp_cli.tabular import separator_of
 
 STDIN = "-"
+_START = 65536
+# A key of a run's object: its file holds results. In other files "config" is a run's settings, an object.
+_RUN_KEY = re.compile(rb'"(?:schema|config_name|run_id)"\s*:|"config"\s*:\s*"')
+_JSON_LINES = re.compile(rb"\{[^\n]*\}\s*\n\s*\{")
+# Files of a folder with one file a run.
+_RUN_FILES = ("*.json", "*/*.json")
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Which columns to read.
+class Table:
+    """The rows of one table; ``places`` names each row's file where every row has its own."""
 
-    Attributes:
-        x, y: of the points. group: columns that make a group; empty for the configuration.
-        parameters: column of model sizes for the joint law; empty for the results' own counts.
-    """
+    where: str
+    rows: list[Row]
+    places: tuple[str, ...] = ()
 
-    x: str = "train_tokens"
-    y: str = "val_ppl"
-    group: tuple[str, ...] = ()
-    parameters: str = ""
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read: results, tables, and notes on the tables."""
+
+    results: tuple[Results, ...]
+    tables: tuple[Table, ...]
+    notes: tuple[Note, ...]
 
 
 def load_points(
@@ -45,39 +61,71 @@ def load_points(
     Raises:
         InputError: an input that cannot be read, or without these columns.
     """
+    return points_of(read_inputs(inputs, columns, recover=recover), columns)
+
+
+def read_inputs(inputs: Sequence[str], columns: Columns, *, recover: bool = False) -> Inputs:
+    """Read every input; tables of one row each, such as one JSON file a run, make one table.
+
+    Raises:
+        InputError: an input that cannot be read.
+    """
     results: list[Results] = []
-    groups: list[Points] = []
+    tables: list[Table] = []
     notes: list[Note] = []
     known = numeric_columns()
-    of_runs = columns.x in known and columns.y in known and not columns.group and not columns.parameters
+    of_runs = columns.x in known and columns.y in known and not columns.of_a_table
     for name in inputs:
-        data = _standard_input() if name == STDIN else None
         where = "standard input" if name == STDIN else name
-        if (
-            of_runs
-            and not (data is None and _is_plain_table(name, columns))
-            and not (data is not None and _plain(data, where, columns))
-        ):
-            results.append(
-                read_results(name, recover=recover)
-                if data is None
-                else parse_results(data, Path("standard input"), recover=recover)
-            )
+        if name != STDIN and Path(name).is_dir():
+            if of_runs and is_results_folder(Path(name)):
+                results.append(read_results(name, recover=recover))
+                continue
+            found, said = _folder_tables(Path(name), recover=recover)
+            tables += found
+            notes += said
             continue
-        rows, recovered = _rows(_table_bytes(Path(name)) if data is None else data, where, recover=recover)
+        data = _standard_input() if name == STDIN else read_bytes(Path(name))
+        if of_runs and _holds_runs(data):
+            results.append(parse_results(data, Path(where), recover=recover))
+            continue
+        rows, recovered = _rows(data, where, recover=recover)
+        tables.append(Table(where, rows))
         notes += recovered
-        found, said = table_groups(
-            rows, where, x=columns.x, y=columns.y, group=columns.group, parameters=columns.parameters
-        )
+    return Inputs(tuple(results), _pooled(tables), tuple(notes))
+
+
+def points_of(inputs: Inputs, columns: Columns) -> tuple[tuple[Points, ...], tuple[Note, ...]]:
+    """The groups of points of what was read, all with one unit of y, and the notes.
+
+    Raises:
+        InputError: as ``load_points``.
+    """
+    groups: list[Points] = []
+    notes = list(inputs.notes)
+    if inputs.results:
+        called, pooled = source_names(inputs.results, [str(result.path) for result in inputs.results])
+        notes += [*(note for result in inputs.results for note in result.notes), *pooled]
+        sources = [Source(name, result.runs) for name, result in zip(called, inputs.results, strict=True)]
+        found, said = group_runs(sources, x=columns.x, y=columns.y)
         groups += found
         notes += said
-    if results:
-        found, said = group_runs(
-            [Source(str(result.path), result.runs) for result in results], x=columns.x, y=columns.y
-        )
-        groups = [*found, *groups]
-        notes += [*(note for result in results for note in result.notes), *said]
-    return tuple(groups), tuple(notes)
+    for table in inputs.tables:
+        found, said = table_groups(table.rows, table.where, columns, places=table.places)
+        groups += _told_apart(found, table.where) if len(inputs.tables) + len(inputs.results) > 1 else found
+        notes += said
+    unit = unit_of(columns.y, np.concatenate([points.y for points in groups]), columns.y_unit)
+    if unit.name and (inputs.tables or unit.source == "option"):
+        notes.append(unit.note(columns.y))
+    return tuple(replace(points, unit=unit) for points in groups), tuple(notes)
+
+
+def _told_apart(groups: Sequence[Points], where: str) -> list[Points]:
+    """Labels with their file: the same name in two tables need not mean the same."""
+    return [
+        points if points.label == where else replace(points, label=f"{points.label} ({where})")
+        for points in groups
+    ]
 
 
 def pick(groups: Sequence[Points], configs: Sequence[str]) -> tuple[Points, ...]:
@@ -100,8 +148,8 @@ def pick(groups: Sequence[Points], configs: Sequence[str]) -> tuple[Points, ...]
     return tuple(points for points in groups if points.label in configs or names[points.label] in configs)
 
 
-def _rows(data: bytes, where: str, *, recover: bool) -> tuple[list[dict[str, Any]], tuple[Note, ...]]:
-    """The rows of a table; of a damaged JSON file with ``recover`` its complete runs, and a note.
+def _rows(data: bytes, where: str, *, recover: bool) -> tuple[list[Row], tuple[Note, ...]]:
+    """The rows of a table; of a damaged JSON file with ``recover`` its complete runs or lines, and a note.
 
     Raises:
         InputError: as ``read_table``.
@@ -109,9 +157,9 @@ def _rows(data: bytes, where: str, *, recover: bool) -> tuple[list[dict[str, Any
     try:
         return read_table(data, where), ()
     except InputError as problem:
-        found = salvage(data).rows if recover else []
-        if not found:
-            raise
+        found = complete_lines(data) or salvage(data).rows
+        if not (recover and found):
+            raise with_recovery(problem, possible=bool(found)) from None
         message = f"{problem.message} {counted(len(found), 'complete row was', 'complete rows were')} recovered from it."
         return found, (Note("recovered", message, "warning"),)
 
@@ -124,39 +172,48 @@ def _standard_input() -> bytes:
     data = sys.stdin.buffer.read(SIZE_LIMIT + 1)
     if len(data) > SIZE_LIMIT:
         raise InputError(f"Standard input is larger than {SIZE_LIMIT // 1024**2} MiB.")
-    return data
+    return decompressed(data, "Standard input", SIZE_LIMIT)
 
 
-def _table_bytes(path: Path) -> bytes:
-    """The bytes of a table; a results folder or ``summary.json`` stands for its runs.
+def _folder_tables(folder: Path, *, recover: bool) -> tuple[list[Table], list[Note]]:
+    """The table of a results folder, or the rows of a folder with one JSON file a run.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: there is neither, or a file cannot be read.
     """
-    if path.is_dir():
-        inside = path / "runs.csv"
-        if inside.is_file():
-            return read_bytes(inside)
-        raise InputError(f"{path} is a folder without runs.csv.", hint="Name a table: a CSV or JSON file.")
-    return read_bytes(path)
+    inside = folder / "runs.csv"
+    if inside.is_file():
+        files = [inside]
+    else:
+        files = [path for pattern in _RUN_FILES for path in sorted(folder.glob(pattern))]
+    if not files:
+        raise InputError(
+            f"{folder} is a folder without runs.csv or one JSON file a run.",
+            hint="Name a table: a CSV, JSON or Parquet file.",
+        )
+    tables: list[Table] = []
+    notes: list[Note] = []
+    for path in files:
+        rows, said = _rows(read_bytes(path), str(path), recover=recover)
+        tables.append(Table(str(path), rows))
+        notes += said
+    return tables, notes
 
 
-def _is_plain_table(name: str, columns: Columns) -> bool:
-    path = Path(name)
-    return (
-        path.suffix.lower() in (".csv", ".tsv", ".txt")
-        and path.is_file()
-        and _plain(read_bytes(path), name, columns)
-    )
+def _pooled(tables: Sequence[Table]) -> tuple[Table, ...]:
+    """Several tables of one row each as one table; others as they are."""
+    single = [table for table in tables if len(table.rows) == 1]
+    if len(single) < 2:
+        return tuple(tables)
+    places = tuple(table.where for table in single)
+    rows = [row for table in single for row in table.rows]
+    return (Table(f"{len(single)} files", rows, places), *(table for table in tables if len(table.rows) != 1))
 
 
-def _plain(data: bytes, where: str, columns: Columns) -> bool:
-    """Whether these bytes are a CSV with the wanted columns and no configuration: a table, not results."""
-    first = data[:65536].lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0]
-    if first[:1] in (b"[", b"{", b""):
-        return False
-    header = [
-        part.strip().strip('"')
-        for part in first.decode("utf-8", "replace").replace("\t", ",").replace(";", ",").split(",")
-    ]
-    return {columns.x, columns.y} <= set(header) and NAME_COLUMNS[0] not in header
+def _holds_runs(data: bytes) -> bool:
+    """Whether these bytes are results and not just a table: a CSV with configurations, or JSON with runs' keys."""
+    start = data[:_START].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start[:1] in (b"[", b"{"):
+        return bool(_RUN_KEY.search(start)) and not _JSON_LINES.match(start)
+    first = start.split(b"\n", 1)[0].decode("utf-8", "replace")
+    return GROUP_COLUMN in [part.strip().strip('"') for part in first.split(separator_of(first))]

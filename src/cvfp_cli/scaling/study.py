@@ -6,12 +6,12 @@ from typing import Any
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
+from cvfp_cli.scaling.asked import JOINT, NO_PAIRS, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
-from cvfp_cli.scaling.bootstrap import bootstrap_groups
+from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
-from cvfp_cli.scaling.joint import PARAMETERS as JOINT_PARAMETERS
-from cvfp_cli.scaling.joint_fits import fit_joint_groups
+from cvfp_cli.scaling.joint_study import POOLINGS, fit_named, fit_unasked
 from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
@@ -19,9 +19,10 @@ from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.shared import shared_coordinates
 from cvfp_cli.scaling.shared_fits import fit_shared_groups, shared_rolling_origins
 
-JOINT = "joint"
 ALL = "all"
-JOINT_SIZES, JOINT_SPAN = 3, 2.0  # model sizes that the joint law needs to be fitted unasked
+LEFT_OUT = ("Left out", "Left out of the laws of one variable")
+MOST_LEFT_OUT = 3  # notes on single groups before one sums them up
+LEAST_REPLICATES = 100  # fewer do not make an interval
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,31 @@ class Request:
 
     Attributes:
         laws: names, or ``all``: every law with fewer parameters than points; joint where model sizes span enough.
-        share: parameters in common. bootstrap: replicates; 0 for none. bootstrap_kind, seed: of the bootstrap.
+        share: parameters in common. bootstrap: replicates; 0 for none.
+        bootstrap_kind: empty for the laws' own: residual for laws of x alone, case for joint. seed: of the bootstrap.
+        pooling: which groups share a joint law: the configurations of a ``study``, ``none`` or ``all``.
     """
 
     laws: tuple[str, ...] = (ALL,)
     options: FitOptions = field(default_factory=FitOptions)
     share: tuple[str, ...] = ()
     bootstrap: int = 0
-    bootstrap_kind: str = "residual"
+    bootstrap_kind: str = ""
     seed: int = 0
+    pooling: str = "study"
+
+    def __post_init__(self) -> None:
+        if self.bootstrap and self.bootstrap < LEAST_REPLICATES:
+            raise InputError(
+                f"--bootstrap {self.bootstrap}: too few for an interval.",
+                hint=f"Use at least {LEAST_REPLICATES}; 1000 is usual.",
+            )
+        if self.bootstrap_kind and not self.bootstrap:
+            raise InputError(
+                "--bootstrap-kind has no effect without --bootstrap.", hint="Add --bootstrap 1000."
+            )
+        if self.pooling not in POOLINGS:
+            raise InputError(f"There is no pooling {self.pooling!r}.", hint=f"Choose {', '.join(POOLINGS)}.")
 
 
 @dataclass(frozen=True)
@@ -70,50 +87,55 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     Raises:
         InputError: a group that cannot be fitted, an unknown law, an option that does not fit the laws.
     """
-    groups, left_out = _fittable(groups)
     named = ALL not in request.laws
     laws = tuple(dict.fromkeys(request.laws)) if named else (*LAWS, JOINT)
-    for law in laws:
-        if law != JOINT:
-            get_law(law)
+    own = tuple(law for law in laws if law != JOINT)
+    for law in own:
+        get_law(law)
+    refuse(laws, request, named=named)
     _check_share(laws, request, named)
+    _check_weights(groups, request, named)
+    fit_joint = fit_named if named else fit_unasked
+    joint, about_joint = fit_joint(groups, request) if JOINT in laws else ((), ())
+    if request.options.pairs and not joint:
+        raise InputError(f"--predict: {NO_PAIRS}.", hint="Name it with --model joint to see why.")
+    # Groups of one size are good rows for a joint law, and nothing for a law of x.
+    fittable, left_out = _fittable(groups, joint=bool(joint), needed=named or not joint) if own else ((), ())
     fits: dict[str, tuple[Fit, ...]] = {}
     fitted_to: dict[str, tuple[Points, ...]] = {}
-    for law in laws:
-        if law == JOINT:
-            continue
-        chosen = tuple(groups) if named else _with_room(groups, law, request)
+    for law in own:
+        chosen = tuple(fittable) if named else _with_room(fittable, law, request)
         if chosen:
             fits[law], fitted_to[law] = _fit(chosen, law, request), chosen
-    joint: tuple[Fit, ...] = ()
-    too_narrow: tuple[Note, ...] = ()
-    if JOINT in laws and not named and _joint_fits(groups):
-        too_narrow = _too_narrow(groups)
-    if JOINT in laws and (named or (_joint_fits(groups) and not too_narrow)):
-        joint = (fit_joint_groups(groups, request.options, replicates=request.bootstrap, seed=request.seed),)
     if not fits and not joint:
         raise InputError(
             "No law has fewer parameters than these data have points.", hint="Name one with --model power."
         )
     selection, notes = _select(fits, fitted_to, request)
     everything = (*(fit for law in fits for fit in fits[law]), *joint)
-    return Study(everything, selection, (*left_out, *notes, *too_narrow))
+    asked = unanswered(fittable, tuple(dict.fromkeys(fit.law for fit in everything)), request)
+    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked))
 
 
-def curves_of(groups: Sequence[Points], request: Request) -> tuple[dict[str, tuple[Fit, ...]], Fit | None]:
-    """The fits of every law of one variable that all groups have, and the joint fit: what a plot needs."""
+def curves_of(
+    groups: Sequence[Points], request: Request
+) -> tuple[dict[str, dict[str, Fit]], tuple[Fit, ...]]:
+    """What a plot needs: every group's fits of the laws of one variable, by label and law, and the joint fits."""
     study = run_study(groups, request)
-    laws = dict.fromkeys(fit.law for fit in study.fits if fit.law != JOINT)
-    curves = {law: tuple(fit for fit in study.fits if fit.law == law) for law in laws}
-    joint = next((fit for fit in study.fits if fit.law == JOINT), None)
-    return {law: fits for law, fits in curves.items() if len(fits) == len(groups)}, joint
+    curves: dict[str, dict[str, Fit]] = {points.label: {} for points in groups}
+    for fit in study.fits:
+        if fit.law != JOINT:
+            curves[fit.config][fit.law] = fit
+    return curves, tuple(fit for fit in study.fits if fit.law == JOINT)
 
 
-def _fittable(groups: Sequence[Points]) -> tuple[tuple[Points, ...], tuple[Note, ...]]:
-    """The groups that a law can be drawn through, and a warning for each other one.
+def _fittable(
+    groups: Sequence[Points], *, joint: bool, needed: bool
+) -> tuple[tuple[Points, ...], tuple[Note, ...]]:
+    """The groups that a law of x can be drawn through, and a warning for each other one.
 
     Raises:
-        InputError: there is none, with the first one's reason.
+        InputError: there is none and one is needed, with the first one's reason.
     """
     good: list[Points] = []
     notes: list[Note] = []
@@ -123,12 +145,41 @@ def _fittable(groups: Sequence[Points]) -> tuple[tuple[Points, ...], tuple[Note,
             points.require_fittable()
         except InputError as problem:
             first = first or problem
-            notes.append(Note("group-left-out", f"Left out: {problem.message}", "warning"))
+            notes.append(Note("group-left-out", f"{LEFT_OUT[joint]}: {problem.message}", "warning"))
         else:
             good.append(points)
-    if not good:
+    if not good and needed:
         raise first or InputError("There are no points to fit.")
+    if len(notes) > MOST_LEFT_OUT:
+        message = (
+            f"{LEFT_OUT[joint]}: {len(notes)} groups, such as the first: {first.message if first else ''}"
+        )
+        notes = [Note("group-left-out", message, "warning", {"groups": len(notes)})]
     return tuple(good), tuple(notes)
+
+
+def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> None:
+    """Refuse what cannot use weights, or a choice of held-out points.
+
+    Raises:
+        InputError: by the name of the option or law.
+    """
+    if any(points.weights is not None for points in groups):
+        if request.share:
+            raise InputError(
+                "--weights cannot be combined with --share.",
+                hint="Errors common to a size have no weights of their own: leave one of them out.",
+            )
+        if named and JOINT in request.laws:
+            raise InputError(
+                "--weights cannot be used by joint.",
+                hint="Its Huber loss takes every run alike: leave --weights out, or name other laws.",
+            )
+    if request.share and any(points.holdout is not None for points in groups):
+        raise InputError(
+            "--holdout-by cannot be combined with --share.",
+            hint="Groups that share are cut at the same sizes.",
+        )
 
 
 def _check_share(laws: Sequence[str], request: Request, named: bool) -> None:
@@ -166,42 +217,6 @@ def _with_room(groups: Sequence[Points], law: str, request: Request) -> tuple[Po
     return tuple(points for points in groups if points.distinct_sizes > k)
 
 
-def _joint_fits(groups: Sequence[Points]) -> bool:
-    """Whether there is a joint law to fit: model sizes, data sizes, losses above 0, and more runs than parameters."""
-    if any(points.parameters is None for points in groups):
-        return False
-    sizes = _model_sizes(groups)
-    many = len({float(x) for points in groups for x in points.x}) > 1
-    above = all(points.y.min() > 1.0 or points.y_name.endswith("loss") for points in groups)
-    return len(sizes) > 1 and many and above and sum(len(points) for points in groups) > len(JOINT_PARAMETERS)
-
-
-def _model_sizes(groups: Sequence[Points]) -> set[float]:
-    return {float(n) for points in groups if points.parameters is not None for n in points.parameters}
-
-
-def _too_narrow(groups: Sequence[Points]) -> tuple[Note, ...]:
-    """Why the joint law is not fitted unasked: E, A and alpha cannot be told apart by these model sizes.
-
-    Two sizes give two equations for the three; sizes within a factor of 2 give nearly the same one over and over,
-    as A / N^alpha changes by less than 30 % there at alpha 0.5 (Hoffmann et al. 2022 found 0.34).
-    """
-    sizes = _model_sizes(groups)
-    span = max(sizes) / min(sizes)
-    if len(sizes) >= JOINT_SIZES and span >= JOINT_SPAN:
-        return ()
-    found = (
-        f"there are {len(sizes)}"
-        if len(sizes) < JOINT_SIZES
-        else f"the largest is {span:.3g} times the smallest"
-    )
-    message = (
-        f"joint is not fitted: it needs at least {JOINT_SIZES} model sizes, the largest at least {JOINT_SPAN:g} times "
-        f"the smallest, and {found}. --model joint fits it all the same."
-    )
-    return (Note("joint-left-out", message),)
-
-
 def _fit(groups: Sequence[Points], law: str, request: Request) -> tuple[Fit, ...]:
     if request.share:
         return fit_shared_groups(groups, law, request.share, request.options)
@@ -212,7 +227,7 @@ def _fit(groups: Sequence[Points], law: str, request: Request) -> tuple[Fit, ...
             request.options,
             replicates=request.bootstrap,
             seed=request.seed,
-            kind=request.bootstrap_kind,
+            kind=request.bootstrap_kind or KINDS[0],
         )
     return fit_groups(groups, law, request.options)
 

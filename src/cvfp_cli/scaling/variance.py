@@ -38,12 +38,18 @@ def error_variance(residuals: Array, weight: Array, size: Rows, k: int) -> Varia
     of the size means about the curve the lack of fit. Each is an estimate of the same variance if the law is right
     and seeds are all that differs; the larger one is taken, with its own degrees of freedom, because pooling would
     count five seeds at one size as five independent looks at the curve, which they are not where all share an error.
+
+    Args:
+        residuals: times the root of ``weight``. weight: relative precisions, with the mean 1; 0 where left out.
+
+    Returns:
+        the variance of a point of weight 1.
     """
     values: list[float] = []
     dfs: list[int] = []
     notes: list[Replicates | None] = []
     for r, w, s in zip(residuals, weight, size, strict=True):
-        r, s = r[w > 0], s[w > 0]
+        r, s, w = r[w > 0], s[w > 0], w[w > 0]
         m = len(r)
         index = np.unique(s, return_inverse=True)[1]
         sizes = int(index.max()) + 1
@@ -54,7 +60,8 @@ def error_variance(residuals: Array, weight: Array, size: Rows, k: int) -> Varia
             notes.append(None)
             continue
         counts = np.bincount(index)
-        within = r - (np.bincount(index, r) / counts)[index]
+        root = np.sqrt(w)
+        within = r - root * (np.bincount(index, root * r) / np.bincount(index, w))[index]
         pure_ss, pure_df = float(within @ within), m - sizes
         pure = pure_ss / pure_df
         lack_df = sizes - k

@@ -25,6 +25,17 @@ KNOWN_WARNINGS = (
     *ABOUT_RUNS,
     "underdetermined",
 )
+# The joint law's own; what its test of a pool says stands as a sentence of its own.
+JOINT_WARNINGS = (
+    "joint-few-runs",
+    "joint-fixed-ratio",
+    "joint-two-data-sizes",
+    "joint-two-model-sizes",
+    "joint-unbounded",
+    "limit-joint",
+    "no-freedom",
+)
+POOL_DIFFERS = "pool-differs"
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
@@ -163,12 +174,20 @@ def _joint(scope: Scope) -> list[Block]:
     for note in scope.joint.warnings:
         if note.code in ABOUT_RUNS:
             of_configs.setdefault(note.code, []).append(str(note.values["config"]))
-        else:
+        elif note.code in JOINT_WARNINGS:
+            values = {**note.values, "message": note.message}
+            notes.append(Finding(f"joint-fit-{note.code}", values, note.severity))
+        elif note.code != POOL_DIFFERS:
             notes.append(Finding("reader-note", {"file": "joint", "message": note.message}, "note"))
     notes += [
         Finding(f"fit-{code}", {"law": "joint", "configs": tuple(labels)}, "note")
         for code, labels in of_configs.items()
     ]
+    test = scope.joint.pool
+    if test is not None and test.p is not None and test.f is not None:
+        values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
+        verdict = "rejected" if test.p < 1.0 - scope.level else "kept"
+        notes.append(Finding(f"joint-shared-{verdict}", values, "note"))
     return [Subheading("joint"), Table("joint", columns, rows, tuple(notes))]
 
 

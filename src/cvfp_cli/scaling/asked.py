@@ -1,0 +1,85 @@
+"""Which question which law can answer: what is asked is answered or refused by name, never dropped."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
+from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.laws import LAWS
+from cvfp_cli.scaling.points import Points
+
+JOINT = "joint"
+NO_PAIRS = "a pair N:D asks the joint law, which is not fitted"
+
+
+class Asked(Protocol):
+    """What of a ``study.Request`` depends on the law."""
+
+    @property
+    def options(self) -> FitOptions: ...
+    @property
+    def share(self) -> tuple[str, ...]: ...
+    @property
+    def bootstrap_kind(self) -> str: ...
+
+
+def joint_cannot(asked: Asked) -> dict[str, str]:
+    """The options given that the joint law has no answer to, with the reason."""
+    found = {}
+    if asked.options.window:
+        found["--window"] = "local exponents are slopes over x alone, and the joint law has two sizes"
+    if asked.options.objective == "ppl":
+        found["--objective ppl"] = "the joint law minimises the Huber loss of ln L"
+    if asked.share:
+        found["--share"] = (
+            "the groups of a joint law share all of its parameters (--pool makes one law of all groups)"
+        )
+    if asked.bootstrap_kind not in ("", "case"):
+        found[f"--bootstrap-kind {asked.bootstrap_kind}"] = (
+            "the joint law's bootstrap draws whole runs (case)"
+        )
+    return found
+
+
+def refuse(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
+    """Check that each option has a law that answers it.
+
+    Raises:
+        InputError: an option that none of these laws answers.
+    """
+    if named and set(laws) == {JOINT}:
+        for name, why in joint_cannot(asked).items():
+            raise InputError(f"{name} has no answer from the joint law: {why}.", hint="Leave it out.")
+    if asked.options.pairs and JOINT not in laws:
+        raise InputError(
+            f"--predict: only the joint law has model sizes; {', '.join(laws)} {'has' if len(laws) == 1 else 'have'} "
+            "none.",
+            hint="Give sizes of x alone, or add --model joint.",
+        )
+
+
+def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> tuple[Note, ...]:
+    """Notes on what was asked of all laws that were fitted and only some of them, or of the groups, answer."""
+    notes = []
+    if JOINT in laws:
+        notes += [
+            Note("joint-unanswered", f"{name} concerns the other laws: {why}.", values={"option": name})
+            for name, why in joint_cannot(asked).items()
+        ]
+    own = [law for law in laws if law in LAWS]
+    apart = [law for law in own if asked.share and not set(asked.share) & set(LAWS[law].parameters)]
+    if apart:
+        message = f"--share: {', '.join(apart)} without a parameter {' or '.join(asked.share)}: fitted to each group on its own."
+        notes.append(Note("not-shared", message))
+    if asked.share and own and len(groups) == 1:
+        notes.append(Note("not-shared", "--share: there is one group, and nothing to share parameters with."))
+    wide = [points for points in groups if points.distinct_sizes < asked.options.window]
+    if wide and own:
+        first = wide[0]
+        message = (
+            f"--window {asked.options.window}: {len(wide)} of {len(groups)} groups have fewer sizes, such as "
+            f"{first.label or 'this table'} with {first.distinct_sizes}: no local exponents there."
+        )
+        notes.append(Note("window-too-wide", message, "warning"))
+    return tuple(notes)

@@ -1,0 +1,251 @@
+"""What runs say of a joint law where its intervals leave the law: profiles of the Huber loss, open ends, no figure.
+
+A value of a parameter is allowed while the least Huber loss with the parameter held there rises by no more than
+F(1, m - k) times ``Noise.unit``: for a threshold far above the noise this is the profile likelihood.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+import numpy as np
+
+from cvfp_cli.scaling.huber import huber_loss
+from cvfp_cli.scaling.joint import (
+    LOWER,
+    PARAMETERS,
+    THRESHOLD,
+    UPPER,
+    JointData,
+    JointFit,
+    joint_starts,
+    log_loss_at,
+    solve_joint,
+    user_values,
+)
+from cvfp_cli.scaling.regression import f_quantile
+from cvfp_cli.scaling.solver import Array
+
+
+class Rough(TypedDict):
+    """Options of ``solve_joint``."""
+
+    tolerance: float
+    max_iterations: int
+
+
+# Sizes that differ by less than this share of themselves tell a law nothing apart.
+SAME = 1e-3
+# A rise of this many units of ln L at every run is rounding, whatever the noise.
+ROUNDING = 1e-6
+# An end is found when the root of the rise there agrees with the allowed one's to this share, or after STEPS steps.
+NEAR, STEPS = 2e-3, 30
+ROUGH: Rough = {"tolerance": 1e-5, "max_iterations": 80}  # a point of a profile starts near its end
+FEW = 2  # starts of a profile's fit, beside the fit itself
+# A figure that may lie this far from the fit, in ln, is not bounded.
+FARTHEST = 40.0
+# Where the coordinates of the law have each parameter of PARAMETERS.
+COORDINATE = {"E": 0, "A": 1, "alpha": 3, "B": 2, "beta": 4}
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The interval of one parameter: None is an open end; ``free`` where no value is ruled out."""
+
+    low: float | None
+    high: float | None
+    free: bool = False
+
+
+FREE = Ends(0.0, None, True)
+
+
+def different(sizes: Array) -> int:
+    """How many sizes there are that differ by more than ``SAME``."""
+    count, last = 0, 0.0
+    for size in np.unique(sizes):
+        if size > last * (1.0 + SAME):
+            count, last = count + 1, float(size)
+    return count
+
+
+def design_flaws(data: JointData) -> dict[str, tuple[str, ...]]:
+    """Why these runs cannot tell parameters apart, however small their errors: the parameters by reason.
+
+    ``two-model-sizes`` and ``two-data-sizes`` (or one, within ``SAME``) leave E and that size's term to trade with each
+    other; with a ``fixed-ratio`` one size follows from the other, so that the two terms can change places.
+    """
+    flaws: dict[str, tuple[str, ...]] = {}
+    if different(np.exp(data.u)) < 3:
+        flaws["two-model-sizes"] = ("E", "A", "alpha")
+    if different(np.exp(data.v)) < 3:
+        flaws["two-data-sizes"] = ("E", "B", "beta")
+    if not flaws:
+        slope = float(data.u @ data.v) / float(data.u @ data.u)
+        if np.std(data.v - slope * data.u) < SAME:
+            flaws["fixed-ratio"] = ("A", "alpha", "B", "beta")
+    return flaws
+
+
+def allowed_rise(fit: JointFit, level: float) -> float:
+    """By how much the loss may rise within an interval of ``level``."""
+    m, k = len(fit.residuals), len(PARAMETERS)
+    rounding = 0.5 * m * ROUNDING**2
+    return (
+        rounding
+        if fit.noise is None or m <= k
+        else max(rounding, f_quantile(level, 1, m - k) * fit.noise.unit)
+    )
+
+
+def parameter_ends(
+    data: JointData, fit: JointFit, level: float, *, flawed: Collection[str] = ()
+) -> dict[str, Ends]:
+    """The profile interval of every parameter, A and B at N = 1 and D = 1; ``flawed`` ones are known to have none."""
+    rise = allowed_rise(fit, level)
+    _, log_a, alpha, log_b, beta = user_values(fit.theta[None], data)[0]
+    ends = dict.fromkeys(PARAMETERS, FREE)
+    if "E" not in flawed:
+        ends["E"] = _floor_ends(data, fit, rise)
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if name not in flawed:
+            ends[name] = _exponent_ends(data, fit, rise, COORDINATE[name], float(value))
+    # At N = 1 itself the amplitude is a coordinate.
+    at_one = (
+        ("A", ends["alpha"], replace(data, u=data.u + data.centre_n, centre_n=0.0), float(log_a)),
+        ("B", ends["beta"], replace(data, v=data.v + data.centre_d, centre_d=0.0), float(log_b)),
+    )
+    for name, own, moved, value in at_one:
+        if own.free:
+            continue
+        theta = fit.theta.copy()
+        theta[COORDINATE[name]] = value
+        there = _profile(moved, replace(fit, theta=theta), COORDINATE[name])
+        low = None if own.low == 0.0 else walk(there, value, -1.0, rise)
+        high = None if own.high is None else walk(there, value, 1.0, rise)
+        ends[name] = Ends(
+            0.0 if low is None else float(np.exp(low)), None if high is None else float(np.exp(high))
+        )
+    return ends
+
+
+def _exponent_ends(data: JointData, fit: JointFit, rise: float, at: int, value: float) -> Ends:
+    """An exponent of 0 is a law that does not fall: an end of 0 is one that is not ruled out."""
+    profile = _profile(data, fit, at)
+    flat, steepest = float(LOWER[at]), float(UPPER[at])
+    low = flat if profile(flat) <= rise else crossing(profile, value, flat, rise)
+    high = None if profile(steepest) <= rise else crossing(profile, value, steepest, rise)
+    return Ends(low, high, low == flat and high is None)
+
+
+def _floor_ends(data: JointData, fit: JointFit, rise: float) -> Ends:
+    """E lies between 0 and the lowest loss that the law gives to a run."""
+    lowest = float(np.exp(np.min(data.log_loss - fit.residuals)))
+    profile = _profile(data, fit, 0)
+
+    def at(value: float) -> float:
+        return profile(float(np.log(max(value, np.exp(LOWER[0])))))
+
+    value = float(np.exp(fit.theta[0]))
+    top = lowest * (1.0 - SAME)
+    low = 0.0 if at(0.0) <= rise else crossing(at, value, 0.0, rise)
+    low = low if low > SAME * lowest else 0.0
+    high = lowest if value >= top or at(top) <= rise else crossing(at, value, top, rise)
+    return Ends(low, high, low == 0.0 and high == lowest)
+
+
+def _profile(data: JointData, fit: JointFit, at: int) -> Callable[[float], float]:
+    """The rise of the least loss with coordinate ``at`` held at a value; each call starts where the last ended."""
+    last = fit.theta
+
+    def rise(value: float) -> float:
+        nonlocal last
+        held = {at: np.array([value])} if at > 2 else {}
+        others = joint_starts(
+            data, **{name: held[i] for i, name in ((3, "alphas"), (4, "betas")) if i in held}
+        )
+        start = np.concatenate([fit.theta[None], last[None], others[:FEW]])
+        start[:, at] = value
+        low, high = np.minimum(LOWER, start.min(axis=0)), np.maximum(UPPER, start.max(axis=0))
+        # The amplitude of the other unit is where it is.
+        low[1:3], high[1:3] = -FARTHEST * 10.0, FARTHEST * 10.0
+        low[at] = high[at] = value
+        theta, loss = solve_joint(
+            data, start, np.ones((len(start), len(data.log_loss))), lower=low, upper=high, **ROUGH
+        )
+        best = int(np.argmin(loss))
+        last = theta[best]
+        return float(loss[best] - fit.loss)
+
+    return rise
+
+
+def crossing(rise: Callable[[float], float], inside: float, outside: float, allowed: float) -> float:
+    """Where a rise passes what is allowed: false position on its root, which is nearly straight (Illinois rule)."""
+    target = float(np.sqrt(allowed))
+    ends = {True: (inside, -target), False: (outside, np.inf)}
+    halved = None
+    width = abs(outside - inside)
+    for _ in range(STEPS):
+        (left, below), (right, above) = ends[True], ends[False]
+        share = -below / (above - below) if np.isfinite(above) else 0.5
+        middle = left + min(max(share, 0.02), 0.98) * (right - left)
+        off = float(np.sqrt(max(rise(middle), 0.0))) - target
+        if abs(off) <= NEAR * target or abs(right - left) <= NEAR * NEAR * width:
+            return middle
+        side = off <= 0.0
+        ends[side] = (middle, off)
+        if halved == side:
+            other, value = ends[not side]
+            ends[not side] = (other, 0.5 * value)
+        halved = side
+    return 0.5 * (ends[True][0] + ends[False][0])
+
+
+def walk(rise: Callable[[float], float], value: float, sign: float, allowed: float) -> float | None:
+    """The end on one side, in steps that double; None where there is none within ``FARTHEST``."""
+    inside, step = value, 0.05
+    while step < FARTHEST:
+        outside = value + sign * step
+        if rise(outside) > allowed:
+            return crossing(rise, inside, outside, allowed)
+        inside, step = outside, 2.0 * step
+    return None
+
+
+def few_starts(data: JointData, fit: JointFit) -> Array:
+    """Where the fits of ``through`` start, (S, 5)."""
+    return np.concatenate([fit.theta[None], joint_starts(data)[:FEW]])
+
+
+def through(data: JointData, fit: JointFit, n: float, d: float, starts: Array) -> Callable[[float], float]:
+    """The rise of the least loss of a law that has a given ln L at the sizes N and D."""
+    m = len(data.log_loss)
+    heavy = np.concatenate([np.ones(m), [100.0 * m]])
+    u = np.append(data.u, np.log(n) - data.centre_n)
+    v = np.append(data.v, np.log(d) - data.centre_d if np.isfinite(d) else 700.0)
+    last = fit.theta
+
+    def rise(value: float) -> float:
+        nonlocal last
+        held = replace(data, u=u, v=v, log_loss=np.append(data.log_loss, value))
+        start = np.concatenate([starts, last[None]])
+        theta, loss = solve_joint(held, start, np.tile(heavy, (len(start), 1)), **ROUGH)
+        best = int(np.argmin(loss))
+        last = theta[best]
+        off = log_loss_at(last[None], u[None, -1:], v[None, -1:])[0][0] - value
+        if abs(float(off[0])) > ROUNDING:
+            return np.inf
+        own = huber_loss(off[None], heavy[None, -1:], THRESHOLD)
+        return float(loss[best] - own[0] - fit.loss)
+
+    return rise
+
+
+def value_ends(
+    data: JointData, fit: JointFit, n: float, d: float, value: float, allowed: float
+) -> tuple[float | None, float | None]:
+    """The profile interval of ln L at the sizes N and D, where the fit has ``value``."""
+    rise = through(data, fit, n, d, few_starts(data, fit))
+    low, high = (walk(rise, value, sign, allowed) for sign in (-1.0, 1.0))
+    return low, high

@@ -1,0 +1,272 @@
+"""What a fitted joint law says elsewhere: losses at other sizes, the D that reaches one, and the least N D that does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvfp_cli.scaling.joint import JointData, JointFit, log_loss_at
+from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
+from cvfp_cli.scaling.predictions import maybe
+from cvfp_cli.scaling.result import Cheapest, Estimate, Prediction, Target
+from cvfp_cli.scaling.solver import Array
+from cvfp_cli.scaling.units import YUnit, loss_of, y_of
+
+# Up to this many model sizes, each is asked for the D that reaches a target; of more, the one measured most often.
+MOST_SIZES = 8
+# Draws of the parameters for the interval of the least N D.
+DRAWS = 4000
+# ln D of "infinitely many": beta times this is far below any loss.
+ENDLESS = 700.0
+
+
+@dataclass(frozen=True)
+class Law:
+    """A fit, and what its intervals are made from.
+
+    Attributes:
+        n, d: sizes of the runs, (m,). unit: of y.
+        half: t quantile; NaN without degrees of freedom.
+        allowed: rise of the loss for profile intervals; None for asymptotic ones.
+        draws: bootstrap refits in the fit's coordinates, (R, 5), or None. level: of intervals.
+        undetermined: some parameter has no value.
+    """
+
+    data: JointData
+    fit: JointFit
+    n: Array
+    d: Array
+    unit: YUnit
+    half: float
+    allowed: float | None
+    draws: Array | None
+    level: float
+    undetermined: bool
+
+    def to_y(self, log_loss: Array | float) -> Array:
+        """y from ln L."""
+        return y_of(np.exp(np.asarray(log_loss)), self.unit)
+
+    def loss(self, target: float) -> float:
+        """A target of y as a loss."""
+        return float(loss_of(np.array(target), self.unit))
+
+    def coordinates(self, n: float, d: float) -> tuple[float, float]:
+        """Centred ln N and ln D."""
+        return (
+            float(np.log(n)) - self.data.centre_n,
+            float(np.log(d)) - self.data.centre_d if np.isfinite(d) else ENDLESS,
+        )
+
+    def log_loss(self, theta: Array, n: float, d: float) -> Array:
+        """ln L of each row of theta (P, 5) at one pair of sizes, (P,)."""
+        u, v = self.coordinates(n, d)
+        wide = (len(theta), 1)
+        return log_loss_at(theta, np.full(wide, u), np.full(wide, v))[0][:, 0]
+
+    def spread(self, n: float, d: float) -> float:
+        """Asymptotic standard deviation of ln L at N and D; NaN where there is none."""
+        if self.fit.covariance is None or not np.isfinite(self.half):
+            return float("nan")
+        u, v = self.coordinates(n, d)
+        value, jacobian = log_loss_at(self.fit.theta[None], np.array([[u]]), np.array([[v]]))
+        row = jacobian[0, 0].copy()
+        row[0] = np.exp(-value[0, 0])
+        return float(np.sqrt(row @ self.fit.covariance @ row))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to all questions; ``usual_size``: the model size that was measured most often, the largest of those."""
+
+    predictions: tuple[Prediction, ...]
+    targets: tuple[Target, ...]
+    cheapest: tuple[Cheapest, ...]
+    usual_size: float
+
+
+def answer(
+    law: Law, sizes: Sequence[float], pairs: Sequence[tuple[float, float]], targets: Sequence[float]
+) -> Answers:
+    """Predict at data sizes (for the usual model size) and at pairs (N, D), and find what reaches each target."""
+    models, counts = np.unique(law.n, return_counts=True)
+    usual = float(models[counts == counts.max()].max())
+    asked = [float(size) for size in models] if len(models) <= MOST_SIZES else [usual]
+    wanted = [*((usual, size) for size in sizes), *pairs]
+    return Answers(
+        tuple(_predict(law, n, d) for n, d in wanted),
+        tuple(_reach(law, n, target) for target in targets for n in asked),
+        tuple(_cheapest(law, target) for target in targets),
+        usual,
+    )
+
+
+def _predict(law: Law, n: float, d: float) -> Prediction:
+    value = float(law.log_loss(law.fit.theta[None], n, d)[0])
+    low, high, new_low, new_high = _ends(law, n, d, value)
+    outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
+    ends = [None if end is None else float(law.to_y(end)) for end in (new_low, new_high, low, high)]
+    return Prediction(d, float(law.to_y(value)), ends[0], ends[1], outside, ends[2], ends[3], model_size=n)
+
+
+def _ends(law: Law, n: float, d: float, value: float) -> tuple[float | None, ...]:
+    """Ends of ln L at N and D: of the law, and of a new run."""
+    if law.draws is not None:
+        there = law.log_loss(law.draws, n, d)
+        tail = 0.5 * (1.0 - law.level)
+        errors = np.random.default_rng(0).choice(law.fit.residuals, len(there))
+        return tuple(
+            float(end) for part in (there, there + errors) for end in np.quantile(part, [tail, 1.0 - tail])
+        )
+    noise = law.half * law.fit.scale
+    if law.allowed is not None:
+        low, high = value_ends(law.data, law.fit, n, d, value, law.allowed)
+    else:
+        width = law.half * law.spread(n, d)
+        if not np.isfinite(width):
+            return (None,) * 4
+        low, high = value - width, value + width
+    if not np.isfinite(noise):
+        return low, high, None, None
+    return (
+        low,
+        high,
+        None if low is None else value - float(np.hypot(value - low, noise)),
+        None if high is None else value + float(np.hypot(high - value, noise)),
+    )
+
+
+def _reach(law: Law, n: float, target: float) -> Target:
+    """The D at which a model of size N reaches a target, with every D that the interval of the law there allows."""
+    loss = law.loss(target)
+    if loss <= 0.0:
+        return Target(target, None, None, None, True, "a loss of 0 is out of any law's reach", n)
+    x = float(_size_for(law, law.fit.theta[None], n, loss)[0])
+    rise, allowed = _test(law, n, float(np.log(loss)))
+    middle = law.data.centre_d
+    if not 0.0 < x < np.inf:
+        floor = float(law.to_y(law.log_loss(law.fit.theta[None], n, np.inf)[0]))
+        reason = (
+            f"out of reach: the fitted law falls to {floor:.4g}, above {target:g}"
+            if target <= floor
+            else f"only at a size far {'above' if x else 'below'} all data"
+        )
+        low = None
+        if law.draws is not None:
+            low = _percentiles(law, _size_for(law, law.draws, n, loss))[0]
+        elif rise is not None and target <= floor and rise(middle + FARTHEST) <= allowed:
+            last = float(np.log(law.d.max()))
+            if rise(last) > allowed:
+                low = float(np.exp(crossing(rise, middle + FARTHEST, last, allowed)))
+        return Target(target, None, low, None, True, reason, n)
+    low = high = None
+    if law.draws is not None:
+        low, high = _percentiles(law, _size_for(law, law.draws, n, loss))
+    elif rise is not None:
+        ends = (walk(rise, float(np.log(x)), sign, allowed) for sign in (-1.0, 1.0))
+        low, high = (None if end is None else float(np.exp(end)) for end in ends)
+    outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= x <= law.d.max())
+    return Target(target, x, low, high, outside, "", n)
+
+
+def _test(law: Law, n: float, log_target: float) -> tuple[Callable[[float], float] | None, float]:
+    """A function of ln D that tells how far the data are from a law through the target at N, and what is allowed."""
+    if law.allowed is not None:
+        starts = few_starts(law.data, law.fit)
+
+        def rise(log_d: float) -> float:
+            return through(law.data, law.fit, n, float(np.exp(log_d)), starts)(log_target)
+
+        return rise, law.allowed
+    if not np.isfinite(law.spread(n, float(law.d[0]))):
+        return None, 0.0
+
+    def squared(log_d: float) -> float:
+        d = float(np.exp(log_d))
+        return float(((law.log_loss(law.fit.theta[None], n, d)[0] - log_target) / law.spread(n, d)) ** 2)
+
+    return squared, law.half**2
+
+
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
+def _size_for(law: Law, theta: Array, n: float, loss: float) -> Array:
+    """D at which each law of theta (P, 5) has a loss at N; infinite where it never falls so far, (P,).
+
+    Beyond ``FARTHEST`` from the data a size is as good as infinite, or as 0.
+    """
+    u = float(np.log(n)) - law.data.centre_n
+    left = loss - np.exp(theta[:, 0]) - np.exp(theta[:, 1] - theta[:, 3] * u)
+    log_d = (theta[:, 2] - np.log(np.where(left > 0.0, left, np.nan))) / theta[:, 4] + law.data.centre_d
+    return _bounded_exp(log_d, law.data.centre_d)
+
+
+def _bounded_exp(log_size: Array, centre: float) -> Array:
+    """Sizes from their logarithms: infinite or 0 where they are far beyond any data, infinite where there is none."""
+    off = np.where(np.isfinite(log_size), log_size - centre, np.inf)
+    size = np.exp(np.clip(off, -FARTHEST, FARTHEST) + centre)
+    return np.where(off > FARTHEST, np.inf, np.where(off < -FARTHEST, 0.0, size))
+
+
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
+def _least(law: Law, theta: Array, loss: float) -> tuple[Array, Array]:
+    """ln N and ln D with the least N D among those at a loss: there alpha A / N^alpha = beta B / D^beta."""
+    alpha, beta = theta[:, 3], theta[:, 4]
+    left = loss - np.exp(theta[:, 0])
+    left = np.log(np.where(left > 0.0, left, np.nan))
+    log_n = (theta[:, 1] - left + np.log1p(alpha / beta)) / alpha + law.data.centre_n
+    log_d = (theta[:, 2] - left + np.log1p(beta / alpha)) / beta + law.data.centre_d
+    return (np.where(np.isfinite(part), part, np.inf) for part in (log_n, log_d))  # type: ignore[return-value]
+
+
+def _cheapest(law: Law, target: float) -> Cheapest:
+    loss = law.loss(target)
+    if law.undetermined:
+        return Cheapest(target, None, None, None, True, "the runs leave parameters of the law undetermined")
+    log_n, log_d = (float(part[0]) for part in _least(law, law.fit.theta[None], loss))
+    if not (np.isfinite(log_n) and np.isfinite(log_d)):
+        floor = float(law.to_y(law.fit.theta[0]))
+        reason = f"out of reach at any size: the fitted law falls to {floor:.4g}"
+        return Cheapest(target, None, None, None, True, reason)
+    theta = _drawn(law)
+    drawn_n, drawn_d = (np.array([]),) * 2 if theta is None else _least(law, theta, loss)
+    data = law.data
+    found = []
+    for value, drawn, centre in (
+        (log_n, drawn_n, data.centre_n),
+        (log_d, drawn_d, data.centre_d),
+        (log_n + log_d, drawn_n + drawn_d, data.centre_n + data.centre_d),
+    ):
+        size = float(_bounded_exp(np.array(value), centre))
+        if not 0.0 < size < np.inf:
+            return Cheapest(target, None, None, None, True, "only at sizes far beyond any data")
+        found.append(Estimate(size, *_percentiles(law, _bounded_exp(drawn, centre))))
+    n, d = np.exp(log_n), np.exp(log_d)
+    outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
+    return Cheapest(target, found[0], found[1], found[2], outside)
+
+
+def _drawn(law: Law) -> Array | None:
+    """Coordinates of laws that the data allow, (R, 5): bootstrap refits, or t draws of the asymptotic distribution."""
+    if law.draws is not None:
+        return law.draws
+    if law.allowed is not None or law.fit.covariance is None or not np.isfinite(law.half):
+        return None
+    df = len(law.n) - law.fit.theta.size
+    rng = np.random.default_rng(0)
+    scale = np.sqrt(df / rng.chisquare(df, size=(DRAWS, 1)))
+    moved = scale * rng.multivariate_normal(np.zeros(5), law.fit.covariance, size=DRAWS, method="eigh")
+    theta = law.fit.theta + moved
+    floor = np.exp(law.fit.theta[0]) + moved[:, 0]
+    theta[:, 0] = np.log(np.maximum(floor, 1e-13))
+    theta[:, 3:] = np.where(theta[:, 3:] > 0.0, theta[:, 3:], np.nan)
+    return theta
+
+
+def _percentiles(law: Law, values: Array) -> tuple[float | None, float | None]:
+    """Ends over draws; infinite draws are beyond every end, so that an end among them is open."""
+    if values.size == 0:
+        return None, None
+    tail = 0.5 * (1.0 - law.level)
+    ordered = np.where(np.isfinite(values), values, np.inf)
+    low, high = np.quantile(ordered, [tail, 1.0 - tail], method="nearest")
+    return maybe(low), maybe(high)

@@ -1,0 +1,155 @@
+"""Which groups share a joint law, and which of these laws the model sizes can carry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.notes import Note
+from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.joint import PARAMETERS
+from cvfp_cli.scaling.joint_fits import fit_joint_groups
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.units import loss_of
+
+POOLINGS = ("study", "none", "all")
+SIZES, SPAN = 3, 2.0  # model sizes that the joint law needs to be fitted unasked
+
+
+class Pooled(Protocol):
+    """What of a ``study.Request`` the joint law reads."""
+
+    @property
+    def options(self) -> FitOptions: ...
+    @property
+    def pooling(self) -> str: ...
+    @property
+    def bootstrap(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Groups that share one joint law, and its name in the answer."""
+
+    groups: tuple[Points, ...]
+    label: str
+
+
+def pools_of(groups: Sequence[Points], pooling: str) -> tuple[Pool, ...]:
+    """``study``: the configurations of each study together; ``none``: every group on its own; ``all``: all together."""
+    if pooling == "none":
+        return tuple(Pool((points,), points.label) for points in groups)
+    if pooling == "all":
+        return (Pool(tuple(groups), _label(groups, "groups")),)
+    studies: dict[str, list[Points]] = {}
+    for points in groups:
+        studies.setdefault(points.study, []).append(points)
+    several = len(studies) > 1
+    return tuple(
+        Pool(
+            tuple(members),
+            _label(members, "configurations") + (f" ({study})" if several and len(members) > 1 else ""),
+        )
+        for study, members in studies.items()
+    )
+
+
+def _label(groups: Sequence[Points], noun: str) -> str:
+    return groups[0].label if len(groups) == 1 else f"{len(groups)} {noun}"
+
+
+def fit_named(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, ...], tuple[Note, ...]]:
+    """The joint law of every pool, because it was asked for by name; a pool that cannot carry it is named in a note.
+
+    Raises:
+        InputError: no pool can, with the first one's reason.
+    """
+    pools = pools_of(groups, request.pooling)
+    fits: list[Fit] = []
+    problems: list[tuple[str, InputError]] = []
+    for pool in pools:
+        try:
+            fits.append(_fit(pool, request))
+        except InputError as problem:
+            problems.append((pool.label, problem))
+    if not fits:
+        label, first = problems[0]
+        if len(pools) == 1:
+            raise first
+        hint = "--pool fits one joint law to all groups." if _carries(groups) else first.hint
+        raise InputError(f"{label}: {first.message}", hint=hint)
+    notes = [
+        Note("joint-group-left-out", f"{label} has no joint law: {found.message}", "warning")
+        for label, found in problems
+    ]
+    return tuple(fits), tuple(notes)
+
+
+def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, ...], tuple[Note, ...]]:
+    """The joint law of every pool that has model sizes enough, and why others have none where there are model sizes."""
+    fits: list[Fit] = []
+    notes: list[Note] = []
+    pools = pools_of(groups, request.pooling)
+    for pool in pools:
+        if not _carries(pool.groups):
+            continue
+        why = _unasked(pool.groups)
+        if why:
+            name = f"{pool.label}: " if len(pools) > 1 else ""
+            notes.append(Note("joint-left-out", f"{name}joint is not fitted: {why}"))
+        else:
+            fits.append(_fit(pool, request))
+    if not fits and not notes and len(pools) > 1 and _carries(groups) and not _unasked(groups):
+        message = "joint is not fitted: no group has model sizes for a law of its own. --pool fits one to all groups."
+        notes.append(Note("joint-left-out", message))
+    return tuple(fits), tuple(notes)
+
+
+def _fit(pool: Pool, request: Pooled) -> Fit:
+    return fit_joint_groups(
+        pool.groups, request.options, replicates=request.bootstrap, seed=request.seed, label=pool.label
+    )
+
+
+def _carries(groups: Sequence[Points]) -> bool:
+    """Whether there is a joint law to fit: model sizes, data sizes, losses above 0, and more runs than parameters."""
+    if any(points.parameters is None for points in groups):
+        return False
+    many = len({float(x) for points in groups for x in points.x}) > 1
+    above = all(loss_of(points.y, points.y_unit).min() > 0.0 for points in groups)
+    return (
+        len(_model_sizes(groups)) > 1
+        and many
+        and above
+        and sum(len(points) for points in groups) > len(PARAMETERS)
+    )
+
+
+def _model_sizes(groups: Sequence[Points]) -> set[float]:
+    return {float(n) for points in groups if points.parameters is not None for n in points.parameters}
+
+
+def _unasked(groups: Sequence[Points]) -> str:
+    """Why the joint law is not fitted unasked; empty where it is.
+
+    Two model sizes give two equations for E, A and alpha; sizes within a factor of 2 give nearly the same one over and
+    over, as A / N^alpha changes by less than 30 % there at alpha 0.5 (Hoffmann et al. 2022 found 0.34).
+    """
+    if not all(points.y_unit.name for points in groups):
+        return f"nothing says whether {groups[0].y_name} is a perplexity or a loss; --y-unit does."
+    if any(points.weights is not None for points in groups):
+        return "it cannot use --weights."
+    sizes = _model_sizes(groups)
+    span = max(sizes) / min(sizes)
+    if len(sizes) >= SIZES and span >= SPAN:
+        return ""
+    found = (
+        f"there are {len(sizes)}" if len(sizes) < SIZES else f"the largest is {span:.3g} times the smallest"
+    )
+    return (
+        f"it needs at least {SIZES} model sizes, the largest at least {SPAN:g} times the smallest, and {found}. "
+        "--model joint fits it all the same."
+    )

@@ -1,0 +1,99 @@
+"""Designs that leave a joint law's figures undetermined: they are said to be so, and no figure stands in their place."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.document import fit_blocks
+from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.joint_fits import fit_joint_groups
+from cvfp_cli.scaling.points import Points
+from cvfp_cli.scaling.result import Fit
+
+N = np.repeat([5e7, 1e8, 4e8, 1e9], 4)
+D = np.tile([1e9, 4e9, 2e10, 1e11], 4)
+LARGEST = 1e30  # no figure of these data is anywhere near
+
+
+def loss_at(n: np.ndarray, d: np.ndarray) -> np.ndarray:
+    return np.asarray(1.82 + 482.0 / n**0.3478 + 2085.4 / d**0.3658)
+
+
+def fitted(n: np.ndarray, d: np.ndarray, *, noise: float = 0.005, **options: object) -> Fit:
+    y = loss_at(n, d) * np.exp(noise * np.random.default_rng(1).standard_normal(len(n)))
+    return fit_joint_groups([Points(x=d, y=y, parameters=n, y_name="loss")], FitOptions(**options))  # type: ignore[arg-type]
+
+
+DESIGNS: dict[str, tuple[Callable[[], tuple[np.ndarray, np.ndarray]], str, set[str]]] = {
+    "fixed D / N": (lambda: (np.geomspace(1e7, 1e10, 16), 20 * np.geomspace(1e7, 1e10, 16)), "joint-fixed-ratio", {"A", "alpha", "B", "beta"}),
+    "D a power of N": (lambda: (np.geomspace(1e7, 1e10, 16), np.geomspace(1e7, 1e10, 16) ** 1.2), "joint-fixed-ratio", {"A", "alpha", "B", "beta"}),
+    "two model sizes": (lambda: (np.where(N < 2e8, 1e8, 1e9), D), "joint-two-model-sizes", {"E", "A", "alpha"}),
+    "two data sizes": (lambda: (N, np.where(D < 1e10, 1e9, 1e11)), "joint-two-data-sizes", {"E", "B", "beta"}),
+    "near-equal data sizes": (lambda: (N, 1e10 * D**0.003), "joint-unbounded", {"B", "beta"}),
+    "near-equal model sizes": (lambda: (1e8 * N**0.002, D), "joint-unbounded", {"A", "alpha"}),
+    "equal model sizes but for rounding": (lambda: (1e8 * (1 + 1e-6 * np.arange(16)), D), "joint-two-model-sizes", {"E", "A", "alpha"}),
+    "four runs": (lambda: (N[[0, 5, 10, 15]], D[[0, 5, 10, 15]]), "joint-few-runs", {"E", "A", "alpha", "B", "beta"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_what_the_runs_do_not_determine_has_a_reason_and_no_figure(name: str) -> None:
+    design, code, without = DESIGNS[name]
+    fit = fitted(*design(), predict=(1e12,), targets=(2.5,))
+    assert {key for key, estimate in fit.parameters.items() if estimate.value is None} == without
+    assert code in {note.code for note in fit.warnings}
+    for key, estimate in fit.parameters.items():
+        shape = estimate.to_json()
+        assert ("reason" in shape) is (key in without)
+        for figure in (shape["value"], shape["low"], shape["high"]):
+            assert figure is None or figure < LARGEST
+    shown = [row for block in fit_blocks(fit) for row in getattr(block, "rows", ())]
+    assert {row[0] for row in shown if row[1] == "undetermined"} == without
+    assert json.dumps(fit.to_json(), allow_nan=False)
+    assert "undetermined" in fit.cheapest[0].reason
+
+
+def test_a_prediction_far_from_one_line_of_sizes_is_as_wide_as_its_ignorance() -> None:
+    n = np.geomspace(1e7, 1e10, 16)
+    fit = fitted(n, 20 * n, pairs=((1e8, 2e9), (1e8, 1e13)))
+    near, far = fit.predictions
+    assert near.mean_low is not None
+    assert near.mean_high is not None
+    assert near.mean_high / near.mean_low < 1.02
+    assert far.mean_low is not None
+    assert far.mean_high is not None
+    assert far.mean_low < loss_at(np.array(1e8), np.array(1e13)) < far.mean_high
+    assert far.mean_high / far.mean_low > 1.1
+
+
+def test_an_end_that_nothing_bounds_is_open() -> None:
+    # Twelve public figures of bits per byte with dims of 512 to 768: alpha may be any large number.
+    budget = np.array([1e18, 3e18, 1e19, 1e18, 3e18, 1e19, 3e19, 1e18, 3e18, 1e19, 3e19, 1e20])
+    dim = np.array([512.0] * 3 + [640.0] * 4 + [768.0] * 5)
+    y = np.array([1.074, 1.0375, 1.0129, 1.0668, 1.0202, 0.985, 0.9617, 1.0658, 1.0122, 0.9729, 0.9454, 0.9278])  # fmt: skip
+    fit = fit_joint_groups([Points(x=budget, y=y, parameters=dim, y_name="c4_en_bpb")])
+    assert fit.interval_method == "profile of the Huber loss"
+    for name in ("A", "alpha"):
+        assert fit.parameters[name].value is not None
+        assert fit.parameters[name].high is None
+    floor = fit.parameters["E"]
+    assert floor.low == 0.0
+    assert floor.high is not None
+    assert floor.high < y.min()
+
+
+def test_a_well_determined_fit_has_asymptotic_intervals_near_its_profiles() -> None:
+    fit = fitted(N, D)
+    assert fit.interval_method == "asymptotic (M-estimate)"
+    assert not any(estimate.reason for estimate in fit.parameters.values())
+
+
+def test_perplexities_of_one_or_less_name_the_option_that_says_what_they_are() -> None:
+    points = Points(x=D, y=loss_at(N, D) / 3.0, parameters=N, y_name="val_ppl")
+    with pytest.raises(InputError) as caught:
+        fit_joint_groups([points])
+    assert "perplexities of 1 or less" in caught.value.message
+    assert "--y-unit" in caught.value.hint
