@@ -16,10 +16,12 @@ KNOWN_WARNINGS = (
     "limit-saturating",
     "limit-step",
     "limit-constant",
+    "mixed-data",
     "no-aicc",
     "no-freedom",
     "one-degree-of-freedom",
     "rising",
+    "seeds-unknown",
     "starts-disagree",
     "underdetermined",
 )

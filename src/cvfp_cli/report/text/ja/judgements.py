@@ -19,6 +19,8 @@ JUDGEMENTS = {
     "fit-no-freedom": "{law:name}: {configs:names} は点と同じ数のパラメータをもつため、当てはめを判断するものが残らず、区間もない。",
     "fit-one-degree-of-freedom": "{law:name}: {configs:names} に残る自由度は一つであり、区間は広く、AICでは選べない。",
     "fit-rising": "{law:name}: {configs:names} ではデータを増やしてもPPLが下がらない。",
+    "fit-seeds-unknown": "{law:name}: {configs:names} には、同じシードの、またはシードの記録がない、同じサイズの実行が複数ある。別のシードとして数える。",
+    "fit-mixed-data": "{law:name}: {configs:names} の実行は異なるデータで検証されたため、一つの法則が異なる測定を混ぜている。",
     "fit-starts-disagree": "{law:name}: {configs:names} では最適解に一致する初期値が少ない。",
     "fit-underdetermined": "{law:name}: {configs:names} はサイズより多くのパラメータをもつため、同じようによく合う曲線が多数ある。",
     "equal-lines-untested": "共通のサイズが少ないため、直線どうしが異なるかは検定できない。",
