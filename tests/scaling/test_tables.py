@@ -272,3 +272,12 @@ def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_read_table_keeps_text_as_it_is() -> None:
     assert read_table(b'a,b\n"x, y",{odd}\n', "t") == [{"a": "x, y", "b": "{odd}"}]
+
+
+def test_a_results_folder_without_runs_csv_gives_its_summary_as_a_table(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(
+        json.dumps({"schema": "x", "runs": [row | {"width": 8} for row in ROWS]})
+    )
+    (tmp_path / "study.json").write_text(json.dumps({"schema": "y"}))
+    (found,), _ = load_points([str(tmp_path)], Columns("tokens", "loss", ("width",)))
+    assert (list(found.y), found.label) == (LOSSES, "8")
