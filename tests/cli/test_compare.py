@@ -144,3 +144,10 @@ def test_wrong_input_is_one_line(
     assert told in shown.err
     assert shown.out == b""
     assert shown.err.count(b"\n") == 1
+
+
+def test_an_answer_is_written_to_a_file(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    shown = out(capsysbinary)
+    assert out(capsysbinary, "-o", "answer.txt") == ""
+    assert Path("answer.txt").read_text(encoding="utf-8") == shown
+    assert app.run(["compare", "-o", "none/answer.txt"]) == 2

@@ -15,6 +15,8 @@ import pytest
 
 from cvfp_cli.cli import app
 from cvfp_cli.cli.fit import fit
+from cvfp_cli.results.codec import dump_json
+from cvfp_cli.results.schema import Run, Summary
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.study import Request
 from cvfp_cli.scaling.table_points import Columns
@@ -389,3 +391,147 @@ def test_nothing_heavy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "0 []"
+
+
+def test_an_answer_is_written_whole_to_a_file(cvfp: Command, table: Path, tmp_path: Path) -> None:
+    arguments = ("fit", table, "--x", "tokens", "--y", "loss", "--model", "power")
+    shown = cvfp(*arguments)[1]
+    path = tmp_path / "answer.md"
+    path.write_text("before")
+    code, out, _ = cvfp(*arguments, "-o", path)
+    assert (code, out, path.read_text()) == (0, "", shown)
+    code, _, err = cvfp(*arguments, "--out", tmp_path / "none" / "answer")
+    assert code == 2
+    assert "there is no folder" in err
+
+
+def test_the_unit_of_y_is_said_and_asked_for(cvfp: Command, tmp_path: Path) -> None:
+    path = tmp_path / "joint.csv"
+    rows = [(n, d) for n in (1e6, 3e6, 1e7) for d in (1e5, 3e5, 1e6, 3e6)]
+    text = "\n".join(f"{n},{d},{1.5 + 20 * n**-0.2 + 60 * d**-0.3}" for n, d in rows)
+    path.write_text(f"size,tokens,final_loss\n{text}\n")
+    arguments = ["fit", path, "--x", "tokens", "--parameters", "size", "--format", "json", "--y"]
+    answer = as_json(cvfp(*arguments, "final_loss", "--model", "joint"))
+    assert answer["fits"][0]["parameters"]["E"]["value"] == pytest.approx(1.5, rel=1e-3)
+    assert answer["fits"][0]["y_unit"] == "nats"
+    assert "a loss in nats, by the column's name" in answer["notes"][0]["message"]
+    path.write_text(f"size,tokens,y\n{text}\n")
+    code, _, err = cvfp(*arguments, "y", "--model", "joint")
+    assert code == 2
+    assert "Is y a perplexity or a loss?" in err
+    said = as_json(cvfp(*arguments, "y", "--model", "joint", "--y-unit", "nats"))
+    assert said["fits"][0]["parameters"] == answer["fits"][0]["parameters"]
+    every = as_json(cvfp(*arguments, "y"))
+    assert {fit["law"] for fit in every["fits"]} >= {"power"}
+    assert [note["code"] for note in every["notes"] if note["code"].startswith("joint")] == ["joint-left-out"]
+
+
+def test_groups_of_one_size_serve_the_joint_law(cvfp: Command, tmp_path: Path) -> None:
+    path = tmp_path / "joint.csv"
+    rows = [(n, d) for n in (1e6, 3e6, 1e7) for d in (1e5, 3e5, 1e6, 3e6)]
+    lines = [f"r{i},{n},{d},{1.5 + 20 * n**-0.2 + 60 * d**-0.3}" for i, (n, d) in enumerate(rows)]
+    path.write_text("config,size,tokens,loss\n" + "\n".join(lines) + "\n")
+    arguments = ("fit", path, "--x", "tokens", "--y", "loss", "--parameters", "size", "--format", "json")
+    (named,) = as_json(cvfp(*arguments, "--model", "joint"))["fits"]
+    assert named["points"] == 12
+    every = as_json(cvfp(*arguments))
+    assert [fit["law"] for fit in every["fits"]] == ["joint"]
+    left = [note["message"] for note in every["notes"] if note["code"] == "group-left-out"]
+    assert len(left) == 1
+    assert left[0].startswith("Left out of the laws of one variable: 12 groups")
+
+
+def test_sizes_with_thousands_are_understood(cvfp: Command, table: Path) -> None:
+    arguments = (
+        "fit",
+        table,
+        "--x",
+        "tokens",
+        "--y",
+        "loss",
+        "--model",
+        "power",
+        "--format",
+        "json",
+        "--predict",
+    )
+    assert [p["x"] for p in as_json(cvfp(*arguments, "1,000,000"))["fits"][0]["predictions"]] == [1e6]
+    assert [p["x"] for p in as_json(cvfp(*arguments, "1M,2.2B"))["fits"][0]["predictions"]] == [1e6, 2.2e9]
+    code, _, err = cvfp(*arguments, "1,000,2e6")
+    assert code == 2
+    assert "'000' is not a number" in err
+
+
+def test_weights_best_of_and_what_is_held_out_by_from_a_table(cvfp: Command, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [(t, lr, 10 * t**-0.1 * (1 + lr), t) for t in (1e5, 2e5, 4e5, 8e5, 16e5) for lr in (0.1, 0.2)]
+    path.write_text(
+        "tokens,lr,loss,n,set\n"
+        + "".join(f"{t},{lr},{y},{n},{'ab'[int(t) % 4e5 > 0]}\n" for t, lr, y, n in rows)
+    )
+    base = ("fit", path, "--x", "tokens", "--y", "loss", "--model", "power", "--format", "json")
+    (fit_,) = as_json(cvfp(*base, "--best-of", "lr", "--weights", "n", "--holdout-by", "set"))["fits"]
+    assert fit_["points"] == 5
+    assert fit_["parameters"]["alpha"]["value"] == pytest.approx(-0.1, rel=1e-9)
+    assert fit_["held_out_by"] == "set"
+    assert len(fit_["held_out"]) == 5
+    for option in ("--weights", "--best-of", "--holdout-by"):
+        code, _, err = cvfp(*base, option, "none_such")
+        assert code == 2
+        assert f"({option})" in err
+
+
+def sweep_folder(path: Path, seed: int, *, tokenizer: str = "t", learning_rate: float = 0.1) -> Path:
+    """A results folder as a sweep of one configuration with one seed leaves it."""
+    runs = tuple(
+        Run(
+            config="1L_8d_1tok", layers=1, context_dim=8, tokens=1, samples=size, train_tokens=20 * size, study="demo",
+            val_ppl=(300 + seed) * size**-0.2, seed=seed, run_id=f"{tokenizer}{seed}-{size}", data_fingerprint=tokenizer,
+        )
+        for size in (50, 100, 200)
+    )  # fmt: skip
+    resolved = {
+        "phase2": {"learning_rate": learning_rate},
+        "runs": {"seeds": [seed]},
+        "data": {"samples": 200},
+    }
+    data = {"fingerprint": tokenizer, "tokenizer": {"name": tokenizer, "fingerprint": tokenizer}}
+    recipe = {"name": "demo", "overrides": {}, "resolved": resolved}
+    summary = Summary("2026-01-01T00:00:00+00:00", "cvfp sweep", True, recipe, (), data, runs)
+    path.mkdir()
+    (path / "summary.json").write_bytes(dump_json(summary))
+    return path
+
+
+def test_runs_of_one_study_in_two_folders_pool(cvfp: Command, tmp_path: Path) -> None:
+    first, second = (sweep_folder(tmp_path / f"m{seed}", seed) for seed in (42, 43))
+    answer = as_json(cvfp("fit", first, second, "--model", "power", "--format", "json"))
+    assert [(fit["config"], fit["points"]) for fit in answer["fits"]] == [("1L_8d_1tok", 6)]
+    assert answer["fits"][0]["replicates"]["pure_df"] == 3
+    assert [note["code"] for note in answer["notes"]] == ["studies-pooled"]
+    other = sweep_folder(tmp_path / "other", 44, learning_rate=0.2)
+    apart = as_json(cvfp("fit", first, other, "--model", "power", "--format", "json"))
+    assert [fit["points"] for fit in apart["fits"]] == [3, 3]
+
+
+def test_studies_of_other_texts_and_tokenizers_are_warned_about_as_compare_does(
+    cvfp: Command, tmp_path: Path
+) -> None:
+    first, second = sweep_folder(tmp_path / "a", 1), sweep_folder(tmp_path / "b", 2, tokenizer="u")
+    code, _, err = cvfp("fit", first, second, "--model", "power")
+    assert code == 0
+    warned = [line for line in err.splitlines() if "warning" in line]
+    assert any("saw different data" in line for line in warned)
+    assert any("different tokenizers" in line for line in warned)
+    compared = cvfp("compare", first, second)[2]
+    assert set(warned) <= set(compared.splitlines())
+    answer = as_json(cvfp("fit", first, second, "--model", "power", "--format", "json"))
+    assert {"data-differ", "tokenizer-differ"} <= {note["code"] for note in answer["notes"]}
+
+
+def test_a_run_that_stands_twice_counts_once_and_is_named(cvfp: Command, tmp_path: Path) -> None:
+    folder = sweep_folder(tmp_path / "a", 1)
+    code, out, err = cvfp("fit", folder, folder / "summary.json", "--model", "power")
+    assert code == 0, err
+    assert "3 runs that stand twice: counted once" in err
+    assert "3 points" in out

@@ -101,7 +101,7 @@ GUESSES = {
     "fit --y ppl": "Did you mean val_ppl?",
     "fit --plot a.jpg": "--plot: a.jpg must end in .png, .svg or .pdf.",
     "fit --plot nope/a.png": "--plot: there is no folder nope.",
-    "fit --predict 1M": "--predict: '1M' is not a number. Write 1e6",
+    "fit --predict 1X": "--predict: '1X' is not a number. Write 1e6",
     "fit --bootstrap-kind wild": "There are residual, parametric, case.",
     "fit --configs 1L_768d_9tok": "Did you mean 1L_768d_",
     "report --lang jp": "--lang: no 'jp'. Did you mean ja?",

@@ -95,6 +95,8 @@ class Reached(typer.Exit):
 def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Replace what a command does once its options are read; in a folder with the recipes that pages name."""
 
+    from cvfp_cli.scaling.sources import Inputs
+
     def reached(*_: Any, **__: Any) -> Any:
         raise Reached(0)
 
@@ -105,7 +107,8 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         return (Points(x=sizes, y=100 + 1e5 * sizes**-0.6, label="1L_8d_1tok", x_name="train_tokens"),), ()
 
     monkeypatch.setattr("cvfp_cli.cli.study.checked_plan", reached)
-    monkeypatch.setattr("cvfp_cli.scaling.sources.load_points", groups)
+    monkeypatch.setattr("cvfp_cli.scaling.sources.read_inputs", lambda *_, recover: Inputs((), (), ()))
+    monkeypatch.setattr("cvfp_cli.scaling.sources.points_of", groups)
     monkeypatch.setattr("cvfp_cli.scaling.sources.pick", lambda found, _: found)
     for module in ("compare", "fit", "writing"):  # pages name files that a reader has and this folder has not
         monkeypatch.setattr(f"cvfp_cli.cli.{module}.check_there", lambda paths: None)

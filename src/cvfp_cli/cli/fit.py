@@ -28,7 +28,7 @@ def fit(
         list[str] | None,
         typer.Argument(
             metavar="RESULTS",
-            help=f"{RESULTS_WORDS}, any CSV, JSON or Parquet table, or - for standard input.",
+            help=f"{RESULTS_WORDS}, any table, or - for standard input.",
             show_default=str(DEFAULT_RESULTS),
         ),
     ] = None,
@@ -59,7 +59,7 @@ def fit(
             panel=INPUT,
             metavar="UNIT",
             help="ppl, nats, bits, bpb or other.",
-            default="by y's name and values",
+            default="by its name",
             words=Y_UNITS,
         ),
     ] = None,
@@ -69,8 +69,8 @@ def fit(
             "--group",
             panel=INPUT,
             metavar="COLUMNS",
-            help="Columns of a table that make a group; none for one.",
-            default="config where there is one",
+            help="Columns that make a group, or none.",
+            default="config",
         ),
     ] = None,
     configs: Annotated[
@@ -83,7 +83,7 @@ def fit(
             "--model",
             panel=LAWS,
             metavar="LAWS",
-            help="power, saturating, exp-decay, bnsl, joint, or all: every law with fewer parameters than points.",
+            help="power, saturating, exp-decay, bnsl, joint, or all with fewer parameters than points.",
             default="all",
             words=LAWS_OR_ALL,
             several=True,
@@ -101,7 +101,7 @@ def fit(
     ] = "log",
     pool: Annotated[
         bool,
-        option("--pool", panel=LAWS, help="One joint law for all groups, and a test whether they share it."),
+        option("--pool", panel=LAWS, help="One joint law for all groups; tests if they share it."),
     ] = False,
     share: Annotated[
         list[str] | None,
@@ -126,7 +126,7 @@ def fit(
             "--predict",
             panel=QUESTIONS,
             metavar="SIZES",
-            help="Predict at sizes such as 1e6,1e7,inf, or N:D such as 1e9:2e10 by joint.",
+            help="Predict at 1e6,1e7,inf, or N:D such as 1e9:2e10.",
         ),
     ] = None,
     target_ppl: Annotated[
@@ -139,7 +139,7 @@ def fit(
         int,
         option(
             "--window",
-            panel=QUESTIONS,
+            panel=MORE,
             metavar="N",
             help="Local exponents over N neighbouring sizes.",
             default=False,

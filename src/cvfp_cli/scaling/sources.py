@@ -15,7 +15,7 @@ from cvfp_cli.notes import Note
 from cvfp_cli.results import Results, parse_results, read_results
 from cvfp_cli.results.compressed import decompressed
 from cvfp_cli.results.jsontext import SIZE_LIMIT, read_bytes, salvage, with_recovery
-from cvfp_cli.results.reader import is_results_folder
+from cvfp_cli.results.reader import SUMMARY_FILE, is_results_folder
 from cvfp_cli.scaling.groups import Source, group_runs, numeric_columns, source_names
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.table_points import GROUP_COLUMN, Columns, table_groups
@@ -181,11 +181,9 @@ def _folder_tables(folder: Path, *, recover: bool) -> tuple[list[Table], list[No
     Raises:
         InputError: there is neither, or a file cannot be read.
     """
-    inside = folder / "runs.csv"
-    if inside.is_file():
-        files = [inside]
-    else:
-        files = [path for pattern in _RUN_FILES for path in sorted(folder.glob(pattern))]
+    own = [folder / name for name in ("runs.csv", SUMMARY_FILE) if (folder / name).is_file()]
+    every = (path for pattern in _RUN_FILES for path in sorted(folder.glob(pattern)))
+    files = own[:1] or [path for path in every if not path.name.startswith(".")]
     if not files:
         raise InputError(
             f"{folder} is a folder without runs.csv or one JSON file a run.",

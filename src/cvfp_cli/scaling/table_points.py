@@ -13,7 +13,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.cells import is_empty, number
 from cvfp_cli.scaling.points import Holdout, Points
-from cvfp_cli.scaling.tables import Row, unfold_runs
+from cvfp_cli.scaling.tables import Row, one_line, unfold_runs
 
 # The one column that makes groups unasked, and the word that says that none does.
 GROUP_COLUMN = "config"
@@ -95,7 +95,7 @@ def table_groups(
     notes += said
     gathered: dict[tuple[str, ...], list[int]] = {}
     for index, point in enumerate(points):
-        key = tuple(_one_line(str(point.row.get(name, ""))) for name in by)
+        key = tuple(one_line(str(point.row.get(name, ""))) for name in by)
         gathered.setdefault(key, []).append(index)
     if columns.best_of:
         gathered, said = _best(gathered, points, sizes, columns, where)
@@ -151,8 +151,8 @@ def require_column(names: Sequence[str], name: str, option: str, where: str) -> 
         return
     nested = [column for column in names if column.replace("/", ".").split(".")[-1].lower() == name.lower()]
     near = nested or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    there = ", ".join(_one_line(column)[:80] for column in names[:20])
-    hint = f"Did you mean {_one_line(near[0])}?" if near else f"There are {there}."
+    there = ", ".join(one_line(column)[:80] for column in names[:20])
+    hint = f"Did you mean {one_line(near[0])}?" if near else f"There are {there}."
     raise InputError(f"{where} has no column {name!r} ({option}).", hint=hint)
 
 
@@ -240,7 +240,7 @@ def _figure(cell: Any, name: str, place: str) -> float | None:
     try:
         return number(cell)
     except ValueError:
-        raise InputError(f"{place}: {name} is {_one_line(str(cell))[:40]!r}, not a number.") from None
+        raise InputError(f"{place}: {name} is {one_line(str(cell))[:40]!r}, not a number.") from None
 
 
 def _sizes(
@@ -329,7 +329,7 @@ def _repeats(
         "other seeds of one measurement."
     )
     if differing:
-        shown = ", ".join(_one_line(name)[:40] for name in list(differing)[:_MOST_NAMED])
+        shown = ", ".join(one_line(name)[:40] for name in list(differing)[:_MOST_NAMED])
         message += f" They differ in {shown}: --group or --best-of takes those apart."
     return [Note("seeds-unknown", message, "warning", {"sizes": repeated})]
 
@@ -351,8 +351,3 @@ def _holdout(points: Sequence[_Point], column: str, codes: dict[str, int]) -> Ho
     if all(value is not None and math.isfinite(value) for value in found):
         return Holdout(column, np.array(found, dtype=float), each=False)
     return Holdout(column, np.array([codes[str(cell)] for cell in cells], dtype=float), each=True)
-
-
-def _one_line(text: str) -> str:
-    """A cell as it can stand in a label: line ends, terminal controls and the like as escapes."""
-    return text if text.isprintable() else repr(text)[1:-1]

@@ -125,7 +125,7 @@ def _with_points(rows: list[Row], where: str) -> list[Row]:
     if unclear and not {"decimal", "thousands"} & set(styles.values()):
         cell = next(row[unclear[0]] for row in rows if "," in row[unclear[0]])
         raise InputError(
-            f"{where}: {_one_line(unclear[0])} holds {cell!r}: is that a decimal comma, or one between thousands?",
+            f"{where}: {one_line(unclear[0])} holds {cell!r}: is that a decimal comma, or one between thousands?",
             hint="Write numbers with a decimal point and without separators.",
         )
     decimal = {name for name, style in styles.items() if style == "decimal"}
@@ -268,6 +268,6 @@ def _unwrapped(value: Any) -> dict[str, Any] | None:
     return {str(key): part for key, part in found.items()} if isinstance(found, dict) else None
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A cell as it can stand in a label: line ends, terminal controls and the like as escapes."""
     return text if text.isprintable() else repr(text)[1:-1]

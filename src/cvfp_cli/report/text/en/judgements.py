@@ -28,6 +28,8 @@ JUDGEMENTS = {
     "fit-no-freedom": "{law:name}: {configs:names} have as many parameters as points: nothing is left to judge the fit by, and there are no intervals.",
     "fit-one-degree-of-freedom": "{law:name}: one residual degree of freedom is left for {configs:names}, so intervals are wide and AIC cannot choose.",
     "fit-rising": "{law:name}: PPL does not fall with more data for {configs:names}.",
+    "fit-seeds-unknown": "{law:name}: {configs:names} have several runs of one size with the same seeds, or none recorded; they count as other seeds.",
+    "fit-mixed-data": "{law:name}: the runs of {configs:names} were validated on different data sets, so one law mixes different measurements.",
     "fit-starts-disagree": "{law:name}: few starting points agree on the optimum for {configs:names}.",
     "fit-still-improving": "{law:name}: {configs:names} hold runs that ended at the limit of epochs while still improving. Small sizes need the most epochs, so the fall looks steeper than it is.",
     "fit-still-converging": "{law:name}: {configs:names} hold runs whose phase 1 ended at the limit of iterations while more and more tokens converged.",

@@ -28,6 +28,8 @@ JUDGEMENTS = {
     "fit-no-freedom": "{law:name}: {configs:names} は点と同じ数のパラメータをもつため、当てはめを判断するものが残らず、区間もない。",
     "fit-one-degree-of-freedom": "{law:name}: {configs:names} に残る自由度は一つであり、区間は広く、AICでは選べない。",
     "fit-rising": "{law:name}: {configs:names} ではデータを増やしてもPPLが下がらない。",
+    "fit-seeds-unknown": "{law:name}: {configs:names} には、同じシードの、またはシードの記録がない、同じサイズの実行が複数ある。別のシードとして数える。",
+    "fit-mixed-data": "{law:name}: {configs:names} の実行は異なるデータで検証されたため、一つの法則が異なる測定を混ぜている。",
     "fit-starts-disagree": "{law:name}: {configs:names} では最適解に一致する初期値が少ない。",
     "fit-still-improving": "{law:name}: {configs:names} には、改善が続くままエポックの上限で終わった実行がある。小さいサイズほど多くのエポックを要するため、低下は実際より急に見える。",
     "fit-still-converging": "{law:name}: {configs:names} には、収束するトークンが増え続けるまま、フェーズ1が反復の上限で終わった実行がある。",
