@@ -110,7 +110,7 @@ def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptio
         intervals=found,
         has_intervals=np.isfinite(delta),
         targets=_targets(fits, batch, np.where(exact, np.nan, delta), options),
-        loo=leave_one_out(law, batch),
+        loo=leave_one_out(fits, batch),
         forward=forward(law, batch, options.holdout),
     )
 
