@@ -20,6 +20,8 @@ from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.variance import Variance
 
 NO_AICC = "no-aicc"
+# A line that changes ln y by less than this over all sizes is level to rounding.
+FLAT = 1e-9
 
 
 class Wanted(Protocol):
@@ -121,7 +123,7 @@ def _one(
         local_exponents=local_exponents(points, options.window, options.level) if options.window else (),
         replicates=variance.replicates[row],
         starts=Starts(fits.tried, float(fits.agree[row])),
-        warnings=(*points.notes, *_notes(law, fits, batch, row, limit, variance)),
+        warnings=(*points.notes, *_notes(law, fits, batch, row, limit, variance, parameters.get("alpha"))),
     )
 
 
@@ -240,7 +242,29 @@ def _method(law: Law, figures: Figures, row: int, options: Wanted) -> str:
     return "t" if law.name == "power" and options.objective == "log" else "profile"
 
 
-def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, variance: Variance) -> list[Note]:
+def _direction(name: str, points: Points, slope: float, alpha: Estimate | None) -> list[Note]:
+    """What to say of a line that does not fall: it rises, or the data show no slope at all."""
+    low, high = (None, None) if alpha is None else (alpha.low, alpha.high)
+    level = abs(slope) * float(np.ptp(np.log(points.x))) < FLAT
+    if level or (slope >= 0.0 and low is not None and high is not None and low <= 0.0 <= high):
+        seen = "does not vary" if level else "shows neither a fall nor a rise (the interval of alpha holds 0)"
+        return [Note("flat", f"{name}: {points.y_name} {seen} over these {points.x_name}.", "warning")]
+    if slope > 0.0:
+        return [
+            Note("rising", f"{name}: {points.y_name} rises with {points.x_name} (alpha above 0).", "warning")
+        ]
+    return []
+
+
+def _notes(
+    law: Law,
+    fits: CurveFits,
+    batch: Batch,
+    row: int,
+    limit: Limit,
+    variance: Variance,
+    alpha: Estimate | None,
+) -> list[Note]:
     points = batch.groups[row]
     m, sizes, k = len(points), points.distinct_sizes, law.k
     name = f"{points.label}: {law.name}" if points.label else law.name
@@ -282,14 +306,8 @@ def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, vari
     if m - k - 2 <= 0:
         message = f"{name}: AICc does not exist with {m} points and {k} parameters (m - k - 2 = {m - k - 2})."
         notes.append(Note(NO_AICC, message))
-    if law.name == "power" and fits.theta[row, 1] >= 0.0:
-        notes.append(
-            Note(
-                "rising",
-                f"{name}: {points.y_name} does not fall with {points.x_name} (alpha >= 0).",
-                "warning",
-            )
-        )
+    if law.name == "power":
+        notes += _direction(name, points, fits.theta[row, 1], alpha)
     if fits.tried > 4 and fits.agree[row] < 0.1:
         notes.append(
             Note(

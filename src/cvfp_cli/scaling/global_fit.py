@@ -99,7 +99,12 @@ def refit_curves(law: Law, data: Data, starts: Array, tolerance: float) -> Array
     rows = np.repeat(np.arange(problems), count)
     lower, upper = box(law, data)
     got = minimise(
-        CurveProblem(law, data), starts.reshape(-1, k), lower[rows], upper[rows], rows=rows, tolerance=tolerance
+        CurveProblem(law, data),
+        starts.reshape(-1, k),
+        lower[rows],
+        upper[rows],
+        rows=rows,
+        tolerance=tolerance,
     )
     best = got.rss.reshape(problems, count).argmin(axis=1)
     return np.asarray(got.theta.reshape(problems, count, k)[np.arange(problems), best])

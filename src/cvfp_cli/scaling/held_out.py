@@ -56,7 +56,9 @@ def leave_one_out(fits: CurveFits, batch: Batch) -> Array:
     law, weight, size = fits.law, batch.data.weight, batch.size
     rows, columns = np.nonzero(weight > 0)
     # A size goes with its point where that is alone there.
-    left = np.array([len(np.unique(s[w > 0])) - _has_single(s[w > 0]) for s, w in zip(size, weight, strict=True)])
+    left = np.array(
+        [len(np.unique(s[w > 0])) - _has_single(s[w > 0]) for s, w in zip(size, weight, strict=True)]
+    )
     # A group is judged by all of its points or not at all.
     good = left >= max(law.k, 2)
     inner = (size >= ENDS) & (size < _sizes(batch)[:, None] - ENDS) & (batch.counts > FEW)[:, None]

@@ -231,7 +231,10 @@ def _notes(groups: Sequence[Points], fit: JointFit, m: int, k: int, options: Fit
     if gone:
         notes.append(
             Note(
-                "limit-joint", f"joint ran into the edge of what it allows for {', '.join(gone)}.", "warning"
+                "limit-joint",
+                f"joint ran into the edge of what it allows for {', '.join(gone)}.",
+                "warning",
+                {"parameters": ", ".join(gone)},
             )
         )
     if options.predict:

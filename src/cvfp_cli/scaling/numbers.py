@@ -6,6 +6,8 @@ from cvfp_cli.scaling.result import Estimate
 
 OPEN = "open"
 MISSING = "-"
+# A change in percent below this is none: it is far below what any run can show.
+NO_CHANGE = 1e-6
 
 
 def figure(value: float | None, digits: int = 4) -> str:
@@ -46,6 +48,18 @@ def ends(estimate: Estimate, measured: bool) -> str:
 def percent(value: float | None, places: int = 1) -> str:
     """A share as percent."""
     return MISSING if value is None else f"{100 * value:.{places}f} %"
+
+
+def small_percent(value: float | None) -> str:
+    """A change that is in percent already; one without digits as a bound, never as digits of rounding."""
+    if value is not None and 0.0 < abs(value) < NO_CHANGE:
+        return f"less than {NO_CHANGE:g} %"
+    return f"{figure(value, 3)} %"
+
+
+def percents(low: float | None, high: float | None) -> str:
+    """The interval of a change in percent; ends without digits are 0."""
+    return interval(*(0.0 if end is not None and abs(end) < NO_CHANGE else end for end in (low, high)))
 
 
 def signed_percent(value: float) -> str:

@@ -113,7 +113,10 @@ def best_starts(law: Law, data: Data, count: int) -> Array:
     """
     # A few data sets at a time: each has hundreds of grid points.
     wide = len(STRETCHES) * PLACES * data.z.shape[1] // GRID_PIECES
-    parts = [_best_starts(law, data.take(np.arange(len(data.z))[part]), count) for part in pieces(len(data.z), wide)]
+    parts = [
+        _best_starts(law, data.take(np.arange(len(data.z))[part]), count)
+        for part in pieces(len(data.z), wide)
+    ]
     return np.concatenate(parts)
 
 
