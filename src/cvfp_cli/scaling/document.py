@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cvfp_cli.scaling.assemble import NO_AICC
 from cvfp_cli.scaling.numbers import (
+    ALL_MEASURE,
     MISSING,
     NO_CHANGE,
     counted,
@@ -187,9 +188,11 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
     if fit.per_doubling and fit.per_tenfold and fit.per_doubling.value is not None:
         lines.append(_falls(fit, fit.per_doubling, fit.per_tenfold, measured))
     if fit.asymptote and fit.distance:
+        below = fit.distance.value is not None and fit.distance.value < 0.0
+        away = _turned(fit.distance) if below else fit.distance
         lines.append(
             f"Asymptote {figure(fit.asymptote.value)} ({ends(fit.asymptote, measured)}); the last measurement lies "
-            f"{figure(fit.distance.value)} above it ({ends(fit.distance, measured)})."
+            f"{figure(away.value)} {'below' if below else 'above'} it ({ends(away, measured)})."
         )
     elif fit.law == "power":
         lines.append("Asymptote: none, a power law falls to 0.")
@@ -216,7 +219,7 @@ def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> s
 
 
 def _turned(estimate: Estimate) -> Estimate:
-    """A fall as a rise."""
+    """What is below as above, a fall as a rise."""
     value, low, high = (
         None if end is None else -end for end in (estimate.value, estimate.high, estimate.low)
     )
@@ -224,12 +227,15 @@ def _turned(estimate: Estimate) -> Estimate:
 
 
 def _predictions(fit: Fit, level: str) -> Table:
+    measured = fit.interval_method != "none" and any(
+        p.low is not None or p.high is not None for p in fit.predictions
+    )
     rows = tuple(
         (
             size(p.x),
-            figure(p.value),
-            MISSING if p.low is None and p.high is None else interval(p.low, p.high),
-            MISSING if p.mean_low is None and p.mean_high is None else interval(p.mean_low, p.mean_high),
+            figure(p.value) if p.value < ALL_MEASURE else "beyond all measure",
+            interval(p.low, p.high) if measured else MISSING,
+            interval(p.mean_low, p.mean_high) if measured else MISSING,
             "extrapolation" if p.extrapolated else "interpolation",
         )
         for p in fit.predictions

@@ -9,7 +9,7 @@ import numpy as np
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.derived import drop_quantity, observation_quantity, value_quantity
+from cvfp_cli.scaling.derived import change_quantity, drop_quantity, observation_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
 from cvfp_cli.scaling.held_out import forward, leave_one_out
 from cvfp_cli.scaling.laws import Law, get_law
@@ -154,4 +154,7 @@ def figure_quantities(law: Law, batch: Batch, options: FitOptions) -> list[Quant
     if law.name in ("saturating", "exp-decay"):
         last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
         result += [drop_quantity(law, last, 2.0), drop_quantity(law, last, 10.0)]
+    if law.name == "bnsl":
+        last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
+        result += [change_quantity(law, last, 2.0), change_quantity(law, last, 10.0)]
     return result

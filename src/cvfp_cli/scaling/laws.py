@@ -175,9 +175,8 @@ def log_value(law: Law, theta: Array, z: Array) -> Array:
     else:
         h = np.exp(theta[:, 2:3]) * (stretch(theta[:, 3:4], z)[0] if law.name == "exp-decay" else z)
     share = theta[:, 1:2]
-    return theta[:, :1] + np.log(
-        np.maximum(share + (1.0 - share) * np.exp(-np.clip(h, -MAX_H, MAX_H)), 1e-280)
-    )
+    m: Array = np.maximum(share + (1.0 - share) * np.exp(-np.clip(h, -MAX_H, MAX_H)), 1e-280)
+    return np.asarray(theta[:, :1] + np.log(m))
 
 
 def _broken(eta: Array, z: Array) -> tuple[Array, tuple[Array, ...]]:

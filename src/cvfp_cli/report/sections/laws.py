@@ -14,6 +14,7 @@ from cvfp_cli.scaling.result import Fit
 
 # Codes of notes that the catalogues word themselves; the message of any other stands as the fit gives it, in English.
 KNOWN_WARNINGS = (
+    "break-at-end",
     "flat",
     "joint-size",
     "limit-joint",
@@ -30,6 +31,7 @@ KNOWN_WARNINGS = (
     "rising",
     "starts-disagree",
     "underdetermined",
+    "undetermined",
 )
 
 

@@ -20,6 +20,8 @@ JUDGEMENTS = {
     "fit-joint-size": "{law:name}: predictions are for the model size that was measured most often.",
     "fit-mixed-data": "{configs:names}: the runs were validated on several data sets, so one law through them mixes different measurements.",
     "fit-flat": "{law:name}: these data show neither a fall nor a rise of PPL for {configs:names}.",
+    "fit-break-at-end": "{law:name}: for {configs:names} the break lies at the edge of the data, where a point beyond would move it.",
+    "fit-undetermined": "{law:name}: for {configs:names} the data do not determine {parameters:name}.",
     "fit-no-aicc": "{law:name}: AICc does not exist for {configs:names}, since no freedom is left for it.",
     "fit-no-freedom": "{law:name}: {configs:names} have as many parameters as points: nothing is left to judge the fit by, and there are no intervals.",
     "fit-one-degree-of-freedom": "{law:name}: one residual degree of freedom is left for {configs:names}, so intervals are wide and AIC cannot choose.",

@@ -20,6 +20,8 @@ JUDGEMENTS = {
     "fit-joint-size": "{law:name}: 予測は、最も多く測定されたモデルサイズについてのものである。",
     "fit-mixed-data": "{configs:names}: 実行の検証データが複数あり、一つの法則には異なる測定が混ざる。",
     "fit-flat": "{law:name}: {configs:names} のPPLには低下も上昇も見られない。",
+    "fit-break-at-end": "{law:name}: {configs:names} の折れ点はデータの端にあり、その先に点があれば動きうる。",
+    "fit-undetermined": "{law:name}: {configs:names} の {parameters:name} はデータからは定まらない。",
     "fit-no-aicc": "{law:name}: {configs:names} には自由度が残らず、AICcは存在しない。",
     "fit-no-freedom": "{law:name}: {configs:names} は点と同じ数のパラメータをもつため、当てはめを判断するものが残らず、区間もない。",
     "fit-one-degree-of-freedom": "{law:name}: {configs:names} に残る自由度は一つであり、区間は広く、AICでは選べない。",
