@@ -37,6 +37,7 @@ class FitOptions:
         holdout: how many of the largest sizes the forward error leaves out.
         window: neighbouring sizes in a window of the local exponent; 0 for none.
         starts: grid points each fit starts from.
+        hold_out: whether to judge the law by points left out; a picture shows none of that.
     """
 
     objective: str = "log"
@@ -46,6 +47,7 @@ class FitOptions:
     holdout: int = 1
     window: int = 0
     starts: int = 24
+    hold_out: bool = True
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -110,8 +112,8 @@ def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptio
         intervals=found,
         has_intervals=np.isfinite(delta),
         targets=_targets(fits, batch, np.where(exact, np.nan, delta), options),
-        loo=leave_one_out(fits, batch),
-        forward=forward(law, batch, options.holdout),
+        loo=leave_one_out(fits, batch) if options.hold_out else np.full(len(batch.groups), np.nan),
+        forward=forward(law, batch, options.holdout) if options.hold_out else [[] for _ in batch.groups],
     )
 
 

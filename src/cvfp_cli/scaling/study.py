@@ -1,7 +1,7 @@
 """A whole ``cvfp fit``: which laws to which groups, every fit, and the selection."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cvfp_cli.errors import InputError
@@ -102,7 +102,7 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
 
 def curves_of(groups: Sequence[Points], request: Request) -> tuple[dict[str, tuple[Fit, ...]], Fit | None]:
     """The fits of every law of one variable that all groups have, and the joint fit: what a plot needs."""
-    study = run_study(groups, request)
+    study = run_study(groups, replace(request, options=replace(request.options, hold_out=False)))
     laws = dict.fromkeys(fit.law for fit in study.fits if fit.law != JOINT)
     curves = {law: tuple(fit for fit in study.fits if fit.law == law) for law in laws}
     joint = next((fit for fit in study.fits if fit.law == JOINT), None)
@@ -227,7 +227,7 @@ def _select(
     fits: dict[str, tuple[Fit, ...]], fitted_to: dict[str, tuple[Points, ...]], request: Request
 ) -> tuple[Selection | None, tuple[Note, ...]]:
     """Rank the laws over the groups that all of them were fitted to."""
-    if len(fits) < 2:
+    if len(fits) < 2 or not request.options.hold_out:
         return None, ()
     counts = {law: {points.label for points in groups} for law, groups in fitted_to.items()}
     common = set.intersection(*counts.values())
