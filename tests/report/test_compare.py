@@ -373,3 +373,17 @@ def test_the_plot_is_drawn(form: str) -> None:
 def test_a_plot_of_another_kind_is_refused() -> None:
     with pytest.raises(InputError, match=r"Name a \.png"):
         plot_format(Path("x.bmp"))
+
+
+def test_two_tokenizers_of_one_name_are_told_apart() -> None:
+    files = [
+        summary_of(runs, tokenizer={"name": "bpe:4096", "fingerprint": fingerprint})
+        for runs, fingerprint in (
+            (simulated(layers=(1,), tokens=(1,)), "aaaa1111ff"),
+            (other_data(), "bbbb2222ff"),
+        )
+    ]
+    _, warnings = build_comparison(files, names=["a", "b"])
+    values = next(warning.values for warning in warnings if warning.code == "tokenizer-differ")
+    assert values["first_tokenizer"] == "bpe:4096, fingerprint aaaa1111"
+    assert values["second_tokenizer"] == "bpe:4096, fingerprint bbbb2222"

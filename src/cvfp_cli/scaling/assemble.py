@@ -9,7 +9,7 @@ import numpy as np
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.global_fit import CurveFits
-from cvfp_cli.scaling.laws import ALPHA_RANGE, Law
+from cvfp_cli.scaling.laws import ALPHA_RANGE, Law, log_value
 from cvfp_cli.scaling.limits import NEAR, Limit, find_limit, limiting_parameters
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
@@ -100,7 +100,7 @@ def _one(
     limit = find_limit(law, points.label, fits.theta[row])
     parameters = _parameters(law, figures, row, limit, points)
     held_out, forward_error = _held_out(figures.forward[row], points)
-    drops = _drops(law, figures, row, points, parameters)
+    drops = _drops(law, fits, batch, figures, row, parameters)
     asymptote = parameters[law.parameters[0]] if law.has_floor else None
     return Fit(
         config=points.label,
@@ -250,7 +250,7 @@ def _r_squared(points: Points, rss: float, objective: str) -> float | None:
 
 
 def _drops(
-    law: Law, figures: Figures, row: int, points: Points, parameters: dict[str, Estimate]
+    law: Law, fits: CurveFits, batch: Batch, figures: Figures, row: int, parameters: dict[str, Estimate]
 ) -> tuple[Estimate, Estimate]:
     """Fall in percent per doubling and per tenfold: of the whole line for power, else from the largest size on."""
     if law.name == "power":
@@ -265,8 +265,14 @@ def _drops(
         )
         return doubling, tenfold
     names = [q.name for q in figures.quantities]
+    if "per_2" not in names:  # with shared parameters the falls have no interval
+        last = np.max(batch.data.z[row])
+        at = np.array([[last, last + np.log(2.0), last + np.log(10.0)]])
+        value = log_value(law, fits.theta[row : row + 1], at)[0]
+        falls = -100.0 * np.expm1(value[1:] - value[0])
+        return Estimate(float(falls[0])), Estimate(float(falls[1]))
     doubling, tenfold = (figures.estimate(names.index(name), row) for name in ("per_2", "per_10"))
-    if _unseen_beyond(points, parameters) and figures.has_intervals[row]:
+    if _unseen_beyond(batch.groups[row], parameters) and figures.has_intervals[row]:
         # Anything may follow: it may fall to 0, or rise without bound.
         return Estimate(doubling.value, None, 100.0), Estimate(tenfold.value, None, 100.0)
     if "d" in parameters and figures.has_intervals[row]:  # nothing falls by more than all of it
