@@ -184,11 +184,13 @@ def other_data(**changes: object) -> list:
     ]
 
 
-def summary_of(runs: list, tokenizer: str = "bpe:4096", validation: str = "last:40") -> Results:
+def summary_of(
+    runs: list, tokenizer: str = "bpe:4096", validation: str = "last:40", fingerprint: str = ""
+) -> Results:
     return results(
         runs,
         data={
-            "tokenizer": {"name": tokenizer, "fingerprint": tokenizer},
+            "tokenizer": {"name": tokenizer, "fingerprint": fingerprint or tokenizer},
             "validation": {"source": validation, "fingerprint": validation},
         },
     )
@@ -377,7 +379,7 @@ def test_a_plot_of_another_kind_is_refused() -> None:
 
 def test_two_tokenizers_of_one_name_are_told_apart() -> None:
     files = [
-        summary_of(runs, tokenizer={"name": "bpe:4096", "fingerprint": fingerprint})
+        summary_of(runs, fingerprint=fingerprint)
         for runs, fingerprint in (
             (simulated(layers=(1,), tokens=(1,)), "aaaa1111ff"),
             (other_data(), "bbbb2222ff"),
