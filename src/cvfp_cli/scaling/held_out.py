@@ -61,7 +61,10 @@ def leave_one_out(fits: CurveFits, batch: Batch) -> Array:
     )
     # A group is judged by all of its points or not at all.
     good = left >= max(law.k, 2)
-    inner = (size >= ENDS) & (size < _sizes(batch)[:, None] - ENDS) & (batch.counts > FEW)[:, None]
+    inner = (size >= ENDS) & (size < _sizes(batch)[:, None] - ENDS)
+    # Where a size is repeated the others stay at the end.
+    repeated = np.array([np.isin(s, np.flatnonzero(np.bincount(s[s >= 0]) > 1)) for s in size])
+    inner = (inner | repeated) & (batch.counts > FEW)[:, None]
     near = inner[rows, columns]
     error = np.zeros(len(rows))
     for warm in (False, True):
