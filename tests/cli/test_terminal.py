@@ -61,7 +61,7 @@ def test_a_label_from_a_tables_cell(tmp_path: Path, capsys: pytest.CaptureFixtur
     rows = [{"name": "x\x1b[2J|`<b>\n# http://y", "n": size, "loss": 9 / size} for size in (1, 2, 4, 8)]
     path = tmp_path / "table.json"
     path.write_text(json.dumps(rows))
-    command = ["fit", str(path), "--x", "n", "--y", "loss", "--model", "power", "--quiet"]
+    command = ["fit", str(path), "--x", "n", "--y", "loss", "--group", "name", "--model", "power", "--quiet"]
     for form, shown in (
         ("table", r"x\x1b[2J|`<b>\n# http://y"),
         ("markdown", r"x\\x1b[2J\|\`\<b>\\n# http\://y"),

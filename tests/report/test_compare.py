@@ -184,11 +184,13 @@ def other_data(**changes: object) -> list:
     ]
 
 
-def summary_of(runs: list, tokenizer: str = "bpe:4096", validation: str = "last:40") -> Results:
+def summary_of(
+    runs: list, tokenizer: str = "bpe:4096", validation: str = "last:40", fingerprint: str = ""
+) -> Results:
     return results(
         runs,
         data={
-            "tokenizer": {"name": tokenizer, "fingerprint": tokenizer},
+            "tokenizer": {"name": tokenizer, "fingerprint": fingerprint or tokenizer},
             "validation": {"source": validation, "fingerprint": validation},
         },
     )
@@ -390,3 +392,17 @@ def test_runs_that_were_still_improving_are_said_to_be_in_report_and_comparison(
             assert labels[0] in load_language(language).sentence(found)
     assert findings(report(sources))["fit-still-improving"].values["configs"] == labels
     assert "still-improving" not in codes(compared(full_summary(list(simulated()))))
+
+
+def test_two_tokenizers_of_one_name_are_told_apart() -> None:
+    files = [
+        summary_of(runs, fingerprint=fingerprint)
+        for runs, fingerprint in (
+            (simulated(layers=(1,), tokens=(1,)), "aaaa1111ff"),
+            (other_data(), "bbbb2222ff"),
+        )
+    ]
+    _, warnings = build_comparison(files, names=["a", "b"])
+    values = next(warning.values for warning in warnings if warning.code == "tokenizer-differ")
+    assert values["first_tokenizer"] == "bpe:4096, fingerprint aaaa1111"
+    assert values["second_tokenizer"] == "bpe:4096, fingerprint bbbb2222"

@@ -1,6 +1,9 @@
 """What a fit is and says: invariances, nesting, limits, missing freedom, replicates, held-out errors, JSON."""
 
 import json
+import re
+import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
+from cvfp_cli.scaling import held_out
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
 from cvfp_cli.scaling.global_fit import fit_curves
@@ -335,3 +339,103 @@ def test_bnsl_recovers_a_break() -> None:
     assert low is not None
     assert high is not None
     assert low < 0.1 < high
+
+
+def described(fit: Any) -> str:
+    return to_text(Study((fit,), None))
+
+
+def test_many_sizes_are_refitted_in_bounded_memory_and_tell_the_same() -> None:
+    """Above 50 points refits without an inner point start from the optimum; below it they are fits of their own."""
+    rng = np.random.default_rng(3)
+    x = np.geomspace(1e8, 1e12, 60)
+    y = (1.8 + 2e4 * x**-0.43) * np.exp(0.01 * rng.standard_normal(60))
+    for law in ("saturating", "exp-decay"):
+        batch = make_batch([Points(x, y)], "log")
+        fits = fit_curves(LAWS[law], batch.data, starts=24)
+        near = held_out.leave_one_out(fits, batch)
+        before, held_out.FEW = held_out.FEW, 60
+        try:
+            anew = held_out.leave_one_out(fits, batch)
+        finally:
+            held_out.FEW = before
+        assert near == pytest.approx(anew, rel=1e-7)
+    assert held_out.origins(3, 9) == [3, 4, 5, 6, 7, 8]
+    many = held_out.origins(3, 1000)
+    assert len(many) <= held_out.MOST_ORIGINS
+    assert many[-1] == 999
+    assert len(set(np.diff(many))) == 1
+
+
+def test_a_large_batch_needs_no_more_than_its_pieces() -> None:
+    rng = np.random.default_rng(3)
+    x = np.geomspace(1e8, 1e12, 400)
+    y = (1.8 + 2e4 * x**-0.43) * np.exp(0.01 * rng.standard_normal(400))
+    tracemalloc.start()
+    try:
+        fit_law(Points(x, y), "exp-decay")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100e6  # 2.8 GB when all refits were posed at once
+
+
+def test_a_rise_is_said_to_be_one_and_flat_data_are_neither() -> None:
+    x = 1000.0 * 2.0 ** np.arange(8)
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(8))
+    rise = fit_law(Points(x, 50.0 * (x / 1000) ** 0.4 * noise), "power")
+    assert "rising" in codes(rise)
+    assert re.search(r"val_ppl rises by 3\d\.\d %", described(rise))
+    for y in (np.full(8, 100.0), 100.0 * noise):
+        flat = fit_law(Points(x, y), "power")
+        assert "flat" in codes(flat)
+        assert "rising" not in codes(flat)
+    assert "changes by less than 1e-06 %" in described(fit_law(Points(x, np.full(8, 100.0)), "power"))
+
+
+def test_a_fall_without_digits_is_none() -> None:
+    x = 1000.0 * 2.0 ** np.arange(8)
+    noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(8))
+    fit = fit_law(Points(x, (50.0 + 100.0 * np.exp(-x / 1500)) * noise), "exp-decay")
+    assert "e-" not in re.search(r"val_ppl (falls|changes).*", described(fit))[0].replace("1e-06", "")  # type: ignore[index]
+
+
+def test_a_slope_through_nearly_equal_sizes_is_no_number() -> None:
+    x = 1000.0 + 0.001 * np.arange(8)
+    y = 100.0 * np.exp(0.01 * np.random.default_rng(0).standard_normal(8))
+    for law in ("power", "bnsl"):
+        fit = fit_law(Points(x, y), law, predict=(1e6,))
+        for name, estimate in fit.parameters.items():
+            for figure in (estimate.value, estimate.low, estimate.high):
+                assert figure is None or abs(figure) < 1e30, f"{law} {name}"
+    assert "undetermined" in codes(fit_law(Points(x, y), "power"))
+    assert "1.000007 times" in described(fit_law(Points(x, y), "power"))
+
+
+def test_bnsl_says_how_little_it_knows_beyond_a_break_at_the_end() -> None:
+    x = 1000.0 * 2.0 ** np.arange(8)
+    errors = np.exp([0.002, -0.001, 0.003, -0.002, 0.001, -0.003, 0.002, 0.0])
+    y = 300.0 * (x / 1000) ** -0.1 * np.where(np.arange(8) < 7, 1.0, 0.8) * errors
+    fit = fit_law(Points(x, y), "bnsl", predict=(1e6,))
+    d, far = fit.parameters["d"], fit.predictions[0]
+    assert d.high is None  # a break beyond the data cannot be seen
+    assert fit.per_doubling
+    assert fit.per_doubling.low is not None
+    assert fit.per_doubling.high is not None
+    assert fit.per_doubling.low < 15.0
+    assert fit.per_doubling.high > 99.0
+    assert far.low == 0.0
+    assert far.high is None or far.high > 120.0
+
+
+def test_repeats_that_agree_do_not_test_lack_of_fit() -> None:
+    x = np.repeat([1000.0, 2000.0, 4000.0, 8000.0], 2)
+    said = described(fit_law(Points(x, np.repeat([100.0, 80.0, 70.0, 66.0], 2)), "power"))
+    assert "no size to spare" not in said
+    assert "repeats agree in every digit" in said
+
+
+def test_a_note_on_the_data_is_said_once() -> None:
+    points = replace(falling(), notes=(Note("mixed-data", "2L: two data sets.", "warning"),))
+    study = Study((fit_law(points, "power"), fit_law(points, "saturating")), None)
+    assert to_text(study).count("two data sets") == 1

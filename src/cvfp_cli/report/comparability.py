@@ -16,6 +16,10 @@ def tokenizer_of(results: Results | None) -> str | None:
     return _recorded(results, "tokenizer", ("name", "source"))
 
 
+def _with_fingerprint(results: Results | None) -> str:
+    return f"{tokenizer_of(results)}, fingerprint {(_recorded(results, 'tokenizer', ('fingerprint',)) or '')[:8]}"
+
+
 def _recorded(results: Results | None, part: str, keys: tuple[str, ...]) -> str | None:
     """What a file's ``data`` says of its tokenizer or validation text: the first of these keys that it has."""
     data: Mapping[str, Any] = results.summary.data if results is not None and results.summary else {}
@@ -50,6 +54,8 @@ def differences(first: Group, second: Group, files: Mapping[str, Results]) -> tu
         found.append(Finding("data-unknown", names, "warning"))
     if not same_file and _part_differs("tokenizer", files.get(first.label), files.get(second.label)):
         ours, theirs = tokenizer_of(files.get(first.label)), tokenizer_of(files.get(second.label))
+        if ours == theirs:  # one name for two: their fingerprints tell them apart
+            ours, theirs = (_with_fingerprint(files.get(label)) for label in (first.label, second.label))
         both = {"first_tokenizer": ours, "second_tokenizer": theirs}
         found.append(Finding("tokenizer-differ", {**names, **both}, "warning"))
     if _validation_differs(first, second, files):

@@ -1,7 +1,7 @@
 """The figures of a batch of fits put together as one ``Fit`` a group."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypedDict
 
 import numpy as np
@@ -10,8 +10,8 @@ from cvfp_cli.counting import counted
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.global_fit import CurveFits
-from cvfp_cli.scaling.laws import Law, log_curve
-from cvfp_cli.scaling.limits import Limit, find_limit, limiting_parameters
+from cvfp_cli.scaling.laws import ALPHA_RANGE, Law, log_value
+from cvfp_cli.scaling.limits import NEAR, Limit, find_limit, limiting_parameters
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
@@ -21,6 +21,16 @@ from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.variance import Variance
 
 NO_AICC = "no-aicc"
+# Exponents, of either sign; every other parameter is not negative.
+SLOPES = ("alpha", "a", "c0", "c1")
+# No parameter of a law through measurements is as large as this, or as small as its inverse.
+HUGE = 1e30
+# And no perplexity or loss as this.
+HUGE_Y = 1e15
+# Sizes within this factor hardly tell a slope.
+NARROW = 1.1
+# A line that changes ln y by less than this over all sizes is level to rounding.
+FLAT = 1e-9
 
 
 class Criteria(TypedDict):
@@ -98,7 +108,7 @@ def _one(
     rss_ppl, rss_log = float(weight * errors @ errors), float(weight * log_errors @ log_errors)
     rss = rss_log if options.objective == "log" else rss_ppl
     limit = find_limit(law, points.label, fits.theta[row])
-    parameters = _parameters(law, figures, row, limit)
+    parameters = _parameters(law, figures, row, limit, points)
     held_out, forward_error = _held_out(figures.forward[row], points)
     drops = _drops(law, fits, batch, figures, row, parameters)
     asymptote = parameters[law.parameters[0]] if law.has_floor else None
@@ -128,12 +138,12 @@ def _one(
         per_tenfold=drops[1],
         asymptote=asymptote,
         distance=_distance(points, asymptote),
-        predictions=_predictions(law, figures, row, points, options),
+        predictions=_predictions(law, figures, row, points, options, parameters),
         targets=figures.targets[row],
         local_exponents=local_exponents(points, options.window, options.level) if options.window else (),
         replicates=variance.replicates[row],
         starts=Starts(fits.tried, float(fits.agree[row])),
-        warnings=(*points.notes, *_notes(law, fits, batch, row, limit, variance)),
+        warnings=(*points.notes, *_notes(law, fits, batch, row, limit, variance, parameters)),
     )
 
 
@@ -156,14 +166,81 @@ def information(m: int, k: int, rss_ppl: float, rss: float, points: Points, obje
     return {"aic": aic, "aicc": aicc, "bic": bic}
 
 
-def _parameters(law: Law, figures: Figures, row: int, limit: Limit) -> dict[str, Estimate]:
+def _parameters(law: Law, figures: Figures, row: int, limit: Limit, points: Points) -> dict[str, Estimate]:
     result = {}
     for index, name in enumerate(law.parameters):
         estimate = figures.estimate(index, row, at_bound=name in limit.at_bound)
         if name in limit.endless:
-            estimate = Estimate(None, estimate.low, estimate.high, at_bound=True)
-        result[name] = estimate
+            low, high = (None, None) if limit.law == "constant" else (estimate.low, estimate.high)
+            estimate = Estimate(None, low, high, at_bound=True)
+        result[name] = _believable(name, estimate, points)
     return result
+
+
+def _believable(name: str, estimate: Estimate, points: Points) -> Estimate:
+    """The estimate with figures that are none as what they are: no value, an open end, 0.
+
+    Slopes steeper than any curve may have, and sizes of parameters that no measurement has, come of directions that
+    the data leave open. A break lies among the sizes, where alone it can be seen.
+    """
+    value, low, high = estimate.value, estimate.low, estimate.high
+    at_bound = estimate.at_bound
+    if name == "d":
+        first, last = float(points.x.min()), float(points.x.max())
+        at_bound |= value is not None and not first * (1.0 + NEAR) < value < last * (1.0 - NEAR)
+        low = None if low is not None and low < first else low
+        high = None if high is not None and high > last else high
+    elif name in SLOPES:
+        least, most = ALPHA_RANGE
+        if value is not None and not least <= value <= most:
+            return replace(estimate, value=None, low=None, high=None)
+        at_bound |= value is not None and (value <= least + NEAR or value >= most - NEAR)
+        low = None if low is not None and low < least else low
+        high = None if high is not None and high > most else high
+    elif value is not None and value != 0.0 and not 1.0 / HUGE < value < HUGE:
+        return replace(estimate, value=None, low=None, high=None)
+    else:
+        low, high = _of_size(low, high, HUGE)
+    return replace(estimate, low=low, high=high, at_bound=at_bound)
+
+
+def _of_size(low: float | None, high: float | None, huge: float) -> tuple[float | None, float | None]:
+    """Ends of something that is not negative: 0 where below all that is measured, open where above it."""
+    low = 0.0 if low is not None and low < 1.0 / huge else low
+    return None if low is not None and low > huge else low, None if high is not None and high > huge else high
+
+
+def _undetermined(name: str, points: Points, parameters: dict[str, Estimate], limit: Limit) -> list[Note]:
+    """Which parameters have no value that the data determine, beyond those of a limit."""
+    lost = [
+        key for key, estimate in parameters.items() if estimate.value is None and key not in limit.endless
+    ]
+    if not lost:
+        return []
+    span = float(points.x.max() / points.x.min())
+    near = f": the largest {points.x_name} is only {span:.9g} times the smallest" if span < NARROW else ""
+    message = f"{name}: these data do not determine {', '.join(lost)}{near}."
+    return [Note("undetermined", message, "warning", {"parameters": ", ".join(lost)})]
+
+
+def _break_at_end(name: str, points: Points, parameters: dict[str, Estimate]) -> list[Note]:
+    """A break of bnsl that ended at the smallest or the largest size."""
+    d = parameters.get("d")
+    if d is None or d.value is None or not d.at_bound:
+        return []
+    last = d.value > float(points.x.min()) * (1.0 + NEAR)
+    beyond = ", so no point tells how the law goes on" if last else ""
+    message = f"{name}: the break d lies at the {'largest' if last else 'smallest'} size, the edge of the data{beyond}."
+    return [Note("break-at-end", message, "warning")]
+
+
+def _unseen_beyond(points: Points, parameters: dict[str, Estimate]) -> bool:
+    """Whether nothing says how bnsl goes on: it breaks at the largest size, or its second slope may be anything."""
+    if "d" not in parameters:
+        return False
+    d, slope = parameters["d"].value, parameters["c1"]
+    at_end = d is not None and d >= float(points.x.max()) * (1.0 - NEAR)
+    return at_end or (slope.value is not None and slope.low is None and slope.high is None)
 
 
 def _point(points: Points, column: int, predicted: float) -> FittedPoint:
@@ -184,12 +261,7 @@ def _r_squared(points: Points, rss: float, objective: str) -> float | None:
 
 
 def _drops(
-    law: Law,
-    fits: CurveFits,
-    batch: Batch,
-    figures: Figures,
-    row: int,
-    parameters: dict[str, Estimate],
+    law: Law, fits: CurveFits, batch: Batch, figures: Figures, row: int, parameters: dict[str, Estimate]
 ) -> tuple[Estimate, Estimate]:
     """Fall in percent per doubling and per tenfold: of the whole line for power, else from the largest size on."""
     if law.name == "power":
@@ -204,15 +276,21 @@ def _drops(
         )
         return doubling, tenfold
     names = [q.name for q in figures.quantities]
-    if "per_2" in names:
-        return figures.estimate(names.index("per_2"), row), figures.estimate(names.index("per_10"), row)
-    last = np.max(batch.data.z[row])
-    value = log_curve(
-        law, fits.theta[row : row + 1], np.array([[last, last + np.log(2.0), last + np.log(10.0)]])
-    )[0][0]
-    return Estimate(-100.0 * float(np.expm1(value[1] - value[0]))), Estimate(
-        -100.0 * float(np.expm1(value[2] - value[0]))
-    )
+    if "per_2" not in names:  # with shared parameters the falls have no interval
+        last = np.max(batch.data.z[row])
+        at = np.array([[last, last + np.log(2.0), last + np.log(10.0)]])
+        value = log_value(law, fits.theta[row : row + 1], at)[0]
+        falls = -100.0 * np.expm1(value[1:] - value[0])
+        return Estimate(float(falls[0])), Estimate(float(falls[1]))
+    doubling, tenfold = (figures.estimate(names.index(name), row) for name in ("per_2", "per_10"))
+    if _unseen_beyond(batch.groups[row], parameters) and figures.has_intervals[row]:
+        # Anything may follow: it may fall to 0, or rise without bound.
+        return Estimate(doubling.value, None, 100.0), Estimate(tenfold.value, None, 100.0)
+    if "d" in parameters and figures.has_intervals[row]:  # nothing falls by more than all of it
+        doubling, tenfold = (
+            replace(fall, high=100.0) if fall.high is None else fall for fall in (doubling, tenfold)
+        )
+    return doubling, tenfold
 
 
 def _distance(points: Points, asymptote: Estimate | None) -> Estimate | None:
@@ -229,7 +307,7 @@ def _distance(points: Points, asymptote: Estimate | None) -> Estimate | None:
 
 
 def _predictions(
-    law: Law, figures: Figures, row: int, points: Points, options: Wanted
+    law: Law, figures: Figures, row: int, points: Points, options: Wanted, parameters: dict[str, Estimate]
 ) -> tuple[Prediction, ...]:
     result = []
     index = law.k
@@ -241,7 +319,12 @@ def _predictions(
         mean, new = figures.estimate(index, row), figures.estimate(index + 1, row)
         index += 2
         value = mean.value if mean.value is not None else 0.0
-        result.append(Prediction(x, value, new.low, new.high, outside, mean.low, mean.high))
+        (low, high), (mean_low, mean_high) = (
+            _of_size(*ends, HUGE_Y) for ends in ((new.low, new.high), (mean.low, mean.high))
+        )
+        if x > points.x.max() and _unseen_beyond(points, parameters) and figures.has_intervals[row]:
+            low, high, mean_low, mean_high = 0.0, None, 0.0, None
+        result.append(Prediction(x, value, low, high, outside, mean_low, mean_high))
     return tuple(result)
 
 
@@ -251,7 +334,29 @@ def _method(law: Law, figures: Figures, row: int, options: Wanted) -> str:
     return "t" if law.name == "power" and options.objective == "log" else "profile"
 
 
-def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, variance: Variance) -> list[Note]:
+def _direction(name: str, points: Points, slope: float, alpha: Estimate) -> list[Note]:
+    """What to say of a line that does not fall: it rises, or the data show no slope at all."""
+    low, high = alpha.low, alpha.high
+    level = abs(slope) * float(np.ptp(np.log(points.x))) < FLAT
+    if level or (slope >= 0.0 and low is not None and high is not None and low <= 0.0 <= high):
+        seen = "does not vary" if level else "shows neither a fall nor a rise (the interval of alpha holds 0)"
+        return [Note("flat", f"{name}: {points.y_name} {seen} over these {points.x_name}.", "warning")]
+    if slope > 0.0:
+        return [
+            Note("rising", f"{name}: {points.y_name} rises with {points.x_name} (alpha above 0).", "warning")
+        ]
+    return []
+
+
+def _notes(
+    law: Law,
+    fits: CurveFits,
+    batch: Batch,
+    row: int,
+    limit: Limit,
+    variance: Variance,
+    parameters: dict[str, Estimate],
+) -> list[Note]:
     points = batch.groups[row]
     m, sizes, k = len(points), points.distinct_sizes, law.k
     name = f"{points.label}: {law.name}" if points.label else law.name
@@ -265,6 +370,8 @@ def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, vari
             )
             message += " There: " + ", ".join(f"{key} = {value:.4g}" for key, value in found.items()) + "."
         notes.append(Note(limit.note.code, message, limit.note.severity))
+    notes += _break_at_end(name, points, parameters) if limit.law != "constant" else []
+    notes += _undetermined(name, points, parameters, limit)
     if sizes < k:
         notes.append(
             Note(
@@ -293,14 +400,8 @@ def _notes(law: Law, fits: CurveFits, batch: Batch, row: int, limit: Limit, vari
     if m - k - 2 <= 0:
         message = f"{name}: AICc does not exist with {counted(m, 'point')} and {counted(k, 'parameter')} (m - k - 2 = {m - k - 2})."
         notes.append(Note(NO_AICC, message))
-    if law.name == "power" and fits.theta[row, 1] >= 0.0:
-        notes.append(
-            Note(
-                "rising",
-                f"{name}: {points.y_name} does not fall with {points.x_name} (alpha >= 0).",
-                "warning",
-            )
-        )
+    if law.name == "power" and parameters["alpha"].value is not None:
+        notes += _direction(name, points, fits.theta[row, 1], parameters["alpha"])
     if fits.tried > 4 and fits.agree[row] < 0.1:
         notes.append(
             Note(

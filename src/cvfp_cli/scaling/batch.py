@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvfp_cli.scaling.curves import Data, residuals
-from cvfp_cli.scaling.laws import Law, log_curve
+from cvfp_cli.scaling.laws import Law, log_value
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.quantities import Scale
 from cvfp_cli.scaling.solver import Array, Rows
@@ -50,7 +50,7 @@ class Batch:
 
     def log_predicted(self, law: Law, theta: Array) -> Array:
         """ln of the fitted curve at every point, in the curve's unit, (P, m)."""
-        return log_curve(law, theta, self.data.z)[0]
+        return log_value(law, theta, self.data.z)
 
     def residuals(self, law: Law, theta: Array) -> Array:
         """Residuals on the objective's scale, 0 where left out, (P, m)."""

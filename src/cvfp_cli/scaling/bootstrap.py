@@ -8,14 +8,15 @@ import numpy as np
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.curves import CurveProblem, Data
+from cvfp_cli.scaling.curves import Data
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, measure
-from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
+from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, refit_curves
+from cvfp_cli.scaling.held_out import FEW
 from cvfp_cli.scaling.laws import get_law
 from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.profiles import Interval, fitted_values
 from cvfp_cli.scaling.result import Fit
-from cvfp_cli.scaling.solver import Array, minimise
+from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.starts import best_starts
 from cvfp_cli.scaling.variance import Variance, error_variance
 
@@ -184,16 +185,16 @@ def _slice(data: Data, first: int) -> Data:
 
 
 def _refit(fits: CurveFits, row: int, data: Data) -> Array:
-    """Refits from the fit itself and the two best grid points of each replicate, (R, k)."""
+    """Refits from the fit itself and the two best grid points of each replicate, (R, k).
+
+    Of many points the replicates have the same best grid points as the data: these are searched once.
+    """
     count = len(data.z)
     if fits.law.name == "power" and data.objective == "log":
         return fit_curves(fits.law, data, starts=1).theta
-    starts = np.concatenate([np.tile(fits.theta[row], (count, 1, 1)), best_starts(fits.law, data, 2)], axis=1)
-    each = starts.shape[1]
-    rows = np.repeat(np.arange(count), each)
-    lower, upper = np.tile(fits.lower[row], (len(rows), 1)), np.tile(fits.upper[row], (len(rows), 1))
-    got = minimise(
-        CurveProblem(fits.law, data), starts.reshape(len(rows), -1), lower, upper, rows=rows, tolerance=1e-10
-    )
-    best = got.rss.reshape(count, each).argmin(axis=1)
-    return np.asarray(got.theta.reshape(count, each, -1)[np.arange(count), best])
+    if data.z.shape[1] > FEW:
+        grid = np.repeat(best_starts(fits.law, fits.take(np.array([row])).data, 2), count, axis=0)
+    else:
+        grid = best_starts(fits.law, data, 2)
+    starts = np.concatenate([np.tile(fits.theta[row], (count, 1, 1)), grid], axis=1)
+    return refit_curves(fits.law, data, starts, tolerance=1e-10)

@@ -5,14 +5,24 @@ closed form on either scale; it is put in after every step (variable projection,
 of Ruhe and Wedin 1980: the level is one of the step's unknowns, so the step already allows for its adjustment).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvfp_cli.scaling.laws import Law, log_curve
+from cvfp_cli.scaling.laws import Law, log_curve, log_value
 from cvfp_cli.scaling.solver import Array, Evaluation, Rows
+
+# Values of a curve that are worked on at a time: their derivatives then stay within a processor's cache, and what a
+# batch of any size needs beside its own data is a few megabytes.
+PIECE = 2**15
+
+
+def pieces(rows: int, width: int) -> Iterator[slice]:
+    """``rows`` rows of ``width`` values each in slices of at most ``PIECE`` values, a row at least."""
+    step = max(1, PIECE // max(width, 1))
+    return (slice(first, first + step) for first in range(0, rows, step))
 
 
 @dataclass(frozen=True)
@@ -64,20 +74,29 @@ class Pull:
         )
 
 
-def best_level(law: Law, data: Data, theta: Array) -> Array:
-    """``theta`` with the level that fits best given the shape."""
-    out = theta.copy()
+def best_level(law: Law, data: Data, theta: Array, rows: Rows) -> tuple[Array, Array]:
+    """``theta`` (R, k) with the level that fits best given the shape, and the sum of squares there (R,).
+
+    Args:
+        rows: the data set of each.
+    """
+    out, rss = theta.copy(), np.empty(len(theta))
     out[:, 0] = 0.0
-    log_f, _ = log_curve(law, out, data.z)
-    if data.objective == "log":
-        out[:, 0] = np.sum(data.weight * (data.target - log_f), axis=1) / np.sum(data.weight, axis=1)
-        return out
-    # Shifted by the largest exponent, so that steep curves do not overflow.
-    shift = np.max(np.where(data.weight > 0, log_f, -np.inf), axis=1, keepdims=True)
-    f = np.exp(np.minimum(log_f - shift, 0.0))
-    top = np.sum(data.weight * f * data.target, axis=1)
-    out[:, 0] = np.log(np.maximum(top, 1e-280) / np.sum(data.weight * f * f, axis=1)) - shift[:, 0]
-    return out
+    for part in pieces(len(theta), data.z.shape[1]):
+        own = data.take(rows[part])
+        log_f = log_value(law, out[part], own.z)
+        if data.objective == "log":
+            level = np.sum(own.weight * (own.target - log_f), axis=1) / np.sum(own.weight, axis=1)
+            miss = own.target - (log_f + level[:, None])
+        else:
+            # Shifted by the largest exponent, so that steep curves do not overflow.
+            shift = np.max(np.where(own.weight > 0, log_f, -np.inf), axis=1, keepdims=True)
+            f = np.exp(np.minimum(log_f - shift, 0.0))
+            top = np.sum(own.weight * f * own.target, axis=1)
+            level = np.log(np.maximum(top, 1e-280) / np.sum(own.weight * f * f, axis=1)) - shift[:, 0]
+            miss = own.target - np.exp(np.minimum(log_f + level[:, None], 300.0))
+        out[part, 0], rss[part] = level, np.einsum("pm,pm,pm->p", own.weight, miss, miss)
+    return out, rss
 
 
 def residuals(law: Law, data: Data, theta: Array) -> tuple[Array, Array]:
@@ -108,6 +127,17 @@ class CurveProblem:
 
     def evaluate(self, theta: Array, rows: Rows) -> Evaluation:
         """See ``solver.Problem``."""
+        parts = [self._evaluate(theta[at], rows[at]) for at in pieces(len(rows), self.data.z.shape[1])]
+        if len(parts) == 1:
+            return parts[0]
+        return Evaluation(
+            np.concatenate([part.rss for part in parts]),
+            np.concatenate([part.cost for part in parts]),
+            np.concatenate([part.direction for part in parts]),
+            np.concatenate([part.gram for part in parts]),
+        )
+
+    def _evaluate(self, theta: Array, rows: Rows) -> Evaluation:
         if self.tie is None:
             at = normal_equations(*residuals(self.law, self.data.take(rows), theta))
             return at if self.pull is None else self.pull.add_to(at, theta, rows)
@@ -121,7 +151,7 @@ class CurveProblem:
         """See ``solver.Problem``: the level, unless a tie or a measurement has a say in it."""
         if self.tie is not None or self.pull is not None:
             return theta
-        return best_level(self.law, self.data.take(rows), theta)
+        return best_level(self.law, self.data, theta, rows)[0]
 
 
 def through(at: Evaluation, by_unknown: Array) -> Evaluation:

@@ -18,6 +18,10 @@ from cvfp_cli.scaling.quantities import (
 )
 from cvfp_cli.scaling.solver import Array, Rows
 
+# A held change weighs this many measurements: what the fit evades of it makes an interval wider, by less than 1 %; a
+# weight beyond that makes the fits so stiff that they stop early, and intervals too short.
+HEAVY = 1e3
+
 
 def value_quantity(law: Law, scale: Scale, z: Array) -> Quantity:
     """The law at ``z`` (P,), in the user's unit."""
@@ -123,6 +127,27 @@ def drop_quantity(law: Law, z: Array, factor: float) -> Quantity:
         low=Edge(SHARE, 1.0, -np.inf, 0.0),
         vanishing=0.0,
         farthest=VANISHED,
+    )
+
+
+def change_quantity(law: Law, z: Array, factor: float) -> Quantity:
+    """The fall of f in percent when n grows by ``factor`` from ``z`` (P,), for bnsl, which may also rise there.
+
+    Traced as t = ln f(z) - ln f(z + ln factor), which no coordinate of bnsl can be solved for in closed form.
+    """
+    step = float(np.log(factor))
+
+    def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
+        value, gradient = log_curve(law, theta, np.stack([z[rows], z[rows] + step], axis=1))
+        return value[:, 0] - value[:, 1], gradient[:, 0] - gradient[:, 1]
+
+    return Quantity(
+        f"per_{factor:g}",
+        functional,
+        lambda t, rows: -100.0 * np.expm1(np.clip(-t, -700.0, 700.0)),
+        None,
+        farthest=VANISHED,
+        weight=HEAVY,
     )
 
 

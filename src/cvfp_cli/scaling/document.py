@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from cvfp_cli.counting import counted
 from cvfp_cli.scaling.assemble import NO_AICC
 from cvfp_cli.scaling.joint_fits import DIFFER
-from cvfp_cli.scaling.numbers import MISSING, ends, figure, interval, percent, signed_percent, size
+from cvfp_cli.scaling.numbers import (
+    ALL_MEASURE,
+    MISSING,
+    NO_CHANGE,
+    ends,
+    figure,
+    interval,
+    percent,
+    percents,
+    signed_percent,
+    size,
+    small_percent,
+)
 from cvfp_cli.scaling.result import (
     Cheapest,
     Estimate,
@@ -66,8 +78,9 @@ Block = Heading | Table | Line
 def study_blocks(study: Study) -> list[Block]:
     """The whole answer: every fit, then all fits side by side, then what the data decide."""
     blocks: list[Block] = []
+    said: set[str] = set()  # what concerns the data is said once, not with each law
     for fit in study.fits:
-        blocks += fit_blocks(fit)
+        blocks += fit_blocks(fit, said)
     if len(study.fits) > 1:
         blocks += _side_by_side(study.fits)
     if study.selection:
@@ -76,8 +89,13 @@ def study_blocks(study: Study) -> list[Block]:
     return blocks
 
 
-def fit_blocks(fit: Fit) -> list[Block]:
-    """One fit: parameters, points, errors, reductions, asymptote, predictions, targets, notes."""
+def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
+    """One fit: parameters, points, errors, reductions, asymptote, predictions, targets, notes.
+
+    Args:
+        said: notes that stand above already; this fit's are added.
+    """
+    said = set() if said is None else said
     measured = fit.interval_method != "none"
     level = f"{100 * fit.level:g} %"
     method = METHODS.get(fit.interval_method, f"intervals by {fit.interval_method}")
@@ -120,7 +138,10 @@ def fit_blocks(fit: Fit) -> list[Block]:
         blocks.append(Table((f"{fit.x}", "local exponent", f"{level} interval"), rows))
     if fit.replicates:
         blocks.append(Line(_replicates(fit)))
-    blocks += [Line(f"{note.severity}: {note.message}") for note in fit.warnings if note.code != NO_AICC]
+    for note in fit.warnings:
+        if note.code != NO_AICC and note.message not in said:
+            said.add(note.message)
+            blocks.append(Line(f"{note.severity}: {note.message}"))
     return blocks
 
 
@@ -184,17 +205,13 @@ def _held_out(fit: Fit) -> str:
 def _shape(fit: Fit, measured: bool) -> list[str]:
     lines = []
     if fit.per_doubling and fit.per_tenfold and fit.per_doubling.value is not None:
-        where = "" if fit.law == "power" else " from the largest size"
-        parts = []
-        for name, estimate in (("doubling", fit.per_doubling), ("tenfold", fit.per_tenfold)):
-            known = measured and not (estimate.low is None and estimate.high is None)
-            between = f" ({interval(estimate.low, estimate.high)})" if known else ""
-            parts.append(f"{figure(estimate.value, 3)} %{between} per {name}")
-        lines.append(f"{fit.y} falls by {', '.join(parts)}{where}.")
+        lines.append(_falls(fit, fit.per_doubling, fit.per_tenfold, measured))
     if fit.asymptote and fit.distance:
+        below = fit.distance.value is not None and fit.distance.value < 0.0
+        away = _turned(fit.distance) if below else fit.distance
         lines.append(
             f"Asymptote {figure(fit.asymptote.value)} ({ends(fit.asymptote, measured)}); the last measurement lies "
-            f"{figure(fit.distance.value)} above it ({ends(fit.distance, measured)})."
+            f"{figure(away.value)} {'below' if below else 'above'} it ({ends(away, measured)})."
         )
     elif fit.law == "power":
         lines.append("Asymptote: none, a power law falls to 0.")
@@ -214,13 +231,43 @@ def _pair(point: FittedPoint | Prediction) -> str:
     return ":".join(_sizes(point))
 
 
+def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> str:
+    """How far y falls, or rises where it does; a change without digits is none."""
+    where = "" if fit.law == "power" else " from the largest size"
+    assert doubling.value is not None  # the caller looked
+    if abs(doubling.value) < NO_CHANGE and abs(tenfold.value or 0.0) < NO_CHANGE:
+        bounds = [end for estimate in (doubling, tenfold) for end in (estimate.low, estimate.high)]
+        known = measured and all(end is not None and abs(end) < NO_CHANGE for end in bounds)
+        sure = f"{where}, its whole interval too" if known else where
+        return f"{fit.y} changes by less than {NO_CHANGE:g} % per doubling and per tenfold{sure}."
+    rises = doubling.value < 0.0
+    parts = []
+    for name, estimate in (("doubling", doubling), ("tenfold", tenfold)):
+        known = measured and not (estimate.low is None and estimate.high is None)
+        shown = _turned(estimate) if rises else estimate
+        between = f" ({percents(shown.low, shown.high)})" if known else ""
+        parts.append(f"{small_percent(shown.value)}{between} per {name}")
+    return f"{fit.y} {'rises' if rises else 'falls'} by {', '.join(parts)}{where}."
+
+
+def _turned(estimate: Estimate) -> Estimate:
+    """What is below as above, a fall as a rise."""
+    value, low, high = (
+        None if end is None else -end for end in (estimate.value, estimate.high, estimate.low)
+    )
+    return Estimate(value, low, high)
+
+
 def _predictions(fit: Fit, level: str) -> Table:
+    measured = fit.interval_method != "none" and any(
+        p.low is not None or p.high is not None for p in fit.predictions
+    )
     rows = tuple(
         (
             *_sizes(p),
-            figure(p.value),
-            MISSING if p.low is None and p.high is None else interval(p.low, p.high),
-            MISSING if p.mean_low is None and p.mean_high is None else interval(p.mean_low, p.mean_high),
+            figure(p.value) if p.value < ALL_MEASURE else "beyond all measure",
+            interval(p.low, p.high) if measured else MISSING,
+            interval(p.mean_low, p.mean_high) if measured else MISSING,
             "extrapolation" if p.extrapolated else "interpolation",
         )
         for p in fit.predictions
@@ -270,11 +317,12 @@ def _pool(test: PoolTest) -> str:
 def _replicates(fit: Fit) -> str:
     r = fit.replicates
     assert r is not None
-    test = (
-        f"lack of fit F {figure(r.lack_of_fit_f)}, p {figure(r.lack_of_fit_p, 2)}"
-        if r.lack_of_fit_f is not None
-        else "no size to spare for a test of lack of fit"
-    )
+    if r.lack_of_fit_f is not None:
+        test = f"lack of fit F {figure(r.lack_of_fit_f)}, p {figure(r.lack_of_fit_p, 2)}"
+    elif r.pure_sd == 0.0:
+        test = "repeats agree in every digit, so nothing tests lack of fit"
+    else:
+        test = "no size to spare for a test of lack of fit"
     return (
         f"Replicates at {counted(r.sizes, 'size')}: standard deviation {figure(r.pure_sd)} with {counted(r.pure_df, 'degree of freedom', 'degrees of freedom')}; "
         f"{test}; intervals use the variance of {r.variance_from}."

@@ -9,7 +9,7 @@ import numpy as np
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.derived import drop_quantity, observation_quantity, value_quantity
+from cvfp_cli.scaling.derived import change_quantity, drop_quantity, observation_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
 from cvfp_cli.scaling.held_out import forward, leave_one_out
 from cvfp_cli.scaling.laws import Law, get_law
@@ -37,6 +37,7 @@ class FitOptions:
         holdout: how many of the largest sizes the forward error leaves out.
         window: neighbouring sizes in a window of the local exponent; 0 for none.
         starts: grid points each fit starts from.
+        hold_out: whether to judge the law by points left out; a picture shows none of that.
     """
 
     objective: str = "log"
@@ -47,6 +48,7 @@ class FitOptions:
     holdout: int = 1
     window: int = 0
     starts: int = 24
+    hold_out: bool = True
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -112,8 +114,8 @@ def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptio
         intervals=found,
         has_intervals=np.isfinite(delta),
         targets=_targets(fits, batch, np.where(exact, np.nan, delta), options),
-        loo=leave_one_out(law, batch),
-        forward=forward(law, batch, options.holdout),
+        loo=leave_one_out(fits, batch) if options.hold_out else np.full(len(batch.groups), np.nan),
+        forward=forward(law, batch, options.holdout) if options.hold_out else [[] for _ in batch.groups],
     )
 
 
@@ -156,4 +158,7 @@ def figure_quantities(law: Law, batch: Batch, options: FitOptions) -> list[Quant
     if law.name in ("saturating", "exp-decay"):
         last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
         result += [drop_quantity(law, last, 2.0), drop_quantity(law, last, 10.0)]
+    if law.name == "bnsl":
+        last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
+        result += [change_quantity(law, last, 2.0), change_quantity(law, last, 10.0)]
     return result

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.scaling.curves import CurveProblem, Data, Pull, Tie, best_level, box, residuals
+from cvfp_cli.scaling.curves import CurveProblem, Data, Pull, Tie, best_level, box
 from cvfp_cli.scaling.laws import LAWS, LOG_A_RANGE, Law
 from cvfp_cli.scaling.quantities import SHARE
 from cvfp_cli.scaling.solver import Array, Problem, Rows, minimise
@@ -84,11 +84,30 @@ def fit_curves(law: Law, data: Data, *, starts: int) -> CurveFits:
         flat = np.zeros((problems, k))
         flat[:, SHARE] = 1.0
         for plain in (contained(law, simple.law, simple.theta), flat):
-            plain, rss_there = _at(law, data, plain)
+            plain, rss_there = best_level(law, data, plain, np.arange(problems))
             same = lowest >= rss_there * (1.0 - 1e-9)
             theta = np.where(same[:, None], plain, theta)
             lowest = np.where(same, rss_there, lowest)
     return CurveFits(law, data, theta, lowest, lower, upper, agree, count)
+
+
+def refit_curves(law: Law, data: Data, starts: Array, tolerance: float) -> Array:
+    """The best end of ``starts`` (P, S, k) for each data set, (P, k)."""
+    if law.name == "power" and data.objective == "log":
+        return _line(data)[0]
+    problems, count, k = starts.shape
+    rows = np.repeat(np.arange(problems), count)
+    lower, upper = box(law, data)
+    got = minimise(
+        CurveProblem(law, data),
+        starts.reshape(-1, k),
+        lower[rows],
+        upper[rows],
+        rows=rows,
+        tolerance=tolerance,
+    )
+    best = got.rss.reshape(problems, count).argmin(axis=1)
+    return np.asarray(got.theta.reshape(problems, count, k)[np.arange(problems), best])
 
 
 def contained(law: Law, simple: Law, theta: Array) -> Array:
@@ -103,13 +122,6 @@ def contained(law: Law, simple: Law, theta: Array) -> Array:
     out[:, :2] = theta[:, :2]
     out[:, 2] = np.exp(theta[:, 2]) if law.name == "bnsl" else theta[:, 2]
     return out
-
-
-def _at(law: Law, data: Data, theta: Array) -> tuple[Array, Array]:
-    """Coordinates (P, k) with their best level, and the sum of squares there (P,)."""
-    theta = best_level(law, data, theta)
-    r, _ = residuals(law, data, theta)
-    return theta, np.einsum("pm,pm->p", r, r)
 
 
 def _line(data: Data) -> tuple[Array, Array]:

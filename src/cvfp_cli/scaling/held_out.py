@@ -7,13 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.global_fit import fit_curves
+from cvfp_cli.scaling.curves import pieces
+from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, refit_curves
 from cvfp_cli.scaling.laws import Law
 from cvfp_cli.scaling.points import Holdout, Points
 from cvfp_cli.scaling.solver import Array, Rows
 
 # Grid starts of each refit; the optimum of the nested simpler law comes on top.
 STARTS = 6
+# Up to this many points a refit without one of them is a fit of its own.
+FEW = 50
+# Sizes at either end that are left out like the points of a small group; and when a refit near the optimum has ended.
+ENDS = 2
+NEAR_TOLERANCE = 1e-10
+# Rolling origins of one group at most.
+MOST_ORIGINS = 50
+# Refits are posed this many pieces of the work at a time.
+TABLES = 64
 
 
 Mask = NDArray[np.bool_]
@@ -43,23 +53,46 @@ def _sizes(batch: Batch) -> Array:
     return np.asarray(batch.size.max(axis=1) + 1)
 
 
-def leave_one_out(law: Law, batch: Batch) -> Array:
-    """Mean |ln(predicted / measured)| over points left out one at a time, (P,); NaN where too few would be left."""
-    rows, columns = np.nonzero(batch.data.weight > 0)
-    weight = batch.data.weight[rows].copy()
-    weight[np.arange(len(rows)), columns] = 0.0
-    left = np.array([len(set(s[w > 0])) for s, w in zip(batch.size[rows], weight, strict=True)])
-    enough = left >= max(law.k, 2)
+def leave_one_out(fits: CurveFits, batch: Batch) -> Array:
+    """Mean |ln(predicted / measured)| over points left out one at a time, (P,); NaN where too few would be left.
+
+    A group of at most ``FEW`` points is fitted anew without each of them. One point among more hardly moves the
+    optimum, unless it lies at an end: the refits without an inner one start from the optimum of all.
+    """
+    law, weight, size = fits.law, batch.data.weight, batch.size
+    rows, columns = np.nonzero(weight > 0)
+    # A size goes with its point where that is alone there.
+    left = np.array(
+        [len(np.unique(s[w > 0])) - _has_single(s[w > 0]) for s, w in zip(size, weight, strict=True)]
+    )
     # A group is judged by all of its points or not at all.
-    good = np.array([bool(np.all(enough[rows == p])) for p in range(len(batch.groups))])
-    result = np.full(len(batch.groups), np.nan)
-    keep = good[rows]
-    if keep.any():
-        errors = _refit(law, batch, rows[keep], weight[keep])
-        own = np.abs(errors[np.arange(len(errors)), columns[keep]])
-        for p in np.flatnonzero(good):
-            result[p] = own[rows[keep] == p].mean()
-    return result
+    good = left >= max(law.k, 2)
+    inner = (size >= ENDS) & (size < _sizes(batch)[:, None] - ENDS)
+    # Where a size is repeated the others stay at the end.
+    repeated = np.array([np.isin(s, np.flatnonzero(np.bincount(s[s >= 0]) > 1)) for s in size])
+    inner = (inner | repeated) & (batch.counts > FEW)[:, None]
+    near = inner[rows, columns]
+    error = np.zeros(len(rows))
+    for warm in (False, True):
+        at = np.flatnonzero(good[rows] & (near == warm))
+        for some in pieces(len(at), -(-size.shape[1] // TABLES)):
+            mine, out = rows[at[some]], columns[at[some]]
+            kept = weight[mine]
+            kept[np.arange(len(mine)), out] = 0.0
+            if warm:
+                part = batch.take(mine).with_weight(kept)
+                theta = refit_curves(law, part.data, fits.theta[mine][:, None, :], NEAR_TOLERANCE)
+                errors = part.log_predicted(law, theta) - part.log_y
+            else:
+                errors = _refit(law, batch, mine, kept)
+            error[at[some]] = np.abs(errors[np.arange(len(mine)), out])
+    return np.array([error[rows == p].mean() if good[p] else np.nan for p in range(len(batch.groups))])
+
+
+def _has_single(size: Rows) -> bool:
+    """Whether some size of one group has one point alone."""
+    counts = np.bincount(size)
+    return bool(np.any(counts == 1))
 
 
 def hidden_masks(values: Array, count: int, *, each: bool = False) -> list[Mask]:
@@ -100,10 +133,19 @@ def forward(law: Law, batch: Batch, holdout: int) -> list[list[tuple[int, float]
     return result
 
 
+def origins(first: int, sizes: int) -> list[int]:
+    """How many of the smallest sizes to fit to, from ``first`` to all but one; of very many, some at equal steps.
+
+    Laws are compared on the tests that they share, so the steps are counted back from the last size.
+    """
+    step = max(1, -(-sizes // MOST_ORIGINS))
+    return list(range(sizes - 1, first - 1, -step))[::-1]
+
+
 def rolling_origins(law: Law, batch: Batch) -> list[Origin]:
-    """Every test that the sizes allow: fitted to the first j sizes, judged on the next, j from k upwards."""
+    """The tests that the sizes allow: fitted to the first j sizes, judged on the next, j from k upwards."""
     sizes = _sizes(batch)
-    tests = [(p, j) for p in range(len(batch.groups)) for j in range(max(law.k, 2), int(sizes[p]))]
+    tests = [(p, j) for p in range(len(batch.groups)) for j in origins(max(law.k, 2), int(sizes[p]))]
     if not tests:
         return []
     rows = np.array([p for p, _ in tests], dtype=np.intp)

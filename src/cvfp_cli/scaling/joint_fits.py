@@ -108,10 +108,11 @@ def fit_joint_groups(
     loo, forward, held_out = _held_out(law, y, _masks(groups, d, order, options))
     criteria = _criteria(m, k, rss, log_loss_rss)
     return Fit(
-        config=label or (groups[0].label if len(groups) == 1 else f"{len(groups)} configurations"),
+        config=label or (groups[0].label if len(groups) == 1 else f"{counted(len(groups), 'configuration')}"),
         law="joint",
         x=groups[0].x_name,
         y=groups[0].y_name,
+        y_unit=groups[0].y_unit.name,
         objective="huber",
         points=m,
         k=k,
@@ -171,7 +172,7 @@ def _losses(y: Array, unit: YUnit, name: str) -> Array:
     low = y[y <= 1.0]
     if unit.name == PPL and low.size:
         raise InputError(
-            f"The joint law needs losses above 0 nats; {low.size} of {len(y)} values of {name} are perplexities of 1 or "
+            f"The joint law needs losses above 0 nats; {low.size} of {counted(len(y), 'value')} of {name} are perplexities of 1 or "
             f"less, such as {low[0]:g}, and have none.",
             hint="Say with --y-unit what it is: nats, bits, bpb or other.",
         )
@@ -369,7 +370,7 @@ def _notes(
 def _undetermined(reason: str, names: Sequence[str], spans: Sequence[float]) -> Note:
     listed = ", ".join(names)
     why = {
-        "few-runs": f"there are fewer different runs than the law's {len(PARAMETERS)} parameters",
+        "few-runs": f"there are fewer different runs than the law's {counted(len(PARAMETERS), 'parameter')}",
         "two-model-sizes": "with fewer than three model sizes they trade with one another",
         "two-data-sizes": "with fewer than three data sizes they trade with one another",
         "fixed-ratio": "the data size follows from the model size in all runs, so the two terms can change places",

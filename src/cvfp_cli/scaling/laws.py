@@ -165,6 +165,20 @@ def log_curve(law: Law, theta: Array, z: Array) -> tuple[Array, Array]:
     return theta[:, :1] + np.log(m), jacobian
 
 
+def log_value(law: Law, theta: Array, z: Array) -> Array:
+    """``ln f`` alone, shape (P, m); see ``log_curve``, which is several times the work."""
+    if law.name == "power":
+        return theta[:, :1] + theta[:, 1:] * z
+    if law.name == "bnsl":
+        c0, c1, at, f = theta[:, 2:3], theta[:, 3:4], theta[:, 4:5], np.exp(theta[:, 5:6])
+        h = c0 * z + c1 * (f * (np.logaddexp(0.0, (z - at) / f) - np.logaddexp(0.0, -at / f)))
+    else:
+        h = np.exp(theta[:, 2:3]) * (stretch(theta[:, 3:4], z)[0] if law.name == "exp-decay" else z)
+    share = theta[:, 1:2]
+    m: Array = np.maximum(share + (1.0 - share) * np.exp(-np.clip(h, -MAX_H, MAX_H)), 1e-280)
+    return np.asarray(theta[:, :1] + np.log(m))
+
+
 def _broken(eta: Array, z: Array) -> tuple[Array, tuple[Array, ...]]:
     """bnsl's h and its derivatives by c0, c1, break and log_f."""
     c0, c1, at, f = eta[:, :1], eta[:, 1:2], eta[:, 2:3], np.exp(eta[:, 3:4])

@@ -6,6 +6,11 @@ from cvfp_cli.scaling.result import Estimate
 
 OPEN = "open"
 MISSING = "-"
+# A change in percent below this is none: it is far below what any run can show.
+NO_CHANGE = 1e-6
+# And one above this, or a y above the other, is no figure: the law goes where nothing was measured.
+ALL_CHANGE = 1e6
+ALL_MEASURE = 1e30
 
 
 def figure(value: float | None, digits: int = 4) -> str:
@@ -34,7 +39,10 @@ def size(value: float) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Both ends; an open one is said to be."""
+    """Both ends; an open one is said to be. Ends that differ are shown with the digits in which they do."""
+    if low is not None and high is not None and abs(high - low) > 1e-12 * abs(high):
+        digits = next((d for d in range(4, 10) if figure(low, d) != figure(high, d)), 4)
+        return f"{figure(low, digits)} .. {figure(high, digits)}"
     return f"{OPEN if low is None else figure(low)} .. {OPEN if high is None else figure(high)}"
 
 
@@ -46,6 +54,26 @@ def ends(estimate: Estimate, measured: bool) -> str:
 def percent(value: float | None, places: int = 1) -> str:
     """A share as percent."""
     return MISSING if value is None else f"{100 * value:.{places}f} %"
+
+
+def small_percent(value: float | None) -> str:
+    """A change that is in percent already; one without digits as a bound, never as digits of rounding."""
+    if value is not None and 0.0 < abs(value) < NO_CHANGE:
+        return f"less than {NO_CHANGE:g} %"
+    if value is not None and abs(value) > ALL_CHANGE:
+        return f"more than {ALL_CHANGE:g} %"
+    return f"{figure(value, 3)} %"
+
+
+def percents(low: float | None, high: float | None) -> str:
+    """The interval of a change in percent; ends without digits are 0, ends beyond all measure open."""
+
+    def end(value: float | None) -> float | None:
+        if value is None or abs(value) > ALL_CHANGE:
+            return None
+        return 0.0 if abs(value) < NO_CHANGE else value
+
+    return interval(end(low), end(high))
 
 
 def signed_percent(value: float) -> str:

@@ -162,7 +162,9 @@ def half_widths(family: Family, delta: Array, quantities: Sequence[Quantity]) ->
     for q, allowed in zip(quantities, delta, strict=True):
         value, gradient = q.functional(family.theta, every)
         solved = np.linalg.solve(scaled, (gradient * unit)[:, :, None])[:, :, 0]
-        variance = np.einsum("pk,pk->p", solved, gradient * unit) + (1.0 if q.hold is None else 0.0)
+        variance = np.einsum("pk,pk->p", solved, gradient * unit) + (
+            1.0 / q.weight if q.hold is None else 0.0
+        )
         width = np.sqrt(np.maximum(allowed * variance, 0.0))
         largest = 0.5 * (1.0 + np.abs(value))
         half.append(np.where(np.isfinite(width) & (width > 1e-9), np.minimum(width, largest), largest))
@@ -178,7 +180,8 @@ class _Tracer:
         self.problem, self.quantity = problem, quantity
         self.target = np.zeros(len(problem))
         measured = np.array([q.hold is None for q in quantities])[quantity]
-        pull = Pull(self._functional, self.target, np.where(measured, 1.0, 0.0))
+        weight = np.array([q.weight for q in quantities])[quantity]
+        pull = Pull(self._functional, self.target, np.where(measured, weight, 0.0))
         self.posed = family.pose(problem, self._tie, pull if measured.any() else None)
 
     def _tie(self, unknowns: Array, rows: Rows) -> tuple[Array, Array]:

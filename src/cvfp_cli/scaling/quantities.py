@@ -63,6 +63,8 @@ class Quantity:
         functional: coordinates -> t and its gradient.
         user: t (P,) and rows (P,) -> the user's value.
         hold: unknowns and t -> coordinates; None for a new measurement, whose t is not a property of the curve.
+        weight: of that measurement against one of the data's. A property of the curve that no coordinate can be
+            solved for is held by one so heavy that the fit cannot but obey it.
         enter: coordinates and t -> unknowns for ``hold``, where these are not the coordinates themselves.
         falling: the user's value falls as t grows.
         low, high: edges of t's range, where it has any.
@@ -80,6 +82,7 @@ class Quantity:
     high: Edge | None = None
     vanishing: float | None = None
     farthest: float = 1e3
+    weight: float = 1.0
 
 
 def clipped_exp(t: Array) -> Array:

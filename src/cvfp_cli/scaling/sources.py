@@ -205,7 +205,10 @@ def _pooled(tables: Sequence[Table]) -> tuple[Table, ...]:
         return tuple(tables)
     places = tuple(table.where for table in single)
     rows = [row for table in single for row in table.rows]
-    return (Table(f"{len(single)} files", rows, places), *(table for table in tables if len(table.rows) != 1))
+    return (
+        Table(counted(len(single), "file"), rows, places),
+        *(table for table in tables if len(table.rows) != 1),
+    )
 
 
 def _holds_runs(data: bytes) -> bool:

@@ -7,8 +7,8 @@ least-squares problem (variable projection, Golub and Pereyra 1973), held to E >
 import numpy as np
 from numpy.typing import NDArray
 
-from cvfp_cli.scaling.curves import Data, best_level, box, residuals
-from cvfp_cli.scaling.laws import LOG_A_RANGE, Law, log_curve
+from cvfp_cli.scaling.curves import Data, best_level, box, pieces
+from cvfp_cli.scaling.laws import LOG_A_RANGE, Law, log_value
 from cvfp_cli.scaling.quantities import LOG_A, STRETCH
 
 Array = NDArray[np.float64]
@@ -18,6 +18,8 @@ PLACES = 24
 STRETCHES = np.array([0.0, 0.15, 0.3, 0.5, 0.75, 1.1, 1.6, 2.4, 3.5, 5.0])
 FLOORS = np.array([0.0, 0.3, 0.6, 0.8, 0.9, 0.97])
 BREAKS = np.array([0.15, 0.35, 0.5, 0.65, 0.85])
+# The grid's curves may be this many times as many as are worked on at a time: it needs no derivatives.
+GRID_PIECES = 16
 WIDTHS = np.log([0.05, 0.3, 1.0])
 
 
@@ -68,7 +70,7 @@ def grid(law: Law, data: Data) -> Array:
     flat = shapes.reshape(problems, -1, law.k)
     count = flat.shape[1]
     pure = flat.reshape(-1, law.k).copy()
-    log_w, _ = log_curve(law, pure, np.repeat(data.z, count, axis=0))
+    log_w = log_value(law, pure, np.repeat(data.z, count, axis=0))
     w = np.exp(np.minimum(log_w, 300.0)).reshape(problems, count, -1)
     e, b = _linear(data, w)
     total = np.maximum(e + b, 1e-280)
@@ -109,15 +111,22 @@ def best_starts(law: Law, data: Data, count: int) -> Array:
 
     For exp-decay the best of every stretch c comes before second bests, so that the starts differ in kind.
     """
+    # A few data sets at a time: each has hundreds of grid points.
+    wide = len(STRETCHES) * PLACES * data.z.shape[1] // GRID_PIECES
+    parts = [
+        _best_starts(law, data.take(np.arange(len(data.z))[part]), count)
+        for part in pieces(len(data.z), wide)
+    ]
+    return np.concatenate(parts)
+
+
+def _best_starts(law: Law, data: Data, count: int) -> Array:
     flat = grid(law, data)
     problems, size, k = flat.shape
     lower, upper = box(law, data)
     flat = np.clip(flat, lower[:, None, :], upper[:, None, :])
-    rows = np.repeat(np.arange(problems), size)
-    wide = data.take(rows)
-    theta = best_level(law, wide, flat.reshape(-1, k))
-    r, _ = residuals(law, wide, theta)
-    cost = np.einsum("pm,pm->p", r, r).reshape(problems, size)
+    theta, cost = best_level(law, data, flat.reshape(-1, k), np.repeat(np.arange(problems), size))
+    cost = cost.reshape(problems, size)
     cost = np.where(np.isfinite(cost), cost, np.inf)
     theta = theta.reshape(problems, size, k)
     if law.name == "exp-decay":

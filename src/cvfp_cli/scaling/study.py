@@ -1,7 +1,7 @@
 """A whole ``cvfp fit``: which laws to which groups, every fit, and the selection."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cvfp_cli.errors import InputError
@@ -121,7 +121,7 @@ def curves_of(
     groups: Sequence[Points], request: Request
 ) -> tuple[dict[str, dict[str, Fit]], tuple[Fit, ...]]:
     """What a plot needs: every group's fits of the laws of one variable, by label and law, and the joint fits."""
-    study = run_study(groups, request)
+    study = run_study(groups, replace(request, options=replace(request.options, hold_out=False)))
     curves: dict[str, dict[str, Fit]] = {points.label: {} for points in groups}
     for fit in study.fits:
         if fit.law != JOINT:
@@ -242,7 +242,7 @@ def _select(
     fits: dict[str, tuple[Fit, ...]], fitted_to: dict[str, tuple[Points, ...]], request: Request
 ) -> tuple[Selection | None, tuple[Note, ...]]:
     """Rank the laws over the groups that all of them were fitted to."""
-    if len(fits) < 2:
+    if len(fits) < 2 or not request.options.hold_out:
         return None, ()
     counts = {law: {points.label for points in groups} for law, groups in fitted_to.items()}
     common = set.intersection(*counts.values())

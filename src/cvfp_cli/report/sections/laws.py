@@ -1,5 +1,7 @@
 """Section 7: the laws, whether slopes and levels differ, predictions, reductions, and alpha by data range."""
 
+from collections.abc import Iterable
+
 from cvfp_cli.notes import Note
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
@@ -11,7 +13,14 @@ from cvfp_cli.scaling.assemble import NO_AICC
 from cvfp_cli.scaling.result import Fit
 
 ABOUT_RUNS = ("still-converging", "still-improving")
+# Codes of notes that the catalogues word themselves; the message of any other stands as the fit gives it, in English.
 KNOWN_WARNINGS = (
+    "break-at-end",
+    "flat",
+    "joint-size",
+    "limit-joint",
+    "limit-steepest",
+    "mixed-data",
     "limit-floor",
     "limit-power",
     "limit-saturating",
@@ -26,6 +35,7 @@ KNOWN_WARNINGS = (
     "starts-disagree",
     *ABOUT_RUNS,
     "underdetermined",
+    "undetermined",
 )
 # The joint law's own; what its test of a pool says stands as a sentence of its own.
 JOINT_WARNINGS = (
@@ -38,6 +48,10 @@ JOINT_WARNINGS = (
     "no-freedom",
 )
 POOL_DIFFERS = "pool-differs"
+
+
+# What the data themselves are, whatever law goes through them.
+OF_THE_DATA = ("mixed-data",)
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
@@ -147,21 +161,27 @@ def _quality(scope: Scope) -> Table:
 
 def _fit_notes(scope: Scope) -> tuple[Finding, ...]:
     """What the fits themselves warn of, each warning once with its configurations."""
-    found: dict[tuple[str, str], list[str]] = {}
-    texts: dict[tuple[str, str], Note] = {}
-    for group, law, fit in _fitted(scope):
-        for note in fit.warnings:
-            if note.code != NO_AICC or scope.laws != ("power",):
-                found.setdefault((law, note.code), []).append(group.label)
-                texts[law, note.code] = note
-    return tuple(
-        Finding(
-            f"fit-{code}" if code in KNOWN_WARNINGS else "fit-warning",
-            {"law": law, "message": texts[law, code].message, "configs": tuple(labels), "count": len(labels)},
-            texts[law, code].severity,
-        )
-        for (law, code), labels in found.items()
+    return _worded(
+        (law, group.label, note)
+        for group, law, fit in _fitted(scope)
+        for note in fit.warnings
+        if note.code != NO_AICC or scope.laws != ("power",)
     )
+
+
+def _worded(notes: Iterable[tuple[str, str, Note]]) -> tuple[Finding, ...]:
+    """Notes of laws and configurations, each once with all of them; of the data's own, said with every law, one."""
+    found: dict[tuple[str, str], dict[str, Note]] = {}
+    for law, label, note in notes:
+        of = "" if note.code in OF_THE_DATA else law
+        found.setdefault((of, note.code), {}).setdefault(label, note)
+    result = []
+    for (law, code), members in found.items():
+        first = next(iter(members.values()))
+        values = {**first.values, "law": law, "message": first.message, "configs": tuple(members)}
+        known = f"fit-{code}" if code in KNOWN_WARNINGS else "fit-warning"
+        result.append(Finding(known, {**values, "count": len(members)}, first.severity))
+    return tuple(result)
 
 
 def _joint(scope: Scope) -> list[Block]:
@@ -172,19 +192,18 @@ def _joint(scope: Scope) -> list[Block]:
     columns = (Column("parameter", "term"), Column("estimate", "significant"))
     count = {"points": scope.joint.points, "level": scope.level}
     notes = [Finding("joint-method", count, "note")]
-    of_configs: dict[str, list[str]] = {}
-    for note in scope.joint.warnings:
-        if note.code in ABOUT_RUNS:
-            of_configs.setdefault(note.code, []).append(str(note.values["config"]))
-        elif note.code in JOINT_WARNINGS:
-            values = {**note.values, "message": note.message}
-            notes.append(Finding(f"joint-fit-{note.code}", values, note.severity))
-        elif note.code != POOL_DIFFERS:
-            notes.append(Finding("reader-note", {"file": "joint", "message": note.message}, "note"))
+    everything = ", ".join(group.label for group in scope.groups)
+    others = [note for note in scope.joint.warnings if note.code not in (*OF_THE_DATA, POOL_DIFFERS)]
     notes += [
-        Finding(f"fit-{code}", {"law": "joint", "configs": tuple(labels)}, "note")
-        for code, labels in of_configs.items()
+        Finding(f"joint-fit-{note.code}", {**note.values, "message": note.message}, note.severity)
+        for note in others
+        if note.code in JOINT_WARNINGS
     ]
+    notes += _worded(
+        ("joint", str(note.values["config"]) if note.code in ABOUT_RUNS else everything, note)
+        for note in others
+        if note.code not in JOINT_WARNINGS
+    )
     test = scope.joint.pool
     if test is not None and test.p is not None and test.f is not None:
         values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
