@@ -11,6 +11,7 @@
         config.toml  metrics.jsonl  model.safetensors
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -37,6 +38,11 @@ STUDY_FILE = "study.json"
 STUDY_SCHEMA = "cvfp-study/1"
 CSV_FILE = "runs.csv"
 LOG_FILE = "sweep.log"
+_READ = "what_was_read."
+"""What identities call the hashes of the text: they say that something differs, the recipe's keys say what."""
+_TEXT_TABLES = ("data.", "validation.", "tokenizer.", "embedding.")
+_ADDED = ("tokenizer.samples", "validation.after")
+"""Keys that the identities of older folders lack."""
 _LEAST_SECONDS_BETWEEN = 30.0
 _LARGEST_SHARE_OF_TIME = 0.02  # of a sweep's time that goes into rewriting the summary
 
@@ -45,6 +51,26 @@ def run_id(config: Mapping[str, Any], data_fingerprint: str, seeds: Mapping[str,
     """A run's identity: 16 hex digits of the SHA-256 of its resolved configuration, data and seeds."""
     identity = {"config": config, "data": data_fingerprint, "seeds": seeds}
     return hashlib.sha256(_canonical(identity).encode()).hexdigest()[:16]
+
+
+class OtherStudyError(InputError):
+    """The folder holds another study.
+
+    Attributes:
+        differing: each key of the identity that differs: its value there and its value here.
+    """
+
+    def __init__(self, folder: Path, differing: Mapping[str, tuple[Any, Any]], *, hint: str = "") -> None:
+        told = [
+            f"{key} is {_quoted(there)} there and {_quoted(here)} here"
+            for key, (there, here) in differing.items()
+        ]
+        super().__init__(
+            f"{folder} holds another study: {listed(told)}.",
+            hint=hint or "Use another --out, or start over with --fresh.",
+        )
+        self.folder = folder
+        self.differing = dict(differing)
 
 
 class ResultsStore:
@@ -102,7 +128,9 @@ class ResultsStore:
         """Refuse a folder of something else or of another study. Only reads.
 
         Raises:
-            InputError: with every key that differs, theirs against ours.
+            OtherStudyError: with every key that differs, theirs against ours; hashes of the text only where
+                nothing else about it does.
+            InputError: the folder is something else's, or its study file is damaged.
         """
         self._refuse_foreign()
         path = self.folder / STUDY_FILE
@@ -121,16 +149,27 @@ class ResultsStore:
             self._identity_lost = True
             return
         there, here = _flat(theirs), _flat(to_json(dict(identity)))
-        differing = [
-            f"{key} is {_quoted(there.get(key))} there and {_quoted(here.get(key))} here"
+        for key in _ADDED:
+            if key in here and key not in there:
+                there[key] = self._recorded(key) or here[key]
+        differing = {
+            key: (there.get(key), here.get(key))
             for key in sorted({*there, *here})
             if there.get(key) != here.get(key)
-        ]
+        }
+        if any(key.startswith(_TEXT_TABLES) for key in differing):
+            differing = {key: values for key, values in differing.items() if not key.startswith(_READ)}
         if differing:
-            raise InputError(
-                f"{self.folder} holds another study: {listed(differing)}.",
-                hint="Use another --out, or start over with --fresh.",
-            )
+            raise OtherStudyError(self.folder, differing)
+
+    def _recorded(self, key: str) -> Any:
+        """What an older folder, whose identity lacks the key, says about it elsewhere; None where it does not."""
+        if key == "tokenizer.samples":
+            for path in sorted((self.folder / RUNS_FOLDER).glob(f"*/{RUN_FILE}")):
+                with contextlib.suppress(InputError):
+                    value = parse(decode(read_bytes(path), str(path)), str(path))
+                    return _at(value, "data", "tokenizer", "trained_on_samples")
+        return None
 
     def start_over(self) -> None:
         """Delete the study: its runs, summary, log and identity. Other files in the folder stay.
@@ -278,6 +317,13 @@ def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
         raise InputError(f"{path}: {listed(findings.problems)}.")
     environment = value.get("environment")
     return run, environment if isinstance(environment, dict) else {}
+
+
+def _at(value: Any, *keys: str) -> Any:
+    """What stands below nested keys; None where one is missing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def _canonical(value: Any) -> str:
