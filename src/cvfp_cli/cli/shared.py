@@ -79,7 +79,7 @@ class Text:
             "--data",
             panel=TEXT,
             metavar="SOURCE",
-            help="Hub data set, local file or folder, or pydocs.",
+            help="Hub data set, local file or folder, pydocs[:PKG,PKG].",
             words=("pydocs",),
         ),
     ] = None
@@ -104,7 +104,7 @@ class Text:
             "--validation",
             panel=TEXT,
             metavar="WHICH",
-            help="SPLIT:A-B, after-largest:N, tail:10%, last:N, a file.",
+            help="SPLIT[:A-B], after-largest:N, last:N, 10%, tail:10%, a file.",
         ),
     ] = None
     split: Annotated[

@@ -14,8 +14,6 @@ from cvfp_cli.data.samples import sample_text
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
-PYDOCS = "pydocs"
-
 _DATA_FILES = re.compile(r"---[ \t\r]*\n(?:(?!---).*\n)*?configs:")
 _HEADER_BYTES = 2**16  # how far into a README its header is looked for
 
@@ -56,8 +54,9 @@ def open_source(name: str, cache: Cache, connection: hub.Hub) -> Source:
     Raises:
         InputError: there is no such file, folder or data set.
     """
-    if name == PYDOCS:
-        return _open_pydocs(cache)
+    packages = pydocs.chosen_packages(name)
+    if packages is not None:
+        return _open_pydocs(name, packages, cache)
     path = files.existing(name)
     if path is not None and path.is_dir() and _is_hub_format(path):
         everything = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
@@ -118,16 +117,16 @@ def _hub_texts(source: Source, config: DataConfig, split: str, start: int, stop:
     return pack_texts(list(_texts(rows, config)))
 
 
-def _open_pydocs(cache: Cache) -> Source:
-    sources = pydocs.read_sources()
+def _open_pydocs(name: str, packages: tuple[str, ...], cache: Cache) -> Source:
+    sources = pydocs.read_sources(packages)
     packed = cache.fetch(
         "pydocs",
-        {"sources": pydocs.fingerprint(sources), "rules": pydocs.RULES},
-        lambda: pack_texts(pydocs.extract(sources)),
+        {"sources": pydocs.fingerprint(sources), "rules": pydocs.RULES, "chosen": bool(packages)},
+        lambda: pack_texts(pydocs.extract(sources, chosen=bool(packages))),
         doing="Reading the docstrings of the installed packages",
     )
     return Source(
-        PYDOCS,
+        name,
         "pydocs",
         content_hash(packed["utf8"], packed["ends"]),
         details={package.name: package.version for package in sources},
