@@ -264,7 +264,8 @@ def check_writable(path: Path, option: str, suffixes: Sequence[str], *, hint: st
     if path.is_dir():
         raise InputError(f"{option}: {shown(path)} is a folder.", hint="Name a file in it.")
     if path.suffix.lower() not in suffixes:
-        kinds = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}".removeprefix(", ")
+        *more, last = filter(None, suffixes)
+        kinds = f"{', '.join(more)} or {last}" if more else last
         raise InputError(f"{option}: {shown(path)} must end in {kinds}.", hint=hint)
     if not path.parent.is_dir():
         raise InputError(f"{option}: there is no folder {shown(path.parent)}.", hint="Make it first.")

@@ -1,6 +1,7 @@
 """Which samples train and which validate: read, checked against each other, and never the same ones."""
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -104,7 +105,9 @@ def select(
     }
     study = [first[number] for number in free[: sizes.tokenizer]]
     if not held:
-        problems.attempt(lambda: _check_strangers(validation, texts, train.values(), study, first, source))
+        problems.attempt(
+            lambda: _check_strangers(validation, texts, train.values(), study, first, source, data)
+        )
     return Selection(train, study, texts)
 
 
@@ -166,6 +169,7 @@ def _check_strangers(
     study: Sequence[str],
     first: Sequence[str],
     source: Source,
+    data: DataConfig,
 ) -> None:
     """Refuse validation text from elsewhere that trains as well, word for word, wherever it is kept.
 
@@ -185,7 +189,15 @@ def _check_strangers(
     where = first.index(texts[shared[0]])
     hint = "Name other text, or hold back the end of the training text with --validation 10%."
     if isinstance(validation, File) and not all_of:
-        hint = f"Leave them out: cvfp data export {validation} NEW.jsonl --without {source.name}"
+        given = [f"--split {data.split}"] if source.has_splits else []
+        given += [f"--text-field {shlex.quote(data.text_field)}"] if data.text_field else []
+        words = [
+            "cvfp data export",
+            shlex.quote(str(validation)),
+            "NEW.jsonl --without",
+            shlex.quote(source.name),
+        ]
+        hint = f"Leave them out: {' '.join([*words, *given])}"
     raise InputError(
         f"--validation {validation}: {'all' if all_of else len(shared)} of its {len(texts)} samples {part}; "
         f"its sample {shared[0]} is sample {where} of {source.name}.",
