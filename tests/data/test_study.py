@@ -183,14 +183,17 @@ def test_a_file_that_shares_a_sample_is_refused_and_one_that_does_not_serves(
         held.write_text("\n".join(lines[number] for number in numbers))
         return {"validation": held}
 
+    lines.append(json.dumps({"text": "Text that stands nowhere else"}))
+    with pytest.raises(InputError, match=r"2 of its 3 .* hold back the end of the training text with"):
+        prepare(**holds(5, 56, 7))  # nothing would be left of it
     with pytest.raises(InputError) as caught:
-        prepare(**holds(55, 56, 7))
+        prepare(**holds(55, 60, 7))
     assert str(caught.value) == (
-        f"--validation {held}: 1 of its 3 samples train as well; its sample 2 is sample 7 of {jsonl}. "
+        f"--validation {held}: 1 of its 3 samples trains as well; its sample 2 is sample 7 of {jsonl}. "
         f"Leave them out: cvfp data export {held} NEW.jsonl --without {jsonl}"
     )
     with pytest.raises(
-        InputError, match=r"1 of its 2 samples train the tokenizer as well .see tokenizer\.samples"
+        InputError, match=r"1 of its 2 samples trains the tokenizer as well .see tokenizer\.samples"
     ):
         prepare((10,), **holds(35, 56))
     assert prepare((10,), **holds(35, 56), tokenizer_samples=20).val_token_count(10)

@@ -106,7 +106,7 @@ def select(
     study = [first[number] for number in free[: sizes.tokenizer]]
     if not held:
         problems.attempt(
-            lambda: _check_strangers(validation, texts, train.values(), study, first, source, data)
+            lambda: _check_strangers(validation, texts, train.values(), study, first, source, data, cache)
         )
     return Selection(train, study, texts)
 
@@ -170,6 +170,7 @@ def _check_strangers(
     first: Sequence[str],
     source: Source,
     data: DataConfig,
+    cache: Cache,
 ) -> None:
     """Refuse validation text from elsewhere that trains as well, word for word, wherever it is kept.
 
@@ -185,24 +186,28 @@ def _check_strangers(
         part = "train the tokenizer as well (see tokenizer.samples)"
     if not shared or (not isinstance(validation, File) and len(shared) < SAME_SPLIT_SHARE * len(texts)):
         return
-    all_of = len(shared) == len(texts)
     where = first.index(texts[shared[0]])
-    hint = "Name other text, or hold back the end of the training text with --validation 10%."
-    if isinstance(validation, File) and not all_of:
-        given = [f"--split {data.split}"] if source.has_splits else []
-        given += [f"--text-field {shlex.quote(data.text_field)}"] if data.text_field else []
-        words = [
-            "cvfp data export",
-            shlex.quote(str(validation)),
-            "NEW.jsonl --without",
-            shlex.quote(source.name),
-        ]
-        hint = f"Leave them out: {' '.join([*words, *given])}"
+    all_of = len(shared) == len(texts)
     raise InputError(
-        f"--validation {validation}: {'all' if all_of else len(shared)} of its {len(texts)} samples {part}; "
+        f"--validation {validation}: {'all' if all_of else len(shared)} of its {len(texts)} samples "
+        f"{part if len(shared) > 1 else part.replace('train', 'trains', 1)}; "
         f"its sample {shared[0]} is sample {where} of {source.name}.",
-        hint=hint,
+        hint=_without_shared(validation, texts, source, data, cache),
     )
+
+
+def _without_shared(
+    validation: Validation, texts: Sequence[str], source: Source, data: DataConfig, cache: Cache
+) -> str:
+    """What to do about validation text that trains as well."""
+    if isinstance(validation, File) and source.kind != "hub":
+        known = set(read_texts(source, data, cache, split=data.split))
+        if any(text not in known for text in texts):
+            given = [f"--split {data.split}"] if source.has_splits else []
+            given += [f"--text-field {shlex.quote(data.text_field)}"] if data.text_field else []
+            words = [shlex.quote(str(validation)), "NEW.jsonl --without", shlex.quote(source.name), *given]
+            return f"Leave them out: cvfp data export {' '.join(words)}"
+    return "Name other text, or hold back the end of the training text with --validation 10%."
 
 
 def _validation_texts(
