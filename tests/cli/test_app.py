@@ -43,7 +43,8 @@ def imported_by(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], *[[name, "--help"] for name in door.COMMANDS]]
+    "arguments",
+    [["--help"], ["--version"], *[[*name.split(), "--help"] for name in (*door.PAGES, *door.GROUPS)]],
 )
 def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(*arguments) == set()
@@ -54,7 +55,9 @@ SCREEN_ROWS = 48
 
 
 @pytest.mark.parametrize("columns", [80, 100])
-@pytest.mark.parametrize("arguments", [["--help"], *[[name, "--help"] for name in door.COMMANDS]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *[[*name.split(), "--help"] for name in (*door.PAGES, *door.GROUPS)]]
+)
 def test_help_fits_a_screen(arguments: list[str], columns: int) -> None:
     shown = cvfp(*arguments, columns=columns)
     lines = shown.stdout.splitlines()
@@ -66,17 +69,26 @@ def test_help_fits_a_screen(arguments: list[str], columns: int) -> None:
 
 
 def command(name: str) -> Any:
-    return typer.main.get_command(door.app).get_command(None, name)  # type: ignore[attr-defined, arg-type]
+    found: Any = typer.main.get_command(door.app)
+    for word in name.split():
+        found = found.get_command(None, word)
+    return found
+
+
+def first_sentence(name: str) -> str:
+    """What the page above says about a command."""
+    group, _, inner = name.rpartition(" ")
+    return door.GROUPS[group][inner] if group else door.COMMANDS[name]
 
 
 def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("name", door.COMMANDS)
+@pytest.mark.parametrize("name", door.PAGES)
 def test_every_option_appears_with_its_help_as_written(name: str) -> None:
-    assert command(name).help.strip().startswith(door.COMMANDS[name])
-    page = squeezed(cvfp(name, "--help-all").stdout)
+    assert command(name).help.strip().startswith(first_sentence(name))
+    page = squeezed(cvfp(*name.split(), "--help-all").stdout)
     for param in command(name).params:
         assert param.help
         if param.name != "help_all":
@@ -84,9 +96,12 @@ def test_every_option_appears_with_its_help_as_written(name: str) -> None:
             assert all(option in page for option in param.opts if option.startswith("-"))
 
 
-@pytest.mark.parametrize("name", door.COMMANDS)
+@pytest.mark.parametrize("name", door.PAGES)
 def test_help_names_what_only_help_all_explains(name: str) -> None:
-    short, whole = squeezed(cvfp(name, "--help").stdout), squeezed(cvfp(name, "--help-all").stdout)
+    short, whole = (
+        squeezed(cvfp(*name.split(), "--help").stdout),
+        squeezed(cvfp(*name.split(), "--help-all").stdout),
+    )
     rare = [param for param in command(name).params if getattr(param, "rich_help_panel", None) == MORE]
     assert rare
     for param in rare:
@@ -100,10 +115,11 @@ def test_version_is_the_package_s() -> None:
     assert cvfp("--version").stdout == f"cvfp {__version__}\n"
 
 
-def test_no_command_shows_the_help() -> None:
-    shown = cvfp()
+@pytest.mark.parametrize("group", ["", *door.GROUPS])
+def test_no_command_shows_the_help(group: str) -> None:
+    shown = cvfp(*group.split())
     assert shown.returncode == 0
-    assert shown.stdout == cvfp("--help").stdout
+    assert shown.stdout == cvfp(*group.split(), "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -113,7 +129,9 @@ def test_no_command_shows_the_help() -> None:
         (["swep"], "cvfp sweep"),
         (["summary"], "cvfp report"),
         (["recipes"], "cvfp sweep --list-recipes"),
-        (["zzz"], "train, sweep, fit, compare, report"),
+        (["zzz"], "train, sweep, fit, compare, report, data"),
+        (["data", "exprot"], "cvfp data export"),
+        (["export"], "cvfp data export"),
         (["train", "--layer", "3"], "--layers"),
         (["sweep", "--sample", "3"], "--samples"),
         (["sweep", "--recipy", "demo"], "--recipe"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cvfp_cli.cli.app import COMMANDS
+from cvfp_cli.cli.app import PAGES
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"(?<=<!-- reference -->\n)```text\n.*?```\n", re.DOTALL)
@@ -20,7 +20,7 @@ BLOCK = re.compile(r"(?<=<!-- reference -->\n)```text\n.*?```\n", re.DOTALL)
 def reference(name: str) -> str:
     """The fenced block that a page holds after its mark."""
     shown = subprocess.run(
-        [sys.executable, "-m", "cvfp_cli", name, "--help-all"],
+        [sys.executable, "-m", "cvfp_cli", *name.split(), "--help-all"],
         capture_output=True,
         text=True,
         env={**os.environ, "COLUMNS": "100"},
@@ -31,12 +31,17 @@ def reference(name: str) -> str:
 
 def pages() -> list[str]:
     """Commands that have a page with the mark."""
-    return [name for name in COMMANDS if "<!-- reference -->" in page(name)]
+    return [name for name in PAGES if "<!-- reference -->" in page(name)]
+
+
+def file(name: str) -> Path:
+    """The page of a command, or of the group that it stands in."""
+    return DOCS / f"{name.split()[0]}.md"
 
 
 def page(name: str) -> str:
     """A command's page; empty where there is none."""
-    path = DOCS / f"{name}.md"
+    path = file(name)
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
@@ -46,7 +51,7 @@ def test_a_page_s_reference_is_the_help(name: str) -> None:
 
 
 def test_every_command_has_its_page() -> None:
-    assert pages() == list(COMMANDS)
+    assert pages() == list(PAGES)
 
 
 @pytest.mark.parametrize("name", pages())
@@ -59,4 +64,4 @@ def test_every_option_of_a_page_s_examples_exists(name: str) -> None:
 if __name__ == "__main__":
     for command in pages():
         text = BLOCK.sub(lambda _, command=command: reference(command), page(command))  # type: ignore[misc]
-        (DOCS / f"{command}.md").write_text(text, encoding="utf-8")
+        file(command).write_text(text, encoding="utf-8")

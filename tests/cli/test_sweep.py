@@ -487,3 +487,26 @@ def test_a_recipe_is_printed_as_it_is_and_can_be_used(cvfp: Cvfp, tmp_path: Path
     assert shown.out.startswith("# A sweep that needs no download")
     (tmp_path / "mine.toml").write_text(shown.out, encoding="utf-8")
     assert load_recipe(tmp_path / "mine.toml").resolved() == load_recipe("demo").resolved()
+
+
+def test_a_study_goes_on_to_larger_sizes_as_the_refusal_says(
+    cvfp: Callable[..., Any], study: Path, tmp_path: Path
+) -> None:
+    """The words of the refusal, added to the command, meet the runs that are there and train the new ones."""
+    out = tmp_path / "out"
+    sweep = ("sweep", "--recipe", study, "--layers", "1", "--tokens", "1", "--out", out, "--device", "cpu")
+    sweep = (*sweep, "--validation", "after-largest:4")
+    assert cvfp(*sweep).code == 0
+    more = (*sweep, "--samples", "4,8,16,24")
+    refused = cvfp(*more)
+    assert refused.code == 2
+    assert (
+        "tokenizer.samples is 16 there and 24 here; validation.after is 16 there and 24 here" in refused.err
+    )
+    added = refused.err.partition("add ")[2].partition(" to this command")[0].split()
+    assert cvfp(*more, *added, "--dry-run").out.count("done") >= 3
+    assert cvfp(*more, *added).code == 0
+    runs = json.loads((out / "summary.json").read_text())["runs"]
+    assert [run["samples"] for run in runs] == [4, 8, 16, 24]
+    assert len({run["data_fingerprint"] for run in runs}) == 1
+    assert len({run["val_tokens"] for run in runs}) == 1

@@ -28,7 +28,12 @@ GUESSES = {
     "cache": "Did you mean 'cvfp sweep --cache-dir FOLDER'?",
     "demo": "'cvfp sweep --recipe demo'",
     "plan": "'cvfp sweep --dry-run'",
-    "zzz": "There are train, sweep, fit, compare, report.",
+    "zzz": "There are train, sweep, fit, compare, report, data.",
+    "export": "'cvfp data export'",
+    "data exprot": "'cvfp data export'",
+    "data zzz": "no command 'zzz'. There are export.",
+    "data export pydocs x.jsonl --overwrite": "no option --overwrite. Did you mean --force?",
+    "data export": "",
     "-V": "--version",
     "--layers 3 sweep": "stand behind it",
     # options

@@ -160,3 +160,62 @@ def test_sources_are_not_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-OO", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["5"]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages: one of files, one single module, one compiled, one with another name."""
+    site = tmp_path / "site"
+    for number, (name, version) in enumerate([("alpha", "1.5"), ("beta", "2.0"), ("gamma", "3.0")]):
+        (site / f"{name}_dist-{version}.dist-info").mkdir(parents=True)
+        info = site / f"{name}_dist-{version}.dist-info"
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: {version}\n")
+        (info / "top_level.txt").write_text(f"{name}\n")
+        if name == "beta":
+            (site / "beta.py").write_text(f'"""{long_text(number)}"""')
+        else:
+            (site / name).mkdir()
+            (site / name / "__init__.py").write_text(
+                "raise SystemExit" if name == "gamma" else f'"""{long_text(number)}"""'
+            )
+    monkeypatch.syspath_prepend(str(site))
+    return site
+
+
+def test_packages_can_be_chosen(site: Path, cache: Cache) -> None:
+    source = open_source("pydocs:beta,alpha,beta", cache, Hub())
+    assert set(source.texts) == {long_text(0), long_text(1)}
+    assert source.details == {"alpha": "1.5", "beta": "2.0"}
+    other = open_source("pydocs:alpha,beta", cache, Hub())
+    assert (other.fingerprint, other.texts) == (source.fingerprint, source.texts)
+    assert open_source("pydocs:alpha", cache, Hub()).fingerprint != source.fingerprint
+    (site / "beta.py").write_text(f'"""{long_text(7)}"""')
+    assert open_source("pydocs:alpha,beta", cache, Hub()).fingerprint != source.fingerprint
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pydocs:alpha,delta9", r"no package delta9 is installed beside cvfp\. Install it \(pip install delta9, or pipx"),
+        ("pydocs:alpha-dist", r"'alpha-dist' is no name of a package\. Write whole packages"),
+        ("pydocs:alpah", r"no package alpah .* Did you mean pydocs:alpha\?"),
+        ("pydocs:gamma", r"gamma has no docstring of more than 400 characters in 1 \.py files\. Leave it out"),
+        ("pydocs:json", r"json is a part of the standard library\. Write python"),
+        ("pydocs:scipy.stats", r"'scipy\.stats' is no name of a package"),
+        ("pydocs:", r"'' is no name of a package"),
+        ("pydocs:alpha,", r"'' is no name of a package"),
+        ("pydocs:../x", r"is no name of a package"),
+    ],
+)  # fmt: skip
+def test_packages_that_cannot_be_chosen(name: str, said: str, cache: Cache) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        open_source(name, cache, Hub())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("site")
+def test_a_chosen_package_is_not_imported(cache: Cache) -> None:
+    with pytest.raises(InputError, match="gamma has no docstring"):  # importing it would exit
+        open_source("pydocs:alpha,gamma", cache, Hub())
+    assert not {"alpha", "gamma"} & set(sys.modules)

@@ -35,8 +35,12 @@ def prepare(jsonl: Path, tmp_path: Path) -> Prepare:
                 lines=changed.get("lines", False),
                 empty=changed.get("empty", "skip"),
             ),
-            ValidationConfig(changed.get("validation", "last:10"), changed.get("separator", "")),
-            TokenizerConfig(changed.get("tokenizer", "bpe:300")),
+            ValidationConfig(
+                str(changed.get("validation", "last:10")),
+                changed.get("separator", ""),
+                after=changed.get("after", 0),
+            ),
+            TokenizerConfig(changed.get("tokenizer", "bpe:300"), changed.get("tokenizer_samples", 0)),
             EmbeddingConfig(changed.get("embedding", "ppmi:16"), changed.get("width", 0)),
             samples=samples,
             data_seeds=changed.get("data_seeds", (None,)),
@@ -101,6 +105,121 @@ def test_validation_from_another_split_or_a_file(
     assert study.experiment(10).validation.samples == 2
 
 
+def test_a_whole_split_and_a_plain_share(prepare: Prepare, chat_folder: Path, chat_texts: Texts) -> None:
+    study = prepare(source=chat_folder, validation="test_sft")
+    assert study.experiment(10).validation.sizes_bytes == len("".join(chat_texts(100, 112)).encode())
+    for written in ("10%", "last:10%"):
+        described: Any = prepare(source=chat_folder, validation=written).describe()
+        same: Any = prepare(source=chat_folder, validation="last:6").describe()
+        assert described["fingerprint"] == same["fingerprint"]
+    with pytest.raises(InputError, match=r"overlap in 20 of them; the data set has 60 samples"):
+        prepare(source=chat_folder, validation="50%", samples=(50,))
+    with pytest.raises(InputError, match=r"--validation train_sft is the split that trains"):
+        prepare(source=chat_folder, validation="train_sft")
+    with pytest.raises(InputError, match=r"no split 'tests'; there are train_sft, test_sft"):
+        prepare(source=chat_folder, validation="tests")
+    with pytest.raises(
+        InputError, match=r"--validation dev_set: no file is called so, and \S+ has no splits"
+    ):
+        prepare(validation="dev_set")
+
+
+@pytest.fixture
+def ways(jsonl: Path, chat_folder: Path, tmp_path: Path) -> dict[str, tuple[Path, Path | str]]:
+    """Source and validation that are the same text, in every way that they can be."""
+    copy, link, hard = (tmp_path / name for name in ("copy.jsonl", "link.jsonl", "hard.jsonl"))
+    copy.write_bytes(jsonl.read_bytes())
+    link.symlink_to(jsonl)
+    hard.hardlink_to(jsonl)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(jsonl.read_bytes())
+    twice = tmp_path / "twice"
+    twice.mkdir()
+    (twice / "a.jsonl").write_bytes(jsonl.read_bytes())
+    (twice / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n"
+        "  - split: train_sft\n    path: a.jsonl\n  - split: other\n    path: a.jsonl\n---\n"
+    )
+    return {
+        "same path": (jsonl, jsonl),
+        "roundabout path": (jsonl, tmp_path / "folder" / ".." / "chats.jsonl"),
+        "copy": (jsonl, copy),
+        "symbolic link": (jsonl, link),
+        "hard link": (jsonl, hard),
+        "folder that holds a copy": (jsonl, folder),
+        "file of the folder": (folder, folder / "a.jsonl"),
+        "file of a split": (chat_folder, chat_folder / "data" / "train_sft-00000-of-00002.parquet"),
+        "the folder of splits itself": (chat_folder, chat_folder),
+        "another kind of file": (chat_folder, jsonl),
+        "another split of the same file": (twice, "other"),
+        "a range of such a split": (twice, "other:3-8"),
+    }
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "same path", "roundabout path", "copy", "symbolic link", "hard link", "folder that holds a copy",
+        "file of the folder", "file of a split", "the folder of splits itself", "another kind of file",
+        "another split of the same file", "a range of such a split",
+    ],
+)  # fmt: skip
+def test_training_text_does_not_validate_however_it_is_named(
+    prepare: Prepare, ways: dict[str, tuple[Path, Path | str]], way: str
+) -> None:
+    source, validation = ways[way]
+    prepare(source=source, validation="last:10")  # all that a cache can hold of the text
+    for _ in range(2):
+        with pytest.raises(
+            InputError, match=r"of its \d+ samples train as well; its sample \d+ is sample \d+ of"
+        ):
+            prepare(source=source, validation=validation, listed=(10, 20, 60), samples=(60,))
+
+
+def test_a_file_that_shares_a_sample_is_refused_and_one_that_does_not_serves(
+    prepare: Prepare, jsonl: Path, tmp_path: Path, gpt2_folder: Path
+) -> None:
+    held = tmp_path / "held.jsonl"
+    lines = jsonl.read_text().splitlines()
+
+    def holds(*numbers: int) -> dict[str, Any]:
+        held.write_text("\n".join(lines[number] for number in numbers))
+        return {"validation": held}
+
+    lines.append(json.dumps({"text": "Text that stands nowhere else"}))
+    with pytest.raises(InputError, match=r"2 of its 3 .* hold back the end of the training text with"):
+        prepare(**holds(5, 56, 7))  # nothing would be left of it
+    with pytest.raises(InputError) as caught:
+        prepare(**holds(55, 60, 7))
+    assert str(caught.value) == (
+        f"--validation {held}: 1 of its 3 samples trains as well; its sample 2 is sample 7 of {jsonl}. "
+        f"Leave them out: cvfp data export {held} NEW.jsonl --without {jsonl}"
+    )
+    with pytest.raises(
+        InputError, match=r"1 of its 2 samples trains the tokenizer as well .see tokenizer\.samples"
+    ):
+        prepare((10,), **holds(35, 56))
+    assert prepare((10,), **holds(35, 56), tokenizer_samples=20).val_token_count(10)
+    assert prepare((10,), **holds(35, 56), tokenizer=str(gpt2_folder), embedding="random:4").notes == ()
+    lines[57] = json.dumps({"text": "Question 7"})  # not the whole of a training sample
+    assert prepare(**holds(55, 56, 57)).notes == ()
+    with pytest.raises(InputError, match="samples train as well"):
+        prepare(**holds(*range(40, 60)), data_seeds=(None, 1))
+
+
+def test_another_split_may_repeat_a_text_now_and_then(prepare: Prepare, chat_folder: Path) -> None:
+    import pyarrow.parquet as pq
+
+    file = chat_folder / "data" / "test_sft-00000-of-00001.parquet"
+    other = pq.read_table(chat_folder / "data" / "train_sft-00000-of-00002.parquet")
+    import pyarrow as pa
+
+    pq.write_table(pa.concat_tables([pq.read_table(file), other.slice(3, 2)]), file)
+    [note] = prepare(source=chat_folder, validation="test_sft").notes
+    assert note.code == "identical-texts"
+
+
 def test_each_run_validates_on_its_own_tail(prepare: Prepare, gpt2_folder: Path) -> None:
     whole = prepare(tokenizer=str(gpt2_folder), embedding="random:4")
     study = prepare(tokenizer=str(gpt2_folder), embedding="random:4", validation="tail:10%")
@@ -147,11 +266,66 @@ def test_the_tokenizer_never_sees_validation(prepare: Prepare, jsonl: Path) -> N
     after: Any = prepare().describe()
     assert after["tokenizer"]["fingerprint"] == before["tokenizer"]["fingerprint"]
     assert after["validation"]["fingerprint"] != before["validation"]["fingerprint"]
-    with pytest.raises(InputError, match=r"tail:10% takes another text.*--tokenizer bpe:300"):
-        prepare(validation="tail:10%")
     # A list whose largest size reaches over the validation range, with only small sizes trained.
     inside: Any = prepare((10,), listed=(10, 60), validation="train:20-29").describe()
     assert inside["tokenizer"]["trained_on_samples"] == 50
+
+
+@pytest.mark.parametrize("share", ["10%", "50%", "2.5%"])
+def test_a_tokenizer_is_trained_before_every_tail(prepare: Prepare, share: str) -> None:
+    """One tokenizer serves all sizes, and no sample that it saw lies in any size's tail."""
+    before: Any = prepare(validation=f"tail:{share}").describe()
+    kept = before["tokenizer"]["trained_on_samples"]
+    assert 1 <= kept < 10
+    assert before["tokenizer"]["samples"] == 10
+    study = prepare(validation=f"tail:{share}")
+    for count in (10, 20, 40):
+        assert int(study.experiment(count).train.boundaries[kept]) <= len(study.experiment(count).train.ids)
+        assert len(study.experiment(count).train.boundaries) > kept
+    first: Any = prepare(tokenizer_samples=kept).describe()
+    assert first["tokenizer"]["fingerprint"] == before["tokenizer"]["fingerprint"]
+
+
+def test_a_tail_s_tokenizer_stays_for_larger_sizes(prepare: Prepare) -> None:
+    one: Any = prepare(validation="tail:10%").describe()
+    more: Any = prepare((10, 60), validation="tail:10%").describe()
+    assert more["tokenizer"] == one["tokenizer"]
+    assert more["fingerprint"] == one["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"data_seeds": (None, 1)}, r"another text for each data seed"),
+        ({"tokenizer_samples": 11}, r"tokenizer\.samples is 11, and a run of 10 samples would validate on"),
+        ({"samples": (1,), "listed": (1,)}, r"of 1 samples leaves no whole sample to train"),
+    ],
+)
+def test_a_tail_that_no_tokenizer_can_keep_out_of(
+    prepare: Prepare, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        prepare(**{"validation": "tail:10%", **changed})
+
+
+def test_a_study_goes_on_to_larger_sizes(prepare: Prepare, chat_texts: Texts) -> None:
+    """With both numbers named, more samples change neither the tokenizer nor the validation text."""
+    before = prepare(validation="after-largest:5")
+    after = prepare((10, 50), validation="after-largest:5", tokenizer_samples=40, after=40)
+    assert after.describe()["fingerprint"] == before.describe()["fingerprint"]
+    assert after.run_fingerprint(10) == before.run_fingerprint(10)
+    texts = [*chat_texts(0, 40), *chat_texts(45, 55)]
+    assert after.experiment(50).train.sizes_bytes == len("".join(texts).encode())
+    seeded = prepare((50,), validation="after-largest:5", after=40, data_seeds=(3,))
+    assert seeded.experiment(50, 3).validation.sizes_bytes == len("".join(chat_texts(40, 45)).encode())
+    with pytest.raises(InputError, match=r"has 55 samples, and 56 are asked"):
+        prepare((56,), validation="after-largest:5", tokenizer_samples=40, after=40)
+    with pytest.raises(InputError, match=r"validation\.after is 3, but --validation last:10"):
+        prepare(after=3)
+    with pytest.raises(
+        InputError, match=r"tokenizer\.samples is 3, but --tokenizer gpt2 is not trained here"
+    ):
+        prepare(tokenizer="gpt2", tokenizer_samples=3)
 
 
 def test_ppmi_tables_come_from_each_runs_own_samples(prepare: Prepare) -> None:
@@ -317,7 +491,7 @@ def test_all_problems_are_told_together(prepare: Prepare, tmp_path: Path) -> Non
         )
     first, *rest = str(caught.value).splitlines()
     assert first == "4 problems with the data:"
-    for line, word in zip(rest, ("--validation", "missing.jsonl", "--tokenizer", "--embedding"), strict=True):
+    for line, word in zip(rest, ("missing.jsonl", "--validation", "--tokenizer", "--embedding"), strict=True):
         assert word in line
 
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_cli.data.validation import AfterLargest, File, Last, SplitRange, Tail, parse_validation
+from cvfp_cli.data.validation import (
+    AfterLargest,
+    File,
+    Last,
+    LastShare,
+    SplitRange,
+    Tail,
+    WholeSplit,
+    parse_validation,
+)
 from cvfp_cli.errors import InputError
 
 
@@ -18,6 +27,9 @@ from cvfp_cli.errors import InputError
         ("test:0-0", SplitRange("test", 0, 0)),
         ("after-largest:10", AfterLargest(10)),
         ("last:40", Last(40)),
+        ("test_sft", WholeSplit("test_sft")),
+        ("10%", LastShare(Fraction(1, 10))),
+        ("0.5%", LastShare(Fraction(1, 200))),
         ("tail:10%", Tail(Fraction(1, 10))),
         ("tail:2.5%", Tail(Fraction(1, 40))),
     ],
@@ -36,7 +48,7 @@ def test_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", ":", "train", "train:5", "train:9-3", "last:", "last:0", "last:-1", "last:x", "last:²", "tail:10",
+        "", ":", "20", "0.1", "0%", "51%", "10 %", "%", "last:0%", "10%:5", "train:5", "train:9-3", "last:", "last:0", "last:-1", "last:x", "last:²", "tail:10",
         "tail:0%", "tail:51%", "tail:1e1%", "after-largest:", "after-largest:1.5", "missing.jsonl", "train:1-2-3",
         "train:" + "9" * 5000 + "-1", "last:" + "9" * 5000, "x" * 5000, "a\0b",
     ],

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from cvfp_cli.data.sources import PYDOCS
 from cvfp_cli.recipes import Recipe, list_recipes, load_recipe
 from cvfp_cli.recipes.paths import made_absolute, read_beside
 
@@ -56,14 +55,14 @@ def test_in_the_recipe_s_own_folder_nothing_changes(here: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     "names",
     [
-        (PYDOCS, "last:40", "bpe:300", "ppmi:8"),
+        ("pydocs", "last:40", "bpe:300", "ppmi:8"),
         ("org/texts", "train:1-20", "gpt2", "org/model"),
         ("/texts/a.jsonl", "after-largest:5", "~/tokens", "random:8"),
-        (f"{PYDOCS}:numpy", "tail:10%", "gpt2", "gpt2"),
+        ("pydocs:numpy", "tail:10%", "gpt2", "gpt2"),
     ],
 )
 def test_other_words_stay_what_they_are(here: Path, names: tuple[str, str, str, str]) -> None:
-    (here / "study" / PYDOCS).mkdir()
+    (here / "study" / "pydocs").mkdir()
     written(here / "study", *names)
     recipe = load_recipe("study/my.toml")
     assert named(recipe) == names

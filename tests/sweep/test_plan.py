@@ -1,5 +1,6 @@
 """What is known before training: parameters, identity, what fits, how long it takes."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from sweep_fakes import FakeText, plan_for, read, sweep_into, tiny_recipe
 from cvfp_cli.core.config import Execution
 from cvfp_cli.core.result import Advance, Epoch, Iteration
 from cvfp_cli.errors import InputError
+from cvfp_cli.recipes import load_recipe
 from cvfp_cli.results import ResultsStore, Run, Seconds
 from cvfp_cli.sweep.estimate import TimeEstimate, likely_steps, most_steps, operations
 from cvfp_cli.sweep.plan import Job, Plan, fingerprints, make_plan, study_identity
@@ -221,3 +223,59 @@ def test_a_sweep_of_stand_ins_has_its_plan_s_runs(tmp_path: Path) -> None:
     ended = sweep_into(tmp_path / "out")
     plan, _ = plan_for(tiny_recipe(), tmp_path / "out")
     assert [run.run_id for run in ended.here] == [job.run_id for job in plan.jobs]
+
+
+class SizedText(FakeText):
+    """A study whose tokenizer and validation text depend on its largest size, as the real one's do."""
+
+    def __init__(self, tokenizer_samples: int, after: int) -> None:
+        super().__init__(f"bpe of {tokenizer_samples}")
+        self.sizes = tokenizer_samples, after
+
+    def describe(self) -> dict[str, object]:
+        trained, after = self.sizes
+        described: Any = super().describe()
+        described["tokenizer"] |= {"samples": trained, "trained_on_samples": trained}
+        return {**described, "validation": {"after": after, "fingerprint": f"after {after}"}}
+
+
+def test_a_refused_extension_names_the_fields_and_what_to_type(tmp_path: Path) -> None:
+    sweep_into(tmp_path / "out", tiny_recipe(), text=SizedText(8, 8))
+    with pytest.raises(InputError) as caught:
+        plan_for(tiny_recipe(runs__samples=[16]), tmp_path / "out", text=SizedText(16, 16))
+    assert str(caught.value) == (
+        f"{tmp_path / 'out'} holds another study: tokenizer.samples is 8 there and 16 here; "
+        "validation.after is 8 there and 16 here. To go on with that study, add --set tokenizer.samples=8 "
+        "--set validation.after=8 to this command; for a study of its own, use another --out."
+    )
+    with pytest.raises(InputError, match=r"phase1\.noise is 0\.1 there and 0\.2 here.*Use another --out"):
+        plan_for(tiny_recipe(phase1__noise=0.2), tmp_path / "out", text=SizedText(16, 16))
+
+
+def test_runs_keep_the_sizes_that_their_study_turns_on(tmp_path: Path) -> None:
+    """A run's own recipe means the same text where it is run alone."""
+    sweep_into(tmp_path / "out", tiny_recipe(), text=SizedText(8, 6))
+    for path in (tmp_path / "out").glob("runs/*/config.toml"):
+        kept = load_recipe(str(path))
+        assert (kept.tokenizer.samples, kept.validation.after) == (8, 6)
+
+
+def test_a_folder_from_before_the_fields_goes_on_and_tells_what_its_runs_know(tmp_path: Path) -> None:
+    sweep_into(tmp_path / "out", tiny_recipe(), text=SizedText(8, 8))
+    file = tmp_path / "out" / "study.json"
+    content = json.loads(file.read_text())
+    del content["identity"]["tokenizer"]["samples"], content["identity"]["validation"]["after"]
+    file.write_text(json.dumps(content))
+    assert not plan_for(tiny_recipe(), tmp_path / "out", text=SizedText(8, 8))[0].remaining
+    with pytest.raises(
+        InputError, match=r"tokenizer\.samples is 8 there and 16 here\. To go on .*samples=8 to"
+    ):
+        plan_for(tiny_recipe(runs__samples=[16]), tmp_path / "out", text=SizedText(16, 8))
+
+
+def test_a_smaller_size_than_a_tail_s_tokenizer_saw_has_no_way_on(tmp_path: Path) -> None:
+    recipe = tiny_recipe(validation__source="tail:10%")
+    sweep_into(tmp_path / "out", recipe, text=SizedText(8, 0))
+    smaller = tiny_recipe(validation__source="tail:10%", runs__samples=[2])
+    with pytest.raises(InputError, match=r"is 8 there and 2 here.*saw text that 2 samples validate on"):
+        plan_for(smaller, tmp_path / "out", text=SizedText(2, 0))

@@ -28,8 +28,21 @@ COMMANDS = {
     "fit": "Fit scaling laws to results, with honest intervals.",
     "compare": "Compare configurations, pair by pair.",
     "report": "Write a report on a study, in English or Japanese.",
+    "data": "Keep the text that a study reads: cvfp data export.",
 }
-"""Each command's module in ``cvfp_cli.cli`` and the first sentence of its help."""
+"""The first word after ``cvfp``, and the first sentence of its help."""
+
+GROUPS = {
+    "data": {
+        "export": "Write the samples of any source as JSON lines.",
+    },
+}
+"""Words that take another one behind them."""
+
+PAGES = tuple(
+    f"{name} {inner}" if inner else name for name in COMMANDS for inner in GROUPS.get(name, {"": ""})
+)
+"""Every command as it is typed after ``cvfp``. The module in ``cvfp_cli.cli`` is called as its last word."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer's own error for a wrong command line; its home differs between versions of Typer."""
@@ -42,12 +55,14 @@ class CommandGroup(PlainGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All subcommands, in the order of daily use."""
-        return list(COMMANDS)
+        return list(self.one_liners)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import ``cvfp_cli.cli.<name>`` and make its function of that name a command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.one_liners:
             return None
+        if cmd_name in GROUPS:
+            return typer.main.get_command(data_app)
         module = importlib.import_module(f"cvfp_cli.cli.{cmd_name}")
         single = typer.Typer(rich_markup_mode=None, add_completion=False)
         single.command(cmd_name, cls=PlainCommand)(spread(getattr(module, cmd_name), HELP_ALL))
@@ -56,13 +71,22 @@ class CommandGroup(PlainGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As Typer does, but answer an unknown word with the nearest command."""
         word = args[0]
-        if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
+        if word not in self.one_liners and not word.startswith("-") and not ctx.resilient_parsing:
             from cvfp_cli.cli.guesses import command_for
 
-            right = command_for(word, COMMANDS)
-            advice = f"Did you mean 'cvfp {right}'?" if right else f"There are {', '.join(COMMANDS)}."
+            right = command_for(word, PAGES if self.one_liners is COMMANDS else self.one_liners)
+            path = "cvfp" if right in PAGES or right.split(" ")[0] in COMMANDS else ctx.command_path
+            advice = (
+                f"Did you mean '{path} {right}'?" if right else f"There are {', '.join(self.one_liners)}."
+            )
             raise UsageError(f"no command '{word}'. {advice}")
         return super().resolve_command(ctx, args)
+
+
+class DataGroup(CommandGroup):
+    """What stands behind ``cvfp data``."""
+
+    one_liners = GROUPS["data"]
 
 
 app = typer.Typer(
@@ -94,6 +118,22 @@ def cvfp(
     cvfp sweep --recipe demo --out first   a small study on text that is here
     cvfp fit first                         its scaling laws
     cvfp report first > report.md          its report
+    """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+data_app = typer.Typer(
+    name="data", cls=DataGroup, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
+)
+
+
+@data_app.callback(invoke_without_command=True)
+def data(ctx: typer.Context) -> None:
+    """Keep the text that a study reads: cvfp data export.
+
+    \b
+    cvfp data export pydocs pydocs.jsonl   the demo's text, with its versions
     """
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())

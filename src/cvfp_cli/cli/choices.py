@@ -7,6 +7,7 @@ what the commands take.
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16")
 EMPTY = ("skip", "refuse")
+MESSAGES = ("all", "first")
 
 LAWS = ("power", "saturating", "exp-decay", "bnsl")
 LAWS_OR_ALL = (*LAWS, "joint", "all")

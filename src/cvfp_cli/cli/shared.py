@@ -89,7 +89,7 @@ class Text:
             "--data",
             panel=TEXT,
             metavar="SOURCE",
-            help="Hub data set, file, folder, 'a/*.txt' or pydocs.",
+            help="Hub data set, file, folder, 'a/*.txt', pydocs[:PKG].",
             words=("pydocs",),
         ),
     ] = None
@@ -114,7 +114,7 @@ class Text:
             "--validation",
             panel=TEXT,
             metavar="WHICH",
-            help="SPLIT:A-B, after-largest:N, tail:10%, last:N, a file.",
+            help="SPLIT[:A-B], after-largest:N, last:N, 10%, tail:10%, a file.",
         ),
     ] = None
     split: Annotated[
@@ -288,7 +288,8 @@ def check_writable(path: Path, option: str, suffixes: Sequence[str], *, hint: st
     if path.is_dir():
         raise InputError(f"{option}: {path_text(path)} is a folder.", hint="Name a file in it.")
     if path.suffix.lower() not in suffixes:
-        kinds = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}".removeprefix(", ")
+        *more, last = filter(None, suffixes)
+        kinds = f"{', '.join(more)} or {last}" if more else last
         raise InputError(f"{option}: {path_text(path)} must end in {kinds}.", hint=hint)
     if not path.parent.is_dir():
         raise InputError(f"{option}: there is no folder {path_text(path.parent)}.", hint="Make it first.")

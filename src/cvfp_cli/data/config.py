@@ -13,7 +13,7 @@ class DataConfig:
 
     source: str = field(
         default="HuggingFaceH4/ultrachat_200k",
-        metadata={"doc": "hub data set, local folder or file, or 'pydocs'"},
+        metadata={"doc": "hub data set, local folder or file, 'pydocs', or 'pydocs:PKG,PKG'"},
     )
     also: tuple[str, ...] = field(
         default=(), metadata={"doc": "more local files, folders or patterns, read after source"}
@@ -47,7 +47,7 @@ class ValidationConfig:
 
     source: str = field(
         default="train_sft:1000-1019",
-        metadata={"doc": "SPLIT:FIRST-LAST, after-largest:N, tail:10%, last:N, or a file"},
+        metadata={"doc": "SPLIT, SPLIT:FIRST-LAST, after-largest:N, last:N, 10%, tail:10%, or a file"},
     )
     separator: str = field(
         default="",
@@ -61,6 +61,13 @@ class ValidationConfig:
             "min": 0,
         },
     )
+    after: int = field(
+        default=0,
+        metadata={
+            "doc": "sample at which after-largest:N begins (0: after the study's largest size)",
+            "min": 0,
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,13 @@ class TokenizerConfig:
     name: str = field(
         default="gpt2",
         metadata={"doc": "hub name, local folder, or bpe:VOCAB_SIZE trained on the study's samples"},
+    )
+    samples: int = field(
+        default=0,
+        metadata={
+            "doc": "samples bpe:N is trained on (0: the largest size; with tail, the smallest)",
+            "min": 0,
+        },
     )
 
 

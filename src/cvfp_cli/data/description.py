@@ -93,7 +93,7 @@ def describe(
     Every entry called ``fingerprint`` is the same whatever sizes a command trains, so that they identify the study.
 
     Args:
-        settings: the study's data tables.
+        settings: the study's data tables; a 0 that stood for a size of the study written out.
         source, tokenizer, table: what they came to.
         trained_on: samples that the tokenizer was trained on; 0 for a pretrained one.
         held: the validation stream; None where each run validates on its own tail.
@@ -119,6 +119,7 @@ def describe(
         "tokenizer": {
             "name": tokenizer.name,
             "vocab_size": tokenizer.vocab_size,
+            "samples": settings.tokenizer.samples or None,
             "trained_on_samples": trained_on or None,
             "fingerprint": tokenizer.fingerprint,
         },
@@ -127,16 +128,20 @@ def describe(
             "embed_dim": table.width,
             **({"fingerprint": table.identity} if isinstance(table, FixedTable) else {}),
         },
-        "validation": {"source": validation.source, "separator": validation.separator},
+        "validation": _validation(validation),
         "overlap": {"identical_texts": {str(samples): count for samples, count in sorted(identical.items())}},
     }
     if held is not None:
         described["validation"] = {
-            "source": validation.source,
-            "separator": validation.separator,
+            **_validation(validation),
             "samples": held.samples,
             "tokens": len(held.ids),
             "bytes": held.sizes_bytes,
             "fingerprint": held.fingerprint,
         }
     return described
+
+
+def _validation(config: ValidationConfig) -> dict[str, object]:
+    after = {"after": config.after} if config.after else {}
+    return {"source": config.source, "separator": config.separator, **after}

@@ -70,7 +70,7 @@ def split_tail(
     """
     bounds = encoded.boundaries[: samples + 1]
     total = int(bounds[-1])
-    cut = total - int(total * share)
+    cut = _tail_start(bounds, share)
     straddled = int(np.searchsorted(bounds, cut, side="right")) - 1  # bounds[straddled] <= cut
     inside = cut - int(bounds[straddled])
     train_bytes = int(encoded.sample_bytes[:straddled].sum())
@@ -83,6 +83,16 @@ def split_tail(
         token_stream(encoded.ids[:cut], train_bounds, train_bytes),
         token_stream(encoded.ids[cut:total], val_bounds, all_bytes - train_bytes),
     )
+
+
+def whole_before_tail(encoded: Encoded, share: Fraction) -> int:
+    """How many samples lie wholly before the last ``share`` of all tokens."""
+    return int(np.searchsorted(encoded.boundaries[1:], _tail_start(encoded.boundaries, share), side="right"))
+
+
+def _tail_start(boundaries: NDArray[np.int64], share: Fraction) -> int:
+    total = int(boundaries[-1])
+    return total - int(total * share)
 
 
 def _cached(

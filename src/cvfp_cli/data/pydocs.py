@@ -1,4 +1,4 @@
-"""The ``pydocs`` source: docstrings of the installed scientific packages, read from source without importing it.
+"""The ``pydocs`` source: docstrings of installed packages, read from source without importing it.
 
 Real technical English that every installation has, so that a first study needs no network. One public module, class,
 function or method gives one sample. The order is that of a hash of the text, so it depends on content alone: another
@@ -18,7 +18,7 @@ import sysconfig
 import warnings
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,10 @@ import numpy as np
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
+from cvfp_cli.spelling import nearest
 
+NAME = "pydocs"
+STANDARD_LIBRARY = "python"
 PACKAGES = ("numpy", "scipy", "pandas", "torch")
 MIN_CHARACTERS = 400
 MIN_SAMPLES = 2000
@@ -38,6 +41,7 @@ _SHINGLE_WORDS = 5
 _SHINGLE_SHARE = 4  # one shingle in this many is looked at
 _NEAR_DUPLICATE = 0.5  # share of a text's shingles found in one earlier text
 _WORD = re.compile(r"\w+")
+_PACKAGE = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 _WAY_OUT = (
     "Use --data with a local file or folder, or an installation that has its .py files with docstrings."
 )
@@ -60,24 +64,90 @@ class PackageSources:
     files: tuple[tuple[str, bytes], ...]
 
 
-def read_sources() -> tuple[PackageSources, ...]:
-    """Read the source files of the standard library and of whichever of ``PACKAGES`` is installed.
+def chosen_packages(source: str) -> tuple[str, ...] | None:
+    """The packages that ``pydocs:PKG,PKG`` names, sorted, each once; none of ``pydocs`` alone; None: another source.
 
     Raises:
-        InputError: there are none (an installation of compiled files only).
+        InputError: what stands after the colon is no list of packages.
     """
-    roots = [("python", platform.python_version(), Path(sysconfig.get_paths()["stdlib"]))]
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None:
-            roots.append((name, importlib.metadata.version(name), Path(spec.origin).parent))
-    sources = tuple(
-        PackageSources(name, version, _python_files(root, private=name not in _PRIVATE_BY_FOLDER))
-        for name, version, root in roots
-    )
+    name, colon, listed = source.partition(":")
+    if name != NAME:
+        return None
+    packages = [package.strip() for package in listed.split(",")] if colon else []
+    for package in packages:
+        if not _PACKAGE.fullmatch(package):
+            raise InputError(
+                f"--data {NAME}: {ascii(package)[:60]} is no name of a package.",
+                hint=f"Write whole packages as Python imports them: {NAME}:{STANDARD_LIBRARY},numpy.",
+            )
+    return tuple(sorted(set(packages)))
+
+
+def read_sources(packages: Sequence[str] = ()) -> tuple[PackageSources, ...]:
+    """Read the source files of packages.
+
+    Args:
+        packages: ``python`` (the standard library), or names as Python imports them; empty for the standard library
+            and whichever of ``PACKAGES`` is installed.
+
+    Raises:
+        InputError: a named package is not installed, or there are no source files at all (an installation of
+            compiled files only).
+    """
+    if packages:
+        return tuple(_package_sources(name) for name in packages)
+    there = [name for name in PACKAGES if importlib.util.find_spec(name) is not None]
+    sources = tuple(_package_sources(name) for name in (STANDARD_LIBRARY, *there))
     if not any(package.files for package in sources):
-        raise InputError(f"pydocs finds no .py files below {roots[0][2]}.", hint=_WAY_OUT)
+        raise InputError(f"pydocs finds no .py files below {_standard_library()}.", hint=_WAY_OUT)
     return sources
+
+
+def _standard_library() -> Path:
+    return Path(sysconfig.get_paths()["stdlib"])
+
+
+def _package_sources(name: str) -> PackageSources:
+    if name == STANDARD_LIBRARY:
+        return PackageSources(
+            name, platform.python_version(), _python_files(_standard_library(), private=True)
+        )
+    if name in sys.stdlib_module_names:
+        raise InputError(
+            f"--data {NAME}: {name} is a part of the standard library.",
+            hint=f"Write {STANDARD_LIBRARY} for all of it.",
+        )
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise InputError(f"--data {NAME}: no package {name} is installed beside cvfp.", hint=_instead(name))
+    private = name not in _PRIVATE_BY_FOLDER
+    files: tuple[tuple[str, bytes], ...] = ()
+    if spec.submodule_search_locations is not None:
+        folders = sorted({Path(folder) for folder in spec.submodule_search_locations})
+        files = tuple(file for folder in folders for file in _python_files(folder, private=private))
+    elif spec.origin is not None and spec.origin.endswith(".py"):
+        files = ((Path(spec.origin).name, Path(spec.origin).read_bytes()),)
+    return PackageSources(name, _version(name), files)
+
+
+def _version(name: str) -> str:
+    """The version of the distribution that brought a package; ``unknown`` for one that nothing installed."""
+    for distribution in importlib.metadata.packages_distributions().get(name, [name]):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def _instead(name: str) -> str:
+    """What to do about a package that is not there."""
+    known = importlib.metadata.packages_distributions()
+    brought = [package for package, by in known.items() if name in by and _PACKAGE.fullmatch(package)]
+    near = nearest(name, [*brought, STANDARD_LIBRARY, *known], cutoff=0.75) if not brought else brought[0]
+    if near:
+        return f"Did you mean {NAME}:{near}?"
+    return f"Install it (pip install {name}, or pipx inject cvfp-cli {name}), or leave it out."
 
 
 def fingerprint(sources: Iterable[PackageSources]) -> str:
@@ -90,23 +160,33 @@ def fingerprint(sources: Iterable[PackageSources]) -> str:
     return digest.hexdigest()
 
 
-def extract(sources: Iterable[PackageSources]) -> list[str]:
+def extract(sources: Sequence[PackageSources], *, chosen: bool = False) -> list[str]:
     """Public docstrings of more than 400 characters, near-duplicates dropped, in the order of their hashes.
 
+    Args:
+        chosen: the user named the packages: then any number will do, as long as each gives some.
+
     Raises:
-        InputError: fewer than 2,000 remain, as when docstrings were stripped.
+        InputError: fewer than 2,000 remain, or a chosen package has none, as when docstrings were stripped.
     """
-    found = {
-        text for package in sources for path, content in package.files for text in docstrings(path, content)
-    }
-    texts = drop_near_duplicates(sorted(found, key=lambda text: hashlib.sha256(text.encode()).digest()))
-    if len(texts) < MIN_SAMPLES:
+    found: set[str] = set()
+    for package in sources:
+        texts = {text for path, content in package.files for text in docstrings(path, content)}
+        if chosen and not texts:
+            raise InputError(
+                f"--data {NAME}: {package.name} has no docstring of more than {MIN_CHARACTERS} characters in "
+                f"{len(package.files)} .py files.",
+                hint="Leave it out.",
+            )
+        found |= texts
+    kept = drop_near_duplicates(sorted(found, key=lambda text: hashlib.sha256(text.encode()).digest()))
+    if not chosen and len(kept) < MIN_SAMPLES:
         raise InputError(
-            f"pydocs finds {counted(len(texts), 'docstring')} of more than {MIN_CHARACTERS} characters, "
+            f"pydocs finds {counted(len(kept), 'docstring')} of more than {MIN_CHARACTERS} characters, "
             f"and needs {MIN_SAMPLES}.",
             hint=_WAY_OUT,
         )
-    return texts
+    return kept
 
 
 def docstrings(path: str, content: bytes) -> Iterator[str]:

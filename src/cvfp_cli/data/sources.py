@@ -16,8 +16,6 @@ from cvfp_cli.data.samples import Skipped, sample_text
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
-PYDOCS = "pydocs"
-
 _DATA_FILES = re.compile(r"---[ \t\r]*\n(?:(?!---).*\n)*?configs:")
 _HEADER_BYTES = 2**16  # how far into a README its header is looked for
 
@@ -67,8 +65,9 @@ def open_source(name: str, cache: Cache, connection: hub.Hub, also: Sequence[str
     """
     if also:
         return _open_several((name, *also))
-    if name == PYDOCS:
-        return _open_pydocs(cache)
+    packages = pydocs.chosen_packages(name)
+    if packages is not None:
+        return _open_pydocs(name, packages, cache)
     path = files.existing(name)
     if path is not None and path.is_dir() and (hub.has_saved_splits(path) or _is_hub_format(path)):
         return Source(name, "folder", _whole_fingerprint(path), path=path)
@@ -201,16 +200,16 @@ def _open_several(names: Sequence[str]) -> Source:
     return Source(", ".join(names), "files", fingerprint, paths=tuple(paths))
 
 
-def _open_pydocs(cache: Cache) -> Source:
-    sources = pydocs.read_sources()
+def _open_pydocs(name: str, packages: tuple[str, ...], cache: Cache) -> Source:
+    sources = pydocs.read_sources(packages)
     packed = cache.fetch(
         "pydocs",
-        {"sources": pydocs.fingerprint(sources), "rules": pydocs.RULES},
-        lambda: pack_texts(pydocs.extract(sources)),
+        {"sources": pydocs.fingerprint(sources), "rules": pydocs.RULES, "chosen": bool(packages)},
+        lambda: pack_texts(pydocs.extract(sources, chosen=bool(packages))),
         doing="Reading the docstrings of the installed packages",
     )
     return Source(
-        PYDOCS,
+        name,
         "pydocs",
         content_hash(packed["utf8"], packed["ends"]),
         details={package.name: package.version for package in sources},

@@ -1,6 +1,7 @@
 """From a study's data tables to what its experiments read: everything is checked before any training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,14 @@ from cvfp_cli.data import tables
 from cvfp_cli.data.cache import Cache, content_hash
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.data.description import Run, Settings, Streams, describe, identical_texts, remarks
-from cvfp_cli.data.encoding import encode_joined, encode_samples, split_tail
+from cvfp_cli.data.encoding import encode_joined, encode_samples, split_tail, whole_before_tail
 from cvfp_cli.data.hub import Hub
 from cvfp_cli.data.problems import Problems
-from cvfp_cli.data.selection import Selection, select
+from cvfp_cli.data.selection import Selection, Sizes, select
 from cvfp_cli.data.sources import open_source
 from cvfp_cli.data.stream import Text, TokenStream
 from cvfp_cli.data.tokenizer import Tokenizer, bpe_size, open_tokenizer, train_bpe
-from cvfp_cli.data.validation import Tail, Validation, parse_validation
+from cvfp_cli.data.validation import AfterLargest, Tail, Validation, parse_validation
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
@@ -100,8 +101,9 @@ def prepare_study(
 
     Args:
         data, validation, tokenizer, embedding: the study's data tables. ``data.samples`` is the study's own
-            list of sizes even where this command trains fewer: it decides what ``bpe:N`` is trained on and where
-            ``after-largest:N`` begins, so that ``train --samples 50`` meets the sweep's 50-sample run.
+            list of sizes even where this command trains fewer: unless ``tokenizer.samples`` and
+            ``validation.after`` say so, it decides what ``bpe:N`` is trained on and where ``after-largest:N``
+            begins, so that ``train --samples 50`` meets the sweep's 50-sample run.
         samples: training sizes that this command runs.
         data_seeds: which samples train: None the first n, a number a draw of its own.
         cache_dir: cache folder; None for ``CVFP_CACHE_DIR`` or the platform's own.
@@ -113,15 +115,22 @@ def prepare_study(
     cache = Cache(cache_dir, notify)
     connection = Hub()
     problems = Problems()
-    spec = problems.attempt(lambda: parse_validation(validation.source))
     source = problems.attempt(lambda: open_source(data.source, cache, connection, data.also))
-    chosen_tokenizer = problems.attempt(lambda: _tokenizer(tokenizer.name, spec, cache, connection))
+    has_splits = source is not None and source.has_splits
+    spec = problems.attempt(lambda: parse_validation(validation.source, has_splits=has_splits))
+    chosen_tokenizer = problems.attempt(lambda: _tokenizer(tokenizer, cache, connection))
     chosen_table = problems.attempt(lambda: _table(embedding.name, cache, connection))
-    selection = None
+    selection = sizes = None
+    if spec is not None and chosen_tokenizer is not None:
+        trains = isinstance(chosen_tokenizer, int)
+        sizes = problems.attempt(
+            lambda: _sizes(data, validation, tokenizer, spec, samples, data_seeds, trains=trains)
+        )
     if source is not None and spec is not None:
+        known = sizes or Sizes(samples, max(*samples, *data.samples), 0, max(*samples, *data.samples))
         selection = problems.attempt(
             lambda: select(
-                source, data, spec, samples=samples, data_seeds=data_seeds, cache=cache, problems=problems
+                source, data, spec, sizes=known, data_seeds=data_seeds, cache=cache, problems=problems
             )
         )
     if isinstance(chosen_tokenizer, Tokenizer) and isinstance(chosen_table, np.ndarray):
@@ -133,11 +142,12 @@ def prepare_study(
     assert chosen_tokenizer is not None
     assert chosen_table is not None
 
-    if isinstance(chosen_tokenizer, int):
-        used = train_bpe(tokenizer.name, chosen_tokenizer, selection.study, cache)
-        trained_on = len(selection.study)
+    assert sizes is not None
+    trained_on = 0
+    if isinstance(chosen_tokenizer, Tokenizer):
+        used = chosen_tokenizer
     else:
-        used, trained_on = chosen_tokenizer, 0
+        used, trained_on = _trained(tokenizer.name, chosen_tokenizer, spec, selection.study, data, cache)
     notes = [*source.notes, *selection.notes]
     if isinstance(chosen_table, embeddings.MadeTable):
         table: tables.Tables = tables.made(chosen_table, used.vocab_size, cache)
@@ -150,23 +160,96 @@ def prepare_study(
         identical, used, chosen_tokenizer if isinstance(chosen_tokenizer, int) else None, selection
     )
     held = None if isinstance(spec, Tail) else next(iter(streams.values()))[1]
-    settings = Settings(data, validation, tokenizer, embedding)
+    settings = Settings(
+        data,
+        replace(validation, after=sizes.after if isinstance(spec, AfterLargest) else 0),
+        replace(tokenizer, samples=sizes.tokenizer),
+        embedding,
+    )
     description = describe(settings, source, used, trained_on, table, held, identical)
     return StudyData(streams, table, description, cache, tuple(notes))
 
 
-def _tokenizer(name: str, spec: Validation | None, cache: Cache, connection: Hub) -> Tokenizer | int:
+def _tokenizer(config: TokenizerConfig, cache: Cache, connection: Hub) -> Tokenizer | int:
     """A pretrained tokenizer, or the vocabulary size of one to train."""
-    size = bpe_size(name)
-    if size is None:
-        return open_tokenizer(name, cache, connection)
-    if isinstance(spec, Tail):
+    size = bpe_size(config.name)
+    if size is not None:
+        return size
+    if config.samples:
         raise InputError(
-            f"--validation {spec} takes another text for each size, which larger sizes train on, so --tokenizer "
-            f"{name} would be trained on validation text.",
-            hint="Use --validation after-largest:20, or a pretrained tokenizer.",
+            f"tokenizer.samples is {config.samples}, but --tokenizer {config.name} is not trained here.",
+            hint="Set it to 0, or use bpe:4096.",
         )
-    return size
+    return open_tokenizer(config.name, cache, connection)
+
+
+def _sizes(
+    data: DataConfig,
+    validation: ValidationConfig,
+    tokenizer: TokenizerConfig,
+    spec: Validation,
+    samples: tuple[int, ...],
+    data_seeds: tuple[int | None, ...],
+    *,
+    trains: bool,
+) -> Sizes:
+    """The sizes that the study turns on.
+
+    Args:
+        trains: whether the tokenizer is trained here.
+
+    Raises:
+        InputError: they contradict each other, or a tokenizer would be trained on validation text.
+    """
+    largest, smallest = max(*samples, *data.samples), min(*samples, *data.samples)
+    if validation.after and not isinstance(spec, AfterLargest):
+        raise InputError(
+            f"validation.after is {validation.after}, but --validation {spec} does not begin there.",
+            hint="Set it to 0, or use --validation after-largest:N.",
+        )
+    if trains and isinstance(spec, Tail):
+        if any(seed is not None for seed in data_seeds):
+            raise InputError(
+                f"--validation {spec} takes another text for each data seed, which other seeds train on, so "
+                f"--tokenizer {tokenizer.name} would be trained on validation text.",
+                hint="Use --validation after-largest:20, or a pretrained tokenizer.",
+            )
+        if tokenizer.samples > min(samples):
+            raise InputError(
+                f"tokenizer.samples is {tokenizer.samples}, and a run of {counted(min(samples), 'sample')} would validate on "
+                f"some of them (--validation {spec}).",
+                hint=f"Set it to {min(samples)} or less, or use --validation after-largest:20.",
+            )
+    usual = smallest if isinstance(spec, Tail) else largest
+    return Sizes(samples, largest, (tokenizer.samples or usual) if trains else 0, validation.after or largest)
+
+
+def _trained(
+    name: str, size: int, spec: Validation, texts: Sequence[str], data: DataConfig, cache: Cache
+) -> tuple[Tokenizer, int]:
+    """A tokenizer trained on texts that no run validates on, and on how many.
+
+    With ``tail:`` these are the samples that a run of all ``texts`` trains on in full: their tokens come first in
+    every larger run, too, and so before its tail. Where the tail begins depends on the tokenizer itself, so a first
+    guess by bytes is made smaller until it holds.
+
+    Raises:
+        InputError: no sample lies wholly before the tail.
+    """
+    if not isinstance(spec, Tail):
+        return train_bpe(name, size, texts, cache), len(texts)
+    ends = np.cumsum([len(text.encode()) for text in texts])
+    kept = int(np.searchsorted(ends, float(ends[-1] * (1 - spec.share)), side="right"))
+    while kept:
+        tokenizer = train_bpe(name, size, texts[:kept], cache)
+        before = whole_before_tail(encode_samples(tokenizer, texts, data.max_tokens, cache), spec.share)
+        if before >= kept:
+            return tokenizer, kept
+        kept = before
+    raise InputError(
+        f"--validation {spec} of {counted(len(texts), 'sample')} leaves no whole sample to train --tokenizer {name} on.",
+        hint="Ask for more samples, or use --validation after-largest:20.",
+    )
 
 
 def _table(name: str, cache: Cache, connection: Hub) -> embeddings.Table | embeddings.MadeTable:

@@ -11,7 +11,8 @@ from cvfp_cli.errors import InputError
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 _RANGE = re.compile(r"(?P<split>[^:/\\]+):(?P<first>[0-9]{1,15})-(?P<last>[0-9]{1,15})")
-_FORMS = "Write SPLIT:FIRST-LAST, after-largest:N, last:N, tail:10%, or the name of a file."
+_SPLIT = re.compile(r"[A-Za-z_]\w{0,99}(\.\w{1,99}){0,9}", re.ASCII)
+_FORMS = "Write SPLIT, SPLIT:FIRST-LAST, after-largest:N, last:N, 10%, tail:10%, or the name of a file."
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,18 @@ class SplitRange:
 
 
 @dataclass(frozen=True)
+class WholeSplit:
+    """All samples of a split that does not train."""
+
+    split: str
+
+    def __str__(self) -> str:
+        return self.split
+
+
+@dataclass(frozen=True)
 class AfterLargest:
-    """The ``count`` samples after the training samples of the study's largest size."""
+    """The ``count`` samples after the training samples of the study's largest size (or of ``validation.after``)."""
 
     count: int
 
@@ -44,6 +55,16 @@ class Last:
 
     def __str__(self) -> str:
         return f"last:{self.count}"
+
+
+@dataclass(frozen=True)
+class LastShare:
+    """The last ``share`` of the data set's samples."""
+
+    share: Fraction
+
+    def __str__(self) -> str:
+        return f"{float(100 * self.share):g}%"
 
 
 @dataclass(frozen=True)
@@ -66,11 +87,15 @@ class File:
         return str(self.path)
 
 
-Validation = SplitRange | AfterLargest | Last | Tail | File
+Validation = SplitRange | WholeSplit | AfterLargest | Last | LastShare | Tail | File
 
 
-def parse_validation(text: str) -> Validation:
+def parse_validation(text: str, *, has_splits: bool = False) -> Validation:
     """Read a validation source.
+
+    Args:
+        text: as the user wrote it.
+        has_splits: whether the training text has splits: then a word that is also a folder's name is a split.
 
     Raises:
         InputError: it has none of the known forms, or names a file that is not there.
@@ -80,19 +105,24 @@ def parse_validation(text: str) -> Validation:
         case "after-largest":
             return AfterLargest(_count(text, value))
         case "last":
-            return Last(_count(text, value))
+            return LastShare(_share(text, value)) if value.endswith("%") else Last(_count(text, value))
         case "tail":
             return Tail(_share(text, value))
+    if text.endswith("%") and not value:
+        return LastShare(_share(text, text))
     found = _RANGE.fullmatch(text)
     if found is not None:
         first, last = int(found["first"]), int(found["last"])
         if last < first:
             raise InputError(f"--validation {text!r}: the range ends before it begins.")
         return SplitRange(found["split"], first, last)
+    is_word = _SPLIT.fullmatch(text) is not None and not text.lower().endswith(files.SUFFIXES)
     path = files.existing(text)
-    if path is None:
-        raise InputError(f"--validation {text!r}: no such file, and no known form.", hint=_FORMS)
-    return File(path)
+    if path is not None and not (is_word and has_splits):
+        return File(path)
+    if is_word:
+        return WholeSplit(text)
+    raise InputError(f"--validation {text!r}: no such file, and no known form.", hint=_FORMS)
 
 
 def _count(text: str, value: str) -> int:

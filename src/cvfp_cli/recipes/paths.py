@@ -17,7 +17,7 @@ FIELDS = (
 )
 """The keys that may hold a path; each may hold a word of its own or a name of the hub instead."""
 
-_NO_FILE = "pydocs"  # data.sources.PYDOCS; that module would load NumPy
+_NO_FILE = "pydocs"
 _ENDINGS = (*SUFFIXES, ".npy", ".safetensors")
 _PATTERN = frozenset("*?[")
 

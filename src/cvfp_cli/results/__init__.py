@@ -2,10 +2,11 @@
 
 from cvfp_cli.results.reader import Results, parse_results, read_results
 from cvfp_cli.results.schema import SCHEMA, Parameters, Run, Seconds, StageRecord, Summary
-from cvfp_cli.results.store import ResultsStore, run_id
+from cvfp_cli.results.store import OtherStudyError, ResultsStore, run_id
 
 __all__ = [
     "SCHEMA",
+    "OtherStudyError",
     "Parameters",
     "Results",
     "ResultsStore",

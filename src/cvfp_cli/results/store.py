@@ -12,6 +12,7 @@
       old-1/                    what --fresh set aside: a results folder of its own, which nothing here reads
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -43,6 +44,11 @@ _OLD = re.compile(r"old-([0-9]{1,6})")
 _MOVING = ".moving"
 # What a study writes beside its runs; whose folder it is moves last, so that until then the folder is the study's.
 _STUDY_FILES = (LOG_FILE, CSV_FILE, SUMMARY_FILE, STUDY_FILE)
+_READ = "what_was_read."
+"""What identities call the hashes of the text: they say that something differs, the recipe's keys say what."""
+_TEXT_TABLES = ("data.", "validation.", "tokenizer.", "embedding.")
+_ADDED = ("tokenizer.samples", "validation.after")
+"""Keys that the identities of older folders lack."""
 _LEAST_SECONDS_BETWEEN = 30.0
 _KEPT = "which sets aside what is there"
 _LARGEST_SHARE_OF_TIME = 0.02  # of a sweep's time that goes into rewriting the summary
@@ -71,6 +77,26 @@ class Aside:
         runs = [counted(self.finished, "finished run")] if self.finished else []
         runs += [counted(self.unfinished, "unfinished run")] if self.unfinished else []
         return " and ".join(runs)
+
+
+class OtherStudyError(InputError):
+    """The folder holds another study.
+
+    Attributes:
+        differing: each key of the identity that differs: its value there and its value here.
+    """
+
+    def __init__(self, folder: Path, differing: Mapping[str, tuple[Any, Any]], *, hint: str = "") -> None:
+        told = [
+            f"{key} is {_quoted(there)} there and {_quoted(here)} here"
+            for key, (there, here) in differing.items()
+        ]
+        super().__init__(
+            f"{folder} holds another study: {listed(told)}.",
+            hint=hint or f"Use another --out, or start over with --fresh, {_KEPT}.",
+        )
+        self.folder = folder
+        self.differing = dict(differing)
 
 
 class ResultsStore:
@@ -146,7 +172,9 @@ class ResultsStore:
                 its default there. A table that only one side has belongs to a kind of model that only it trains.
 
         Raises:
-            InputError: with every key that differs, theirs against ours.
+            OtherStudyError: with every key that differs, theirs against ours; hashes of the text only where
+                nothing else about it does.
+            InputError: the folder is something else's, or its study file is damaged.
         """
         self.check_own()
         path = self.folder / STUDY_FILE
@@ -165,17 +193,28 @@ class ResultsStore:
             self._identity_lost = True
             return
         there, here = _flat(theirs), _flat(to_json(dict(identity)))
-        differing = [
-            f"{key} is {_quoted(there.get(key))} there and {_quoted(here.get(key))} here"
+        for key in _ADDED:
+            if key in here and key not in there:
+                there[key] = self._recorded(key) or here[key]
+        differing = {
+            key: (there.get(key), here.get(key))
             for key in sorted({*there, *here})
             if not _same(key, there.get(key, defaults.get(key)), here.get(key, defaults.get(key)))
             and not (key in defaults and _only_one_has(key.partition(".")[0], theirs, identity))
-        ]
+        }
+        if any(key.startswith(_TEXT_TABLES) for key in differing):
+            differing = {key: values for key, values in differing.items() if not key.startswith(_READ)}
         if differing:
-            raise InputError(
-                f"{self.folder} holds another study: {listed(differing)}.",
-                hint=f"Use another --out, or start over with --fresh, {_KEPT}.",
-            )
+            raise OtherStudyError(self.folder, differing)
+
+    def _recorded(self, key: str) -> Any:
+        """What an older folder, whose identity lacks the key, says about it elsewhere; None where it does not."""
+        if key == "tokenizer.samples":
+            for path in sorted((self.folder / RUNS_FOLDER).glob(f"*/{RUN_FILE}")):
+                with contextlib.suppress(InputError):
+                    value = parse(decode(read_bytes(path), str(path)), str(path))
+                    return _at(value, "data", "tokenizer", "trained_on_samples")
+        return None
 
     def would_set_aside(self, names: Sequence[str] | None = None) -> Aside:
         """What ``claim(fresh=True)``, or ``set_aside`` of these runs, would move, and where to. Only reads."""
@@ -384,6 +423,13 @@ def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
         raise InputError(f"{path}: {listed(findings.problems)}.")
     environment = value.get("environment")
     return run, environment if isinstance(environment, dict) else {}
+
+
+def _at(value: Any, *keys: str) -> Any:
+    """What stands below nested keys; None where one is missing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def _canonical(value: Any) -> str:

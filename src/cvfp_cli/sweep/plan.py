@@ -1,7 +1,7 @@
 """What a command is going to run, known and checked before anything is trained: one job an experiment."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from cvfp_cli.learners.base import Memory, Parameters
 from cvfp_cli.notes import Note
 from cvfp_cli.recipes import Recipe, field_defaults
 from cvfp_cli.recipes.recipe import BASE_TABLES, DEFAULT_KIND
-from cvfp_cli.results import ResultsStore, Run, run_id
+from cvfp_cli.results import OtherStudyError, ResultsStore, Run, run_id
 from cvfp_cli.sweep.checkpoint import FILE_NAME
 from cvfp_cli.sweep.grid import Experiment, experiments
 
 HOST_FILLED = 0.8  # of the host's memory, what contexts may take
+_SIZE_FIELDS = (("tokenizer", "samples"), ("validation", "after"))
 FINGERPRINT_DIGITS = 16  # 64 bits: enough to tell studies apart, short enough for a message
 
 
@@ -168,10 +169,15 @@ def make_plan(
         InputError: everything that is wrong, a line each.
     """
     points = experiments(recipe)
-    identity = study_identity(recipe, described(data))
+    everything = described(data)
+    recipe = _written_out(recipe, everything)
+    identity = study_identity(recipe, everything)
     recorded: dict[str, Run] = {}
     if not fresh:
-        store.check_same_study(identity, field_defaults())
+        try:
+            store.check_same_study(identity, field_defaults())
+        except OtherStudyError as other:
+            raise _with_way_on(other, recipe) from None
         recorded = store.finished()
     jobs = tuple(_job(point, data[point.settings], execution, store, recorded) for point in points)
     _refuse_too_large(jobs, execution)
@@ -201,11 +207,42 @@ def _common(first: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> di
     return found
 
 
+def _written_out(recipe: Recipe, described: Mapping[str, Any]) -> Recipe:
+    """The recipe with the numbers that 0 stood for, so that it means the same beside other sizes."""
+    tokenizer, validation = (described.get(table, {}) for table in ("tokenizer", "validation"))
+    return replace(
+        recipe,
+        tokenizer=replace(recipe.tokenizer, samples=tokenizer.get("samples") or 0),
+        validation=replace(recipe.validation, after=validation.get("after", 0)),
+    )
+
+
+def _with_way_on(other: OtherStudyError, recipe: Recipe) -> OtherStudyError:
+    """The refusal of a folder with what to type where nothing but the study's sizes is in the way."""
+    fields = {f"{table}.{key}" for table, key in _SIZE_FIELDS}
+    if not set(other.differing) <= fields or None in (there for there, _ in other.differing.values()):
+        return other
+    trained_on, _ = other.differing.get("tokenizer.samples", (0, 0))
+    if recipe.validation.source.startswith("tail:") and trained_on > min(recipe.sizes):
+        hint = (
+            f"That study's tokenizer saw text that runs of {counted(min(recipe.sizes), 'sample')} validate on: use another --out, or "
+            f"{counted(trained_on, 'sample')} or more."
+        )
+    else:
+        given = " ".join(f"--set {key}={there}" for key, (there, _) in other.differing.items())
+        hint = f"To go on with that study, add {given} to this command; for a study of its own, use another --out."
+    return OtherStudyError(other.folder, other.differing, hint=hint)
+
+
 def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, Any]:
     """What all runs of one results folder share: the recipe but for its grid, sizes and seeds, and the data.
 
-    ``data.samples`` is left out: where it decides anything (what a ``bpe:N`` tokenizer is trained on, what is
-    validated on), the fingerprints of the data say so. So is what decides nothing.
+    ``data.samples`` is left out: where it decides anything, ``tokenizer.samples`` and ``validation.after`` say so.
+    These in turn are left out where they decide nothing.
+
+    Args:
+        recipe: with both written out.
+        described: what the study's data say about themselves.
     """
     resolved = recipe.resolved()
     shared = {
@@ -213,6 +250,9 @@ def study_identity(recipe: Recipe, described: Mapping[str, Any]) -> dict[str, An
         for name in (*BASE_TABLES, *recipe.tables)
     }
     del shared["data"]["samples"]
+    for table, key in _SIZE_FIELDS:
+        if not shared[table].get(key):
+            shared[table].pop(key, None)
     # Last in the alphabet, and so last in a message: what was set comes before what came of it.
     return {**shared, "what_was_read": fingerprints({**described, "varied": None})}
 
