@@ -298,7 +298,7 @@ def test_a_tail_s_tokenizer_stays_for_larger_sizes(prepare: Prepare) -> None:
     [
         ({"data_seeds": (None, 1)}, r"another text for each data seed"),
         ({"tokenizer_samples": 11}, r"tokenizer\.samples is 11, and a run of 10 samples would validate on"),
-        ({"samples": (1,), "listed": (1,)}, r"of 1 samples leaves no whole sample to train"),
+        ({"samples": (1,), "listed": (1,)}, r"of 1 sample leaves no whole sample to train"),
     ],
 )
 def test_a_tail_that_no_tokenizer_can_keep_out_of(

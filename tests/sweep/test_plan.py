@@ -277,5 +277,7 @@ def test_a_smaller_size_than_a_tail_s_tokenizer_saw_has_no_way_on(tmp_path: Path
     recipe = tiny_recipe(validation__source="tail:10%")
     sweep_into(tmp_path / "out", recipe, text=SizedText(8, 0))
     smaller = tiny_recipe(validation__source="tail:10%", runs__samples=[2])
-    with pytest.raises(InputError, match=r"is 8 there and 2 here.*saw text that 2 samples validate on"):
+    with pytest.raises(
+        InputError, match=r"is 8 there and 2 here.*saw text that runs of 2 samples validate on"
+    ):
         plan_for(smaller, tmp_path / "out", text=SizedText(2, 0))

@@ -114,7 +114,7 @@ class Text:
             "--validation",
             panel=TEXT,
             metavar="WHICH",
-            help="SPLIT[:A-B], after-largest:N, last:N, 10%, tail:10%, a file.",
+            help="SPLIT[:A-B], after-largest:N, last:N, [tail:]10%, FILE.",
         ),
     ] = None
     split: Annotated[
