@@ -21,6 +21,7 @@ import numpy as np
 
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
+from cvfp_cli.scaling.numbers import ends, figure
 from cvfp_cli.scaling.points import Points
 
 SAMPLES = np.array([100.0, 200.0, 400.0, 800.0, 1600.0])
@@ -67,14 +68,14 @@ def one_answer_each(draws: int) -> None:
         print(f"\n{name}: PPL over samples, saturating law, prediction at {AHEAD * SAMPLES[-1]:g} samples\n")
         ours = fit_law(Points(SAMPLES, y), "saturating", predict=(AHEAD * SAMPLES[-1],))
         p = ours.predictions[0]
-        cells = [f"{key} {e.value:.4g} ({e.low:.4g} .. {e.high:.4g})" for key, e in ours.parameters.items()]
+        cells = [f"{key} {figure(e.value)} ({ends(e, True)})" for key, e in ours.parameters.items()]
         print(
             f"cvfp fit: {', '.join(cells)}; predicted {p.value:.1f}, law {p.mean_low:.1f} .. {p.mean_high:.1f}"
         )
         if installed("simple_scaling_laws"):
-            values, ends, predicted = simple_fit(SAMPLES, y, draws)
+            values, theirs, predicted = simple_fit(SAMPLES, y, draws)
             cells = [
-                f"{key} {value:.4g} ({ends[key][0]:.4g} .. {ends[key][1]:.4g})"
+                f"{key} {value:.4g} ({theirs[key][0]:.4g} .. {theirs[key][1]:.4g})"
                 for key, value in values.items()
             ]
             print(
@@ -142,7 +143,7 @@ def joint(runs: int) -> None:
     for replicates in (0, 1000):
         begin = time.perf_counter()
         fit = fit_joint_groups(points, replicates=replicates)
-        cells = [f"{key} {e.value:.4g} ({e.low:.4g} .. {e.high:.4g})" for key, e in fit.parameters.items()]
+        cells = [f"{key} {figure(e.value)} ({ends(e, True)})" for key, e in fit.parameters.items()]
         print(f"cvfp fit, bootstrap {replicates}: {', '.join(cells)}; {time.perf_counter() - begin:.2f} s")
     if not installed("chinchilla"):
         return
