@@ -80,6 +80,8 @@ def test_languages_by_option_variable_and_locale(matrix: Path) -> None:
 
 
 def test_a_file_is_written_as_its_name_says(matrix: Path) -> None:
+    assert app.run(["report", "-o", "-"]) == 0
+    assert not Path("-").exists()
     assert app.run(["report", "-o", "a.html"]) == 0
     assert Path("a.html").read_bytes().startswith(b"<!DOCTYPE html>")
     assert app.run(["report", "--out", "a.json"]) == 0

@@ -7,7 +7,14 @@ from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
 from cvfp_cli.cli.options import OUTPUT, one_of, option, share_between, words_of
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import ResultFiles, check_answer, check_picture, check_there, language_of
+from cvfp_cli.cli.shared import (
+    ResultFiles,
+    answer_file,
+    check_answer,
+    check_picture,
+    check_there,
+    language_of,
+)
 from cvfp_cli.cli.terminal import screen
 
 WHAT = "What to compare"
@@ -106,6 +113,7 @@ def compare(
     from cvfp_cli.report.compare import build_comparison, factors_of, with_summed_warnings
     from cvfp_cli.report.text.language import load_language
 
+    out = answer_file(out)
     problems = Problems()
     language = load_language("en")
     with problems.collect():

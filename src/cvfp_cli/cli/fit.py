@@ -8,7 +8,14 @@ import typer
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES, Y_UNITS
 from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
-from cvfp_cli.cli.shared import DEFAULT_RESULTS, RESULTS_WORDS, check_answer, check_picture, check_there
+from cvfp_cli.cli.shared import (
+    DEFAULT_RESULTS,
+    RESULTS_WORDS,
+    answer_file,
+    check_answer,
+    check_picture,
+    check_there,
+)
 from cvfp_cli.cli.terminal import screen, shown
 from cvfp_cli.errors import InputError
 
@@ -252,6 +259,7 @@ def fit(
         check_picture(plot)
     laws = listed(model, LAWS_OR_ALL, "--model") or ("all",)
     sizes, pairs = _sizes_and_pairs(predict, joint_only=set(laws) == {"joint"})
+    out = answer_file(out)
     if out is not None:
         check_answer(out)
     options = FitOptions(

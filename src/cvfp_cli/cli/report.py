@@ -6,7 +6,7 @@ from typing import Annotated
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import LAWS_OR_ALL, SECTIONS
 from cvfp_cli.cli.options import OUTPUT, listed, one_of, option
-from cvfp_cli.cli.shared import ResultFiles, check_writable, language_of
+from cvfp_cli.cli.shared import ResultFiles, answer_file, check_writable, language_of
 
 CONTENT = "Content"
 FORMATS = ("markdown", "html", "json")
@@ -88,6 +88,7 @@ def report(
 
     language = language_of(files.lang)
     chosen = one_of(form, FORMATS, "--format") if form else "markdown"
+    out = answer_file(out)
     if out is not None:
         suffix = out.suffix.lower()
         check_writable(

@@ -299,6 +299,11 @@ def check_writable(path: Path, option: str, suffixes: Sequence[str], *, hint: st
         )
 
 
+def answer_file(out: Path | None) -> Path | None:
+    """Where ``--out`` sends an answer; None for stdout, which ``-`` stands for as everywhere."""
+    return None if out == Path("-") else out
+
+
 def check_answer(path: Path) -> None:
     """Check the file of ``--out`` for an answer of any format, before any work is done for it.
 
