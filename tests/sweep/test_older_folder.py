@@ -51,6 +51,20 @@ def test_it_is_extended_and_what_it_has_is_not_trained_again(
     assert len(ended.runs) == 4 + new
 
 
+def test_a_new_axis_finds_the_runs_of_before_where_their_study_held_it(folder: Path) -> None:
+    more = {"grid__layers": [1], "runs__samples": [2, 4], "grid__phase1.noise": [0.1, 0.3]}
+    watcher = Recorder()
+    ended = sweep_into(folder, tiny_recipe(**more), watcher=watcher)
+    assert watcher.names() == [
+        f"1L_8d_{tokens}tok_noise=0.3_s{samples}_seed42" for samples in (2, 4) for tokens in (1, 2)
+    ]
+    assert {run.axes["phase1.noise"] for run in ended.runs} == {0.1, 0.3}
+    assert len({run.config for run in ended.runs}) == 4
+    assert {run.config for run in ended.here} == {run.config for run in ended.runs}
+    again = sweep_into(folder, tiny_recipe(grid__layers=[1], runs__samples=[2, 4]), watcher=Recorder())
+    assert {run.config for run in again.runs} == {run.config for run in ended.runs}
+
+
 def test_another_setting_is_still_refused(folder: Path) -> None:
     with pytest.raises(InputError, match=r"phase1\.noise is 0\.1 there and 0\.3 here"):
         sweep_into(folder, tiny_recipe(grid__layers=[1], phase1__noise=0.3))

@@ -216,6 +216,15 @@ class ResultsStore:
                     return _at(value, "data", "tokenizer", "trained_on_samples")
         return None
 
+    def shared_settings(self) -> dict[str, Any]:
+        """What the study file says all runs share, by ``table.key``; nothing where there is none.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        path = self.folder / STUDY_FILE
+        return _flat(_read_identity(path)) if path.is_file() else {}
+
     def would_set_aside(self, names: Sequence[str] | None = None) -> Aside:
         """What ``claim(fresh=True)``, or ``set_aside`` of these runs, would move, and where to. Only reads."""
         runs = self.folder / RUNS_FOLDER

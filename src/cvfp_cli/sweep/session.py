@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.learners import learners
-from cvfp_cli.recipes import field_defaults
+from cvfp_cli.recipes import Configuration, field_defaults
+from cvfp_cli.recipes.recipe import has_field
 from cvfp_cli.results import ResultsStore, Run, Summary
 from cvfp_cli.sweep.checkpoint import remove_checkpoint
 from cvfp_cli.sweep.executors.serial import SerialExecutor
@@ -76,11 +77,13 @@ def carry_out(
                 if job.settled:
                     # A kill between a result and the end of its checkpoint leaves both.
                     remove_checkpoint(job.checkpoint)
+            fixed = {**field_defaults(), **store.shared_settings()}
             recorder = Recorder(plan, store, environment, watchers(plan), interrupts, warn)
             executor = SerialExecutor(Worker(environment, keeping, run), plan.data)
 
             def summary(complete: bool) -> Summary:
-                return summarise(plan, store, recorder.runs.values(), command=command, complete=complete)
+                runs = on_every_axis(recorder.runs.values(), fixed)
+                return summarise(plan, store, runs, command=command, complete=complete)
 
             recorder.after_each = lambda: store.write_summary_if_due(lambda: summary(False))
             try:
@@ -95,7 +98,8 @@ def carry_out(
             with interrupts.shield():
                 final = summary(all(job.run_id in recorder.runs for job in plan.jobs))
                 store.write_summary(final)
-            here = tuple(recorder.runs[job.run_id] for job in plan.jobs)
+            by_id = {run.run_id: run for run in final.runs}
+            here = tuple(by_id[job.run_id] for job in plan.jobs)
             return Ended(final.runs, final.fits, here)
 
 
@@ -127,6 +131,29 @@ def summarise(
         runs=ordered,
         fits=tuple(summary_fits(ordered)),
     )
+
+
+def on_every_axis(runs: Iterable[Run], fixed: Mapping[str, Any]) -> list[Run]:
+    """Runs of a folder whose study gained an axis: those of before stand on it where their study held the field.
+
+    Args:
+        fixed: what runs that lack an axis had there, by ``table.key``.
+    """
+    known = list(runs)
+    further = dict.fromkeys(name for run in known for name in run.axes if "." in name)
+    return [_on_axes(run, further, fixed) for run in known]
+
+
+def _on_axes(run: Run, names: Iterable[str], fixed: Mapping[str, Any]) -> Run:
+    missing = {
+        name: fixed[name]
+        for name in names
+        if name not in run.axes and name in fixed and run.kind in learners() and has_field(name, run.kind)
+    }
+    if not missing:
+        return run
+    axes = {**run.axes, **missing}
+    return replace(run, axes=axes, config=Configuration(axes, run.kind).label)
 
 
 def in_order(runs: Iterable[Run]) -> tuple[Run, ...]:
