@@ -53,7 +53,7 @@ def pack(path: Path, content: bytes) -> None:
         with pa.output_stream(str(path), compression="zstd") as stream:
             stream.write(content)
     else:
-        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+        path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 @pytest.mark.parametrize("suffix", files.SUFFIXES)

@@ -54,7 +54,7 @@ CSV = "tokens,loss\n1e9,3.5\n2e9,3.25\n4e9,3.125\n"
     "content",
     [
         LINES,
-        gzip.compress(CSV.encode()),
+        gzip.compress(CSV.encode(), mtime=0),
         parquet(ROWS),
         parquet([row | {"__index_level_0__": i} for i, row in enumerate(ROWS)]),
         ",tokens,loss\n0,1e9,3.5\n1,2e9,3.25\n2,4e9,3.125\n",  # pandas' to_csv()
@@ -265,7 +265,7 @@ def test_recovery_is_advised_only_where_it_helps(
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from cvfp_cli.results import compressed
 
-    for data in (gzip.compress(bytes(3 * 1024**2)), zstd(bytes(3 * 1024**2))):
+    for data in (gzip.compress(bytes(3 * 1024**2), mtime=0), zstd(bytes(3 * 1024**2))):
         with pytest.raises(InputError, match="more than 1 MiB"):
             compressed.decompressed(data, "t", 1024**2)
 
