@@ -87,15 +87,18 @@ def data_files(path: Path) -> list[Path]:
     found = [
         file
         for file in sorted(path.rglob("*"))
-        if file.is_file()
-        and kind_of(file)
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and kind_of(file) and not is_hidden(file, path)
     ]
     files = [file for file in found if not _BESIDE.fullmatch(file.name)] or found
     files = [file for file in files if kind_of(file) != ".md"] or files
     if not files:
         raise InputError(f"{path}: the folder holds no {', '.join(KINDS)} file.")
     return files
+
+
+def is_hidden(file: Path, base: Path) -> bool:
+    """Whether a file or a folder on the way to it, below ``base``, has a name that begins with a dot."""
+    return any(part.startswith(".") for part in file.relative_to(base).parts)
 
 
 def fingerprint(files: Sequence[Path], base: Path) -> str:
