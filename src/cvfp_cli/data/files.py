@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from cvfp_cli.data import opening
 from cvfp_cli.data.config import DataConfig
-from cvfp_cli.data.opening import first_line, reading
-from cvfp_cli.errors import InputError
+from cvfp_cli.data.opening import reading
+from cvfp_cli.errors import InputError, first_line, one_line
 from cvfp_cli.tabular import check_cells, check_names, is_index, separator_of
 
 Row = tuple[str, object]  # where it stands, and a string or a mapping
@@ -261,9 +261,8 @@ def _header(cells: list[str], where: str, text_field: str) -> list[str]:
     if sample is None and numbered != [str(number) for number in range(len(numbered))]:
         sample = numbered[0]
     if sample is not None and text_field not in names:
-        shown = sample if sample.isprintable() else ascii(sample)[1:-1]
         raise InputError(
-            f"{where}: '{shown[:60]}' looks like a sample, and the first line must name the columns.",
+            f"{where}: '{one_line(sample, 60)}' looks like a sample, and the first line must name the columns.",
             hint="Put a line such as text before it; or, if it is a name, say --text-field with the column to read.",
         )
     return names

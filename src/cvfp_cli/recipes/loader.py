@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_cli.data.config import ValidationConfig
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.learners import get_learner, learners
 from cvfp_cli.recipes.checker import (
     MOST_PROBLEMS,
@@ -60,7 +60,7 @@ def recipe_text(name: str) -> str:
     """
     packaged = _packaged()
     if name not in packaged:
-        raise _unknown(f"no recipe '{_shown(name)}' comes with cvfp", name, packaged)
+        raise _unknown(f"no recipe '{one_line(name, 200)}' comes with cvfp", name, packaged)
     return packaged[name].read_text(encoding="utf-8")
 
 
@@ -141,7 +141,7 @@ def _find(wanted: str) -> tuple[str, str, str, Path | None]:
     if wanted in packaged:
         return f"recipe {wanted}", wanted, packaged[wanted].read_text(encoding="utf-8"), None
     path = Path(wanted)
-    shown = _shown(wanted)
+    shown = one_line(wanted, 200)
     try:
         if path.is_file():
             with path.open("rb") as file:
@@ -161,10 +161,6 @@ def _unknown(message: str, wanted: str, packaged: Iterable[str]) -> InputError:
     near = nearest(wanted.removesuffix(".toml"), packaged)
     hint = f"Did you mean {near}?" if near else f"There are {', '.join(sorted(packaged))}."
     return InputError(f"{message}.", hint=hint)
-
-
-def _shown(name: str) -> str:
-    return name if name.isprintable() and len(name) <= 200 else ascii(name)[1:-1][:200]
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

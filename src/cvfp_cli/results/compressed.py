@@ -3,7 +3,7 @@
 import io
 import zlib
 
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, first_line
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -48,4 +48,4 @@ def _unzstd(data: bytes, where: str, limit: int) -> bytes:
         with pa.input_stream(io.BytesIO(data), compression="zstd") as stream:
             return bytes(stream.read(limit + 1))
     except (OSError, pa.ArrowException) as problem:
-        raise InputError(f"{where} is damaged Zstandard data ({str(problem).splitlines()[0]}).") from None
+        raise InputError(f"{where} is damaged Zstandard data ({first_line(problem)}).") from None
