@@ -18,8 +18,6 @@ from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.comparison import Pair, compare_pairs
 from cvfp_cli.scaling.contrasts import holm
 
-USUAL_FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
-"""What ``--by`` is offered as; any axis of the runs will do."""
 MOST_PAIRS = 5000
 APART = ("tokenizer-differ", "validation-differ")  # PPL of such pairs is not set against each other
 
