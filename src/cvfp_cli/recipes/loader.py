@@ -37,7 +37,7 @@ from cvfp_cli.recipes.grid import (
 )
 from cvfp_cli.recipes.paths import read_beside
 from cvfp_cli.recipes.recipe import BASE_TABLES, Recipe
-from cvfp_cli.spelling import nearest
+from cvfp_cli.spelling import advice
 
 DEFAULT_RECIPE = "2025-11-30-matrix"
 SIZE_LIMIT = 64 * 1024
@@ -158,9 +158,7 @@ def _find(wanted: str) -> tuple[str, str, str, Path | None]:
 
 
 def _unknown(message: str, wanted: str, packaged: Iterable[str]) -> InputError:
-    near = nearest(wanted.removesuffix(".toml"), packaged)
-    hint = f"Did you mean {near}?" if near else f"There are {', '.join(sorted(packaged))}."
-    return InputError(f"{message}.", hint=hint)
+    return InputError(f"{message}.", hint=advice(wanted.removesuffix(".toml"), sorted(packaged)))
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
