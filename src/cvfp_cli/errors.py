@@ -43,6 +43,16 @@ class WorkError(CvfpError):
     exit_code = 1
 
 
+def one_line(text: str, most: int | None = None) -> str:
+    """Text from elsewhere as a one-line message can hold it: escapes for what does not print, ``most`` characters."""
+    return (text if text.isprintable() else ascii(text)[1:-1])[:most]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error from a library, to stand inside one of ours."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 EXTRAS = {"plot": "matplotlib", "tensorboard": "tensorboard"}
 """What people install for an option of their own, and the package that it brings."""
 

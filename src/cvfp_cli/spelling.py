@@ -29,3 +29,10 @@ def nearest(word: str, words: Iterable[str], *, cutoff: float = 0.6) -> str:
                 return found[0]
     close = difflib.get_close_matches(given, by_likeness, n=1, cutoff=cutoff)
     return by_likeness[close[0]] if close else ""
+
+
+def advice(word: str, words: Iterable[str], *, cutoff: float = 0.6, most: int | None = None) -> str:
+    """What to say of a wrong word: the nearest right one, or else the words there are, the first ``most`` of them."""
+    known = list(words)
+    near = nearest(word, known, cutoff=cutoff)
+    return f"Did you mean {near}?" if near else f"There are {', '.join(known[:most])}."

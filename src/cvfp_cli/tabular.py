@@ -7,7 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from cvfp_cli.errors import InputError
+from cvfp_cli.counting import counted
+from cvfp_cli.errors import InputError, one_line
 
 SEPARATORS = (",", "\t", ";", "|")
 
@@ -36,9 +37,8 @@ def check_names(names: Sequence[str], where: str) -> None:
     """
     for name, count in Counter(names).items():
         if name and count > 1:
-            shown = name if name.isprintable() else ascii(name)[1:-1]
             raise InputError(
-                f"{where}: the header line needs a different name for every column; '{shown[:80]}' stands "
+                f"{where}: the header line needs a different name for every column; '{one_line(name, 80)}' stands "
                 f"{count} times."
             )
 
@@ -53,6 +53,6 @@ def check_cells(cells: int, columns: int, where: str, separator: str) -> None:
         return
     word = {"\t": "tabs", ";": "semicolons", ",": "commas"}.get(separator, f"'{separator}'")
     raise InputError(
-        f"{where}: {cells} {'cell' if cells == 1 else 'cells'}, but the header has {columns}.",
+        f"{where}: {counted(cells, 'cell')}, but the header has {columns}.",
         hint=f'Put "quotes" around cells that hold {word}.' if cells > columns else "",
     )

@@ -208,7 +208,6 @@ def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     from cvfp_cli.cli import choices
     from cvfp_cli.data.config import Empty
     from cvfp_cli.report.build import SECTIONS
-    from cvfp_cli.report.compare import USUAL_FACTORS
     from cvfp_cli.report.text.language import LANGUAGES
     from cvfp_cli.scaling.bootstrap import KINDS
     from cvfp_cli.scaling.fits import OBJECTIVES
@@ -220,7 +219,6 @@ def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     assert tuple(OBJECTIVES) == choices.OBJECTIVES
     assert tuple(KINDS) == choices.BOOTSTRAP_KINDS
     assert tuple(SECTIONS) == choices.SECTIONS
-    assert tuple(USUAL_FACTORS) == choices.FACTORS
     assert tuple(LANGUAGES) == choices.LANGUAGES
     assert get_args(Empty) == choices.EMPTY
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cvfp_cli.data.cache import Cache
-from cvfp_cli.data.encoding import Encoded, encode_joined, encode_samples, split_tail
+from cvfp_cli.data.encoding import Encoded, encode_samples, split_tail
 from cvfp_cli.data.tokenizer import Tokenizer, train_bpe
 
 TRAINING = [f"The sum of {n} and {n + 1} is {2 * n + 1}. Ende – 終わり." for n in range(100)]
@@ -55,7 +55,7 @@ def test_samples_one_by_one(tokenizer: Tokenizer, shared: Cache, texts: list[str
 @given(samples, st.sampled_from(["\n\n", "\n", " ", "###"]))
 @settings(max_examples=60)
 def test_samples_joined(tokenizer: Tokenizer, shared: Cache, texts: list[str], separator: str) -> None:
-    encoded = encode_joined(tokenizer, texts, separator, 0, shared)
+    encoded = encode_samples(tokenizer, texts, 0, shared, separator=separator)
     joined = separator.join(texts)
     assert decoded(tokenizer, encoded.ids.tolist()) == joined
     assert int(encoded.sample_bytes.sum()) == len(joined.encode())
@@ -83,8 +83,8 @@ def test_cut_samples_are_prefixes(tokenizer: Tokenizer, shared: Cache, texts: li
 
 def test_joined_samples_are_cut_by_themselves(tokenizer: Tokenizer, cache: Cache) -> None:
     texts = ["The sum of 1 and 2 is 3.", "short", "The sum of 3 and 4 is 7."]
-    whole = encode_joined(tokenizer, texts, "\n\n", 0, cache)
-    cut = encode_joined(tokenizer, texts, "\n\n", 4, cache)
+    whole = encode_samples(tokenizer, texts, 0, cache, separator="\n\n")
+    cut = encode_samples(tokenizer, texts, 4, cache, separator="\n\n")
     assert parts(cut) == [part[:4] for part in parts(whole)]
     assert decoded(tokenizer, parts(cut)[0]) == texts[0][: cut.sample_bytes[0]]
 

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from cvfp_cli.cli import app
-from cvfp_cli.report.compare import USUAL_FACTORS
+from cvfp_cli.cli.choices import FACTORS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -114,7 +114,7 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(f"cvfp_cli.cli.{module}.check_there", lambda paths: None)
     monkeypatch.setattr("cvfp_cli.cli.writing.read_all", lambda paths, recover: [None for _ in paths])
     monkeypatch.setattr("cvfp_cli.report.compare.build_comparison", reached)
-    monkeypatch.setattr("cvfp_cli.report.compare.factors_of", lambda results: USUAL_FACTORS)
+    monkeypatch.setattr("cvfp_cli.report.compare.factors_of", lambda results: FACTORS)
     monkeypatch.setattr("cvfp_cli.report.build.build_report", reached)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()

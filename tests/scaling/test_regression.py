@@ -11,7 +11,6 @@ from scipy import stats
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.regression import (
-    compare_nested,
     f_p_value,
     f_quantile,
     least_squares,
@@ -44,22 +43,6 @@ def test_quantiles_agree_with_scipy_stats() -> None:
     assert f_quantile(0.95, 1, 3) == pytest.approx(stats.f.ppf(0.95, 1, 3))
     assert f_p_value(2.65, 8, 16) == pytest.approx(stats.f.sf(2.65, 8, 16))
     assert t_p_value(-2.1, 7) == pytest.approx(2 * stats.t.sf(2.1, 7))
-
-
-def test_matrix_slopes_tested_with_size_as_a_factor() -> None:
-    sizes = sorted({run["samples"] for run in MATRIX})
-    configs = sorted({run["config"] for run in MATRIX})
-    y = np.log([run["val_ppl"] for run in MATRIX])
-    x = np.log([run["train_tokens"] for run in MATRIX])
-    size = np.array([[run["samples"] == s for s in sizes] for run in MATRIX], dtype=float)
-    config = np.array([[run["config"] == c for c in configs] for run in MATRIX], dtype=float)
-    slopes = config * (x - x.mean())[:, None]
-    small = least_squares(np.column_stack([size, config[:, 1:]]), y)
-    large = least_squares(np.column_stack([size, config[:, 1:], slopes[:, 1:]]), y)
-    test = compare_nested(small, large)
-    assert (test.df1, test.df2) == (8, 16)
-    assert test.statistic == pytest.approx(2.65, abs=0.005)
-    assert test.p_value == pytest.approx(0.046, abs=0.0005)
 
 
 def test_surface_of_alpha_is_the_least_squares_one() -> None:

@@ -19,7 +19,7 @@ import typer
 from cvfp_cli import __version__
 from cvfp_cli.cli.help import HELP_ALL, PlainCommand, PlainGroup
 from cvfp_cli.cli.spread import spread
-from cvfp_cli.cli.terminal import shown
+from cvfp_cli.cli.terminal import say
 from cvfp_cli.errors import CvfpError
 
 COMMANDS = {
@@ -142,7 +142,7 @@ def data(ctx: typer.Context) -> None:
 def _complain(text: str) -> None:
     """Print one line a problem on stderr; ``--quiet`` does not reach it."""
     for line in text.split("\n"):
-        print(shown(f"cvfp: {' '.join(line.split())}", sys.stderr), file=sys.stderr)
+        say(f"cvfp: {' '.join(line.split())}")
 
 
 def _invoke(arguments: list[str]) -> Any:

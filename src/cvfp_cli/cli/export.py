@@ -15,7 +15,7 @@ from cvfp_cli.cli import study
 from cvfp_cli.cli.choices import EMPTY, MESSAGES
 from cvfp_cli.cli.options import MORE, OUTPUT, TEXT, one_of, option
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import check_writable, path_text
+from cvfp_cli.cli.shared import answer_file, check_writable, path_text
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 
@@ -125,7 +125,7 @@ def export(
     with problems.collect():
         if empty is not None:
             one_of(empty, EMPTY, "--empty")
-    out = None if file == "-" else Path(file).expanduser()
+    out = answer_file(Path(file).expanduser())
     if out is not None:
         with problems.collect():
             _check_place(out, source, force=force)

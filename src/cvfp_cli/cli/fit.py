@@ -16,7 +16,7 @@ from cvfp_cli.cli.shared import (
     check_picture,
     check_there,
 )
-from cvfp_cli.cli.terminal import screen, shown
+from cvfp_cli.cli.terminal import say, screen
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def fit(
     study = replace(study, notes=(*notes, *_apart(inputs), *study.notes))
     if not quiet:
         for note in study.notes:
-            print(shown(f"cvfp: {note.severity}: {note.message}", sys.stderr), file=sys.stderr)
+            say(f"cvfp: {note.severity}: {note.message}")
     if plot is not None:
         _draw(chosen, request, plot)
     place = screen(sys.stdout) if out is None else Screen()  # a file is as wide as a pipe

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 
 STUDY, TEXT, MACHINE, OUTPUT = "Study", "Text", "Machine", "Output"
 MORE = "More"
@@ -115,9 +115,9 @@ def ranges(texts: Sequence[str] | None, option: str, *, least: int = 1) -> tuple
         matched = _PART.fullmatch(part)
         if matched is None:
             if not part and len(texts or ()) == 1 and texts and texts[0].strip():
-                raise InputError(f"{option}: a comma in '{_short(texts[0])}' has no number beside it.")
+                raise InputError(f"{option}: a comma in '{one_line(texts[0], 40)}' has no number beside it.")
             raise InputError(
-                f"{option}: '{_short(part)}' is neither a whole number nor a range.",
+                f"{option}: '{one_line(part, 40)}' is neither a whole number nor a range.",
                 hint=f"Write {meant}."
                 if (meant := _meant(part))
                 else "Write 3, 1-3, 100-500:100 or 50,100,200.",
@@ -164,10 +164,6 @@ def _meant(part: str) -> str:
     if other := _OTHER_STEP.fullmatch(part):
         return f"{other[1]}-{other[2]}:{other[3]}"
     return ""
-
-
-def _short(text: str) -> str:
-    return text if text.isprintable() and len(text) <= 40 else ascii(text)[1:-1][:40]
 
 
 def share_between(value: float, option: str) -> float:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.figures import duration, four_digits, percent
-from cvfp_cli.cli.terminal import shown
+from cvfp_cli.cli.terminal import say, shown
 from cvfp_cli.core.result import Advance, Event, Step
 from cvfp_cli.counting import counted
 from cvfp_cli.results.schema import Run
@@ -100,7 +100,7 @@ class PlainLines:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        print(shown(text, sys.stderr), file=sys.stderr, flush=True)
+        say(text)
 
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run and how long all are expected to take."""

@@ -16,7 +16,7 @@ import typer
 from cvfp_cli.cli.choices import DEVICES, EMPTY, LANGUAGES, PRECISIONS
 from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.errors import InputError, missing_extra
+from cvfp_cli.errors import InputError, missing_extra, one_line
 from cvfp_cli.spelling import nearest
 
 if TYPE_CHECKING:
@@ -344,8 +344,7 @@ def check_picture(path: Path) -> None:
 
 def path_text(path: Path) -> str:
     """A path as it can stand in a one-line message."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return one_line(str(path))
 
 
 def _instead(path: Path) -> str:

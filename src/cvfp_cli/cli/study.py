@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cvfp_cli.cli import terminal
 from cvfp_cli.cli.asking import Question
 from cvfp_cli.cli.choices import DEVICES, PRECISIONS
 from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, ranges
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, path_text
-from cvfp_cli.cli.terminal import shown
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
@@ -109,14 +109,14 @@ def about_fresh(place: Place, names: Sequence[str] | None = None) -> list[Questi
 def say(text: str, *, quiet: bool = False) -> None:
     """One line of progress or advice on stderr."""
     if not quiet:
-        print(shown(text, sys.stderr), file=sys.stderr, flush=True)
+        terminal.say(text)
 
 
 def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
     """Notes and warnings on stderr, each once; ``--quiet`` leaves the warnings."""
     for note in dict.fromkeys(notes):
         if note.severity == "warning" or not quiet:
-            print(shown(f"{note.severity}: {note.message}", sys.stderr), file=sys.stderr, flush=True)
+            terminal.say(f"{note.severity}: {note.message}")
 
 
 def check_machine(machine: Machine, problems: Problems) -> None:

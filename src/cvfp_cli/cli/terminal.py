@@ -1,6 +1,7 @@
 """Text from elsewhere on a terminal: file names, columns, reasons cannot move its cursor or turn its lines around."""
 
 import shutil
+import sys
 import unicodedata
 from typing import TYPE_CHECKING, TextIO
 
@@ -51,3 +52,8 @@ def shown(text: str, stream: TextIO) -> str:
     place = screen(stream)
     lines = printable(text).split("\n")
     return "\n".join(line if line[:1] == " " else "\n".join(place.lines(line, then="  ")) for line in lines)
+
+
+def say(text: str) -> None:
+    """Print a message on stderr, as ``shown``; Python writes what its encoding does not hold as escapes."""
+    print(shown(text, sys.stderr), file=sys.stderr, flush=True)

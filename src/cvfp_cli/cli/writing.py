@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.shared import check_there
-from cvfp_cli.cli.terminal import shown
+from cvfp_cli.cli.terminal import say
 
 if TYPE_CHECKING:
     from cvfp_cli.results import Results
@@ -45,10 +45,8 @@ def read_all(paths: Sequence[Path], *, recover: bool) -> "tuple[Results, ...]":
 
 
 def warn(text: str) -> None:
-    """One line on stderr, whatever its encoding holds."""
-    line = shown(f"cvfp: warning: {' '.join(text.split())}", sys.stderr) + "\n"
-    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding))
+    """One line on stderr."""
+    say(f"cvfp: warning: {' '.join(text.split())}")
 
 
 def write_answer(text: str, out: Path | None) -> None:

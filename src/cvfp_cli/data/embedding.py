@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from cvfp_cli.data import files, hub
 from cvfp_cli.data.cache import Cache, content_hash, pack_texts, unpack_texts
-from cvfp_cli.data.opening import first_line, read_whole
+from cvfp_cli.data.opening import read_whole
 from cvfp_cli.data.ppmi import ROW_SCALE
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, first_line
 
 Table = NDArray[np.float32]
 

@@ -45,19 +45,32 @@ def token_stream(ids: NDArray[np.int64], boundaries: NDArray[np.int64], sizes_by
     return TokenStream(ids, boundaries, sizes_bytes, content_hash(ids, boundaries, sizes_bytes))
 
 
-def encode_samples(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, cache: Cache) -> Encoded:
-    """Tokenise samples one by one, each cut after ``max_tokens`` tokens (0: never)."""
-    return _cached(tokenizer, texts, max_tokens, None, cache)
-
-
-def encode_joined(
-    tokenizer: Tokenizer, texts: Sequence[str], separator: str, max_tokens: int, cache: Cache
+def encode_samples(
+    tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, cache: Cache, *, separator: str = ""
 ) -> Encoded:
-    """Tokenise samples as one text with a separator between them.
+    """Tokenise samples, each cut after ``max_tokens`` tokens (0: never).
 
-    A token belongs to the sample in which it starts; those of the separator, to the sample before it.
+    Args:
+        separator: tokenise them as one text with this between them: a token belongs to the sample in which it starts;
+            those of the separator, to the sample before it. Empty: one by one.
     """
-    return _cached(tokenizer, texts, max_tokens, separator, cache)
+    packed = pack_texts(texts)
+    key = {
+        "rules": _RULES,
+        "tokenizer": tokenizer.fingerprint,
+        "texts": content_hash(packed["utf8"], packed["ends"]),
+        "max_tokens": max_tokens,
+        "separator": separator or None,
+    }
+
+    def make() -> Arrays:
+        if separator:
+            made = _as_one_text(tokenizer, texts, separator, max_tokens)
+        else:
+            made = _one_by_one(tokenizer, texts, max_tokens)
+        return {"ids": made.ids, "boundaries": made.boundaries, "sample_bytes": made.sample_bytes}
+
+    return Encoded(**cache.fetch("tokens", key, make, doing=f"Tokenising {counted(len(texts), 'sample')}"))
 
 
 def split_tail(
@@ -93,28 +106,6 @@ def whole_before_tail(encoded: Encoded, share: Fraction) -> int:
 def _tail_start(boundaries: NDArray[np.int64], share: Fraction) -> int:
     total = int(boundaries[-1])
     return total - int(total * share)
-
-
-def _cached(
-    tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int, separator: str | None, cache: Cache
-) -> Encoded:
-    packed = pack_texts(texts)
-    key = {
-        "rules": _RULES,
-        "tokenizer": tokenizer.fingerprint,
-        "texts": content_hash(packed["utf8"], packed["ends"]),
-        "max_tokens": max_tokens,
-        "separator": separator,
-    }
-
-    def make() -> Arrays:
-        if separator is None:
-            made = _one_by_one(tokenizer, texts, max_tokens)
-        else:
-            made = _as_one_text(tokenizer, texts, separator, max_tokens)
-        return {"ids": made.ids, "boundaries": made.boundaries, "sample_bytes": made.sample_bytes}
-
-    return Encoded(**cache.fetch("tokens", key, make, doing=f"Tokenising {counted(len(texts), 'sample')}"))
 
 
 def _one_by_one(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Encoded:

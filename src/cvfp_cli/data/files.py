@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from cvfp_cli.data import opening
 from cvfp_cli.data.config import DataConfig
-from cvfp_cli.data.opening import first_line, reading
-from cvfp_cli.errors import InputError
+from cvfp_cli.data.opening import reading
+from cvfp_cli.errors import InputError, first_line, one_line
 from cvfp_cli.tabular import check_cells, check_names, is_index, separator_of
 
 Row = tuple[str, object]  # where it stands, and a string or a mapping
@@ -87,15 +87,18 @@ def data_files(path: Path) -> list[Path]:
     found = [
         file
         for file in sorted(path.rglob("*"))
-        if file.is_file()
-        and kind_of(file)
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and kind_of(file) and not is_hidden(file, path)
     ]
     files = [file for file in found if not _BESIDE.fullmatch(file.name)] or found
     files = [file for file in files if kind_of(file) != ".md"] or files
     if not files:
         raise InputError(f"{path}: the folder holds no {', '.join(KINDS)} file.")
     return files
+
+
+def is_hidden(file: Path, base: Path) -> bool:
+    """Whether a file or a folder on the way to it, below ``base``, has a name that begins with a dot."""
+    return any(part.startswith(".") for part in file.relative_to(base).parts)
 
 
 def fingerprint(files: Sequence[Path], base: Path) -> str:
@@ -258,9 +261,8 @@ def _header(cells: list[str], where: str, text_field: str) -> list[str]:
     if sample is None and numbered != [str(number) for number in range(len(numbered))]:
         sample = numbered[0]
     if sample is not None and text_field not in names:
-        shown = sample if sample.isprintable() else ascii(sample)[1:-1]
         raise InputError(
-            f"{where}: '{shown[:60]}' looks like a sample, and the first line must name the columns.",
+            f"{where}: '{one_line(sample, 60)}' looks like a sample, and the first line must name the columns.",
             hint="Put a line such as text before it; or, if it is a name, say --text-field with the column to read.",
         )
     return names

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_cli.data.files import Row
-from cvfp_cli.data.opening import first_line
-from cvfp_cli.errors import InputError, WorkError
+from cvfp_cli.errors import InputError, WorkError, first_line
 
 # A table other than GPT-2's needs the head's scale and bias (docs/method.md); pydocs has no split of 50,000 samples.
 OFFLINE_OPTIONS = (

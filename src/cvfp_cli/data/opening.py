@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, first_line
 
 COMPRESSED = (".gz", ".zst")
 
@@ -17,11 +17,6 @@ _LARGEST_WHOLE = 2**30  # for the kinds of file that can only be read as a whole
 _LONGEST_LINE = 2**28
 _BLOCK = 2**16
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error from a library, to stand inside one of ours."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from cvfp_cli.data.config import DataConfig
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.notes import Note
 
 _MOST_NAMES = 20  # columns named in one message
@@ -153,7 +153,6 @@ def _kind(value: object) -> str:
 
 
 def _names(row: Mapping[object, object]) -> str:
-    names = [str(name) for name in row]
-    shown = [name if name.isprintable() and len(name) <= 80 else ascii(name)[1:-1][:80] for name in names]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    shown = [one_line(str(name), 80) for name in row]
+    more = f" and {len(shown) - _MOST_NAMES} more" if len(shown) > _MOST_NAMES else ""
     return (", ".join(shown[:_MOST_NAMES]) or "none") + more

@@ -151,7 +151,7 @@ def _check_own_split(validation: Validation, data: DataConfig, source: Source) -
 
 def _check_count(found: int, wanted: int, source: Source, data: DataConfig, skipped: Skipped) -> None:
     if found < wanted:
-        place = _place(source, data.split)
+        place = source.place(data.split)
         empty = skipped.count(place)
         beside = f" with text (and {empty} empty, the first of them {skipped.first(place)})" if empty else ""
         raise InputError(
@@ -279,7 +279,7 @@ def _validation_texts(
     )
     if len(texts) < len(wanted):
         raise InputError(
-            f"{_place(source, place)} ends before sample {wanted.stop - 1}, which --validation {validation} asks for.",
+            f"{source.place(place)} ends before sample {wanted.stop - 1}, which --validation {validation} asks for.",
             hint="Ask for fewer samples to train or validate on, or name more text with --data.",
         )
     return texts
@@ -301,7 +301,3 @@ def _check_draw(seed: int, free: int, wanted: int) -> None:
             f"Data seed {seed} has {counted(free, 'sample')} to draw from, and {wanted:,} are asked for to train on.",
             hint=f"Ask for --samples {free} or fewer." if free else "Validate on other samples.",
         )
-
-
-def _place(source: Source, split: str) -> str:
-    return f"{source.name} ({split})" if source.has_splits else source.name

@@ -52,6 +52,10 @@ class Source:
         """Whether it has named splits; a source without any has one, called whatever ``data.split`` says."""
         return self.kind in ("folder", "hub")
 
+    def place(self, split: str) -> str:
+        """A split of it as messages name it."""
+        return f"{self.name} ({split})" if self.has_splits else self.name
+
 
 def open_source(name: str, cache: Cache, connection: hub.Hub, also: Sequence[str] = ()) -> Source:
     """Find out what a source is, and its fingerprint.
@@ -116,14 +120,13 @@ def read_texts(
         "text": [config.text_field, config.messages],
         "empty": config.empty,
     }
-    place = f"{source.name} ({split})" if source.has_splits else source.name
     made = cache.fetch(
         "texts",
         key,
         lambda: _hub_texts(source, config, split, start, stop),
         doing=f"Reading samples of {source.name} ({split})",
     )
-    skipped.record(place, int(made["skipped"][0]), bytes(made["first"]).decode())
+    skipped.record(source.place(split), int(made["skipped"][0]), bytes(made["first"]).decode())
     return unpack_texts(made)
 
 
@@ -163,7 +166,9 @@ def _hub_texts(source: Source, config: DataConfig, split: str, start: int, stop:
 
 def _whole_fingerprint(folder: Path) -> str:
     """Hash of every byte below a folder whose reading is a library's business."""
-    everything = sorted(file for file in folder.rglob("*") if file.is_file() and not _is_hidden(file, folder))
+    everything = sorted(
+        file for file in folder.rglob("*") if file.is_file() and not files.is_hidden(file, folder)
+    )
     return files.fingerprint(everything, folder)
 
 
@@ -245,7 +250,3 @@ def _is_hub_format(path: Path) -> bool:
         if _DATA_FILES.match(header.replace("\r\n", "\n")):
             return True
     return any(path.rglob("*-00000-of-*.parquet"))
-
-
-def _is_hidden(file: Path, base: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(base).parts)

@@ -12,7 +12,7 @@ from cvfp_cli.data import tables
 from cvfp_cli.data.cache import Cache, content_hash
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.data.description import Run, Settings, Streams, describe, identical_texts, remarks
-from cvfp_cli.data.encoding import encode_joined, encode_samples, split_tail, whole_before_tail
+from cvfp_cli.data.encoding import encode_samples, split_tail, whole_before_tail
 from cvfp_cli.data.hub import Hub
 from cvfp_cli.data.problems import Problems
 from cvfp_cli.data.selection import Selection, Sizes, select
@@ -141,7 +141,6 @@ def prepare_study(
     assert selection is not None
     assert chosen_tokenizer is not None
     assert chosen_table is not None
-
     assert sizes is not None
     trained_on = 0
     if isinstance(chosen_tokenizer, Tokenizer):
@@ -274,12 +273,9 @@ def _streams(
     """
     streams: dict[Run, Streams] = {}
     held: TokenStream | None = None
-    if selection.validation and validation.separator:
-        joined = encode_joined(tokenizer, selection.validation, validation.separator, data.max_tokens, cache)
-        held = joined.stream(len(selection.validation))
-    elif selection.validation:
-        apart = encode_samples(tokenizer, selection.validation, data.max_tokens, cache)
-        held = apart.stream(len(selection.validation))
+    if texts := selection.validation:
+        encoded = encode_samples(tokenizer, texts, data.max_tokens, cache, separator=validation.separator)
+        held = encoded.stream(len(texts))
     for seed, texts in selection.train.items():
         encoded = encode_samples(tokenizer, texts, data.max_tokens, cache)
         for count in samples:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from cvfp_cli.counting import counted
 from cvfp_cli.data import files, hub
 from cvfp_cli.data.cache import Arrays, Cache, content_hash, pack_texts, unpack_texts
-from cvfp_cli.data.opening import first_line
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend

@@ -5,7 +5,7 @@ from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.spelling import nearest
+from cvfp_cli.spelling import advice
 
 if TYPE_CHECKING:
     from cvfp_cli.core.config import Execution
@@ -171,10 +171,8 @@ def get_learner(kind: str) -> Learner:
         InputError: there is none.
     """
     if kind not in _learners:
-        near = nearest(kind, _learners)
         raise InputError(
-            f"there is no kind of model called {ascii(kind)[:42]}.",
-            hint=f"Did you mean {near}?" if near else f"There are {', '.join(_learners)}.",
+            f"there is no kind of model called {ascii(kind)[:42]}.", hint=advice(kind, _learners)
         )
     return _learners[kind]
 

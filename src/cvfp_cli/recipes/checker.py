@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from cvfp_cli.errors import one_line
 from cvfp_cli.learners import get_learner, learners
 from cvfp_cli.recipes.old_names import OLD_NAMES
 from cvfp_cli.recipes.recipe import BASE_TABLES, RunsConfig, field_of, has_field
@@ -192,19 +193,19 @@ def unknown_key(table: str, key: str, known: Iterable[str] = ()) -> str:
     path = f"{table}.{key}" if table else key
     for name in (key, f"{table}_{key}"):
         if name in OLD_NAMES:
-            return f"{_named(path)} is an old script's name: here it is {OLD_NAMES[name]}"
+            return f"{one_line(path, 80)} is an old script's name: here it is {OLD_NAMES[name]}"
     if elsewhere := fields_called(key):
-        return f"unknown key {_named(path)} (did you mean {' or '.join(elsewhere)}?)"
+        return f"unknown key {one_line(path, 80)} (did you mean {' or '.join(elsewhere)}?)"
     if own := nearest(key, known):
-        return f"unknown key {_named(path)} (did you mean {table}.{own}?)"
+        return f"unknown key {one_line(path, 80)} (did you mean {table}.{own}?)"
     everywhere = {
         name: f"{where}.{name}" for where, kind in all_tables().items() for name in table_keys(kind)
     }
     everywhere |= {name: f"grid.{name}" for name in axis_names()}
     if other := nearest(key, everywhere):
-        return f"unknown key {_named(path)} (did you mean {everywhere[other]}?)"
+        return f"unknown key {one_line(path, 80)} (did you mean {everywhere[other]}?)"
     there = f" ({table} has {', '.join(known)})" if known else ""
-    return f"unknown key {_named(path)}{there}"
+    return f"unknown key {one_line(path, 80)}{there}"
 
 
 def fields_called(key: str) -> list[str]:
@@ -218,7 +219,7 @@ def unknown_table(name: str) -> str:
     if name in OLD_NAMES or any(name in table_keys(kind) for kind in all_tables().values()):
         return unknown_key("", name)
     near = nearest(name, [*all_tables(), "grid", "configurations"])
-    return f"unknown table [{_named(name)}]" + (f" (did you mean [{near}]?)" if near else "")
+    return f"unknown table [{one_line(name, 80)}]" + (f" (did you mean [{near}]?)" if near else "")
 
 
 def value_from_text(text: str, key: Key) -> Any:
@@ -234,10 +235,6 @@ def value_from_text(text: str, key: Key) -> Any:
         except (ValueError, RecursionError):
             continue
     return text
-
-
-def _named(text: str) -> str:
-    return text if text.isprintable() and len(text) <= 80 else ascii(text)[1:-1][:80]
 
 
 def _quoted(value: Any) -> str:

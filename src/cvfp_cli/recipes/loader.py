@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cvfp_cli.data.config import ValidationConfig
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.learners import get_learner, learners
 from cvfp_cli.recipes.checker import (
     MOST_PROBLEMS,
@@ -37,7 +37,7 @@ from cvfp_cli.recipes.grid import (
 )
 from cvfp_cli.recipes.paths import read_beside
 from cvfp_cli.recipes.recipe import BASE_TABLES, Recipe
-from cvfp_cli.spelling import nearest
+from cvfp_cli.spelling import advice
 
 DEFAULT_RECIPE = "2025-11-30-matrix"
 SIZE_LIMIT = 64 * 1024
@@ -60,7 +60,7 @@ def recipe_text(name: str) -> str:
     """
     packaged = _packaged()
     if name not in packaged:
-        raise _unknown(f"no recipe '{_shown(name)}' comes with cvfp", name, packaged)
+        raise _unknown(f"no recipe '{one_line(name, 200)}' comes with cvfp", name, packaged)
     return packaged[name].read_text(encoding="utf-8")
 
 
@@ -141,7 +141,7 @@ def _find(wanted: str) -> tuple[str, str, str, Path | None]:
     if wanted in packaged:
         return f"recipe {wanted}", wanted, packaged[wanted].read_text(encoding="utf-8"), None
     path = Path(wanted)
-    shown = _shown(wanted)
+    shown = one_line(wanted, 200)
     try:
         if path.is_file():
             with path.open("rb") as file:
@@ -158,13 +158,7 @@ def _find(wanted: str) -> tuple[str, str, str, Path | None]:
 
 
 def _unknown(message: str, wanted: str, packaged: Iterable[str]) -> InputError:
-    near = nearest(wanted.removesuffix(".toml"), packaged)
-    hint = f"Did you mean {near}?" if near else f"There are {', '.join(sorted(packaged))}."
-    return InputError(f"{message}.", hint=hint)
-
-
-def _shown(name: str) -> str:
-    return name if name.isprintable() and len(name) <= 200 else ascii(name)[1:-1][:200]
+    return InputError(f"{message}.", hint=advice(wanted.removesuffix(".toml"), sorted(packaged)))
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

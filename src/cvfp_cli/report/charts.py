@@ -6,7 +6,7 @@ from math import log10
 
 from cvfp_cli.report.model import Chart, Series
 from cvfp_cli.report.text import Language
-from cvfp_cli.scaling.ticks import even_ticks, log_ticks, tick_labels
+from cvfp_cli.scaling.ticks import log_ticks, tick_labels
 
 WIDTH, HEIGHT = 440.0, 320.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 10.0, 44.0
@@ -15,25 +15,21 @@ SHAPES = ("circle", "square", "triangle", "diamond", "cross", "bar")
 
 
 class Scale:
-    """One axis: data to drawing units."""
+    """One logarithmic axis: data to drawing units."""
 
-    def __init__(self, values: Sequence[float], start: float, end: float, *, logarithmic: bool) -> None:
-        self.logarithmic = logarithmic
-        low, high = self._map(min(values)), self._map(max(values))
+    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+        low, high = log10(min(values)), log10(max(values))
         pad = (high - low) * 0.06 or 0.5
         self.low, self.high = low - pad, high + pad
         self.start, self.end = start, end
 
-    def _map(self, value: float) -> float:
-        return log10(value) if self.logarithmic else value
-
     def at(self, value: float) -> float:
         """Where a value lies on the drawing."""
-        return self.start + (self._map(value) - self.low) / (self.high - self.low) * (self.end - self.start)
+        return self.start + (log10(value) - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Round values within the axis: ones, twos and fives; on a short logarithmic axis evenly spaced ones."""
-        return (log_ticks if self.logarithmic else even_ticks)(self.low, self.high)
+        """Round values within the axis: ones, twos and fives; on a short axis evenly spaced ones."""
+        return log_ticks(self.low, self.high)
 
 
 def draw(chart: Chart, language: Language, identifier: str) -> str:
@@ -43,8 +39,8 @@ def draw(chart: Chart, language: Language, identifier: str) -> str:
     usable = [(x, y) for x, y in points if x > 0 and y > 0]
     if not usable:
         return ""
-    x = Scale([point[0] for point in usable], LEFT, WIDTH - RIGHT, logarithmic=chart.log_x)
-    y = Scale([point[1] for point in usable], HEIGHT - BOTTOM, TOP, logarithmic=chart.log_y)
+    x = Scale([point[0] for point in usable], LEFT, WIDTH - RIGHT)
+    y = Scale([point[1] for point in usable], HEIGHT - BOTTOM, TOP)
     beyond = chart.measured_to is not None and any(at > chart.measured_to for at, _ in usable)
     caption = f"{title} ({language.label('chart.extrapolation')})" if beyond else title
     parts = [

@@ -1,6 +1,5 @@
 """``cvfp compare`` as data: configurations side by side, then every pair of them."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -17,9 +16,8 @@ from cvfp_cli.report.sections.equal_lines import tests_of
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.comparison import Pair, compare_pairs
 from cvfp_cli.scaling.contrasts import holm
+from cvfp_cli.spelling import advice
 
-USUAL_FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
-"""What ``--by`` is offered as; any axis of the runs will do."""
 MOST_PAIRS = 5000
 APART = ("tokenizer-differ", "validation-differ")  # PPL of such pairs is not set against each other
 
@@ -132,9 +130,8 @@ def _pick(families: Sequence[Family], configs: Sequence[str]) -> list[Family]:
     }
     for config in configs:
         if config not in names:
-            near = difflib.get_close_matches(config, names, n=1, cutoff=0.5)
             shown = ascii(config)[1:-1][:60]
-            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(list(names)[:20])}."
+            hint = advice(config, names, cutoff=0.5, most=20)
             raise InputError(f"--configs: no configuration '{shown}'.", hint=hint)
     picked = []
     for family in families:

@@ -124,22 +124,15 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture of figures that stand in the tables too; only the HTML draws it.
+    """A picture of figures that stand in the tables too, on logarithmic axes; only the HTML draws it.
 
     Attributes:
         key: names its title and its axes.
-        style: ``lines`` (points with curves) or ``dots`` (labelled points).
-        x_kind, y_kind: how the ticks are written. log_x, log_y: logarithmic axes.
         measured_to: largest measured x; curves beyond it are drawn dashed as extrapolation.
     """
 
     key: str
-    style: Literal["lines", "dots"]
     series: tuple[Series, ...]
-    x_kind: str
-    y_kind: str
-    log_x: bool = False
-    log_y: bool = False
     measured_to: float | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 

@@ -32,12 +32,7 @@ def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
     values = {"unit": scope.family.x, "shown": len(series), "of": len(drawn)}
     return Chart(
         "scaling" if len(series) == len(drawn) else "scaling-some",
-        "lines",
         tuple(series),
-        "int",
-        "ppl",
-        log_x=True,
-        log_y=True,
         measured_to=max(item.measured_to for item, _, _ in drawn),
         values=values,
     )

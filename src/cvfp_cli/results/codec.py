@@ -14,6 +14,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from cvfp_cli.errors import one_line
 from cvfp_cli.notes import Note
 
 LARGEST_INTEGER = 2**63 - 1
@@ -287,6 +288,6 @@ def _named(value: Any) -> str:
 
 
 def _unknown(path: str, key: str, plan: dict[str, _Key]) -> str:
-    shown = path if path.isprintable() and len(path) <= 100 else ascii(path)[:100]
+    shown = one_line(path, 100)
     near = difflib.get_close_matches(key, plan, n=1)
     return f"{shown} (did you mean {near[0]}?)" if near else shown

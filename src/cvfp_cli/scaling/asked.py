@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from cvfp_cli.counting import agreeing
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.fits import FitOptions
@@ -53,7 +54,7 @@ def refuse(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
             raise InputError(f"{name} has no answer from the joint law: {why}.", hint="Leave it out.")
     if asked.options.pairs and JOINT not in laws:
         raise InputError(
-            f"--predict: only the joint law has model sizes; {', '.join(laws)} {'has' if len(laws) == 1 else 'have'} "
+            f"--predict: only the joint law has model sizes; {', '.join(laws)} {agreeing(len(laws), 'has', 'have')} "
             "none.",
             hint="Give sizes of x alone, or add --model joint.",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from cvfp_cli.counting import counted
+from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.reader import Results
@@ -129,7 +129,7 @@ def group_runs(
     if diverged:
         runs_diverged = f"{counted(diverged, 'run')} diverged"
         values: dict[str, str | float] = {"count": diverged}
-        message = f"{runs_diverged}: no law can use {'it' if diverged == 1 else 'them'}."
+        message = f"{runs_diverged}: no law can use {agreeing(diverged, 'it', 'them')}."
         notes.append(Note("runs-diverged", message, "warning", values))
     if left_out:
         notes.append(

@@ -108,7 +108,7 @@ def fit_joint_groups(
     loo, forward, held_out = _held_out(law, y, _masks(groups, d, order, options))
     criteria = _criteria(m, k, rss, log_loss_rss)
     return Fit(
-        config=label or (groups[0].label if len(groups) == 1 else f"{counted(len(groups), 'configuration')}"),
+        config=label or (groups[0].label if len(groups) == 1 else counted(len(groups), "configuration")),
         law="joint",
         x=groups[0].x_name,
         y=groups[0].y_name,

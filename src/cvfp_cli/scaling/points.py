@@ -84,16 +84,13 @@ class Points:
         object.__setattr__(self, "x", x[order])
         object.__setattr__(self, "y", y[order])
         object.__setattr__(self, "sizes", sizes[order])
-        if self.parameters is not None:
-            parameters = np.asarray(self.parameters, dtype=float).reshape(-1)
-            if len(parameters) != len(x) or not np.all(np.isfinite(parameters) & (parameters > 0)):
-                raise InputError(f"Model parameters{where} must be finite and above 0, one for each point.")
-            object.__setattr__(self, "parameters", parameters[order])
-        if self.weights is not None:
-            weights = np.asarray(self.weights, dtype=float).reshape(-1)
-            if len(weights) != len(x) or not np.all(np.isfinite(weights) & (weights > 0)):
-                raise InputError(f"Weights{where} must be finite and above 0, one for each point.")
-            object.__setattr__(self, "weights", weights[order])
+        for field_name, called in (("parameters", "Model parameters"), ("weights", "Weights")):
+            if (given := getattr(self, field_name)) is None:
+                continue
+            values = np.asarray(given, dtype=float).reshape(-1)
+            if len(values) != len(x) or not np.all(np.isfinite(values) & (values > 0)):
+                raise InputError(f"{called}{where} must be finite and above 0, one for each point.")
+            object.__setattr__(self, field_name, values[order])
         if self.holdout is not None:
             object.__setattr__(self, "holdout", replace(self.holdout, values=self.holdout.values[order]))
 

@@ -176,21 +176,3 @@ def least_squares(
         inverse_gram=inverse_gram,
         level=level,
     )
-
-
-def compare_nested(small: Regression, large: Regression) -> FTest:
-    """Test whether ``large`` explains more than ``small``, a model nested in it, on the same responses.
-
-    Raises:
-        InputError: the larger model leaves no residual degree of freedom, or is not larger.
-    """
-    df1 = small.df - large.df
-    if df1 <= 0 or large.variance is None:
-        raise InputError(
-            "An F test needs a larger model that leaves at least one residual degree of freedom."
-        )
-    if large.rss <= 0.0:
-        statistic = float("inf") if small.rss > 0.0 else 0.0
-    else:
-        statistic = max(0.0, (small.rss - large.rss) / df1) / large.variance
-    return FTest(statistic, df1, large.df, f_p_value(statistic, df1, large.df))

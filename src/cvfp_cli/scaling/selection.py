@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cvfp_cli.counting import counted
+from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.scaling.held_out import Origin
 from cvfp_cli.scaling.result import Fit
 
@@ -176,7 +176,9 @@ def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
         else ""
     )
     clear = [score.law for score in ranked[1:] if score.decided]
-    worse = f"; {', '.join(clear)} predict{'s' if len(clear) == 1 else ''} clearly worse" if clear else ""
+    worse = (
+        f"; {', '.join(clear)} {agreeing(len(clear), 'predicts', 'predict')} clearly worse" if clear else ""
+    )
     few = (
         f"fewer than {ENOUGH_SIZES} held-out sizes cannot decide"
         if best.held_out_sizes < ENOUGH_SIZES

@@ -1,6 +1,5 @@
 """Files, folders or standard input into groups of points: results of any age, or any table."""
 
-import difflib
 import re
 import sys
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.table_points import GROUP_COLUMN, Columns, table_groups
 from cvfp_cli.scaling.tables import Row, complete_lines, read_table
 from cvfp_cli.scaling.units import unit_of
+from cvfp_cli.spelling import nearest
 from cvfp_cli.tabular import separator_of
 
 STDIN = "-"
@@ -139,11 +139,11 @@ def pick(groups: Sequence[Points], configs: Sequence[str]) -> tuple[Points, ...]
     names = {points.label: points.label.split(" (")[0] for points in groups}
     for config in configs:
         if config not in names and config not in names.values():
-            near = difflib.get_close_matches(config, [*names, *names.values()], n=1, cutoff=0.5)
+            near = nearest(config, [*names, *names.values()], cutoff=0.5)
             there = ", ".join(list(names)[:12])
             raise InputError(
                 f"--configs: there is no configuration {config!r}.",
-                hint=f"Did you mean {near[0]}?" if near else f"There are {there}.",
+                hint=f"Did you mean {near}?" if near else f"There are {there}.",
             )
     return tuple(points for points in groups if points.label in configs or names[points.label] in configs)
 

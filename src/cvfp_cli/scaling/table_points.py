@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.cells import is_empty, number
 from cvfp_cli.scaling.points import Holdout, Points
-from cvfp_cli.scaling.tables import Row, one_line, unfold_runs
+from cvfp_cli.scaling.tables import Row, unfold_runs
 
 # The one column that makes groups unasked, and the word that says that none does.
 GROUP_COLUMN = "config"
@@ -151,7 +151,7 @@ def require_column(names: Sequence[str], name: str, option: str, where: str) -> 
         return
     nested = [column for column in names if column.replace("/", ".").split(".")[-1].lower() == name.lower()]
     near = nested or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    there = ", ".join(one_line(column)[:80] for column in names[:20])
+    there = ", ".join(one_line(column, 80) for column in names[:20])
     hint = f"Did you mean {one_line(near[0])}?" if near else f"There are {there}."
     raise InputError(f"{where} has no column {name!r} ({option}).", hint=hint)
 
@@ -240,7 +240,7 @@ def _figure(cell: Any, name: str, place: str) -> float | None:
     try:
         return number(cell)
     except ValueError:
-        raise InputError(f"{place}: {name} is {one_line(str(cell))[:40]!r}, not a number.") from None
+        raise InputError(f"{place}: {name} is {one_line(str(cell), 40)!r}, not a number.") from None
 
 
 def _sizes(
@@ -329,7 +329,7 @@ def _repeats(
         "other seeds of one measurement."
     )
     if differing:
-        shown = ", ".join(one_line(name)[:40] for name in list(differing)[:_MOST_NAMED])
+        shown = ", ".join(one_line(name, 40) for name in list(differing)[:_MOST_NAMED])
         message += f" They differ in {shown}: --group or --best-of takes those apart."
     return [Note("seeds-unknown", message, "warning", {"sizes": repeated})]
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, first_line, one_line
 from cvfp_cli.results.jsontext import decode, parse
 from cvfp_cli.scaling.cells import comma_style, is_empty, with_point
 from cvfp_cli.tabular import check_cells, check_names, is_index, separator_of
@@ -229,7 +229,7 @@ def _parquet_rows(data: bytes, where: str) -> list[Row]:
     try:
         table = pq.read_table(pa.BufferReader(data))
     except (OSError, ValueError, pa.ArrowException) as problem:
-        raise InputError(f"{where} cannot be read as Parquet ({str(problem).splitlines()[0]}).") from None
+        raise InputError(f"{where} cannot be read as Parquet ({first_line(problem)}).") from None
     if not table.num_rows:
         raise InputError(f"{where} has no rows.")
     return list(table.to_pylist())
@@ -266,8 +266,3 @@ def _unwrapped(value: Any) -> dict[str, Any] | None:
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             return None
     return {str(key): part for key, part in found.items()} if isinstance(found, dict) else None
-
-
-def one_line(text: str) -> str:
-    """A cell as it can stand in a label: line ends, terminal controls and the like as escapes."""
-    return text if text.isprintable() else repr(text)[1:-1]

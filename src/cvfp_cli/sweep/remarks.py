@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cvfp_cli.core.config import HeadConfig
-from cvfp_cli.counting import counted
+from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.notes import Note
 from cvfp_cli.recipes import Recipe
 from cvfp_cli.results.schema import Run
@@ -66,7 +66,7 @@ def _help(runs: Sequence[Run], recipe: Recipe) -> str:
 def _counted(some: Sequence[Run], runs: Sequence[Run]) -> str:
     if len(runs) == 1:
         return "the run is"
-    return f"{len(some)} of {counted(len(runs), 'run')} {'is' if len(some) == 1 else 'are'}"
+    return f"{len(some)} of {counted(len(runs), 'run')} {agreeing(len(some), 'is', 'are')}"
 
 
 def _named(runs: Sequence[Run]) -> str:

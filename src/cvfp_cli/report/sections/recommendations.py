@@ -185,12 +185,7 @@ def _costs(scope: Scope, ranking: Ranking) -> list[Block]:
         blocks.append(
             Chart(
                 f"cost-{key}",
-                "dots",
                 tuple(Series(group.label, ((price, ppl),)) for price, ppl, group, _ in known),
-                kind,
-                "ppl",
-                log_x=True,
-                log_y=True,
                 values=here,
             )
         )

@@ -273,8 +273,6 @@ TERMS = {
     "term.seconds": "seconds",
     "term.patience": "patience",
     "term.epochs": "epoch limit",
-    "term.paired": "paired",
-    "term.independent": "independent lines",
     "term.log": "ln PPL",
     "term.ppl": "PPL",
     "term.t": "t",

@@ -273,8 +273,6 @@ TERMS = {
     "term.seconds": "実行時間",
     "term.patience": "早期停止",
     "term.epochs": "エポック上限",
-    "term.paired": "対応あり",
-    "term.independent": "独立な直線",
     "term.log": "ln PPL",
     "term.ppl": "PPL",
     "term.t": "t分布",
