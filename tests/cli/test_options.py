@@ -139,6 +139,9 @@ def test_settings() -> None:
     }
     with pytest.raises(InputError, match=r"table\.key=value"):
         assignments(["phase2.epochs"])
+    with pytest.raises(InputError, match=r"table\.key=LIST") as caught:
+        assignments(["phase1.noise"], "--grid")
+    assert caught.value.hint == "Write --grid phase1.noise=0,0.1."
 
 
 def test_the_nearest_choice_is_named() -> None:

@@ -224,13 +224,14 @@ def assignments(texts: Sequence[str] | None, name: str = "--set") -> dict[str, s
     Raises:
         InputError: no ``=``, or no ``table.key`` before it.
     """
+    form, example = ("LIST", "phase1.noise=0,0.1") if name == "--grid" else ("value", "phase2.epochs=5")
     values: dict[str, str] = {}
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z0-9_.-]+", key.strip()):
             raise InputError(
-                f"{name}: '{ascii(text)[1:-1][:60]}' is not table.key=value.",
-                hint=f"Write {name} phase2.epochs=5.",
+                f"{name}: '{ascii(text)[1:-1][:60]}' is not table.key={form}.",
+                hint=f"Write {name} {example}.",
             )
         values[key.strip()] = value.strip()
     return values

@@ -38,7 +38,7 @@ def remarks(runs: Sequence[Run], recipe: Recipe) -> tuple[Note, ...]:
     if converging:
         limit = max(run.phase1_iterations or 0 for run in converging)
         message = (
-            f"{_counted(converging, runs)} still converging when phase 1 ended at its limit of "
+            f"{_counted(converging, runs, past=True)} still converging when phase 1 ended at its limit of "
             f"{counted(limit, 'iteration')}: "
             f"{_named(converging)}. --set phase1.max_iterations={2 * limit} goes on."
         )
@@ -63,10 +63,11 @@ def _help(runs: Sequence[Run], recipe: Recipe) -> str:
     return "More samples would help, or a lower phase2.learning_rate."
 
 
-def _counted(some: Sequence[Run], runs: Sequence[Run]) -> str:
+def _counted(some: Sequence[Run], runs: Sequence[Run], *, past: bool = False) -> str:
+    one, several = ("was", "were") if past else ("is", "are")
     if len(runs) == 1:
-        return "the run is"
-    return f"{len(some)} of {counted(len(runs), 'run')} {agreeing(len(some), 'is', 'are')}"
+        return f"the run {one}"
+    return f"{len(some)} of {counted(len(runs), 'run')} {agreeing(len(some), one, several)}"
 
 
 def _named(runs: Sequence[Run]) -> str:
