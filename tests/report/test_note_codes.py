@@ -30,6 +30,7 @@ CHOICES = {
     "joint-unanswered",
     "not-ranked",
     "not-shared",
+    "nothing-pooled",
     "window-too-wide",
 }
 SHARED = {"shared-fit", "common-errors", "common-errors-unknown"}

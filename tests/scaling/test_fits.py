@@ -386,11 +386,14 @@ def test_a_rise_is_said_to_be_one_and_flat_data_are_neither() -> None:
     rise = fit_law(Points(x, 50.0 * (x / 1000) ** 0.4 * noise), "power")
     assert "rising" in codes(rise)
     assert re.search(r"val_ppl rises by 3\d\.\d %", described(rise))
+    assert "this one rises without end" in described(rise)
     for y in (np.full(8, 100.0), 100.0 * noise):
         flat = fit_law(Points(x, y), "power")
         assert "flat" in codes(flat)
         assert "rising" not in codes(flat)
-    assert "changes by less than 1e-06 %" in described(fit_law(Points(x, np.full(8, 100.0)), "power"))
+    constant = described(fit_law(Points(x, np.full(8, 100.0)), "power"))
+    assert "changes by less than 1e-06 %" in constant
+    assert "falls to 0" not in constant
 
 
 def test_a_fall_without_digits_is_none() -> None:
@@ -398,6 +401,27 @@ def test_a_fall_without_digits_is_none() -> None:
     noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(8))
     fit = fit_law(Points(x, (50.0 + 100.0 * np.exp(-x / 1500)) * noise), "exp-decay")
     assert "e-" not in re.search(r"val_ppl (falls|changes).*", described(fit))[0].replace("1e-06", "")  # type: ignore[index]
+
+
+def test_a_fall_of_anything_up_to_all_is_not_determined() -> None:
+    losses = np.array([3.004, 3.003, 3.000, 3.006, 2.993, 2.998, 2.995, 3.006])
+    said = described(fit_law(Points(1e6 + np.arange(8), losses), "saturating"))
+    assert "falls by 100" not in said
+    assert "is not determined: no fall is ruled out" in said
+
+
+def test_a_size_of_nothing_is_named() -> None:
+    with pytest.raises(InputError, match="predict: 0 is not above 0") as refused:
+        FitOptions(predict=(1.0, 0.0))
+    assert "1e6 for 1,000,000" in refused.value.hint
+
+
+def test_intervals_that_nobody_sees_are_not_found() -> None:
+    fit = fit_law(falling(8), "saturating", predict=(1e7,), intervals=False)
+    seen = fit_law(falling(8), "saturating", predict=(1e7,))
+    assert fit.predictions[0].value == seen.predictions[0].value
+    assert fit.predictions[0].mean_low is None
+    assert seen.predictions[0].mean_low is not None
 
 
 def test_a_slope_through_nearly_equal_sizes_is_no_number() -> None:

@@ -108,6 +108,20 @@ def test_sharing_is_answered_or_refused(table: Path, capsys: pytest.CaptureFixtu
     assert "joint-unanswered" in codes
 
 
+def test_pooling_without_a_joint_law_is_refused_or_named(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = ask(table, capsys, "--model", "power", "--pool")
+    assert code == 2
+    assert "--pool: only the joint law" in err
+    flat = table.with_name("flat.csv")
+    flat.write_text(
+        "params,tokens,loss\n" + "".join(f"1e8,{d},{_loss(0, 1e8, d)}\n" for d in (1e9, 2e9, 4e9))
+    )
+    answer = ask(flat, capsys, "--pool")[1]
+    assert "nothing-pooled" in {note["code"] for note in answer["notes"]}
+
+
 @pytest.mark.parametrize(
     ("words", "pairs"),
     [

@@ -391,10 +391,13 @@ def _draw(groups: "tuple[Points, ...]", request: "Request", path: Path) -> None:
     """Fit again at the sizes of a smooth curve, and draw."""
     from dataclasses import replace
 
-    from cvfp_cli.scaling.plot import draw, plot_sizes
+    from cvfp_cli.scaling.plot import draw, plot_sizes, shows_bands
     from cvfp_cli.scaling.study import curves_of
 
     sizes = plot_sizes(groups, request.options.predict)
-    options = replace(request.options, predict=sizes, pairs=(), targets=(), window=0)
+    bands = shows_bands(groups)
+    options = replace(request.options, predict=sizes, pairs=(), targets=(), window=0, intervals=bands)
+    if not bands:
+        request = replace(request, bootstrap=0)
     curves, joint = curves_of(groups, replace(request, options=options))
     draw(groups, curves, path, joint=joint)

@@ -23,6 +23,8 @@ class Asked(Protocol):
     def share(self) -> tuple[str, ...]: ...
     @property
     def bootstrap_kind(self) -> str: ...
+    @property
+    def pooling(self) -> str: ...
 
 
 def joint_cannot(asked: Asked) -> dict[str, str]:
@@ -58,6 +60,11 @@ def refuse(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
             "none.",
             hint="Give sizes of x alone, or add --model joint.",
         )
+    if asked.pooling == "all" and JOINT not in laws:
+        raise InputError(
+            f"--pool: only the joint law is fitted to all groups at once; {', '.join(laws)} is fitted to each.",
+            hint="Leave it out, or add --model joint. --share NAMES gives groups a parameter in common.",
+        )
 
 
 def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> tuple[Note, ...]:
@@ -68,6 +75,9 @@ def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> t
             Note("joint-unanswered", f"{name} concerns the other laws: {why}.", values={"option": name})
             for name, why in joint_cannot(asked).items()
         ]
+    elif asked.pooling == "all":
+        message = "--pool: no joint law is fitted, and it concerns no other. --model joint says why."
+        notes.append(Note("nothing-pooled", message, "warning"))
     own = [law for law in laws if law in LAWS]
     apart = [law for law in own if asked.share and not set(asked.share) & set(LAWS[law].parameters)]
     if apart:

@@ -214,8 +214,16 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
             f"{figure(away.value)} {'below' if below else 'above'} it ({ends(away, measured)})."
         )
     elif fit.law == "power":
-        lines.append("Asymptote: none, a power law falls to 0.")
+        lines.append(f"Asymptote: none, {_power_end(fit)}.")
     return lines
+
+
+def _power_end(fit: Fit) -> str:
+    """Where a power law goes as the sizes grow without end."""
+    change = fit.per_doubling.value if fit.per_doubling else None
+    if change is None or change >= NO_CHANGE:
+        return "a power law falls to 0"
+    return "this one rises without end" if change <= -NO_CHANGE else "this one neither falls nor rises"
 
 
 def _size_names(fit: Fit) -> tuple[str, ...]:
@@ -240,6 +248,8 @@ def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> s
         known = measured and all(end is not None and abs(end) < NO_CHANGE for end in bounds)
         sure = f"{where}, its whole interval too" if known else where
         return f"{fit.y} changes by less than {NO_CHANGE:g} % per doubling and per tenfold{sure}."
+    if measured and (doubling.low or 0.0) <= NO_CHANGE and (doubling.high or 0.0) >= 100.0 - NO_CHANGE:
+        return f"How fast {fit.y} falls{where} is not determined: no fall is ruled out."
     rises = doubling.value < 0.0
     parts = []
     for name, estimate in (("doubling", doubling), ("tenfold", tenfold)):

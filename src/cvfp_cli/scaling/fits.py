@@ -38,6 +38,7 @@ class FitOptions:
         window: neighbouring sizes in a window of the local exponent; 0 for none.
         starts: grid points each fit starts from.
         hold_out: whether to judge the law by points left out; a picture shows none of that.
+        intervals: whether to find them; a picture of many groups shows none.
     """
 
     objective: str = "log"
@@ -49,6 +50,7 @@ class FitOptions:
     window: int = 0
     starts: int = 24
     hold_out: bool = True
+    intervals: bool = True
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -57,8 +59,12 @@ class FitOptions:
             raise InputError(f"level is {self.level:g}; it must lie between 0 and 1.", hint="0.95 is usual.")
         paired = tuple(value for pair in self.pairs for value in pair)
         for name, values in (("predict", (*self.predict, *paired)), ("targets", self.targets)):
-            if any(not value > 0 for value in values):
-                raise InputError(f"{name}: every value must be above 0.")
+            for value in values:
+                if not value > 0:
+                    raise InputError(
+                        f"{name}: {value:g} is not above 0.",
+                        hint="Commas part the values of a list: write 1000000 or 1e6 for 1,000,000.",
+                    )
         if any(not np.isfinite(value) for value in self.targets):
             raise InputError("targets: every value must be finite.")
         if self.holdout < 1:
@@ -100,6 +106,8 @@ def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptio
     quantities = figure_quantities(law, batch, options)
     values = [np.asarray(value) for value in fitted_values(fits, quantities)]
     delta = variance.delta(options.level)
+    if not options.intervals:
+        delta = np.full_like(delta, np.nan)
     spread = np.sum(batch.data.weight * batch.data.target**2, axis=1)
     # A curve through all points with degrees of freedom to spare has intervals of width 0.
     exact = np.isfinite(delta) & (fits.rss <= EXACT * spread)

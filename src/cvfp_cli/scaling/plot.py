@@ -30,6 +30,11 @@ def plot_sizes(groups: Sequence[Points], predict: Sequence[float]) -> tuple[floa
     return tuple(float(x) for x in np.geomspace(low, high, GRID))
 
 
+def shows_bands(groups: Sequence[Points]) -> bool:
+    """Whether each group has a panel of its own, where alone its bands can be told apart."""
+    return len(groups) <= MOST_PANELS
+
+
 def draw(
     groups: Sequence[Points],
     curves: Mapping[str, Mapping[str, Fit]],
@@ -52,7 +57,7 @@ def draw(
     except ImportError:
         raise missing_extra("--plot", "plot") from None
     laws = tuple(dict.fromkeys(law for fits in curves.values() for law in fits))
-    alone = len(groups) <= MOST_PANELS
+    alone = shows_bands(groups)
     own = (len(groups) if alone else 1) if laws else 0
     panels = own + bool(joint)
     across = min(3, panels)
