@@ -22,6 +22,7 @@ from cvfp_cli.scaling.study import ALL, Request, Study, run_study
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
 PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown
+NO_SLOPE = 1e-9  # a slope closer to 0 than this is none: only rounding
 WINDOW = 4  # sizes in a sliding window of the local exponent
 
 
@@ -224,7 +225,7 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     for group in family.groups:
         for law in fitted:
             if (group.label, law) not in fits:
-                least = 2 if ALL not in laws else max(2, get_law(law).k + 1)
+                least = 2 if law == "power" or ALL not in laws else max(2, get_law(law).k + 1)
                 values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
     return Scope(family, fitted, fits, unfitted, level, joint, selection)

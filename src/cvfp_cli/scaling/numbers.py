@@ -78,4 +78,5 @@ def percents(low: float | None, high: float | None) -> str:
 
 def signed_percent(value: float) -> str:
     """A figure that is in percent already, with its sign."""
-    return f"{value:+.1f} %"
+    text = f"{value:+.1f} %"
+    return text.lstrip("+-") if text[1:] == "0.0 %" else text  # what rounds to 0 has no sign

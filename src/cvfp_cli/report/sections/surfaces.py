@@ -9,7 +9,7 @@ import numpy as np
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
 from cvfp_cli.report.noise import Noise, marks, slope_noise
-from cvfp_cli.report.scope import Scope
+from cvfp_cli.report.scope import NO_SLOPE, Scope
 from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares, t_quantile
 
 Term = tuple[str, Callable[[float, float], float]]
@@ -110,6 +110,8 @@ def _extreme_mean(scope: Scope, factor: str, known: Known) -> Finding:
     found = marks(means, noise, level=scope.level)
     steepest = means.index(min(means))
     values: dict[str, object] = {"factor": factor, "level": levels[steepest], "value": means[steepest]}
+    if min(means) > -NO_SLOPE:
+        return Finding("steepest-mean-none", values)
     if noise is None:
         return Finding("steepest-mean-unknown", values)
     if found[steepest] == "best":
@@ -164,6 +166,8 @@ def _fit(measure: str, terms: tuple[Term, ...], known: Known, level: float) -> R
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         return None
     y = [alpha if measure == "alpha" else a for _, alpha, a in known]
+    if max(y) - min(y) <= NO_SLOPE * max(1.0, *map(abs, y)):
+        y = [y[0]] * len(y)  # what rounding leaves of equal figures is no difference
     return least_squares(matrix, y, names=("constant", *(name for name, _ in terms)), level=level)
 
 
