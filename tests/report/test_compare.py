@@ -405,5 +405,5 @@ def test_two_tokenizers_of_one_name_are_told_apart() -> None:
     ]
     _, warnings = build_comparison(files, names=["a", "b"])
     values = next(warning.values for warning in warnings if warning.code == "tokenizer-differ")
-    assert values["first_tokenizer"] == "bpe:4096, fingerprint aaaa1111"
-    assert values["second_tokenizer"] == "bpe:4096, fingerprint bbbb2222"
+    assert values["first_tokenizer"] == "bpe:4096 [aaaa1111]"
+    assert values["second_tokenizer"] == "bpe:4096 [bbbb2222]"

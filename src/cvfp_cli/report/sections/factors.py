@@ -113,8 +113,6 @@ def effects_of(scope: Scope) -> Effects:
                 for factor in [name.partition("=")[0]]
             ]
         )
-    if max(y) - min(y) <= SAME:
-        y = [y[0]] * len(y)  # what rounding leaves of equal figures is no effect
     matrix = np.array(rows)
     if len(placed) <= len(names) or np.linalg.matrix_rank(matrix) < len(names):
         return Effects(levels, None, len(placed), sizes)
@@ -316,7 +314,7 @@ def _gain(code: str, change: Coefficient | None, values: dict[str, object]) -> F
     """Claim: PPL falls. Supported or contradicted only by an interval that lies on one side of 0."""
     if change is None or change.low is None or change.high is None:
         return Finding(f"hypothesis-{code}-untested", values)
-    verdict = "supported" if change.high < 0 else "contradicted" if change.low > 0 else "undecided"
+    verdict = "supported" if change.high < -SAME else "contradicted" if change.low > SAME else "undecided"
     return Finding(f"hypothesis-{code}-{verdict}", {**values, "change": _ratio(change)})
 
 
@@ -328,7 +326,7 @@ def _no_gain(code: str, effects: Effects, factor: str, low: int, high: int) -> F
         return Finding(f"hypothesis-{code}-untested", values)
     if change.low > log(1 - MARGIN):
         verdict = "supported"
-    elif change.high < 0:
+    elif change.high < -SAME:
         verdict = "contradicted"
     else:
         verdict = "undecided"

@@ -8,7 +8,12 @@ from cvfp_cli.report.model import Block, Finding, Heatmap, Mark, Subheading, Val
 from cvfp_cli.report.noise import marks, noise_finding, seed_noise
 from cvfp_cli.report.scope import Scope, rank
 
-IN_THE_BOX = ("layers", "tokens", "context_dim", "token_input")  # the box's sides, and what every heading names
+IN_THE_BOX = (
+    "layers",
+    "tokens",
+    "context_dim",
+    "token_input",
+)  # the box's sides, and what every heading names
 PLAIN_BELOW = 1e7  # perplexities from here on are divided by a power of ten, stated beside the box
 
 

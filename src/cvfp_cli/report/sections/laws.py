@@ -201,9 +201,7 @@ def _joint(scope: Scope) -> list[Block]:
         for note in others
         if note.code in JOINT_WARNINGS
     ]
-    notes += _worded(
-        ("joint", everything, note) for note in others if note.code not in JOINT_WARNINGS
-    )
+    notes += _worded(("joint", everything, note) for note in others if note.code not in JOINT_WARNINGS)
     test = scope.joint.pool
     if test is not None and test.p is not None and test.f is not None:
         values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
@@ -312,9 +310,7 @@ def _reductions(scope: Scope) -> list[Block]:
     keys = ("per_doubling", "per_tenfold")
     if any(isinstance(fall := row[key].value, float) and fall < 0 for row in rows for key in keys):
         # A fall below zero reads like a slip: where any law rises, every figure is a change with its sign.
-        changed = [
-            {**row, **{f"change_{key}": _as_change(row[key]) for key in keys}} for row in rows
-        ]
+        changed = [{**row, **{f"change_{key}": _as_change(row[key]) for key in keys}} for row in rows]
         columns = [Column("config"), Column("law"), *(Column(f"change_{key}", "error") for key in keys)]
         return [Subheading("changes"), filled("changes", columns, changed)]
     columns = [Column("config"), Column("law"), *(Column(key, "percent") for key in keys)]

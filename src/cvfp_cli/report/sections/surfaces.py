@@ -166,8 +166,6 @@ def _fit(measure: str, terms: tuple[Term, ...], known: Known, level: float) -> R
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         return None
     y = [alpha if measure == "alpha" else a for _, alpha, a in known]
-    if max(y) - min(y) <= NO_SLOPE * max(1.0, *map(abs, y)):
-        y = [y[0]] * len(y)  # what rounding leaves of equal figures is no difference
     return least_squares(matrix, y, names=("constant", *(name for name, _ in terms)), level=level)
 
 
@@ -185,7 +183,7 @@ def _rows(surface: str, fit: Regression) -> list[tuple[Value, ...]]:
                 Value(coefficient.name),
                 _bounded(coefficient),
                 Value(coefficient.se),
-                Value(None if constant else coefficient.p_value),
+                Value(None if constant else _p_value(coefficient)),
                 Value(None if constant else _differs(coefficient, fit.level)),
             )
         )
@@ -193,9 +191,13 @@ def _rows(surface: str, fit: Regression) -> list[tuple[Value, ...]]:
 
 
 def _differs(coefficient: Coefficient, level: float) -> str:
-    if coefficient.p_value is None:
-        return "unknown"
-    return "yes" if coefficient.p_value < 1 - level else "no"
+    p_value = _p_value(coefficient)
+    return "unknown" if p_value is None else "yes" if p_value < 1 - level else "no"
+
+
+def _p_value(coefficient: Coefficient) -> float | None:
+    """Of its test against 0; what rounding leaves of equal figures is 0, however small its error."""
+    return 1.0 if abs(coefficient.value) <= NO_SLOPE else coefficient.p_value
 
 
 def _describe(measure: str, fit: Regression) -> list[Finding]:
