@@ -82,16 +82,12 @@ def summed(warnings: Sequence[Finding]) -> tuple[Finding, ...]:
     Args:
         warnings: as ``differences`` gives them, of any number of pairs; findings of other codes stay as they are.
     """
-    kinds: dict[str, list[Finding]] = {}
-    for warning in warnings:
-        kinds.setdefault(warning.code, []).append(warning)
+    kinds: dict[object, list[Finding]] = {}
+    for place, warning in enumerate(warnings):
+        kinds.setdefault(warning.code if warning.code in ABOUT_PAIRS else place, []).append(warning)
     found: list[Finding] = []
-    for warning in warnings:
-        code, alike = warning.code, kinds[warning.code]
-        if len(alike) <= MOST_ALIKE or code not in ABOUT_PAIRS:
-            found.append(warning)
-        elif warning is alike[0]:
-            found.append(_sum_of(alike))
+    for alike in kinds.values():
+        found += alike if len(alike) <= MOST_ALIKE else [_sum_of(alike)]
     return tuple(found)
 
 
