@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from report_cases import LANGUAGES, findings, full_summary, markdown, report, results, simulated, table
+from report_cases import (
+    LANGUAGES,
+    findings,
+    full_summary,
+    html,
+    markdown,
+    report,
+    results,
+    simulated,
+    table,
+)
 
 from cvfp_cli.report.comparability import summed
 from cvfp_cli.report.compare import build_comparison, with_summed_warnings
@@ -262,3 +272,23 @@ def test_a_warning_about_many_pairs_is_one_line_and_others_stay_as_they_are() ->
     assert "data-differ" not in found
     law = findings(rising())["fit-rising"]
     assert summed([law] * 3) == (law,) * 3
+
+
+def test_data_of_two_files_say_which_file_they_are_of_and_one_recipe_is_told_once() -> None:
+    first = results(simulated(), data={"source": "pydocs", "tokenizer": {"name": "a", "fingerprint": "11"}})
+    other = [replace(run, study="second", run_id=f"b-{run.run_id}") for run in simulated()]
+    second = results(other, data={"source": "wiki"})
+    made = report(first, second)
+    keys = [row["key"].value for row in table(made, "data")]
+    assert keys.count("file") == 2
+    assert [f.code for f in made.findings()].count("recipe-unchanged") == 1
+    assert "トークナイザーの指紋" in markdown(made, "ja")
+    assert "file" not in [row["key"].value for row in table(report(full_summary(simulated())), "data")]
+
+
+def test_the_contents_leave_room_for_their_numbers_between_columns() -> None:
+    style = re.search(r"nav ol \{([^}]*)\}", html(report(results(simulated()))))
+    assert style is not None
+    gap = re.search(r"column-gap: ([\d.]+)rem", style[1])
+    assert gap is not None
+    assert float(gap[1]) >= 2  # "10." and its space stand outside the column
