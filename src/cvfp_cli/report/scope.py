@@ -22,7 +22,6 @@ from cvfp_cli.scaling.study import ALL, Request, Study, run_study
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
 PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown
-NO_SLOPE = 1e-9  # a slope closer to 0 than this is none: only rounding
 WINDOW = 4  # sizes in a sliding window of the local exponent
 
 

@@ -10,6 +10,7 @@ from cvfp_cli.scaling.numbers import (
     ALL_MEASURE,
     MISSING,
     NO_CHANGE,
+    NO_SLOPE,
     ends,
     figure,
     interval,
@@ -43,6 +44,7 @@ METHODS = {
     "profile": "profile-likelihood intervals with F(1, m - k)",
     "none": "no intervals, nothing is left to make them from",
 }
+VARIANCES = {"replicates": "the repeats", "lack-of-fit": "the means of the sizes about the curve"}
 MODEL_SIZE = "model size"
 # A fit of many runs shows its points only in JSON and CSV.
 MOST_POINTS = 40
@@ -216,7 +218,9 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
             f"{figure(away.value)} {'below' if below else 'above'} it ({ends(away, measured)})."
         )
     elif fit.law == "power":
-        lines.append("Asymptote: none, a power law falls to 0.")
+        alpha = fit.parameters["alpha"].value
+        falls = alpha is not None and alpha < -NO_SLOPE
+        lines.append(f"Asymptote: none, {'a power law falls to 0' if falls else 'this law does not fall'}.")
     return lines
 
 
@@ -314,9 +318,6 @@ def _pool(test: PoolTest) -> str:
         f"One law for all {test.groups} groups against one for each: F({test.df1}, {test.df2}) = {figure(test.f, 3)}, "
         f"p = {figure(test.p, 2)}: {verdict}."
     )
-
-
-VARIANCES = {"replicates": "the repeats", "lack-of-fit": "the means of the sizes about the curve"}
 
 
 def _replicates(fit: Fit) -> str:

@@ -12,6 +12,8 @@ NO_CHANGE = 1e-6
 ALL_CHANGE = 1e6
 ALL_MEASURE = 1e30
 
+NO_SLOPE = 1e-9  # an exponent closer to 0 than this is none: only rounding
+
 
 def figure(value: float | None, digits: int = 4) -> str:
     """A figure with ``digits`` significant digits; large and small ones in powers of ten."""

@@ -7,7 +7,8 @@ from cvfp_cli.report.format import MILLIONS_FROM
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Severity, Table, Value
 from cvfp_cli.report.noise import Noise, noise_finding
-from cvfp_cli.report.scope import NO_SLOPE, Ranking, Scope, estimate, rank
+from cvfp_cli.report.scope import Ranking, Scope, estimate, rank
+from cvfp_cli.scaling.numbers import NO_SLOPE
 
 COLUMNS = (
     Column("config"),

@@ -9,7 +9,8 @@ import numpy as np
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
 from cvfp_cli.report.noise import Noise, marks, slope_noise
-from cvfp_cli.report.scope import NO_SLOPE, Scope
+from cvfp_cli.report.scope import Scope
+from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares, t_quantile
 
 Term = tuple[str, Callable[[float, float], float]]
