@@ -292,3 +292,44 @@ def test_the_contents_leave_room_for_their_numbers_between_columns() -> None:
     gap = re.search(r"column-gap: ([\d.]+)rem", style[1])
     assert gap is not None
     assert float(gap[1]) >= 2  # "10." and its space stand outside the column
+
+
+def of_another_kind() -> list[Run]:
+    """A kind of model with one axis of its own, at two widths."""
+    return [
+        replace(
+            run,
+            config=f"wide_{(run.layers or 0) * 64}",
+            run_id=f"other-{run.run_id}",
+            kind="other",
+            axes={"width": (run.layers or 0) * 64, "rate": 0.1},
+            layers=None,
+            tokens=None,
+            context_dim=None,
+        )
+        for run in simulated(tokens=(1,))
+    ]
+
+
+def test_another_kind_of_model_takes_no_effect_away_and_adds_no_factor() -> None:
+    alone, both = (report(results(runs)) for runs in (simulated(), simulated() + of_another_kind()))
+    effects = [row["factor"].value for row in table(alone, "factors")]
+    assert [row["factor"].value for row in table(both, "factors")] == effects
+    asked = findings(both)["purpose"].values["factors"]
+    assert set(asked) == {"layers", "tokens", "kind", "width"}
+
+
+def test_which_layers_read_tokens_is_a_factor_too() -> None:
+    first = [
+        replace(
+            run,
+            token_input="first_layer",
+            config=f"{run.config}_first",
+            run_id=f"f-{run.run_id}",
+            val_ppl=1.2 * (run.val_ppl or 1),
+        )
+        for run in simulated()
+    ]
+    rows = table(report(results(simulated() + first)), "factors")
+    change = next(row["ppl_change"] for row in rows if row["factor"].value == "token_input")
+    assert change.value == pytest.approx(0.2, abs=0.01)

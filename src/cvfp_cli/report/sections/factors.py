@@ -6,7 +6,7 @@ what these factors leave unexplained from configuration to configuration (their 
 four sizes of one configuration do not count as four independent configurations.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import atanh, exp, log, log10, sqrt, tanh
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from cvfp_cli.report.groups import Group, varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares
@@ -25,10 +26,13 @@ CONFOUNDED = 0.8  # correlation from which a factor and ER cannot be told apart
 FACTORS = ("layers", "tokens", "context_dim")
 
 
-def _of(scope: Scope) -> tuple[str, ...]:
-    """The factors of these configurations: the three, and every other axis that varies."""
-    axes = dict.fromkeys(name for group in scope.groups for name in group.axes)
-    return (*FACTORS, *(name for name in axes if name not in FACTORS and scope.family.varies(name)))
+def _of(placed: Sequence[Group]) -> tuple[str, ...]:
+    """The factors of these configurations: the three, and all else that varies and that each of them has."""
+    return (*FACTORS, *(name for name in varying(placed) if name not in FACTORS and _known(name, placed)))
+
+
+def _known(factor: str, placed: Sequence[Group]) -> bool:
+    return all(group.factor(factor) is not None for group in placed)
 
 
 def _ascending(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -81,14 +85,10 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
 
 def effects_of(scope: Scope) -> Effects:
     """Fit the configurations' mean ln PPL on the factors that vary."""
-    factors = _of(scope)
     placed = [
-        group
-        for group in scope.groups
-        if group.cells
-        and all(group.factor(factor) for factor in FACTORS)
-        and all(group.factor(factor) is not None for factor in factors)
+        group for group in scope.groups if group.cells and all(group.factor(factor) for factor in FACTORS)
     ]
+    factors = _of(placed)
     shared = set(scope.family.sizes)
     for group in placed:
         shared &= {cell.size for cell in group.cells}

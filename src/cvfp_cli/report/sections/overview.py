@@ -44,7 +44,11 @@ def build(context: Context) -> tuple[Block, ...]:
 
 
 def _purpose(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
-    varied = varying([group for scope in context.scopes for group in scope.groups])
+    groups = [group for scope in context.scopes for group in scope.groups]
+    # An axis that one kind of model has and another has not does not vary for that.
+    varied = tuple(
+        name for name in varying(groups) if len({group.factor(name) for group in groups} - {None}) > 1
+    )
     purpose = Finding("purpose", {"factors": varied}) if varied else Finding("purpose-size")
     done = sum(run.status == "done" for run in runs)
     counts = {
