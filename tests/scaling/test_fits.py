@@ -218,6 +218,28 @@ def test_only_sizes_with_replicates_are_counted_as_such() -> None:
     assert "Replicates at 2 sizes:" in to_text(Study((fit,), None))
 
 
+def test_repeats_that_agree_exactly_are_told_once_and_leave_the_curve_to_judge_by() -> None:
+    x = np.repeat(1e4 * 2.0 ** np.arange(4), 3)
+    y = np.repeat([500.0, 350.0, 260.0, 180.0], 3)
+    text = to_text(Study(fit_groups([Points(x, y, "a")], "power"), None))
+    told = " ".join(text.split())
+    assert "agree in every digit" in told
+    assert "use the variance of the means of the sizes about the curve" in told
+    assert "lack-of-fit" not in told
+    assert told.count("80,000 predicted") == 1
+
+
+@pytest.mark.parametrize(
+    ("slope", "said"),
+    [(-0.5, "a power law falls to 0"), (0.0, "neither falls nor rises"), (0.5, "rises without end")],
+)
+def test_only_a_law_that_falls_is_said_to_fall_to_0(slope: float, said: str) -> None:
+    x = 1e4 * 2.0 ** np.arange(5)
+    text = to_text(Study(fit_groups([Points(x, 300.0 * (x / 1e4) ** slope, "a")], "power"), None))
+    assert f"{said}." in text
+    assert "-0.0 %" not in text
+
+
 def test_predictions_are_labelled_and_contain_the_law() -> None:
     fit = fit_law(falling(), "saturating", predict=(1e5, 1e8, float("inf")))
     inside, far, end = fit.predictions

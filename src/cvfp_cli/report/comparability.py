@@ -8,6 +8,7 @@ from cvfp_cli.report.groups import Group, families_of
 from cvfp_cli.report.model import Finding
 from cvfp_cli.results.reader import Results
 
+ABOUT_PAIRS = ("data-differ", "data-unknown", "tokenizer-differ", "validation-differ")
 MOST_ALIKE = 2  # warnings of one kind that are shown one by one
 
 
@@ -17,7 +18,7 @@ def tokenizer_of(results: Results | None) -> str | None:
 
 
 def _with_fingerprint(results: Results | None) -> str:
-    return f"{tokenizer_of(results)}, fingerprint {(_recorded(results, 'tokenizer', ('fingerprint',)) or '')[:8]}"
+    return f"{tokenizer_of(results)} [{(_recorded(results, 'tokenizer', ('fingerprint',)) or '')[:8]}]"
 
 
 def _recorded(results: Results | None, part: str, keys: tuple[str, ...]) -> str | None:
@@ -79,23 +80,24 @@ def summed(warnings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The same warnings for people: of each kind one line, with the first pair, where more than ``MOST_ALIKE`` say it.
 
     Args:
-        warnings: as ``differences`` gives them, of any number of pairs.
+        warnings: as ``differences`` gives them, of any number of pairs; findings of other codes stay as they are.
     """
-    kinds: dict[str, list[Finding]] = {}
-    for warning in warnings:
-        kinds.setdefault(warning.code, []).append(warning)
+    kinds: dict[object, list[Finding]] = {}
+    for place, warning in enumerate(warnings):
+        kinds.setdefault(warning.code if warning.code in ABOUT_PAIRS else place, []).append(warning)
     found: list[Finding] = []
-    for code, alike in kinds.items():
-        if len(alike) <= MOST_ALIKE:
-            found += alike
-            continue
-        first = alike[0].values
-        values: dict[str, Any] = {"count": len(alike), "first": first["first"], "second": first["second"]}
-        if code == "tokenizer-differ":
-            both = (item.values[key] for item in alike for key in ("first_tokenizer", "second_tokenizer"))
-            values["tokenizers"] = tuple(dict.fromkeys(both))
-        found.append(Finding(f"{code}-summed", values, "warning"))
+    for alike in kinds.values():
+        found += alike if len(alike) <= MOST_ALIKE else [_sum_of(alike)]
     return tuple(found)
+
+
+def _sum_of(alike: Sequence[Finding]) -> Finding:
+    code, first = alike[0].code, alike[0].values
+    values: dict[str, Any] = {"count": len(alike), "first": first["first"], "second": first["second"]}
+    if code == "tokenizer-differ":
+        both = (item.values[key] for item in alike for key in ("first_tokenizer", "second_tokenizer"))
+        values["tokenizers"] = tuple(dict.fromkeys(both))
+    return Finding(f"{code}-summed", values, "warning")
 
 
 def _fingerprints(group: Group) -> set[str]:

@@ -92,7 +92,7 @@ def build_comparison(
 
 
 def with_summed_warnings(report: Report) -> Report:
-    """The comparison as people read it: warnings about many pairs in a line a kind. JSON keeps one a pair."""
+    """A comparison or report as people read it: warnings about many pairs in a line a kind. JSON keeps one a pair."""
     sections = tuple(
         replace(section, blocks=tuple(_summed(block) for block in section.blocks))
         for section in report.sections
@@ -101,13 +101,7 @@ def with_summed_warnings(report: Report) -> Report:
 
 
 def _summed(block: Block) -> Block:
-    if (
-        isinstance(block, Findings)
-        and block.items
-        and all(item.severity == "warning" for item in block.items)
-    ):
-        return Findings(summed(block.items))
-    return block
+    return Findings(summed(block.items)) if isinstance(block, Findings) else block
 
 
 def _with_x(family: Family, x: str | None) -> Family:

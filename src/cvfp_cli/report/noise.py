@@ -95,7 +95,8 @@ def ppl_noise(
     """Noise of the logarithm of a perplexity (or of a ratio of two) in these cells, all of one size."""
     logged = log_of(measure)
     runs = np.array([len(cell.runs) for cell in cells], dtype=float)
-    if (spread := seed_variance(family, logged)) is not None:
+    spread = seed_variance(family, logged)
+    if spread is not None and spread[0] > 0.0:  # repeats that agree in every digit tell of no noise
         return Noise("seeds", spread[1], spread[0] / runs)
     curves = []
     for group in family.groups:

@@ -281,6 +281,10 @@ def _parameters(pairs: "Sequence[Compared]", law: str, objective: str, level: fl
         try:
             fits[label] = fit_law(side.scope.family.points(side.group), law, objective=objective, level=level)
         except InputError as problem:
+            short = {"config": label, "law": law, "sizes": len(side.group.cells), "least": 2}
+            if len(side.group.cells) < 2:
+                notes.append(Finding("law-needs-sizes", short, "warning"))
+                continue
             values = {"config": label, "law": law, "reason": problem.message}
             notes.append(Finding("parameter-undetermined", values, "warning"))
     rows = []
@@ -292,6 +296,9 @@ def _parameters(pairs: "Sequence[Compared]", law: str, objective: str, level: fl
             other = second.parameters[name]
             figures = (_estimate(value), _estimate(other), change_of(value, other))
             rows.append((*_heads(item).values(), Value(name), *figures))
+    heading = Subheading("pair-parameters", {"law": law})
+    if not rows:
+        return [heading, Findings(tuple(notes))]
     columns = (
         *HEADS,
         Column("parameter", "term"),
@@ -300,7 +307,6 @@ def _parameters(pairs: "Sequence[Compared]", law: str, objective: str, level: fl
         Column("change", "change"),
     )
     notes.append(Finding("change-method", {}, "note"))
-    heading = Subheading("pair-parameters", {"law": law})
     return [heading, Table("pair-parameters", columns, tuple(rows), tuple(notes))]
 
 

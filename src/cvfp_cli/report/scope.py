@@ -224,7 +224,7 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     for group in family.groups:
         for law in fitted:
             if (group.label, law) not in fits:
-                least = 2 if ALL not in laws else max(2, get_law(law).k + 1)
+                least = 2 if law == "power" or ALL not in laws else max(2, get_law(law).k + 1)
                 values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
     return Scope(family, fitted, fits, unfitted, level, joint, selection)

@@ -43,6 +43,7 @@ METHODS = {
     "profile": "profile-likelihood intervals with F(1, m - k)",
     "none": "no intervals, nothing is left to make them from",
 }
+VARIANCES = {"replicates": "the repeats", "lack-of-fit": "the means of the sizes about the curve"}
 MODEL_SIZE = "model size"
 # A fit of many runs shows its points only in JSON and CSV.
 MOST_POINTS = 40
@@ -195,9 +196,11 @@ def _held_out(fit: Fit) -> str:
             else f"{left} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
         )
     tests = "; ".join(
-        f"{_pair(p)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.3g}, "
-        f"{signed_percent(p.error)})"
-        for p in fit.held_out
+        dict.fromkeys(  # repeats that agree in every digit are told once
+            f"{_pair(p)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.3g}, "
+            f"{signed_percent(p.error)})"
+            for p in fit.held_out
+        )
     )
     return f"{left} {tests[:1].upper()}{tests[1:]}." if by else f"{left} Fitted without the largest: {tests}."
 
@@ -335,7 +338,7 @@ def _replicates(fit: Fit) -> str:
         test = "no size to spare for a test of lack of fit"
     return (
         f"Replicates at {counted(r.sizes, 'size')}: standard deviation {figure(r.pure_sd)} with {counted(r.pure_df, 'degree of freedom', 'degrees of freedom')}; "
-        f"{test}; intervals use the variance of {r.variance_from}."
+        f"{test}; intervals use the variance of {VARIANCES[r.variance_from]}."
     )
 
 

@@ -12,6 +12,8 @@ NO_CHANGE = 1e-6
 ALL_CHANGE = 1e6
 ALL_MEASURE = 1e30
 
+NO_SLOPE = 1e-9  # an exponent closer to 0 than this is none: only rounding
+
 
 def figure(value: float | None, digits: int = 4) -> str:
     """A figure with ``digits`` significant digits; large and small ones in powers of ten."""
@@ -78,4 +80,5 @@ def percents(low: float | None, high: float | None) -> str:
 
 def signed_percent(value: float) -> str:
     """A figure that is in percent already, with its sign."""
-    return f"{value:+.1f} %"
+    text = f"{value:+.1f} %"
+    return text.lstrip("+-") if text[1:] == "0.0 %" else text  # what rounds to 0 has no sign

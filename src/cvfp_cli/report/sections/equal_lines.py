@@ -15,7 +15,9 @@ def tests_of(scope: Scope) -> list[Block]:
         return []
     joint = scope.family.joint
     if joint is None or joint.slopes is None:
-        return [Subheading("equal-lines"), Findings((Finding("equal-lines-untested", {}, "note"),))]
+        exact = joint is not None and joint.df > 0  # freedom is left, but no residual
+        code = "equal-lines-exact" if exact else "equal-lines-untested"
+        return [Subheading("equal-lines"), Findings((Finding(code, {}, "note"),))]
     alpha = 1 - scope.level
     design = {"points": joint.points, "configurations": joint.curves, "sizes": joint.sizes}
     items = [Finding("paired-model", design, "note")]

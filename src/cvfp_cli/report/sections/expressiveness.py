@@ -168,7 +168,7 @@ def _change(scope: Scope) -> list[Block]:
         return [Subheading("change"), Findings((Finding("one-size", {}, "note"),))]
     table = filled("change", list(columns), rows)
     changes = [float(row["ppl_change"].value) for row in rows if isinstance(row["ppl_change"].value, float)]
-    if len(changes) == 1:
+    if round(min(changes), 3) == round(max(changes), 3):  # alike as they are written
         return [Subheading("change"), table, Findings((Finding("total-change-one", {"change": changes[0]}),))]
     items = (
         Finding("total-change", {"most": min(changes), "least": max(changes), "configurations": len(rows)}),
@@ -283,6 +283,9 @@ def _er_range(scope: Scope, key: str) -> Finding | None:
         return None
     (low, low_config), (high, high_config) = min(found), max(found)
     ends = {"measure": key, "low": low, "high": high}
+    if round(low, 3) == round(high, 3):  # alike as they are written
+        labels = {label for _, label in found}
+        return Finding("effective-rank-same", {**ends, "configurations": len(labels)})
     if len(scope.groups) == 1:
         return Finding("effective-rank-range-one", ends)
     return Finding("effective-rank-range", {**ends, "low_config": low_config, "high_config": high_config})

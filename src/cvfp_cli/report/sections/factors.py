@@ -1,25 +1,43 @@
 """Section 8: what each factor does to the perplexity, which figures go together, and the studies' hypotheses.
 
 A configuration is the unit of every comparison of architectures: its ln PPL is averaged over the sizes that all
-configurations share, and the averages are fitted by ln PPL = layers + tokens + context_dim. The residual is then
+configurations share, and the averages are fitted by ln PPL = layers + tokens + context_dim + the other axes. The residual is then
 what these factors leave unexplained from configuration to configuration (their interaction included), so that
 four sizes of one configuration do not count as four independent configurations.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import atanh, exp, log, log10, sqrt, tanh
+from typing import Any
 
 import numpy as np
 from scipy import special
 
+from cvfp_cli.report.groups import Group, varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares
 
 MARGIN = 0.02  # a change of PPL by less than this share counts as none in the hypotheses
+SAME = 1e-9  # logarithms of PPL that differ by less are one figure, but for rounding
 CONFOUNDED = 0.8  # correlation from which a factor and ER cannot be told apart
 FACTORS = ("layers", "tokens", "context_dim")
+
+
+def _of(placed: Sequence[Group]) -> tuple[str, ...]:
+    """The factors of these configurations: the three, and all else that varies and that each of them has."""
+    return (*FACTORS, *(name for name in varying(placed) if name not in FACTORS and _known(name, placed)))
+
+
+def _known(factor: str, placed: Sequence[Group]) -> bool:
+    return all(group.factor(factor) is not None for group in placed)
+
+
+def _ascending(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Numbers by size, then words."""
+    return tuple(sorted(values, key=lambda value: (isinstance(value, str), value)))
 
 
 @dataclass(frozen=True)
@@ -32,12 +50,12 @@ class Effects:
         configurations, sizes: what it rests on.
     """
 
-    levels: dict[str, tuple[int, ...]]
+    levels: dict[str, tuple[Any, ...]]
     fit: Regression | None
     configurations: int
     sizes: tuple[int, ...]
 
-    def contrast(self, factor: str, low: int, high: int) -> Coefficient | None:
+    def contrast(self, factor: str, low: Any, high: Any) -> Coefficient | None:
         """Change of ln PPL from one level of a factor to another."""
         if self.fit is None:
             return None
@@ -70,13 +88,14 @@ def effects_of(scope: Scope) -> Effects:
     placed = [
         group for group in scope.groups if group.cells and all(group.factor(factor) for factor in FACTORS)
     ]
+    factors = _of(placed)
     shared = set(scope.family.sizes)
     for group in placed:
         shared &= {cell.size for cell in group.cells}
     sizes = tuple(sorted(shared))
     levels = {
-        factor: tuple(sorted({group.factor(factor) for group in placed}))
-        for factor in FACTORS
+        factor: _ascending({group.factor(factor) for group in placed})
+        for factor in factors
         if len({group.factor(factor) for group in placed}) > 1
     }
     if not placed or not sizes or not levels:
@@ -106,7 +125,8 @@ def _effects_table(scope: Scope, effects: Effects) -> list[Block]:
         for low, high in pairwise(levels):
             change = effects.contrast(factor, low, high)
             if change is not None:
-                step = Value(Finding("factor-step", {"from": low, "to": high}))
+                code = "factor-step" if factor in FACTORS else "factor-step-plain"
+                step = Value(Finding(code, {"from": low, "to": high}))
                 rows.append(
                     (
                         Value(factor),
@@ -145,9 +165,18 @@ def _effects_table(scope: Scope, effects: Effects) -> list[Block]:
         Column("p_value", "p"),
         Column("configurations", "int"),
     )
-    notes = [Finding("factors-method", {"level": scope.level, "sizes": len(effects.sizes)}, "note")]
+    notes = []
+    if effects.fit is not None:
+        notes.append(Finding("factors-method-architecture", {"sizes": len(effects.sizes)}, "note"))
+    if data is not None:
+        notes.append(Finding("factors-method-data", {}, "note"))
+    if rank is not None:
+        values = {"size": scope.family.largest, "unit": scope.family.size_kind}
+        notes.append(Finding("factors-method-rank", values, "note"))
+    notes.append(Finding("factors-method-intervals", {"level": scope.level}, "note"))
     if effects.levels and effects.fit is None:
-        notes.append(Finding("factors-not-separable", {"factors": tuple(effects.levels)}, "note"))
+        code = "factors-not-separable" if len(effects.levels) > 1 else "factors-no-freedom"
+        notes.append(Finding(code, {"factors": tuple(effects.levels)}, "note"))
     return [Subheading("effects"), Table("factors", columns, tuple(rows), tuple(notes))]
 
 
@@ -285,7 +314,7 @@ def _gain(code: str, change: Coefficient | None, values: dict[str, object]) -> F
     """Claim: PPL falls. Supported or contradicted only by an interval that lies on one side of 0."""
     if change is None or change.low is None or change.high is None:
         return Finding(f"hypothesis-{code}-untested", values)
-    verdict = "supported" if change.high < 0 else "contradicted" if change.low > 0 else "undecided"
+    verdict = "supported" if change.high < -SAME else "contradicted" if change.low > SAME else "undecided"
     return Finding(f"hypothesis-{code}-{verdict}", {**values, "change": _ratio(change)})
 
 
@@ -297,7 +326,7 @@ def _no_gain(code: str, effects: Effects, factor: str, low: int, high: int) -> F
         return Finding(f"hypothesis-{code}-untested", values)
     if change.low > log(1 - MARGIN):
         verdict = "supported"
-    elif change.high < 0:
+    elif change.high < -SAME:
         verdict = "contradicted"
     else:
         verdict = "undecided"
@@ -323,6 +352,9 @@ def _rank_against_data(scope: Scope) -> Finding | None:
     }
     values["data_change"] = _scaled_ratio(slope, span)
     if rank is None:
+        measured = [point for point, _ in _rank_points(scope)]
+        if len(measured) > 1 and max(measured) == min(measured):
+            return Finding("hypothesis-rank-same", {**values, "rank": measured[0]})
         return Finding("hypothesis-rank-untested", values)
     ranks = [point for point, _ in _rank_points(scope)]
     width = max(ranks) - min(ranks)

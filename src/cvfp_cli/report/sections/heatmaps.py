@@ -1,13 +1,19 @@
-"""Section 3: the measures over layers and input tokens, one box for each context_dim and kind of input."""
+"""Section 3: the measures over layers and input tokens, one box for each value of everything else that varies."""
 
 from collections.abc import Callable
 from math import floor, log10
 
-from cvfp_cli.report.groups import Group
+from cvfp_cli.report.groups import Group, varying
 from cvfp_cli.report.model import Block, Finding, Heatmap, Mark, Subheading, Value
 from cvfp_cli.report.noise import marks, noise_finding, seed_noise
 from cvfp_cli.report.scope import Scope, rank
 
+IN_THE_BOX = (
+    "layers",
+    "tokens",
+    "context_dim",
+    "token_input",
+)  # the box's sides, and what every heading names
 PLAIN_BELOW = 1e7  # perplexities from here on are divided by a power of ten, stated beside the box
 
 
@@ -16,19 +22,22 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     placed = [group for group in scope.groups if group.layers and group.tokens]
     if not placed:
         return Finding("heatmaps-no-grid", {}, "note")
-    slices: dict[tuple[int | None, str | None, str], list[Group]] = {}
+    others = [name for name in varying(placed) if name not in IN_THE_BOX]
+    slices: dict[tuple[int | None, str | None, str, str], list[Group]] = {}
     for group in placed:
-        slices.setdefault((group.context_dim, group.token_input, group.study), []).append(group)
+        axes = ", ".join(f"{name} {group.factor(name)}" for name in others)
+        slices.setdefault((group.context_dim, group.token_input, axes, group.study), []).append(group)
     drawn = {key: groups for key, groups in slices.items() if len({(g.layers, g.tokens) for g in groups}) > 1}
     if not drawn:
         return Finding("heatmaps-one-cell", {}, "note")
     seeds = {key: _by_seeds(scope, key) for key in ("iterations", "train_er", "val_er")}
     alpha_marks = dict(zip((group.label for group in scope.groups), scope.alpha_noise[0], strict=True))
     blocks: list[Block] = []
-    for (context_dim, token_input, study), groups in drawn.items():
+    for (context_dim, token_input, axes, study), groups in drawn.items():
         if len(slices) > 1:
             values = {"context_dim": context_dim, "token_input": token_input or "-", "study": study or "-"}
-            blocks.append(Subheading("heatmap-slice", values))
+            heading = "heatmap-slice-axes" if axes else "heatmap-slice"
+            blocks.append(Subheading(heading, {**values, "axes": axes} if axes else values))
         blocks += _slice(scope, groups, alpha_marks, seeds)
     return tuple(blocks)
 

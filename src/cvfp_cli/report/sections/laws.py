@@ -1,6 +1,7 @@
 """Section 7: the laws, whether slopes and levels differ, predictions, reductions, and alpha by data range."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from cvfp_cli.notes import Note
 from cvfp_cli.report.groups import Group
@@ -50,8 +51,8 @@ JOINT_WARNINGS = (
 POOL_DIFFERS = "pool-differs"
 
 
-# What the data themselves are, whatever law goes through them.
-OF_THE_DATA = ("mixed-data",)
+# What the data themselves are, whatever law goes through them: said once, not once a law.
+OF_THE_DATA = ("mixed-data", "seeds-unknown", *ABOUT_RUNS)
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
@@ -193,17 +194,14 @@ def _joint(scope: Scope) -> list[Block]:
     count = {"points": scope.joint.points, "level": scope.level}
     notes = [Finding("joint-method", count, "note")]
     everything = ", ".join(group.label for group in scope.groups)
-    others = [note for note in scope.joint.warnings if note.code not in (*OF_THE_DATA, POOL_DIFFERS)]
+    elsewhere = (*OF_THE_DATA, POOL_DIFFERS, "joint-size")  # and no prediction of the joint law is shown
+    others = [note for note in scope.joint.warnings if note.code not in elsewhere]
     notes += [
         Finding(f"joint-fit-{note.code}", {**note.values, "message": note.message}, note.severity)
         for note in others
         if note.code in JOINT_WARNINGS
     ]
-    notes += _worded(
-        ("joint", str(note.values["config"]) if note.code in ABOUT_RUNS else everything, note)
-        for note in others
-        if note.code not in JOINT_WARNINGS
-    )
+    notes += _worded(("joint", everything, note) for note in others if note.code not in JOINT_WARNINGS)
     test = scope.joint.pool
     if test is not None and test.p is not None and test.f is not None:
         values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
@@ -309,13 +307,22 @@ def _reductions(scope: Scope) -> list[Block]:
     ]
     if not any(row["per_doubling"].value is not None for row in rows):
         return []
-    columns = [
-        Column("config"),
-        Column("law"),
-        Column("per_doubling", "percent"),
-        Column("per_tenfold", "percent"),
-    ]
+    keys = ("per_doubling", "per_tenfold")
+    if any(isinstance(fall := row[key].value, float) and fall < 0 for row in rows for key in keys):
+        # A fall below zero reads like a slip: where any law rises, every figure is a change with its sign.
+        changed = [{**row, **{f"change_{key}": _as_change(row[key]) for key in keys}} for row in rows]
+        columns = [Column("config"), Column("law"), *(Column(f"change_{key}", "error") for key in keys)]
+        return [Subheading("changes"), filled("changes", columns, changed)]
+    columns = [Column("config"), Column("law"), *(Column(key, "percent") for key in keys)]
     return [Subheading("reductions"), filled("reductions", columns, rows)]
+
+
+def _as_change(fall: Value) -> Value:
+    """A fall with its sign turned, and its interval with it."""
+    value, low, high = (
+        -end if isinstance(end, int | float) else None for end in (fall.value, fall.high, fall.low)
+    )
+    return replace(fall, value=value, low=low, high=high)
 
 
 def _windows(scope: Scope) -> list[Block]:

@@ -25,7 +25,8 @@ def build(context: Context) -> tuple[Block, ...]:
     """The overview of everything that was read."""
     runs = [run for results in context.results for run in results.runs]
     blocks: list[Block] = [Findings(_purpose(context, runs)), *([_grid(runs)] if runs else [])]
-    blocks += _described("data", [results.summary.data for results in context.results if results.summary])
+    read = zip(context.names, context.results, strict=True)
+    blocks += _described("data", [(name, item.summary.data) for name, item in read if item.summary])
     if not any(block for block in blocks if isinstance(block, Subheading)):
         blocks.append(Findings((_streams(runs),)))
     blocks += _environments(context)
@@ -43,7 +44,11 @@ def build(context: Context) -> tuple[Block, ...]:
 
 
 def _purpose(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
-    varied = varying([group for scope in context.scopes for group in scope.groups])
+    groups = [group for scope in context.scopes for group in scope.groups]
+    # An axis that one kind of model has and another has not does not vary for that.
+    varied = tuple(
+        name for name in varying(groups) if len({group.factor(name) for group in groups} - {None}) > 1
+    )
     purpose = Finding("purpose", {"factors": varied}) if varied else Finding("purpose-size")
     done = sum(run.status == "done" for run in runs)
     counts = {
@@ -111,15 +116,23 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def _described(key: str, tables: list[dict[str, Any]]) -> list[Block]:
-    """Each distinct table of a file as rows of key and value."""
-    distinct = [table for i, table in enumerate(tables) if table and table not in tables[:i]]
-    rows = tuple(
-        (Value(name), _described_value(name, value)) for table in distinct for name, value in flat(table)
-    )
+def _described(key: str, tables: list[tuple[str, dict[str, Any]]]) -> list[Block]:
+    """Each distinct table as rows of key and value; of several each begins with the files that hold it."""
+    distinct: list[tuple[list[str], dict[str, Any]]] = []
+    for file, table in tables:
+        same = next((files for files, known in distinct if known == table), None)
+        if same is not None:
+            same.append(file)
+        elif table:
+            distinct.append(([file], table))
+    rows: list[tuple[Value, ...]] = []
+    for files, table in distinct:
+        if len(distinct) > 1:
+            rows.append((Value("file"), Value(listed(dict.fromkeys(files)))))
+        rows += [(Value(name), _described_value(name, value)) for name, value in flat(table)]
     if not rows:
         return []
-    return [Subheading(key), Table(key, (Column("key", "term"), Column("value", "mixed")), rows)]
+    return [Subheading(key), Table(key, (Column("key", "term"), Column("value", "mixed")), tuple(rows))]
 
 
 def _described_value(name: str, value: str) -> Value:
@@ -140,12 +153,16 @@ def _streams(runs: list[Run]) -> Finding:
 
 def _environments(context: Context) -> list[Block]:
     tables = [
-        table for results in context.results if results.summary for table in results.summary.environments
+        (name, dict(table))
+        for name, results in zip(context.names, context.results, strict=True)
+        if results.summary
+        for table in results.summary.environments
     ]
-    blocks = _described("environment", [dict(table) for table in tables])
+    blocks = _described("environment", tables)
     if not blocks:
         return [Findings((Finding("environment-unrecorded", {}, "note"),))]
-    distinct = len([table for i, table in enumerate(tables) if table not in tables[:i]])
+    alone = [table for _, table in tables]
+    distinct = len([table for i, table in enumerate(alone) if table not in alone[:i]])
     if distinct > 1:
         blocks.append(Findings((Finding("environments-several", {"count": distinct}, "warning"),)))
     return blocks
@@ -154,12 +171,14 @@ def _environments(context: Context) -> list[Block]:
 def _recipes(context: Context) -> list[Block]:
     """The recipe's name and what was set on top of it."""
     blocks: list[Block] = []
+    told: list[tuple[object, object]] = []
     for results in context.results:
         recipe = results.summary.recipe if results.summary else {}
         name = recipe.get("name")
-        if not name:
-            continue
         overrides = recipe.get("overrides") or {}
+        if not name or (name, overrides) in told:
+            continue
+        told.append((name, overrides))
         if not overrides:
             blocks.append(Findings((Finding("recipe-unchanged", {"name": str(name)}),)))
             continue

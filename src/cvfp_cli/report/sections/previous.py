@@ -72,7 +72,12 @@ def _against(scope: Scope, group: Group, earlier: Scope, other: Group, context: 
     """One earlier configuration against one of this study, over the sizes that both have."""
     first, second = earlier.family.curves[other.label], scope.family.curves[group.label]
     file = _file_of(group, context)
-    here, there = _told_apart(group, other, _name_of(file, context), context.previous_name)
+    # A name that both studies have would leave open which of the two is meant.
+    ours = {item.label for part in context.scopes for item in part.groups}
+    theirs = {item.label for part in context.previous for item in part.groups}
+    here, there = group.label, other.label
+    if here in theirs or there in ours:
+        here, there = _told_apart(group, other, _name_of(file, context), context.previous_name)
     group, other = replace(group, label=here), replace(other, label=there)
     files: dict[str, Results] = {group.label: file}
     if context.previous_results is not None:
@@ -94,9 +99,7 @@ def _against(scope: Scope, group: Group, earlier: Scope, other: Group, context: 
 
 
 def _told_apart(group: Group, other: Group, file: str, earlier_file: str) -> tuple[str, str]:
-    """The two labels; where they are one, with the studies, and where these are one too, with the files."""
-    if group.label != other.label:
-        return group.label, other.label
+    """The two labels with their studies, and where these are one, with their files."""
     if group.study and other.study and group.study != other.study:
         return f"{group.label} ({group.study})", f"{other.label} ({other.study})"
     here, there = (file, earlier_file) if file != earlier_file else (file, f"--previous {earlier_file}")

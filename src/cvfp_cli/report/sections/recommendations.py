@@ -10,6 +10,7 @@ from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.report.sections.summary import one_format
 from cvfp_cli.scaling.comparison import Curve, compare_pairs
 from cvfp_cli.scaling.contrasts import holm
+from cvfp_cli.scaling.numbers import NO_SLOPE
 
 LARGE = 10  # "large data" is this many times the largest measured size
 MOST_CONFIGS = 60  # configurations whose lines are compared pair by pair at large data
@@ -44,7 +45,9 @@ def _decide(code: str, ranking: Ranking, shown: Sequence[float | None], **more: 
     if best is None:
         return Finding(f"undecided-{code}-absent", more)
     values = {"config": ranking.groups[best].label, "value": shown[best], **more}
-    if len(ranking.groups) < 2 or ranking.noise is None:
+    if len(ranking.groups) < 2:
+        return Finding(f"undecided-{code}-alone", values)
+    if ranking.noise is None:
         return Finding(f"undecided-{code}-noise", values)
     if ranking.marks[best] == "best":
         return Finding(f"recommend-{code}", values)
@@ -70,6 +73,8 @@ def _efficiency(scope: Scope) -> Finding:
         tuple(by_label[group.label] for group, _ in known),
         noise,
     )
+    if len(known) > 1 and (lowest := min(known, key=lambda item: item[1]))[1] > -NO_SLOPE:
+        return Finding("no-slope-falls", {"config": lowest[0].label, "value": lowest[1]})
     return _decide("alpha", ranking, ranking.values)
 
 
@@ -135,18 +140,21 @@ def _balance(scope: Scope, small: Ranking, large: Ranking) -> Finding:
 
 
 def _default(scope: Scope, large: Ranking) -> Finding:
-    """The fewest parameters among those that cannot be told from the lowest PPL."""
+    """The fewest parameters among those that cannot be told from the lowest PPL; of as many, the lowest PPL."""
     size = {"size": scope.family.largest, "unit": scope.family.size_kind}
     if large.noise is None:
         return Finding("undecided-default-noise", size)
     names = _tied(large)
-    known = [(group.block_parameters, group) for group in large.groups if group.label in names]
-    if not known or any(parameters is None for parameters, _ in known):
+    known = [
+        (group.block_parameters, cell.val_ppl, group)
+        for group, cell in zip(large.groups, large.cells, strict=True)
+        if group.label in names
+    ]
+    if not known or any(parameters is None for parameters, _, _ in known):
         return Finding("undecided-default-absent", {**size, "tied": names, "count": len(names)})
-    parameters, group = min(known, key=lambda item: (item[0] or 0, item[1].label))
-    ppl = next(cell.val_ppl for item, cell in zip(large.groups, large.cells, strict=True) if item is group)
+    parameters, ppl, group = min(known, key=lambda item: (item[0] or 0, item[1] or 0.0, item[2].label))
     return Finding(
-        "recommend-default",
+        "recommend-default" if len(known) > 1 else "recommend-default-alone",
         {**size, "config": group.label, "parameters": parameters, "ppl": ppl, "count": len(names)},
     )
 
@@ -167,7 +175,7 @@ def _costs(scope: Scope, ranking: Ranking) -> list[Block]:
             if (price := cost(group, cell)) is not None and cell.val_ppl
         ]
         if len(known) < 2:
-            blocks.append(Findings((Finding("cost-unknown", {"cost": key}, "note"),)))
+            blocks.append(Findings((Finding("cost-unknown", {"cost": key, **here}, "note"),)))
             continue
         front = _pareto(known)
         rows: list[tuple[Value, ...]] = []

@@ -97,17 +97,26 @@ def _fit_points(points: Sequence[int]) -> Finding:
     return Finding("check-fit-points", {"least": min(points), "most": max(points)})
 
 
+def _repetition(epochs: Sequence[int]) -> Finding:
+    if not epochs:
+        return Finding("check-epochs-unrecorded")
+    most = max(epochs)
+    return Finding("check-epochs", {"most": most}) if most > 1 else Finding("check-epochs-once")
+
+
 def _checklist(context: Context, runs: list[Run]) -> list[Block]:
     """The questions of Li, Kudugunta and Zettlemoyer (2025), answered from the results."""
     done = [run for run in runs if run.status == "done" and run.val_ppl is not None]
     fits = [fit for scope in context.scopes for fit in scope.fits.values()]
     groups = [group for scope in context.scopes for group in scope.groups]
-    sizes = sorted({run.samples for run in done if run.samples is not None})
-    seeds = {run.seed for run in done if run.seed is not None}
-    data_seeds = {run.data_seed for run in done if run.data_seed is not None}
+    trained = done or runs  # where none finished, the answers are about what was tried
+    configurations = [group for group in groups if group.cells] or groups
+    sizes = sorted({run.samples for run in trained if run.samples is not None})
+    seeds = {run.seed for run in trained if run.seed is not None}
+    data_seeds = {run.data_seed for run in trained if run.data_seed is not None}
     xs = tuple(dict.fromkeys(scope.family.x for scope in context.scopes))
     points = [fit.points for fit in fits]
-    epochs = [run.epochs for run in done if run.epochs is not None]
+    epochs = [run.epochs for run in trained if run.epochs is not None]
     started = [fit.starts for fit in fits if fit.starts is not None and fit.law != "power"]
     forward = [fit.forward_error for fit in fits if fit.forward_error is not None]
     left_out = [fit.loo_error for fit in fits if fit.loo_error is not None]
@@ -129,14 +138,20 @@ def _checklist(context: Context, runs: list[Run]) -> list[Block]:
             if table.get(key)
         )
     )
+    law = [("form", Finding("check-no-fit"))]
+    if fits:
+        law = [
+            ("form", Finding("check-form", {"laws": context.laws})),
+            ("variables", Finding("check-variables", {"variables": xs})),
+            ("assumptions", Finding("check-assumptions")),
+        ]
     answers: list[tuple[str, Finding]] = [
-        ("form", Finding("check-form", {"laws": context.laws})),
-        ("variables", Finding("check-variables", {"variables": xs})),
-        ("assumptions", Finding("check-assumptions")),
+        *law,
         (
             "models",
             Finding(
-                "check-models", {"runs": len(done), "configurations": len(groups), "sizes": tuple(sizes)}
+                "check-models",
+                {"runs": len(trained), "configurations": len(configurations), "sizes": tuple(sizes)},
             ),
         ),
         ("counting", Finding("check-counting")),
@@ -146,7 +161,7 @@ def _checklist(context: Context, runs: list[Run]) -> list[Block]:
         ),
         (
             "repetition",
-            Finding("check-epochs", {"most": max(epochs)}) if epochs else Finding("check-epochs-unrecorded"),
+            _repetition(epochs),
         ),
         ("selection", Finding("check-selection")),
         (
@@ -203,8 +218,6 @@ def _checklist(context: Context, runs: list[Run]) -> list[Block]:
                 else Finding("check-validation-none"),
             ),
         ]
-    else:
-        answers.append(("fit-points", Finding("check-no-fit")))
     rows = tuple((Value(f"check-{key}"), Value(answer)) for key, answer in answers)
     note = Finding("checklist-source", {"year": 2025}, "note")
     return [

@@ -8,6 +8,7 @@ from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Severity, Table, Value
 from cvfp_cli.report.noise import Noise, noise_finding
 from cvfp_cli.report.scope import Ranking, Scope, estimate, rank
+from cvfp_cli.scaling.numbers import NO_SLOPE
 
 COLUMNS = (
     Column("config"),
@@ -143,6 +144,8 @@ def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: Noise | None) -> Fin
         return None
     alpha, best, mark = min(known, key=lambda item: item[0])
     values = {"config": best.label, "value": alpha}
+    if alpha > -NO_SLOPE:
+        return Finding("steepest-none", values)
     if noise is None:
         return Finding("steepest-unknown", values)
     if mark == "best":

@@ -10,6 +10,7 @@ from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
 from cvfp_cli.report.noise import Noise, marks, slope_noise
 from cvfp_cli.report.scope import Scope
+from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares, t_quantile
 
 Term = tuple[str, Callable[[float, float], float]]
@@ -110,6 +111,8 @@ def _extreme_mean(scope: Scope, factor: str, known: Known) -> Finding:
     found = marks(means, noise, level=scope.level)
     steepest = means.index(min(means))
     values: dict[str, object] = {"factor": factor, "level": levels[steepest], "value": means[steepest]}
+    if min(means) > -NO_SLOPE:
+        return Finding("steepest-mean-none", values)
     if noise is None:
         return Finding("steepest-mean-unknown", values)
     if found[steepest] == "best":
@@ -181,7 +184,7 @@ def _rows(surface: str, fit: Regression) -> list[tuple[Value, ...]]:
                 Value(coefficient.name),
                 _bounded(coefficient),
                 Value(coefficient.se),
-                Value(None if constant else coefficient.p_value),
+                Value(None if constant else _p_value(coefficient)),
                 Value(None if constant else _differs(coefficient, fit.level)),
             )
         )
@@ -189,9 +192,13 @@ def _rows(surface: str, fit: Regression) -> list[tuple[Value, ...]]:
 
 
 def _differs(coefficient: Coefficient, level: float) -> str:
-    if coefficient.p_value is None:
-        return "unknown"
-    return "yes" if coefficient.p_value < 1 - level else "no"
+    p_value = _p_value(coefficient)
+    return "unknown" if p_value is None else "yes" if p_value < 1 - level else "no"
+
+
+def _p_value(coefficient: Coefficient) -> float | None:
+    """Of its test against 0; what rounding leaves of equal figures is 0, however small its error."""
+    return 1.0 if abs(coefficient.value) <= NO_SLOPE else coefficient.p_value
 
 
 def _describe(measure: str, fit: Regression) -> list[Finding]:

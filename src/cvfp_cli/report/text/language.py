@@ -98,7 +98,7 @@ class Language:
         if spec == "term":
             return self.term(value)
         if spec in PLURALS:
-            return PLURALS[spec][value != 1]
+            return PLURALS[spec][value not in (1, (1,))]
         if spec == "end" and isinstance(value, Finding):
             return self.sentence(value)
         if spec == "end":

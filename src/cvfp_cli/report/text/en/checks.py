@@ -14,6 +14,7 @@ CHECKS = {
     "check-tuning": "Not tuned for each size: all runs follow the recipe {recipe:name}.",
     "check-tuning-unrecorded": "Not recorded in the files.",
     "check-epochs": "Yes: phase 2 passes over the training text up to {most:int} times.",
+    "check-epochs-once": "Not in phase 2: it passes over the training text once.",
     "check-epochs-unrecorded": "Not recorded: the files hold no epochs.",
     "check-selection": "By the epoch with the lowest validation PPL, on the same validation data that the figure is reported on; figures are a little too good for it.",
     "check-code": "cvfp {versions:names}; the commands stand above.",

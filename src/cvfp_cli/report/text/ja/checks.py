@@ -14,6 +14,7 @@ CHECKS = {
     "check-tuning": "サイズごとの調整はせず、すべての実行がレシピ {recipe:name} に従う。",
     "check-tuning-unrecorded": "ファイルに記録がない。",
     "check-epochs": "繰り返した。フェーズ2は訓練データを最大{most:int}回通過する。",
+    "check-epochs-once": "フェーズ2では繰り返していない。訓練データを一度だけ通過する。",
     "check-epochs-unrecorded": "ファイルにエポック数の記録がない。",
     "check-selection": "検証PPLが最も低いエポックの値であり、選択と報告に同じ検証データを使うため、値はやや良すぎる。",
     "check-code": "cvfp {versions:names} である。コマンドは上に示した。",
