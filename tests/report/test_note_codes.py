@@ -31,6 +31,7 @@ CHOICES = {
     "not-ranked",
     "not-shared",
     "nothing-pooled",
+    "model-sizes-unused",
     "window-too-wide",
 }
 SHARED = {"shared-fit", "common-errors", "common-errors-unknown"}

@@ -239,7 +239,7 @@ def test_one_name_in_two_tables_is_two_groups(tmp_path: Path) -> None:
         (b"a,,b\n1,2,3\n", "column 2 has none"),
         (b"a,b\n1,2,3\n4,5,6\n", "line 2: 3 cells"),
         (gzip.compress(b"tokens,loss\n", mtime=0)[:-9], "gzip"),
-        (LINES.encode()[:-6], "line 3 is cut off"),
+        (LINES.encode()[:-6], "line 3 is cut off at column"),
         (b"[1]", "no table"),
     ],
 )

@@ -279,6 +279,7 @@ def fit(
         bootstrap_kind=bootstrap_kind and one_of(bootstrap_kind, BOOTSTRAP_KINDS, "--bootstrap-kind"),
         seed=seed,
         pooling="all" if pool else "none" if group else "study",
+        sizes_named=parameters is not None,
     )
     paths = results or [str(DEFAULT_RESULTS)]
     check_there([Path(path) for path in paths if path != STDIN])

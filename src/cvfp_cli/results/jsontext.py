@@ -67,13 +67,17 @@ def decode(data: bytes, where: str) -> str:
         ) from None
 
 
-def parse(text: str, where: str) -> Any:
+def parse(text: str, where: str, *, line: int | None = None) -> Any:
     """The JSON value of a whole text. NaN and Infinity come back as floats for the schema to judge.
+
+    ``line`` is its number where the text is one line of a file of JSON lines.
 
     Raises:
         InputError: not JSON, cut off, nested too deeply, or a key given twice; with byte, line and column.
     """
     repeated: list[str] = []
+    if line is not None:
+        where = f"{where}, line {line}"
 
     def as_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -84,7 +88,7 @@ def parse(text: str, where: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=as_dict)
     except json.JSONDecodeError as problem:
-        _refuse(problem, text, where)
+        _refuse(problem, text, where, line)
     except RecursionError:
         raise InputError(f"{where} is nested too deeply to be a results file.") from None
     except ValueError:  # the interpreter's bound on the digits of an integer
@@ -96,9 +100,11 @@ def parse(text: str, where: str) -> Any:
     return value
 
 
-def _refuse(problem: json.JSONDecodeError, text: str, where: str) -> NoReturn:
-    byte = len(text[: problem.pos].encode("utf-8", "surrogatepass"))
-    position = f"byte {byte} (line {problem.lineno}, column {problem.colno})"
+def _refuse(problem: json.JSONDecodeError, text: str, where: str, line: int | None) -> NoReturn:
+    position = f"column {problem.colno}"
+    if line is None:
+        byte = len(text[: problem.pos].encode("utf-8", "surrogatepass"))
+        position = f"byte {byte} (line {problem.lineno}, {position})"
     if not text.strip():
         raise InputError(f"{where} is empty: there is no JSON at {position}.")
     if problem.pos >= len(text.rstrip()) or problem.msg.startswith("Unterminated string"):

@@ -25,6 +25,8 @@ class Asked(Protocol):
     def bootstrap_kind(self) -> str: ...
     @property
     def pooling(self) -> str: ...
+    @property
+    def sizes_named(self) -> bool: ...
 
 
 def joint_cannot(asked: Asked) -> dict[str, str]:
@@ -78,6 +80,11 @@ def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> t
     elif asked.pooling == "all":
         message = "--pool: no joint law is fitted, and it concerns no other. --model joint says why."
         notes.append(Note("nothing-pooled", message, "warning"))
+    if asked.sizes_named and JOINT not in laws:
+        message = (
+            "--parameters: no joint law is fitted, and the others take the rows of all model sizes together."
+        )
+        notes.append(Note("model-sizes-unused", message, "warning"))
     own = [law for law in laws if law in LAWS]
     apart = [law for law in own if asked.share and not set(asked.share) & set(LAWS[law].parameters)]
     if apart:

@@ -34,6 +34,7 @@ class Request:
         share: parameters in common. bootstrap: replicates; 0 for none.
         bootstrap_kind: empty for the laws' own: residual for laws of x alone, case for joint. seed: of the bootstrap.
         pooling: which groups share a joint law: the configurations of a ``study``, ``none`` or ``all``.
+        sizes_named: whether the column of model sizes was asked for; said so where no joint law takes it.
     """
 
     laws: tuple[str, ...] = (ALL,)
@@ -43,6 +44,7 @@ class Request:
     bootstrap_kind: str = ""
     seed: int = 0
     pooling: str = "study"
+    sizes_named: bool = False
 
     def __post_init__(self) -> None:
         if self.bootstrap and self.bootstrap < LEAST_REPLICATES:

@@ -168,9 +168,7 @@ def _named(header: list[str], rows: Sequence[Sequence[str]], where: str) -> tupl
 def _json_rows(text: str, where: str) -> list[Row]:
     first, _, rest = text.strip().partition("\n")
     if rest.strip() and first.lstrip()[0] == "{" and _is_object(first):
-        return [
-            _line(line, f"{where}, line {at}") for at, line in enumerate(text.splitlines(), 1) if line.strip()
-        ]
+        return [_line(line, where, at) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
     value = parse(text, where)
     rows = _object_rows(value) if isinstance(value, dict) else value
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
@@ -187,10 +185,10 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _line(text: str, where: str) -> Row:
-    value = parse(text, where)
+def _line(text: str, where: str, at: int) -> Row:
+    value = parse(text, where, line=at)
     if not isinstance(value, dict):
-        raise InputError(f"{where} is no object with named values.")
+        raise InputError(f"{where}, line {at} is no object with named values.")
     return value
 
 
