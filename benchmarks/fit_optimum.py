@@ -21,7 +21,7 @@ from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.curves import box
 from cvfp_cli.scaling.global_fit import fit_curves
 from cvfp_cli.scaling.laws import LAWS, Law
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.study.points import Points
 
 Array = NDArray[Any]
 

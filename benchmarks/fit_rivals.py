@@ -22,7 +22,7 @@ import numpy as np
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
 from cvfp_cli.scaling.numbers import ends, figure
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.study.points import Points
 
 SAMPLES = np.array([100.0, 200.0, 400.0, 800.0, 1600.0])
 DECEMBER = {

@@ -19,7 +19,7 @@ from cvfp_cli.results.codec import dump_json
 from cvfp_cli.results.schema import Run, Summary
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.study import Request
-from cvfp_cli.scaling.table_points import Columns
+from cvfp_cli.study.table_points import Columns
 
 PUBLISHED = Path(__file__).parents[1] / "published_results.json"
 DECEMBER = ["--configs", "1L_256d_1tok,1L_320d_1tok", "--x", "samples", "--objective", "ppl"]

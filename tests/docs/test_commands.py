@@ -95,21 +95,21 @@ class Reached(typer.Exit):
 def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Replace what a command does once its options are read; in a folder with the recipes that pages name."""
 
-    from cvfp_cli.scaling.sources import Inputs
+    from cvfp_cli.study.sources import Inputs
 
     def reached(*_: Any, **__: Any) -> Any:
         raise Reached(0)
 
     def groups(*_: Any, **__: Any) -> Any:
-        from cvfp_cli.scaling.points import Points
+        from cvfp_cli.study.points import Points
 
         sizes = np.array([1e4, 2e4, 4e4, 8e4, 1.6e5])
         return (Points(x=sizes, y=100 + 1e5 * sizes**-0.6, label="1L_8d_1tok", x_name="train_tokens"),), ()
 
     monkeypatch.setattr("cvfp_cli.cli.study.checked_plan", reached)
-    monkeypatch.setattr("cvfp_cli.scaling.sources.read_inputs", lambda *_, recover: Inputs((), (), ()))
-    monkeypatch.setattr("cvfp_cli.scaling.sources.points_of", groups)
-    monkeypatch.setattr("cvfp_cli.scaling.sources.pick", lambda found, _: found)
+    monkeypatch.setattr("cvfp_cli.study.sources.read_inputs", lambda *_, recover: Inputs((), (), ()))
+    monkeypatch.setattr("cvfp_cli.study.sources.points_of", groups)
+    monkeypatch.setattr("cvfp_cli.study.sources.pick", lambda found, _: found)
     for module in ("compare", "fit", "writing"):  # pages name files that a reader has and this folder has not
         monkeypatch.setattr(f"cvfp_cli.cli.{module}.check_there", lambda paths: None)
     monkeypatch.setattr("cvfp_cli.cli.writing.read_all", lambda paths, recover: [None for _ in paths])

@@ -13,9 +13,9 @@ from report_cases import findings, report, results, simulated, table
 from cvfp_cli.report.groups import Family, gather
 from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise
 from cvfp_cli.results.schema import Run
-from cvfp_cli.scaling.contrasts import holm
-from cvfp_cli.scaling.groups import Source
-from cvfp_cli.scaling.regression import t_p_value
+from cvfp_cli.stats.contrasts import holm
+from cvfp_cli.stats.regression import t_p_value
+from cvfp_cli.study.groups import Source
 
 
 def family(runs: list[Run]) -> Family:

@@ -13,16 +13,16 @@ import atheris
 
 with atheris.instrument_imports(
     include=[
-        "cvfp_cli.scaling.tables",
-        "cvfp_cli.scaling.table_points",
+        "cvfp_cli.study.tables",
+        "cvfp_cli.study.table_points",
         "cvfp_cli.results.jsontext",
         "csv",
         "json",
     ]
 ):
     from cvfp_cli.errors import InputError
-    from cvfp_cli.scaling.table_points import Columns, table_groups
-    from cvfp_cli.scaling.tables import read_table
+    from cvfp_cli.study.table_points import Columns, table_groups
+    from cvfp_cli.study.tables import read_table
 
 
 def one_input(data: bytes) -> None:

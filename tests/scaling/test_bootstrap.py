@@ -6,7 +6,7 @@ import pytest
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.bootstrap import bootstrap_groups
 from cvfp_cli.scaling.fits import FitOptions, fit_law
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.study.points import Points
 
 
 def falling(m: int, seed: int = 0, floor: float = 0.0) -> Points:

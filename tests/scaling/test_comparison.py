@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvfp_cli.scaling.comparison import Curve, common_sizes, compare_pairs, joint_test
-from cvfp_cli.scaling.contrasts import holm
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.stats.comparison import Curve, common_sizes, compare_pairs, joint_test
+from cvfp_cli.stats.contrasts import holm
+from cvfp_cli.study.points import Points
 
 PUBLISHED = json.loads((Path(__file__).parents[1] / "published_results.json").read_text(encoding="utf-8"))
 

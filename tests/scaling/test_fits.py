@@ -18,10 +18,10 @@ from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
 from cvfp_cli.scaling.global_fit import fit_curves
 from cvfp_cli.scaling.laws import LAWS
-from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.regression import least_squares
 from cvfp_cli.scaling.rendering import to_text
 from cvfp_cli.scaling.study import Study
+from cvfp_cli.stats.regression import least_squares
+from cvfp_cli.study.points import Points
 
 X = 6e4 * 2.0 ** np.arange(6)
 NOISE = np.exp(0.02 * np.random.default_rng(0).standard_normal(6))

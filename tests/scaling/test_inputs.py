@@ -12,10 +12,10 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.results.schema import Parameters, Run
 from cvfp_cli.scaling import summary_fits
 from cvfp_cli.scaling.fits import fit_law
-from cvfp_cli.scaling.groups import Source, group_runs, run_label
-from cvfp_cli.scaling.sources import load_points, pick
-from cvfp_cli.scaling.table_points import Columns, table_groups
-from cvfp_cli.scaling.tables import read_table
+from cvfp_cli.study.groups import Source, group_runs, run_label
+from cvfp_cli.study.sources import load_points, pick
+from cvfp_cli.study.table_points import Columns, table_groups
+from cvfp_cli.study.tables import read_table
 
 
 def run(config: str = "1L_8d_1tok", **fields: Any) -> Run:

@@ -6,10 +6,10 @@ from scipy import optimize
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.huber import huber_loss
 from cvfp_cli.scaling.joint import THRESHOLD, fit_joint, joint_data, log_loss_at
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.stats.huber import huber_loss
+from cvfp_cli.study.points import Points
 
 TRUTH = {"E": 1.82, "A": 482.0, "alpha": 0.3478, "B": 2085.4, "beta": 0.3658}
 

@@ -10,8 +10,8 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.document import fit_blocks
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.study.points import Points
 
 N = np.repeat([5e7, 1e8, 4e8, 1e9], 4)
 D = np.tile([1e9, 4e9, 2e10, 1e11], 4)

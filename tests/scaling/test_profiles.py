@@ -9,10 +9,10 @@ from cvfp_cli.scaling.derived import observation_quantity, value_quantity
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.global_fit import fit_curves
 from cvfp_cli.scaling.laws import LAWS
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.profiles import intervals, linear_intervals, profile_rise
 from cvfp_cli.scaling.quantities import parameter_quantities
-from cvfp_cli.scaling.variance import error_variance
+from cvfp_cli.stats.variance import error_variance
+from cvfp_cli.study.points import Points
 
 X = 6e4 * 2.0 ** np.arange(6)
 Y = np.array([612.0, 455.0, 331.0, 266.0, 208.0, 183.0])

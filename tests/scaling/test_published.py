@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cvfp_cli.scaling.fits import fit_groups, fit_law
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.study.points import Points
 
 DATA = json.loads((Path(__file__).parents[1] / "published_results.json").read_text())
 NOVEMBER = [row for row in DATA["published"] if "alpha" in row]

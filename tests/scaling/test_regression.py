@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.scaling.regression import (
+from cvfp_cli.stats.regression import (
     f_p_value,
     f_quantile,
     least_squares,

@@ -9,7 +9,7 @@ import pytest
 
 from cvfp_cli.scaling.bootstrap import bootstrap_groups
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.study.points import Points
 
 
 @pytest.mark.parametrize("name", ["exp", "expm1", "log", "log1p", "sqrt", "tanh"])

@@ -9,9 +9,9 @@ from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
 from cvfp_cli.scaling.laws import get_law
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.selection import Selection, akaike_weights, select
 from cvfp_cli.scaling.study import Request, run_study
+from cvfp_cli.study.points import Points
 
 
 def groups_of(count: int, sizes: int, floor: float, noise: float) -> list[Points]:

@@ -5,9 +5,9 @@ import pytest
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
-from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.regression import least_squares
 from cvfp_cli.scaling.shared_fits import fit_shared_groups, shared_rolling_origins
+from cvfp_cli.stats.regression import least_squares
+from cvfp_cli.study.points import Points
 
 
 def lines(

@@ -13,11 +13,11 @@ import pytest
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.cells import number, number_list
-from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.sources import load_points
-from cvfp_cli.scaling.table_points import Columns, table_groups
-from cvfp_cli.scaling.tables import read_table
+from cvfp_cli.study.cells import number, number_list
+from cvfp_cli.study.points import Points
+from cvfp_cli.study.sources import load_points
+from cvfp_cli.study.table_points import Columns, table_groups
+from cvfp_cli.study.tables import read_table
 
 TOKENS, LOSSES = [1e9, 2e9, 4e9], [3.5, 3.25, 3.125]
 ROWS = [{"tokens": x, "loss": y} for x, y in zip(TOKENS, LOSSES, strict=True)]

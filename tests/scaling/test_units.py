@@ -6,8 +6,8 @@ import pytest
 from cvfp_cli.cli import choices
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
-from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.units import UNITS, YUnit, loss_of, unit_of, y_of
+from cvfp_cli.study.points import Points
+from cvfp_cli.study.units import UNITS, YUnit, loss_of, unit_of, y_of
 
 TRUTH = {"E": 1.69, "A": 406.4, "alpha": 0.34, "B": 410.7, "beta": 0.28}
 N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 4)))

@@ -9,8 +9,8 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.bootstrap import bootstrap_groups
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
 from cvfp_cli.scaling.held_out import hidden_masks
-from cvfp_cli.scaling.points import Holdout, Points
 from cvfp_cli.scaling.study import Request, run_study
+from cvfp_cli.study.points import Holdout, Points
 
 N = np.geomspace(1e5, 1e8, 8)
 SD = np.where(np.arange(8) % 2 == 0, 0.001, 0.01)

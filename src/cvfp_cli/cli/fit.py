@@ -21,9 +21,9 @@ from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
     from cvfp_cli.notes import Note
-    from cvfp_cli.scaling.points import Points
-    from cvfp_cli.scaling.sources import Inputs
     from cvfp_cli.scaling.study import Request
+    from cvfp_cli.study.points import Points
+    from cvfp_cli.study.sources import Inputs
 
 INPUT, LAWS, INTERVALS, QUESTIONS = "Input", "Laws", "Intervals", "Questions"
 LEFT_OUT = ("rows-left-out", "rows-repeated", "runs-left-out")
@@ -245,9 +245,9 @@ def fit(
     from cvfp_cli.layout import Screen
     from cvfp_cli.scaling import rendering
     from cvfp_cli.scaling.fits import FitOptions
-    from cvfp_cli.scaling.sources import STDIN, pick, points_of, read_inputs
     from cvfp_cli.scaling.study import Request, run_study
-    from cvfp_cli.scaling.table_points import Columns
+    from cvfp_cli.study.sources import STDIN, pick, points_of, read_inputs
+    from cvfp_cli.study.table_points import Columns
 
     render = {
         "table": rendering.to_text,
@@ -374,7 +374,7 @@ def _numbers(texts: list[str] | None, name: str) -> tuple[float, ...]:
     Raises:
         InputError: a word that is not a number.
     """
-    from cvfp_cli.scaling.cells import number_list
+    from cvfp_cli.study.cells import number_list
 
     values: list[float] = []
     for text in texts or ():

@@ -12,7 +12,7 @@ from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, perc
 from cvfp_cli.cli.terminal import printable
 from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.results.schema import Run
-from cvfp_cli.scaling.groups import run_label
+from cvfp_cli.study.groups import run_label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -347,7 +347,7 @@ def _over_samples(run: Run) -> str:
     samples = sum(count > 0 for count in run.sample_targets or ())
     if run.val_loss is None or run.val_loss_se is None or samples < 2:
         return ""
-    from cvfp_cli.scaling.regression import t_quantile
+    from cvfp_cli.stats.regression import t_quantile
 
     half = t_quantile(0.95, samples - 1) * run.val_loss_se
     low, high = (four_digits(_exp(run.val_loss + shift)) for shift in (-half, half))

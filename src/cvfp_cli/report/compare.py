@@ -14,9 +14,9 @@ from cvfp_cli.report.scope import Scope, fit_family
 from cvfp_cli.report.sections import summary
 from cvfp_cli.report.sections.equal_lines import tests_of
 from cvfp_cli.results.reader import Results
-from cvfp_cli.scaling.comparison import Pair, compare_pairs
-from cvfp_cli.scaling.contrasts import holm
 from cvfp_cli.spelling import advice
+from cvfp_cli.stats.comparison import Pair, compare_pairs
+from cvfp_cli.stats.contrasts import holm
 
 MOST_PAIRS = 5000
 APART = ("tokenizer-differ", "validation-differ")  # PPL of such pairs is not set against each other

@@ -16,9 +16,9 @@ import numpy as np
 
 from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
-from cvfp_cli.scaling.comparison import SAME_SIZE, Curve, JointTest, joint_test
-from cvfp_cli.scaling.groups import Source, run_label, source_names, unfinished_training
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.stats.comparison import SAME_SIZE, Curve, JointTest, joint_test
+from cvfp_cli.study.groups import Source, run_label, source_names, unfinished_training
+from cvfp_cli.study.points import Points
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scipy import special
 
 from cvfp_cli.report.groups import Cell, Family
 from cvfp_cli.report.model import Finding, Mark
-from cvfp_cli.scaling.comparison import Curve, joint_test
+from cvfp_cli.stats.comparison import Curve, joint_test
 
 Vector = NDArray[np.float64]
 Method = Literal["seeds", "two-way", "samples", "clustered", "slopes"]

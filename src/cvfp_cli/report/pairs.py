@@ -10,9 +10,9 @@ from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Subhe
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.sections.details import bits_per_byte
 from cvfp_cli.report.sections.summary import filled
-from cvfp_cli.scaling.contrasts import Contrast
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.result import Estimate, Fit
+from cvfp_cli.stats.contrasts import Contrast
 
 if TYPE_CHECKING:
     from cvfp_cli.report.compare import Compared, Side

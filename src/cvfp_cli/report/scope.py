@@ -15,10 +15,10 @@ from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.asked import JOINT
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.laws import LAWS, get_law
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Estimate, Fit
 from cvfp_cli.scaling.selection import Selection
 from cvfp_cli.scaling.study import ALL, Request, Study, run_study
+from cvfp_cli.study.points import Points
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
 PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown

@@ -8,7 +8,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.laws import LAWS
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.study.points import Points
 
 JOINT = "joint"
 NO_PAIRS = "a pair N:D asks the joint law, which is not fitted"

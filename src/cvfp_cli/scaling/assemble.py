@@ -12,13 +12,13 @@ from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.laws import ALPHA_RANGE, Law, log_value
 from cvfp_cli.scaling.limits import NEAR, Limit, find_limit, limiting_parameters
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.quantities import Quantity
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
-from cvfp_cli.scaling.solver import Array
-from cvfp_cli.scaling.variance import Variance
+from cvfp_cli.stats.solver import Array
+from cvfp_cli.stats.variance import Variance
+from cvfp_cli.study.points import Points
 
 NO_AICC = "no-aicc"
 # Exponents, of either sign; every other parameter is not negative.

@@ -7,9 +7,9 @@ import numpy as np
 
 from cvfp_cli.scaling.curves import Data, residuals
 from cvfp_cli.scaling.laws import Law, log_value
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.quantities import Scale
-from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.stats.solver import Array, Rows
+from cvfp_cli.study.points import Points
 
 
 @dataclass(frozen=True)

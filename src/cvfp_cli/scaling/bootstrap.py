@@ -13,12 +13,12 @@ from cvfp_cli.scaling.fits import FitOptions, figure_quantities, measure
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, refit_curves
 from cvfp_cli.scaling.held_out import FEW
 from cvfp_cli.scaling.laws import get_law
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.profiles import Interval, fitted_values
 from cvfp_cli.scaling.result import Fit
-from cvfp_cli.scaling.solver import Array
 from cvfp_cli.scaling.starts import best_starts
-from cvfp_cli.scaling.variance import Variance, error_variance
+from cvfp_cli.stats.solver import Array
+from cvfp_cli.stats.variance import Variance, error_variance
+from cvfp_cli.study.points import Points
 
 KINDS = ("residual", "parametric", "case")
 # Replicates solved in one batch, to bound memory.

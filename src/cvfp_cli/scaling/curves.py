@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvfp_cli.scaling.laws import Law, log_curve, log_value
-from cvfp_cli.scaling.solver import Array, Evaluation, Rows
+from cvfp_cli.stats.solver import Array, Evaluation, Rows
 
 # Values of a curve that are worked on at a time: their derivatives then stay within a processor's cache, and what a
 # batch of any size needs beside its own data is a few megabytes.

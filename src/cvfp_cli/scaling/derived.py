@@ -16,7 +16,7 @@ from cvfp_cli.scaling.quantities import (
     solve_for,
     through_level,
 )
-from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.stats.solver import Array, Rows
 
 # A held change weighs this many measurements: what the fit evades of it makes an interval wider, by less than 1 %; a
 # weight beyond that makes the fits so stiff that they stop early, and intervals too short.

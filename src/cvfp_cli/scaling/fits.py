@@ -13,13 +13,13 @@ from cvfp_cli.scaling.derived import change_quantity, drop_quantity, observation
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
 from cvfp_cli.scaling.held_out import forward, leave_one_out
 from cvfp_cli.scaling.laws import Law, get_law
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.predictions import find_target
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
 from cvfp_cli.scaling.quantities import Quantity, parameter_quantities
 from cvfp_cli.scaling.result import Fit, Target
-from cvfp_cli.scaling.solver import Array, Rows
-from cvfp_cli.scaling.variance import Variance, error_variance
+from cvfp_cli.stats.solver import Array, Rows
+from cvfp_cli.stats.variance import Variance, error_variance
+from cvfp_cli.study.points import Points
 
 OBJECTIVES = ("log", "ppl")
 # Below this share of the data's own variation a sum of squares is rounding.

@@ -7,8 +7,8 @@ import numpy as np
 from cvfp_cli.scaling.curves import CurveProblem, Data, Pull, Tie, best_level, box
 from cvfp_cli.scaling.laws import LAWS, LOG_A_RANGE, Law
 from cvfp_cli.scaling.quantities import SHARE
-from cvfp_cli.scaling.solver import Array, Problem, Rows, minimise
 from cvfp_cli.scaling.starts import best_starts
+from cvfp_cli.stats.solver import Array, Problem, Rows, minimise
 
 # Two ends are the same optimum when their sums of squares agree to this share (or to rounding of the data).
 SAME = 1e-6

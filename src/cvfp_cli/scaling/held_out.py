@@ -10,8 +10,8 @@ from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.curves import pieces
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, refit_curves
 from cvfp_cli.scaling.laws import Law
-from cvfp_cli.scaling.points import Holdout, Points
-from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.stats.solver import Array, Rows
+from cvfp_cli.study.points import Holdout, Points
 
 # Grid starts of each refit; the optimum of the nested simpler law comes on top.
 STARTS = 6

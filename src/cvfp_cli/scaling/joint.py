@@ -12,8 +12,8 @@ import numpy as np
 from scipy import special
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.scaling.huber import huber_loss, minimise_huber
-from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.stats.huber import huber_loss, minimise_huber
+from cvfp_cli.stats.solver import Array, Rows
 
 PARAMETERS = ("E", "A", "alpha", "B", "beta")
 THRESHOLD = 1e-3

@@ -27,11 +27,11 @@ from cvfp_cli.scaling.joint import (
 from cvfp_cli.scaling.joint_pool import pool_test
 from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, allowed_rise, design_flaws, parameter_ends
 from cvfp_cli.scaling.joint_questions import Answers, Law, answer
-from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.regression import t_quantile
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
-from cvfp_cli.scaling.solver import Array, Rows
-from cvfp_cli.scaling.units import PPL, YUnit, loss_of, required_unit
+from cvfp_cli.stats.regression import t_quantile
+from cvfp_cli.stats.solver import Array, Rows
+from cvfp_cli.study.points import Points
+from cvfp_cli.study.units import PPL, YUnit, loss_of, required_unit
 
 # Numbers in one batch of refits (problems times runs), to bound memory.
 CELLS = 100_000

@@ -22,9 +22,9 @@ from cvfp_cli.scaling.joint import (
     solve_joint,
 )
 from cvfp_cli.scaling.joint_profile import ROUNDING, different
-from cvfp_cli.scaling.regression import f_p_value
 from cvfp_cli.scaling.result import PoolTest
-from cvfp_cli.scaling.solver import Array
+from cvfp_cli.stats.regression import f_p_value
+from cvfp_cli.stats.solver import Array
 
 # Huber's threshold, in standard deviations, that loses 5 % of efficiency to least squares under normal errors.
 EFFICIENT = 1.345

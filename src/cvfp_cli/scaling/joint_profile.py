@@ -10,7 +10,6 @@ from typing import TypedDict
 
 import numpy as np
 
-from cvfp_cli.scaling.huber import huber_loss
 from cvfp_cli.scaling.joint import (
     LOWER,
     PARAMETERS,
@@ -23,8 +22,9 @@ from cvfp_cli.scaling.joint import (
     solve_joint,
     user_values,
 )
-from cvfp_cli.scaling.regression import f_quantile
-from cvfp_cli.scaling.solver import Array
+from cvfp_cli.stats.huber import huber_loss
+from cvfp_cli.stats.regression import f_quantile
+from cvfp_cli.stats.solver import Array
 
 
 class Rough(TypedDict):

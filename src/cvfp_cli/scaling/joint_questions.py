@@ -9,8 +9,8 @@ from cvfp_cli.scaling.joint import JointData, JointFit, log_loss_at
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Cheapest, Estimate, Prediction, Target
-from cvfp_cli.scaling.solver import Array
-from cvfp_cli.scaling.units import YUnit, loss_of, y_of
+from cvfp_cli.stats.solver import Array
+from cvfp_cli.study.units import YUnit, loss_of, y_of
 
 # Up to this many model sizes, each is asked for the D that reaches a target; of more, the one measured most often.
 MOST_SIZES = 8

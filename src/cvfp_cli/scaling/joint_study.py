@@ -9,9 +9,9 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint import PARAMETERS
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
-from cvfp_cli.scaling.units import loss_of
+from cvfp_cli.study.points import Points
+from cvfp_cli.study.units import loss_of
 
 POOLINGS = ("study", "none", "all")
 SIZES, SPAN = 3, 2.0  # model sizes that the joint law needs to be fitted unasked

@@ -7,7 +7,7 @@ import numpy as np
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.laws import LOG_A_RANGE, SHARE_RANGE, STRETCH_RANGE, Law
 from cvfp_cli.scaling.quantities import clipped_exp
-from cvfp_cli.scaling.solver import Array
+from cvfp_cli.stats.solver import Array
 
 # A coordinate this close to its bound is on it.
 NEAR = 1e-7

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.errors import WorkError, missing_extra
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.ticks import label_log_axes
+from cvfp_cli.study.points import Points
 
 FORMATS = (".png", ".svg", ".pdf")
 # Sizes each curve and band is drawn at.

@@ -6,12 +6,12 @@ from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.derived import target_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.laws import Law, log_curve
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.profiles import Interval, intervals, profile_rise
 from cvfp_cli.scaling.quantities import clipped_exp, parameter_quantities
-from cvfp_cli.scaling.regression import least_squares
 from cvfp_cli.scaling.result import Estimate, LocalExponent, Target
-from cvfp_cli.scaling.solver import Array
+from cvfp_cli.stats.regression import least_squares
+from cvfp_cli.stats.solver import Array
+from cvfp_cli.study.points import Points
 
 # A target further than this in ln n from the origin of the data counts as never reached.
 FARTHEST = 50.0

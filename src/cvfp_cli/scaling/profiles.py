@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cvfp_cli.scaling.curves import Pull, Tie
 from cvfp_cli.scaling.quantities import Edge, Quantity
-from cvfp_cli.scaling.solver import Array, Problem, Rows, minimise
+from cvfp_cli.stats.solver import Array, Problem, Rows, minimise
 
 MAX_WALK = 36
 # An end is found when the root of the profile's rise agrees with the threshold's to this share.

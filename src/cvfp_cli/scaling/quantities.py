@@ -12,7 +12,7 @@ import numpy as np
 
 from cvfp_cli.scaling.curves import Functional
 from cvfp_cli.scaling.laws import Law, log_curve
-from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.stats.solver import Array, Rows
 
 # exp-decay's A is traced against e^-20 times the smallest y: far below any A that could matter.
 LOG_BELOW = 20.0

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cvfp_cli.notes import Note
+from cvfp_cli.stats.variance import Replicates
 
 
 @dataclass(frozen=True)
@@ -184,29 +185,6 @@ class LocalExponent:
             "points": self.points,
             **self.estimate.range_json(),
         }
-
-
-@dataclass(frozen=True)
-class Replicates:
-    """What repeated seeds say: the pure error and the test of lack of fit, on the objective's scale.
-
-    Attributes:
-        sizes: sizes with two points or more; pure_df: the points at these sizes minus their number.
-        pure_sd: standard deviation between replicates (ln y for ``log``, y for ``ppl``).
-        lack_of_fit_f, lack_of_fit_p: F test of the law against free size means; None without spare sizes.
-        variance_from: ``replicates`` or ``lack-of-fit``: the larger one, which the intervals use.
-    """
-
-    sizes: int
-    pure_df: int
-    pure_sd: float
-    lack_of_fit_f: float | None
-    lack_of_fit_p: float | None
-    variance_from: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Every field by its name."""
-        return dict(vars(self))
 
 
 @dataclass(frozen=True)

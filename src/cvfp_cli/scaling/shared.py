@@ -17,7 +17,7 @@ from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.curves import Data, Pull, Tie, normal_equations, through
 from cvfp_cli.scaling.global_fit import ROUNDING, SAME, fit_curves
 from cvfp_cli.scaling.laws import MAX_H, Law, stretch
-from cvfp_cli.scaling.solver import Array, Evaluation, Problem, Rows, minimise
+from cvfp_cli.stats.solver import Array, Evaluation, Problem, Rows, minimise
 
 # What the user may share, and the coordinate that makes it the same.
 SHAREABLE = {

@@ -15,9 +15,9 @@ import numpy as np
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.quantities import Quantity
-from cvfp_cli.scaling.regression import f_quantile
 from cvfp_cli.scaling.shared import SharedFit, curve
-from cvfp_cli.scaling.solver import Array
+from cvfp_cli.stats.regression import f_quantile
+from cvfp_cli.stats.solver import Array
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.held_out import Origin
 from cvfp_cli.scaling.laws import get_law
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.predictions import out_of_reach, solve_size
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals
 from cvfp_cli.scaling.quantities import Quantity
@@ -28,8 +27,9 @@ from cvfp_cli.scaling.shared import (
 )
 from cvfp_cli.scaling.shared_errors import SharedErrors, shared_errors
 from cvfp_cli.scaling.shared_quantities import GroupQuantities
-from cvfp_cli.scaling.solver import Array
-from cvfp_cli.scaling.variance import Variance
+from cvfp_cli.stats.solver import Array
+from cvfp_cli.stats.variance import Variance
+from cvfp_cli.study.points import Points
 
 # Notes of a fit on its own that a shared fit answers differently.
 OWN_NOTES = frozenset({"no-freedom", "underdetermined", "one-degree-of-freedom", "starts-disagree", NO_AICC})

@@ -21,7 +21,7 @@ from cvfp_cli.scaling.quantities import (
     solve_for,
 )
 from cvfp_cli.scaling.shared import Layout, curve
-from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.stats.solver import Array, Rows
 
 EXCESS, FLOOR = 0, 1
 

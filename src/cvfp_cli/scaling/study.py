@@ -13,11 +13,11 @@ from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
 from cvfp_cli.scaling.joint_study import POOLINGS, fit_named, fit_unasked
 from cvfp_cli.scaling.laws import LAWS, get_law
-from cvfp_cli.scaling.points import Points
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.shared import shared_coordinates
 from cvfp_cli.scaling.shared_fits import fit_shared_groups, shared_rolling_origins
+from cvfp_cli.study.points import Points
 
 ALL = "all"
 LEFT_OUT = ("Left out", "Left out of the laws of one variable")

@@ -7,7 +7,7 @@ import numpy as np
 
 from cvfp_cli.results.schema import Run
 from cvfp_cli.scaling.fits import fit_law
-from cvfp_cli.scaling.groups import Source, group_runs
+from cvfp_cli.study.groups import Source, group_runs
 
 
 def summary_fits(runs: Iterable[Run]) -> tuple[dict[str, Any], ...]:

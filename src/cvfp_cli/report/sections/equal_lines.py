@@ -2,8 +2,8 @@
 
 from cvfp_cli.report.model import Block, Finding, Findings, Subheading
 from cvfp_cli.report.scope import Scope
-from cvfp_cli.scaling.comparison import compare_pairs
-from cvfp_cli.scaling.regression import FTest
+from cvfp_cli.stats.comparison import compare_pairs
+from cvfp_cli.stats.regression import FTest
 
 MOST_PAIRS = 2000  # pairs that are tested one by one; beyond, only the joint test is made
 SHOWN_PAIRS = 10

@@ -18,7 +18,7 @@ from scipy import special
 from cvfp_cli.report.groups import Group, varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Scope
-from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares
+from cvfp_cli.stats.regression import Coefficient, Regression, least_squares
 
 MARGIN = 0.02  # a change of PPL by less than this share counts as none in the hypotheses
 SAME = 1e-9  # logarithms of PPL that differ by less are one figure, but for rounding

@@ -8,7 +8,7 @@ from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
 from cvfp_cli.report.scope import Context, Scope, estimate
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.results.reader import Results
-from cvfp_cli.scaling.comparison import common_sizes, compare_pairs
+from cvfp_cli.stats.comparison import common_sizes, compare_pairs
 
 
 def build(context: Context) -> tuple[Block, ...]:

@@ -8,9 +8,9 @@ from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Serie
 from cvfp_cli.report.noise import marks
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.report.sections.summary import one_format
-from cvfp_cli.scaling.comparison import Curve, compare_pairs
-from cvfp_cli.scaling.contrasts import holm
 from cvfp_cli.scaling.numbers import NO_SLOPE
+from cvfp_cli.stats.comparison import Curve, compare_pairs
+from cvfp_cli.stats.contrasts import holm
 
 LARGE = 10  # "large data" is this many times the largest measured size
 MOST_CONFIGS = 60  # configurations whose lines are compared pair by pair at large data

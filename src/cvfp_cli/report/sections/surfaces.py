@@ -11,7 +11,7 @@ from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
 from cvfp_cli.report.noise import Noise, marks, slope_noise
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.numbers import NO_SLOPE
-from cvfp_cli.scaling.regression import Coefficient, Regression, least_squares, t_quantile
+from cvfp_cli.stats.regression import Coefficient, Regression, least_squares, t_quantile
 
 Term = tuple[str, Callable[[float, float], float]]
 

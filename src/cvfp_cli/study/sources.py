@@ -15,12 +15,12 @@ from cvfp_cli.results import Results, parse_results, read_results
 from cvfp_cli.results.compressed import decompressed
 from cvfp_cli.results.jsontext import SIZE_LIMIT, read_bytes, salvage, with_recovery
 from cvfp_cli.results.reader import SUMMARY_FILE, is_results_folder
-from cvfp_cli.scaling.groups import Source, group_runs, numeric_columns, source_names
-from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.table_points import GROUP_COLUMN, Columns, table_groups
-from cvfp_cli.scaling.tables import Row, complete_lines, read_table
-from cvfp_cli.scaling.units import unit_of
 from cvfp_cli.spelling import nearest
+from cvfp_cli.study.groups import Source, group_runs, numeric_columns, source_names
+from cvfp_cli.study.points import Points
+from cvfp_cli.study.table_points import GROUP_COLUMN, Columns, table_groups
+from cvfp_cli.study.tables import Row, complete_lines, read_table
+from cvfp_cli.study.units import unit_of
 from cvfp_cli.tabular import separator_of
 
 STDIN = "-"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.scaling.regression import t_p_value, t_quantile
+from cvfp_cli.stats.regression import t_p_value, t_quantile
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.units import YUnit, unit_of
+from cvfp_cli.study.units import YUnit, unit_of
 
 Vector = NDArray[np.float64]
 

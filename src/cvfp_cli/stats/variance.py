@@ -1,13 +1,36 @@
 """The error variance that intervals rest on: residual, or the larger of pure error and lack of fit with replicates."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
 
-from cvfp_cli.scaling.regression import f_p_value
-from cvfp_cli.scaling.result import Replicates
-from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.stats.regression import f_p_value
+from cvfp_cli.stats.solver import Array, Rows
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """What repeated seeds say: the pure error and the test of lack of fit, on the objective's scale.
+
+    Attributes:
+        sizes: sizes with two points or more; pure_df: the points at these sizes minus their number.
+        pure_sd: standard deviation between replicates (ln y for ``log``, y for ``ppl``).
+        lack_of_fit_f, lack_of_fit_p: F test of the law against free size means; None without spare sizes.
+        variance_from: ``replicates`` or ``lack-of-fit``: the larger one, which the intervals use.
+    """
+
+    sizes: int
+    pure_df: int
+    pure_sd: float
+    lack_of_fit_f: float | None
+    lack_of_fit_p: float | None
+    variance_from: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)

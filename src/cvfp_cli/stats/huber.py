@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.scaling.solver import Array, Rows
+from cvfp_cli.stats.solver import Array, Rows
 
 # theta (P, k) and rows -> residuals (P, m) and their Jacobian by theta (P, m, k).
 Model = Callable[[Array, Rows], tuple[Array, Array]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from cvfp_cli.errors import InputError, first_line, one_line
 from cvfp_cli.results.jsontext import decode, parse
-from cvfp_cli.scaling.cells import comma_style, is_empty, with_point
+from cvfp_cli.study.cells import comma_style, is_empty, with_point
 from cvfp_cli.tabular import check_cells, check_names, is_index, separator_of
 
 Row = dict[str, Any]

@@ -11,9 +11,9 @@ import numpy as np
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.cells import is_empty, number
-from cvfp_cli.scaling.points import Holdout, Points
-from cvfp_cli.scaling.tables import Row, unfold_runs
+from cvfp_cli.study.cells import is_empty, number
+from cvfp_cli.study.points import Holdout, Points
+from cvfp_cli.study.tables import Row, unfold_runs
 
 # The one column that makes groups unasked, and the word that says that none does.
 GROUP_COLUMN = "config"

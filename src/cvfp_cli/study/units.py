@@ -8,10 +8,12 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.solver import Array
+
+Array = NDArray[np.float64]
 
 PPL, NATS, BITS, BPB, OTHER = "ppl", "nats", "bits", "bpb", "other"
 UNITS = (PPL, NATS, BITS, BPB, OTHER)

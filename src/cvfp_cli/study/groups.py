@@ -12,7 +12,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
-from cvfp_cli.scaling.points import Points
+from cvfp_cli.study.points import Points
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from cvfp_cli.scaling.contrasts import Contrast, LogLine, contrast_of, exp_of, holm, ratio_of
-from cvfp_cli.scaling.points import Points
-from cvfp_cli.scaling.regression import FTest, f_p_value, least_squares
+from cvfp_cli.stats.contrasts import Contrast, LogLine, contrast_of, exp_of, holm, ratio_of
+from cvfp_cli.stats.regression import FTest, f_p_value, least_squares
+from cvfp_cli.study.points import Points
 
 Vector = NDArray[np.float64]
 

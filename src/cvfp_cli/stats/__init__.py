@@ -1,0 +1,1 @@
+"""Statistics: solvers, regressions, the error model, comparisons. No law stands here by name."""
