@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from report_cases import LANGUAGES
 
-import cvfp_cli.scaling
+import cvfp_cli
 from cvfp_cli.report.sections.laws import JOINT_WARNINGS, KNOWN_WARNINGS, POOL_DIFFERS
 from cvfp_cli.report.text import load_language
 
@@ -73,8 +73,9 @@ def codes(path: Path) -> set[str]:
 
 
 def every_code() -> set[str]:
-    folder = Path(cvfp_cli.scaling.__file__).parent
-    return set().union(*(codes(path) for path in folder.rglob("*.py")))
+    package = Path(cvfp_cli.__file__).parent
+    rooms = ("scaling", "stats", "study")
+    return set().union(*(codes(path) for room in rooms for path in (package / room).rglob("*.py")))
 
 
 def test_codes_are_found_in_the_source() -> None:
