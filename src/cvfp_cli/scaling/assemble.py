@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvfp_cli.counting import counted
 from cvfp_cli.notes import Note
@@ -68,7 +69,7 @@ class Figures:
     quantities: Sequence[Quantity]
     values: Sequence[Array]
     intervals: Sequence[Interval]
-    has_intervals: Array
+    has_intervals: NDArray[np.bool_]
     targets: Sequence[tuple[Target, ...]]
     loo: Array
     forward: list[list[tuple[int, float]]]

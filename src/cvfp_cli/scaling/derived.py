@@ -60,6 +60,7 @@ def observation_quantity(law: Law, scale: Scale, z: Array, objective: str) -> Qu
         low=Edge(SHARE, 0.0, -np.inf, 0.0) if np.all(np.isinf(z)) else None,
         vanishing=0.0,
         farthest=VANISHED if objective == "log" else 1e3,
+        place=z,
     )
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
+from cvfp_cli.scaling.curves import residuals
 from cvfp_cli.scaling.derived import change_quantity, drop_quantity, observation_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
 from cvfp_cli.scaling.held_out import forward, leave_one_out
@@ -17,6 +19,7 @@ from cvfp_cli.scaling.predictions import find_target
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
 from cvfp_cli.scaling.quantities import Quantity, parameter_quantities
 from cvfp_cli.scaling.result import Fit, Target
+from cvfp_cli.stats.size_errors import SizeErrors, size_errors
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.stats.variance import Variance, error_variance
 from cvfp_cli.study.points import Points
@@ -105,44 +108,75 @@ def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptio
     law = fits.law
     quantities = figure_quantities(law, batch, options)
     values = [np.asarray(value) for value in fitted_values(fits, quantities)]
-    delta = variance.delta(options.level)
+    errors = errors_of(fits, batch)
+    known = (errors.between_df > 0) & np.isfinite(variance.value)
     if not options.intervals:
-        delta = np.full_like(delta, np.nan)
+        known = np.zeros_like(known)
     spread = np.sum(batch.data.weight * batch.data.target**2, axis=1)
     # A curve through all points with degrees of freedom to spare has intervals of width 0.
-    exact = np.isfinite(delta) & (fits.rss <= EXACT * spread)
-    rows = np.flatnonzero(np.isfinite(delta) & ~exact)
+    exact = known & (fits.rss <= EXACT * spread)
+    rows = np.flatnonzero(known & ~exact)
     found = [Interval(np.where(exact, v, np.nan), np.where(exact, v, np.nan)) for v in values]
     if rows.size:
-        for whole, part in zip(found, _intervals(fits, batch, rows, delta, options), strict=True):
+        for whole, part in zip(found, _intervals(fits, batch, rows, options), strict=True):
             whole.low[rows], whole.high[rows] = part.low, part.high
     return Figures(
         quantities=quantities,
         values=values,
         intervals=found,
-        has_intervals=np.isfinite(delta),
-        targets=_targets(fits, batch, np.where(exact, np.nan, delta), options),
+        has_intervals=known,
+        targets=_targets(fits, batch, known & ~exact, options),
         loo=leave_one_out(fits, batch) if options.hold_out else np.full(len(batch.groups), np.nan),
         forward=forward(law, batch, options.holdout) if options.hold_out else [[] for _ in batch.groups],
     )
 
 
-def _intervals(
-    fits: CurveFits, batch: Batch, rows: Rows, delta: Array, options: FitOptions
-) -> list[Interval]:
+def errors_of(fits: CurveFits, batch: Batch) -> SizeErrors:
+    """What the residuals of fitted curves say about their errors, by size."""
+    r, jacobian = residuals(fits.law, batch.data, fits.theta)
+    return size_errors(r, jacobian, batch.data.weight, batch.size, batch.data.z)
+
+
+def allowed_rises(fits: CurveFits, errors: SizeErrors, quantities: Sequence[Quantity], level: float) -> Array:
+    """By how much the sum of squares may rise within the interval of each figure, (Q, P)."""
+    every = np.arange(len(fits.theta))
+    return np.array(
+        [
+            errors.allowed(
+                q.functional(fits.theta, every)[1],
+                level,
+                q.place,
+                1.0 / q.weight if q.hold is None and q.place is None else 0.0,
+            )
+            for q in quantities
+        ]
+    )
+
+
+def _intervals(fits: CurveFits, batch: Batch, rows: Rows, options: FitOptions) -> list[Interval]:
     part, family = batch.take(rows), fits.take(rows)
     quantities = figure_quantities(fits.law, part, options)
+    rises = allowed_rises(family, errors_of(family, part), quantities, options.level)
     if fits.law.name == "power" and options.objective == "log":
-        return linear_intervals(family, delta[rows], quantities)
-    return intervals(family, delta[rows], quantities)
+        return linear_intervals(family, rises, quantities)
+    return intervals(family, rises, quantities)
 
 
-def _targets(fits: CurveFits, batch: Batch, delta: Array, options: FitOptions) -> list[tuple[Target, ...]]:
+def _targets(
+    fits: CurveFits, batch: Batch, measured: NDArray[np.bool_], options: FitOptions
+) -> list[tuple[Target, ...]]:
     result = []
     for row in range(len(batch.groups)):
         one = np.array([row])
         family, single = fits.take(one), batch.take(one)
-        result.append(tuple(find_target(family, single, float(delta[row]), ppl) for ppl in options.targets))
+        rise = None
+        if measured[row]:
+            errors = errors_of(family, single)
+
+            def rise(quantity: Quantity, family: CurveFits = family, errors: SizeErrors = errors) -> float:
+                return float(allowed_rises(family, errors, [quantity], options.level)[0, 0])
+
+        result.append(tuple(find_target(family, single, rise, ppl) for ppl in options.targets))
     return result
 
 

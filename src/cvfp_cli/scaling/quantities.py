@@ -70,6 +70,7 @@ class Quantity:
         low, high: edges of t's range, where it has any.
         vanishing: the user's value at t = -infinity: 0 for logarithms, None for an open end.
         farthest: a walk this far from the estimate counts as endless.
+        place: ln n (shifted) of a new measurement, (P,), whose own error counts; None for a property of the curve.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Quantity:
     vanishing: float | None = None
     farthest: float = 1e3
     weight: float = 1.0
+    place: Array | None = None
 
 
 def clipped_exp(t: Array) -> Array:
