@@ -1,6 +1,6 @@
 """Kill a real sweep, resume it, and compare its summary with an uninterrupted one's.
 
-As a program it prints how many kills it tried: ``python tests/sweep/kill.py 50 20`` for 50 moments drawn
+As a program it prints how many kills it tried: ``python tests/end_to_end/kill.py 50 20`` for 50 moments drawn
 uniformly over the sweep's time and 20 aimed at writes.
 """
 
