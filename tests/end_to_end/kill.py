@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "sweep"))  # for sweep_fakes
 
 import torch
 from sweep_fakes import sweep_into, tiny_recipe
