@@ -10,6 +10,7 @@ new / old is printed: of the processor's seconds, which other work on the machin
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -48,8 +49,8 @@ def least(arguments: Sequence[str], trees: Sequence[Path], repeat: int) -> list[
 
 def processor_seconds() -> float:
     """Of all child processes that have ended."""
-    used = os.times()
-    return used.children_user + used.children_system
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def main() -> None:
     for name, arguments in COMMANDS.items():
         (taken, work), *old = least(["-m", "cvfp_cli", *arguments], trees, repeat)
         ratio = "".join(
-            f"; processor {work:.2f} s, old {was:.2f} s, ratio {work / was:.2f}" for _, was in old
+            f"; processor {work:.3f} s, old {was:.3f} s, ratio {work / was:.2f}" for _, was in old
         )
         print(f"{name}: {taken:.3f} s, {taken - bare:.3f} s more than a bare interpreter{ratio}", flush=True)
 
