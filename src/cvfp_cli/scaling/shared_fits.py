@@ -134,16 +134,18 @@ def _figures(
     flat = [q for quantities in per_group for q in quantities]
     values = [float(value[0]) for value in fitted_values(fit, flat)]
     measured = errors.df > 0 and fit.rss[0] > 1e-24 * np.sum(batch.data.weight * batch.data.target**2)
-    found = intervals(fit, errors.delta(fit, flat, options.level), flat) if measured else []
+    delta = errors.delta(fit, flat, options.level) if measured else np.full((len(flat), 1), np.nan)
+    known = np.flatnonzero(np.isfinite(delta[:, 0]))
+    ends = np.full((2, len(flat)), np.nan)
+    found = intervals(fit, delta[known], [flat[i] for i in known]) if known.size else []
+    for i, one in zip(known, found, strict=True):
+        ends[:, i] = one.low[0], one.high[0]
     count, groups = len(per_group[0]), len(per_group)
 
     def column(ends: list[float]) -> list[Array]:
         return list(np.array(ends).reshape(groups, count).T)
 
-    lows, highs = (
-        column([float(getattr(interval, side)[0]) for interval in found] or [np.nan] * len(flat))
-        for side in ("low", "high")
-    )
+    lows, highs = (column(list(side)) for side in ends)
     loo, forward = _held_out(fit, batch, options)
     return Figures(
         quantities=per_group[0],
@@ -185,10 +187,13 @@ def _targets(
         low = high = None
         if errors is not None:
             wanted = [make.target(z, log_target)]
-            ends = intervals(fit, errors.delta(fit, wanted, options.level), wanted)[0]
-            low, high = (
-                None if np.isnan(end[0]) else float(np.exp(end[0] + origin)) for end in (ends.low, ends.high)
-            )
+            delta = errors.delta(fit, wanted, options.level)
+            if np.isfinite(delta[0, 0]):
+                ends = intervals(fit, delta, wanted)[0]
+                low, high = (
+                    None if np.isnan(end[0]) else float(np.exp(end[0] + origin))
+                    for end in (ends.low, ends.high)
+                )
         x = float(np.exp(z + origin))
         result.append(Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max()))
     return tuple(result)
