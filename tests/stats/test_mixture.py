@@ -16,12 +16,14 @@ def test_weights_are_akaikes():
     assert akaike_weights(1e-6 * rss, k, m, m) == pytest.approx(expected / expected.sum())
 
 
-def test_a_law_with_as_many_parameters_as_sizes_takes_no_part():
-    weights = akaike_weights([2.0, 1.5, 0.0], [2, 3, 4], 12, 4)
-    assert weights[2] == 0.0
-    assert weights[:2].sum() == pytest.approx(1.0)
-    assert akaike_weights([np.nan, 1.0], [2, 3], 5, 5).tolist() == [0.0, 1.0]
+def test_a_law_with_as_many_parameters_as_sizes_takes_no_part_and_leaves_the_next():
+    assert akaike_weights([2.0, 1.5, 0.0], [2, 3, 4], 12, 4).tolist() == [0.0, 1.0, 0.0]
+    assert akaike_weights([1.0, 1.0, 0.0], [2, 3, 3], 12, 3).tolist() == [1.0, 0.0, 0.0]
     assert akaike_weights([1.0, 1.0], [2, 3], 2, 2).tolist() == [0.0, 0.0]
+
+
+def test_a_law_that_failed_takes_no_part():
+    assert akaike_weights([np.nan, 1.0], [2, 3], 5, 5).tolist() == [0.0, 1.0]
     assert akaike_weights([0.0, 1.0], [2, 3], 5, 5) == pytest.approx([1.0, 0.0])
 
 

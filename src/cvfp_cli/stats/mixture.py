@@ -44,6 +44,10 @@ def akaike_weights(rss: ArrayLike, parameters: ArrayLike, points: int, sizes: in
     parameters, and the mixture then held 0-13 % at 10x the largest size where another law was true, against 90-98 %
     without it (200 sets each, noise 2 %).
 
+    Where sizes are too few for one of the laws, the largest of the others takes all the weight: nothing in the data
+    tests what they lack. At 4 sizes the mixture of the two smaller laws held 33-40 % at 10x where the largest was
+    true, the larger one alone 94-96 %, and 94-100 % where another was.
+
     Args:
         rss: sums of squares of each law, all on one scale such as ln y, (laws,). Not finite: the law takes no part.
         parameters: k of each law, (laws,). points: m. sizes: distinct sizes among them.
@@ -55,6 +59,8 @@ def akaike_weights(rss: ArrayLike, parameters: ArrayLike, points: int, sizes: in
     fits = np.isfinite(squares) & (k < sizes)
     if not np.any(fits):
         return np.zeros(len(squares))
+    if np.any(k >= sizes):
+        fits &= k == np.max(k[fits])
     floor = max(float(np.min(squares[fits])), 1e-300)
     relative = np.where(fits, np.maximum(squares, floor) / floor, 1.0)
     score = points * np.log(relative) + 2.0 * (k + 1.0)
