@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from cvfp_cli.stats.best import best_of_model
-from cvfp_cli.stats.error_model import ContrastErrors, Labels, fit_error_model
+from cvfp_cli.stats.error_model import ContrastErrors, fit_error_model
+from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.robust import cr2_errors, trend_errors
 
 Array = NDArray[Any]
-Row = tuple[str, Array, Array, Array]  # name, held (0, 1 or NaN), half-widths, nothing else of note
+Errors = Callable[[Array], ContrastErrors]  # from residuals
 LEVEL = 0.95
 THRESHOLD = 1e-3  # of Huber's loss
 
@@ -73,7 +74,8 @@ def collect(case: str, names: list[str], sets: Iterator[tuple[Array, Array]]) ->
 def joint_law(theta: Array, n: Array, d: Array) -> tuple[Array, Array]:
     """ln L and its Jacobian by E, ln A, a, ln B, b; sizes relative to the grid's middle."""
     e, log_a, a, log_b, b = theta
-    first, second = np.exp(log_a - a * n), np.exp(log_b - b * d)
+    # A trial step of the search may go far.
+    first, second = np.exp(np.minimum(log_a - a * n, 50.0)), np.exp(np.minimum(log_b - b * d, 50.0))
     total = np.maximum(e + first + second, 1e-9)
     columns = [np.ones_like(n), first, -first * n, second, -second * d]
     return np.log(total), np.column_stack(columns) / total[:, None]
@@ -123,14 +125,15 @@ def joint_sets(
         noise = sd * (np.sqrt(common) * shared[size] + np.sqrt(1.0 - common) * rng.standard_normal(len(n)))
         y = joint_law(truth, n, d)[0] + noise
         fit = optimize.least_squares(
-            lambda theta: joint_law(theta, n, d)[0] - y,  # noqa: B023
+            lambda theta, seen: joint_law(theta, n, d)[0] - seen,
             truth,
-            jac=lambda theta: joint_law(theta, n, d)[1],
+            jac=lambda theta, _: joint_law(theta, n, d)[1],
             loss=loss,
             f_scale=THRESHOLD if loss == "huber" else 1.0,
             x_scale="jac",
             xtol=1e-10,
             ftol=1e-12,
+            args=(y,),
         )
         value, jacobian = joint_law(fit.x, n, d)
         r = y - value
@@ -171,23 +174,27 @@ def seeds(sets: int, rng: np.random.Generator) -> None:
         (8, 3, 0.02, 0.01),
         (2, 5, 0.03, 0.006),
     ]:
-        size = np.repeat(np.arange(sizes), each)
-        x = np.column_stack([np.ones(len(size)), doubling(sizes)[size]])
-        row = np.array([1.0, doubling(sizes)[-1] + np.log(10.0)])
-        inverse = np.linalg.pinv(x)
-
-        def sets_of() -> Iterator[tuple[Array, Array]]:
-            for _ in range(sets):
-                y = lack * rng.standard_normal(sizes)[size] + own * rng.standard_normal(len(size))  # noqa: B023
-                b = inverse @ y  # noqa: B023
-                model = fit_error_model(y - x @ b, x, Labels.of(size))  # noqa: B023
-                held, half = inside(np.append(b[1], row @ b), np.zeros(2), model.contrasts([[0.0, 1.0], row]))  # noqa: B023
-                new = lack * rng.standard_normal() + own * rng.standard_normal()  # noqa: B023
-                run = inside(np.array([row @ b]), np.array([new]), model.predictions(row, "run"))  # noqa: B023
-                yield np.append(held, run[0]), np.append(half, run[1])
-
         case = f"{sizes} sizes x {each} seeds, lack of fit {100 * lack:g} %, seeds {100 * own:g} %"
-        collect(case, ["alpha", "law at 10x", "new run at 10x"], sets_of())
+        names = ["alpha", "law at 10x", "new run at 10x"]
+        collect(case, names, seed_sets(sets, rng, sizes, each, lack, own))
+
+
+def seed_sets(
+    sets: int, rng: np.random.Generator, sizes: int, each: int, lack: float, own: float
+) -> Iterator[tuple[Array, Array]]:
+    """Lines through simulated seeds; the truth is 0 everywhere."""
+    size = np.repeat(np.arange(sizes), each)
+    x = np.column_stack([np.ones(len(size)), doubling(sizes)[size]])
+    row = np.array([1.0, doubling(sizes)[-1] + np.log(10.0)])
+    rows, inverse, labels = np.vstack([[0.0, 1.0], row]), np.linalg.pinv(x), Labels.of(size)
+    for _ in range(sets):
+        y = lack * rng.standard_normal(sizes)[size] + own * rng.standard_normal(len(size))
+        b = inverse @ y
+        model = fit_error_model(y - x @ b, x, labels)
+        held, half = inside(rows @ b, np.zeros(2), model.contrasts(rows))
+        new = lack * rng.standard_normal() + own * rng.standard_normal()
+        run = inside(rows[1:] @ b, np.array([new]), model.predictions(row, "run"))
+        yield np.append(held, run[0]), np.append(half, run[1])
 
 
 def designs(sizes: int) -> Iterator[tuple[str, Array, Array]]:
@@ -206,25 +213,31 @@ def designs(sizes: int) -> Iterator[tuple[str, Array, Array]]:
 def unequal(sets: int, rng: np.random.Generator) -> None:
     """Noise that follows n."""
     for sizes in (5, 6, 8, 12):
-        z = doubling(sizes)
         for name, x, rows in designs(sizes):
-            inverse = np.linalg.pinv(x)
             for ratio in (1.0, 4.0, 0.25):
-                noise = ratio ** (z / z[-1])
-                kinds: dict[str, Callable[[Array], ContrastErrors]] = {
-                    "textbook": lambda r: fit_error_model(r, x, Labels.of(z)).contrasts(rows),  # noqa: B023
-                    "CR2": lambda r: cr2_errors(x, r, rows),  # noqa: B023
-                    "trend": lambda r: trend_errors(x, r, rows, z),  # noqa: B023
-                }
-                results: dict[str, list[tuple[Array, Array]]] = {kind: [] for kind in kinds}
-                for _ in range(sets):
-                    y = noise * rng.standard_normal(sizes)
-                    b = inverse @ y
-                    for kind, errors in kinds.items():
-                        results[kind].append(inside(rows @ b, np.zeros(2), errors(y - x @ b)))
-                for kind, found in results.items():
+                for kind, found in unequal_sets(sets, rng, x, rows, ratio).items():
                     case = f"{name}, {sizes} sizes, noise x{ratio:g}, {kind}"
                     collect(case, ["parameter", "law at 10x"], iter(found))
+
+
+def unequal_sets(
+    sets: int, rng: np.random.Generator, x: Array, rows: Array, ratio: float
+) -> dict[str, list[tuple[Array, Array]]]:
+    """What three kinds of errors give for the same sets; the truth is 0 everywhere."""
+    z = doubling(len(x))
+    noise, inverse, labels = ratio ** (z / z[-1]), np.linalg.pinv(x), Labels.of(z)
+    kinds: dict[str, Errors] = {
+        "textbook": lambda r: fit_error_model(r, x, labels).contrasts(rows),
+        "CR2": lambda r: cr2_errors(x, r, rows),
+        "trend": lambda r: trend_errors(x, r, rows, z),
+    }
+    found: dict[str, list[tuple[Array, Array]]] = {kind: [] for kind in kinds}
+    for _ in range(sets):
+        y = noise * rng.standard_normal(len(x))
+        b = inverse @ y
+        for kind, errors in kinds.items():
+            found[kind].append(inside(rows @ b, np.zeros(2), errors(y - x @ b)))
+    return found
 
 
 def neighbours(sets: int, rng: np.random.Generator) -> None:

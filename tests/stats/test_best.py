@@ -6,7 +6,8 @@ from scipy import stats
 
 from cvfp_cli.stats.best import best_of, best_of_model, equivalence_p_values, needed_to_decide, t_power
 from cvfp_cli.stats.contrasts import holm
-from cvfp_cli.stats.error_model import Labels, fit_error_model
+from cvfp_cli.stats.error_model import fit_error_model
+from cvfp_cli.stats.labels import Labels
 
 SETS = 2000
 

@@ -12,7 +12,7 @@ from cvfp_cli.stats.curvature import (
     curvature_power,
     nested_tests,
 )
-from cvfp_cli.stats.error_model import Labels
+from cvfp_cli.stats.labels import Labels
 
 
 def doubling(m, seeds=1):

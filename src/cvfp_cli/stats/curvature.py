@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array
-from cvfp_cli.stats.error_model import Labels, fit_error_model
+from cvfp_cli.stats.error_model import fit_error_model
+from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import f_p_value
 
 CURVED, STRAIGHT, NOT_DECIDED = "curved", "straight", "not-decided"

@@ -13,7 +13,11 @@ both ends, and width beside the textbook's under equal noise):
 
 The test finds a ratio of 4 in 8-13 % of tables of six sizes, so no rule that waits for it can help: the choice is not
 left to it. ``trend_errors`` is for one curve with one run a size, where it is the shortest that holds; ``cr2_errors``
-with clusters is for runs that share sizes, where the error may depend on more than n.
+with clusters is for runs whose errors may depend on more than n.
+
+Between configurations: equal slopes of four to nine configurations in six sizes, one of them four times noisier, are
+rejected in 12-19 % by the pooled F test, in 1-3 % by ``cr2_wald`` with every run by itself (400 sets each). It costs
+power where all are alike (64 for 96 %, 29 for 95 % with nine). Clusters of whole sizes leave it 1 degree of freedom.
 """
 
 from dataclasses import dataclass
@@ -23,7 +27,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array, Rows
-from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, ContrastErrors, Flags
+from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, ContrastErrors, Flags, Wald
+from cvfp_cli.stats.regression import f_p_value
 
 # Standard deviation of the prior on the log of the ratio of noise at both ends of the sizes: a factor of 3.
 TREND_PRIOR = float(np.log(3.0))
@@ -70,19 +75,11 @@ def cr2_errors(
         clusters: a code for each run; every run by itself without it (HC2).
         weight: relative precisions that the fit used, (m,).
     """
-    root = np.ones(len(np.asarray(residuals))) if weight is None else np.sqrt(np.asarray(weight, dtype=float))
-    x, r = np.asarray(design, dtype=float) * root[:, None], np.asarray(residuals, dtype=float) * root
+    x, r = _weighted(design, residuals, weight)
     c = np.atleast_2d(np.asarray(weights, dtype=float))
     inverse, off, determined = _projection(x, c)
     loads = c @ inverse  # (k, m): rows c'(X'X)^-1 X'
-    codes = np.arange(len(r)) if clusters is None else np.asarray(clusters)
-    sets = [np.flatnonzero(codes == code) for code in np.unique(codes)]
-    spread = np.zeros((len(c), len(r), len(sets)))
-    for g, rows in enumerate(sets):
-        values, axes = np.linalg.eigh(off[np.ix_(rows, rows)])
-        kept = values > 1e-9
-        a = (axes[:, kept] / np.sqrt(values[kept])) @ axes[:, kept].T
-        spread[:, rows, g] = loads[:, rows] @ a
+    spread = _spread(loads, off, clusters)
     variance = np.sum(np.einsum("m,kmg->kg", r, spread) ** 2, axis=1)
     gram = np.einsum("kmg,mn,knh->kgh", spread, off, spread, optimize=True)
     trace = np.einsum("kgg->k", gram)
@@ -90,6 +87,48 @@ def cr2_errors(
         df = trace**2 / np.sum(gram**2, axis=(1, 2))
     free = len(r) - np.linalg.matrix_rank(x)
     return _errors(variance, np.where(trace > 1e-12, df, 0.0), np.sum(loads**2, axis=1), determined, free)
+
+
+def cr2_wald(
+    design: ArrayLike,
+    residuals: ArrayLike,
+    weights: ArrayLike,
+    estimates: ArrayLike,
+    clusters: Rows | None = None,
+    *,
+    weight: ArrayLike | None = None,
+) -> Wald | None:
+    """Test that several contrasts are 0 together, whatever the variances; None where CR2 cannot see one of them.
+
+    The approximate Hotelling test (Pustejovsky and Tipton 2018, section 3.2): with contrasts made orthonormal under
+    equal variances, D their CR2 covariance and eta = q (q + 1) / sum of Var(D_st), the Wald statistic Q has
+    (eta - q + 1) / (eta q) Q ~ F(q, eta - q + 1), as if D were a Wishart matrix with eta degrees of freedom.
+
+    Args:
+        weights: L, (q, p), of full row rank. estimates: L b, (q,). Others as in ``cr2_errors``.
+    """
+    x, r = _weighted(design, residuals, weight)
+    c, e = np.atleast_2d(np.asarray(weights, dtype=float)), np.atleast_1d(np.asarray(estimates, dtype=float))
+    inverse, off, determined = _projection(x, c)
+    values, axes = np.linalg.eigh(c @ inverse @ inverse.T @ c.T)
+    if not np.all(determined) or values[0] <= 1e-12 * values[-1]:
+        return None
+    turn = axes.T / np.sqrt(values)[:, None]
+    q = len(e)
+    spread = _spread(turn @ c @ inverse, off, clusters)
+    gram = np.einsum("smg,mn,tnh->stgh", spread, off, spread, optimize=True)
+    own = np.einsum("ssgh->sgh", gram)
+    # Var of sum_g a_g b_g for jointly normal a and b of mean 0.
+    noise = float(np.einsum("sgh,tgh->", own, own) + np.einsum("stgh,tsgh->", gram, gram))
+    eta = q * (q + 1.0) / noise if noise > 0 else 0.0
+    scores = np.einsum("m,smg->sg", r, spread)
+    covariance = scores @ scores.T
+    least = np.linalg.eigvalsh(covariance)
+    if eta - q + 1.0 <= 0.0 or least[0] <= 1e-12 * least[-1]:
+        return None
+    z = turn @ e
+    statistic = float(z @ np.linalg.solve(covariance, z)) * (eta - q + 1.0) / (eta * q)
+    return Wald(statistic, q, eta - q + 1.0, f_p_value(statistic, q, eta - q + 1.0))
 
 
 def trend_errors(
@@ -179,6 +218,26 @@ def outliers(residuals: ArrayLike, design: ArrayLike) -> tuple[Array, Flags]:
     relative = fair / scale
     enough = round(float(np.trace(off))) >= LEAST_FREE
     return relative, (np.abs(relative) > OUTLIER) & enough
+
+
+def _weighted(design: ArrayLike, residuals: ArrayLike, weight: ArrayLike | None) -> tuple[Array, Array]:
+    """Design and residuals in units of each run's own error."""
+    x, r = np.asarray(design, dtype=float), np.asarray(residuals, dtype=float)
+    root = np.ones(len(r)) if weight is None else np.sqrt(np.asarray(weight, dtype=float))
+    return x * root[:, None], r * root
+
+
+def _spread(loads: Array, off: Array, clusters: Rows | None) -> Array:
+    """A_g X_g (X'X)^-1 c for each contrast and cluster, with zeros outside the cluster, (k, m, clusters)."""
+    codes = np.arange(len(off)) if clusters is None else np.asarray(clusters)
+    sets = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    spread = np.zeros((len(loads), len(off), len(sets)))
+    for g, rows in enumerate(sets):
+        values, axes = np.linalg.eigh(off[np.ix_(rows, rows)])
+        kept = values > 1e-9
+        a = (axes[:, kept] / np.sqrt(values[kept])) @ axes[:, kept].T
+        spread[:, rows, g] = loads[:, rows] @ a
+    return spread
 
 
 def _projection(x: Array, c: Array) -> tuple[Array, Array, Flags]:
