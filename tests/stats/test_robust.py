@@ -5,7 +5,15 @@ import pytest
 
 from cvfp_cli.stats.error_model import NO_FREEDOM
 from cvfp_cli.stats.regression import least_squares
-from cvfp_cli.stats.robust import OUTLIER, cr2_errors, cr2_wald, outliers, trend_errors, variance_test
+from cvfp_cli.stats.robust import (
+    OUTLIER,
+    cr2_errors,
+    cr2_wald,
+    outliers,
+    trend_errors,
+    unequal_errors,
+    variance_test,
+)
 
 
 def line(m):
@@ -71,6 +79,17 @@ def test_no_freedom_gives_the_reason():
     for errors in (cr2_errors(x, np.zeros(2), [0.0, 1.0]), trend_errors(x, np.zeros(2), [0.0, 1.0], x[:, 1])):
         assert errors.reason == (NO_FREEDOM,)
         assert np.isnan(errors.half_widths(0.95)[0])
+
+
+def test_few_sizes_take_the_trend_and_more_take_cr2():
+    rng = np.random.default_rng(10)
+    for m, same in (
+        (7, lambda x, r: trend_errors(x, r, [0.0, 1.0], x[:, 1])),
+        (8, lambda x, r: cr2_errors(x, r, [0, 1.0])),
+    ):
+        x = line(m)
+        r = residual(x, rng.standard_normal(m))
+        assert unequal_errors(x, r, [0.0, 1.0], x[:, 1]).variance == pytest.approx(same(x, r).variance)
 
 
 def coverage(ratio, m=8, sets=600):

@@ -5,6 +5,7 @@ A cell is a configuration at a size; runs that are alike in all labels are its s
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,8 +70,8 @@ def parts_of(labels: Labels) -> list[tuple[tuple[str, ...], Rows]]:
 
 def _codes(labels: Iterable[Hashable] | ArrayLike) -> Rows:
     """Codes 0, 1, ... in the order of appearance, whatever the labels are."""
-    seen: dict[Hashable, int] = {}
-    each = labels if isinstance(labels, Iterable) else np.asarray(labels)
+    seen: dict[Any, int] = {}
+    each: Iterable[Any] = labels if isinstance(labels, Iterable) else np.asarray(labels)
     return np.array([seen.setdefault(label, len(seen)) for label in each], dtype=np.intp)
 
 
