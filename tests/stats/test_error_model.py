@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE, Labels, fit_error_model
+from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE, fit_error_model
+from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import least_squares
 
 
@@ -156,7 +157,7 @@ def test_order_units_and_names_do_not_matter():
     one = fit_error_model(r, x, Labels.of(s, c)).contrasts(np.eye(2))
     order = rng.permutation(len(s))
     units = np.array([1.0, 1e6])
-    named = Labels.of([f"{2**i} samples" for i in s[order]], [f"{i}L" for i in c[order]])
+    named = Labels.of([(2**i, "samples") for i in s[order]], [f"{i}L" if i else None for i in c[order]])
     other = fit_error_model(1e-3 * r[order], x[order] * units, named).contrasts(np.diag(units))
     assert other.df == pytest.approx(one.df, rel=1e-6)
     assert other.variance == pytest.approx(1e-6 * one.variance, rel=1e-6)

@@ -115,13 +115,15 @@ def estimate_components(products: Products, *, negative: bool = False) -> Compon
     if n <= 0 or products.square <= 0.0:
         return Components(np.zeros(1 + parts), np.zeros((1 + parts, 1 + parts)), "reml", float("-inf"))
     unit = products.square / n
+    if parts == 0:
+        return Components(
+            np.array([unit]), np.array([[0.5 * n / unit**2]]), "reml", n * (1.0 + float(np.log(unit)))
+        )
     scaled = replace(products, square=float(n), along=products.along / np.sqrt(unit))
     moments = _moments(scaled)
-    starts = [moments]
-    if parts:
-        starts += [np.full(1 + parts, 1.0 / (1 + parts)), np.concatenate([[1.0], np.full(parts, 1e-3)])]
+    equal, alone = np.full(1 + parts, 1.0 / (1 + parts)), np.concatenate([[1.0], np.full(parts, 1e-3)])
     low = np.concatenate([[FLOOR], np.full(parts, -np.inf if negative else 0.0)])
-    ends = [_climb(scaled, start, low) for start in starts]
+    ends = [_climb(scaled, start, low) for start in (moments, equal, alone)]
     best = min((end for end in ends if end[2]), key=lambda end: end[1].deviance, default=ends[0])
     values, state, ended = best
     if not ended:
@@ -156,6 +158,9 @@ def _climb(products: Products, start: Array, low: Array) -> tuple[Array, _State,
         if np.any(free):
             part = state.information[np.ix_(free, free)]
             step[free] = np.linalg.lstsq(part, state.score[free], rcond=1e-13)[0]
+        # What the step promises of the deviance.
+        if float(step @ state.score) <= TOLERANCE * products.free:
+            return here, state, True
         size, better = 1.0, None
         while better is None and size > 1e-6:
             trial = np.maximum(here + size * step, low)

@@ -23,7 +23,6 @@ configuration×size). A contrast whose k is no combination of what the residuals
 stands in its place: a law through as many sizes as parameters says nothing of how far laws miss sizes.
 """
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +30,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from cvfp_cli.stats.components import Array, Components, Products, Rows, estimate_components, traces
+from cvfp_cli.stats.labels import CELL, DATA_SEED, SEED, SIZE, Labels, parts_of
 from cvfp_cli.stats.regression import f_p_value
 
-SIZE, DATA_SEED, CELL, SEED = "size", "data-seed", "configuration-size", "seed"
 NO_FREEDOM = "no-freedom"  # nothing is left of the residuals to see a part by
 NOT_DETERMINED = "not-determined"  # the design does not determine the contrast
 NOT_SEPARABLE = "not-separable"  # the parts asked for are told only together with others
@@ -43,37 +42,6 @@ SINGULAR = 1e-9  # relative to what the part is before the design is taken out
 SMALLEST = 1e-3  # of the variance with components at 0 or above, below which that one is taken
 
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Who shares what: one code per run, each of shape (m,).
-
-    Attributes:
-        size: which samples' number, the same for all configurations trained on them.
-        configuration: which curve.
-        data_seed: which draw of the samples.
-    """
-
-    size: Rows
-    configuration: Rows
-    data_seed: Rows
-
-    @classmethod
-    def of(
-        cls,
-        size: Sequence[Hashable] | ArrayLike,
-        configuration: Sequence[Hashable] | ArrayLike | None = None,
-        data_seed: Sequence[Hashable] | ArrayLike | None = None,
-    ) -> "Labels":
-        """Codes from any labels; what is left out is the same for all runs. Runs alike in all are seeds of one cell."""
-        first = _codes(size)
-        same = np.zeros(len(first), dtype=np.intp)
-        return cls(
-            first,
-            same if configuration is None else _codes(configuration),
-            same if data_seed is None else _codes(data_seed),
-        )
 
 
 @dataclass(frozen=True)
@@ -289,7 +257,7 @@ def fit_error_model(
     r = np.asarray(residuals, dtype=float) * root
     basis, bread, norms, lost = _solve(x)
     free = len(r) - basis.shape[1]
-    classes = _classes(labels)
+    classes = parts_of(labels)
     groups = [int(codes.max()) + 1 for _, codes in classes]
     random = list(range(len(classes) - 1))
     owner = np.repeat(np.arange(len(random)), [groups[i] for i in random]).astype(np.intp)
@@ -317,37 +285,6 @@ def fit_error_model(
     loads = bread @ (x.T @ w)
     workings = Workings(signed.values, held.values, inverse, blind, bread, loads, owner, norms, lost)
     return ErrorModel(tuple(parts), signed.method, free, workings)
-
-
-def _codes(labels: Sequence[Hashable] | ArrayLike) -> Rows:
-    """Codes 0, 1, ... of any labels, in their order."""
-    return np.asarray(np.unique(np.asarray(labels), return_inverse=True)[1].ravel(), dtype=np.intp)
-
-
-def _pairs(first: Rows, second: Rows) -> Rows:
-    return _codes(first * (int(second.max()) + 1) + second)
-
-
-def _classes(labels: Labels) -> list[tuple[tuple[str, ...], Rows]]:
-    """Parts and their groups, coarse to fine, the runs themselves last; parts with the same groups are one."""
-    runs = np.arange(len(labels.size), dtype=np.intp)
-    named = [
-        (SIZE, labels.size),
-        (DATA_SEED, _pairs(labels.size, labels.data_seed)),
-        (CELL, _pairs(labels.size, labels.configuration)),
-        (SEED, runs),
-    ]
-    classes: list[tuple[tuple[str, ...], Rows]] = []
-    for name, codes in named:
-        for i, (names, others) in enumerate(classes):
-            # The same partition: joining the two gives no more groups than either has.
-            if int(_pairs(codes, others).max()) == int(codes.max()) == int(others.max()):
-                classes[i] = ((*names, name), others)
-                break
-        else:
-            classes.append(((name,), codes))
-    last = next(i for i, (names, _) in enumerate(classes) if SEED in names)
-    return [*classes[:last], *classes[last + 1 :], classes[last]]
 
 
 def _solve(x: Array) -> tuple[Array, Array, Array, Array]:
