@@ -5,7 +5,6 @@ from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.report.groups import mean
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.sections.details import bits_per_byte
@@ -13,6 +12,7 @@ from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.result import Estimate, Fit
 from cvfp_cli.stats.contrasts import Contrast
+from cvfp_cli.study.families import mean
 
 if TYPE_CHECKING:
     from cvfp_cli.report.compare import Compared, Side

@@ -8,9 +8,8 @@ from math import inf, isfinite, log
 import numpy as np
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.report.groups import Cell, Family, Group
+from cvfp_cli.report.marks import marks
 from cvfp_cli.report.model import Finding, Mark, Value
-from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.asked import JOINT
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
@@ -18,6 +17,9 @@ from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.result import Estimate, Fit
 from cvfp_cli.scaling.selection import Selection
 from cvfp_cli.scaling.study import ALL, Request, Study, run_study
+from cvfp_cli.stats.comparison import Curve, JointTest, joint_test
+from cvfp_cli.stats.noise import StandardErrors, accuracy_noise, ppl_noise, seed_noise, slope_noise
+from cvfp_cli.study.families import Cell, Family, Group
 from cvfp_cli.study.points import Points
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
@@ -50,6 +52,17 @@ class Scope:
         """The family's groups."""
         return self.family.groups
 
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """ln PPL over ln n of every group with a finished run, by label."""
+        usable = (group for group in self.groups if self.family.usable(group))
+        return {group.label: Curve.from_points(self.family.points(group)) for group in usable}
+
+    @cached_property
+    def lines(self) -> JointTest | None:
+        """The lines of all groups tested together."""
+        return joint_test(list(self.curves.values()))
+
     def power(self, group: Group) -> Fit | None:
         """The log-log line of a group."""
         return self.fits.get((group.label, "power"))
@@ -76,10 +89,10 @@ class Scope:
         )
 
     @cached_property
-    def alpha_noise(self) -> tuple[tuple[Mark, ...], Noise | None]:
+    def alpha_noise(self) -> tuple[tuple[Mark, ...], StandardErrors | None]:
         """Marks of the steepest slopes, group by group."""
         labels = [group.label for group in self.groups if self.alpha(group) is not None]
-        noise = slope_noise(self.family, labels) if labels else None
+        noise = slope_noise(self.lines, [self.curves[label] for label in labels])
         found = dict(zip(labels, marks([self.alpha_of(label) for label in labels], noise), strict=True))
         return tuple(found.get(group.label, "") for group in self.groups), noise
 
@@ -131,7 +144,7 @@ class Ranking:
     cells: tuple[Cell, ...]
     values: tuple[float | None, ...]
     marks: tuple[Mark, ...]
-    noise: Noise | None
+    noise: StandardErrors | None
 
     @cached_property
     def _by_label(self) -> dict[str, Mark]:

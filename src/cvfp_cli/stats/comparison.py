@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 
 from cvfp_cli.stats.contrasts import Contrast, LogLine, contrast_of, exp_of, holm, ratio_of
 from cvfp_cli.stats.regression import FTest, f_p_value, least_squares
-from cvfp_cli.study.points import Points
+from cvfp_cli.study.points import SAME_SIZE, Points
 
 Vector = NDArray[np.float64]
-
-SAME_SIZE = 0.02  # cells of one nominal size are the same size if their ln n differ by at most this
 
 
 @dataclass(frozen=True)

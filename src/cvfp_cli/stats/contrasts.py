@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.stats.regression import t_p_value, t_quantile
+from cvfp_cli.stats.regression import Vector, t_p_value, t_quantile
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,16 @@ class LogLine:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment (Holm 1979); entries that are None stay None and do not count."""
-    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    highest = 0.0
-    for rank, (p, i) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
-        adjusted[i] = highest
+    known = holm_adjusted(np.array([p for p in p_values if p is not None], dtype=float)).tolist()
+    return [None if p is None else known.pop(0) for p in p_values]
+
+
+def holm_adjusted(p_values: Vector) -> Vector:
+    """The same of p values that are all known, shape (tests,)."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(order))
+    steps = len(order) - np.arange(len(order))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p_values[order] * steps))
     return adjusted
 
 

@@ -1,7 +1,7 @@
 """Runs gathered: cells (one configuration at one size), groups (one configuration), families (comparable groups).
 
 A group is everything but samples and seeds. A family holds the groups that saw the same data, so that their
-figures may be compared; every comparison of the report stays within one family.
+figures may be compared; every comparison of a report stays within one family.
 """
 
 from collections import Counter
@@ -16,9 +16,8 @@ import numpy as np
 
 from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
-from cvfp_cli.stats.comparison import SAME_SIZE, Curve, JointTest, joint_test
 from cvfp_cli.study.groups import Source, run_label, source_names, unfinished_training
-from cvfp_cli.study.points import Points
+from cvfp_cli.study.points import SAME_SIZE, Points
 
 
 @dataclass(frozen=True)
@@ -225,18 +224,6 @@ class Family:
             x_name=self.x,
             notes=tuple(unfinished_training(group.label, [run for _, run in runs])),
         )
-
-    @cached_property
-    def curves(self) -> dict[str, Curve]:
-        """ln PPL over ln n of every group with a finished run, by label."""
-        return {
-            group.label: Curve.from_points(self.points(group)) for group in self.groups if self.usable(group)
-        }
-
-    @cached_property
-    def joint(self) -> JointTest | None:
-        """All groups tested together."""
-        return joint_test(list(self.curves.values()))
 
     def varies(self, factor: str) -> bool:
         """Whether the groups differ in it."""

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from cvfp_cli.report.groups import Group, varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.stats.regression import Coefficient, Regression, least_squares
+from cvfp_cli.study.families import Group, varying
 
 MARGIN = 0.02  # a change of PPL by less than this share counts as none in the hypotheses
 SAME = 1e-9  # logarithms of PPL that differ by less are one figure, but for rounding
@@ -246,7 +246,7 @@ def _correlations(scope: Scope) -> list[Block]:
     pairs.append(("val_er", "log_ppl", "at-size", _rank_points(scope)))
     rows: list[tuple[Value, ...]] = []
     for first, second, where, points in pairs:
-        taken = len(scope.family.curves) if where == "within" else 0
+        taken = len(scope.curves) if where == "within" else 0
         value = _correlation(points, scope.level, taken)
         if value is not None:
             condition = Finding(f"correlation-{where}", {"size": size, "unit": scope.family.size_kind})
@@ -273,7 +273,7 @@ def _correlations(scope: Scope) -> list[Block]:
 def _within(scope: Scope) -> list[tuple[float, float]]:
     """(ln n, ln PPL) of all cells, each configuration centred on its own means."""
     points = []
-    for curve in scope.family.curves.values():
+    for curve in scope.curves.values():
         x, y = np.array(curve.x), np.array(curve.y)
         points += list(zip((x - x.mean()).tolist(), (y - y.mean()).tolist(), strict=True))
     return points

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cvfp_cli.notes import Note
-from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.scope import Scope, estimate
@@ -12,6 +11,7 @@ from cvfp_cli.report.sections.equal_lines import tests_of
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.assemble import NO_AICC
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.study.families import Group
 
 ABOUT_RUNS = ("still-converging", "still-improving")
 # Codes of notes that the catalogues word themselves; the message of any other stands as the fit gives it, in English.

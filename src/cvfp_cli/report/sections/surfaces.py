@@ -6,12 +6,13 @@ from statistics import fmean
 
 import numpy as np
 
-from cvfp_cli.report.groups import Group
+from cvfp_cli.report.marks import marks
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
-from cvfp_cli.report.noise import Noise, marks, slope_noise
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.numbers import NO_SLOPE
+from cvfp_cli.stats.noise import slope_noise
 from cvfp_cli.stats.regression import Coefficient, Regression, least_squares, t_quantile
+from cvfp_cli.study.families import Group
 
 Term = tuple[str, Callable[[float, float], float]]
 
@@ -101,13 +102,12 @@ def _mean(values: list[float], level: float) -> Value:
 def _extreme_mean(scope: Scope, factor: str, known: Known) -> Finding:
     """Which level has the steepest mean alpha, if the slopes' noise tells it from the others."""
     levels = sorted({group.factor(factor) for group, _, _ in known})
-    members = [[group.label for group, _, _ in known if group.factor(factor) == level] for level in levels]
+    members = [
+        [i for i, (group, _, _) in enumerate(known) if group.factor(factor) == level] for level in levels
+    ]
     means = [fmean(alpha for group, alpha, _ in known if group.factor(factor) == level) for level in levels]
-    noise = slope_noise(scope.family, [group.label for group, _, _ in known])
-    if noise is not None:
-        at = {group.label: i for i, (group, _, _) in enumerate(known)}
-        spread = [sum(noise.variance[at[label]] for label in labels) / len(labels) ** 2 for labels in members]
-        noise = Noise(noise.method, noise.df, np.array(spread))
+    noise = slope_noise(scope.lines, [scope.curves[group.label] for group, _, _ in known])
+    noise = noise.of_means(members) if noise else None
     found = marks(means, noise, level=scope.level)
     steepest = means.index(min(means))
     values: dict[str, object] = {"factor": factor, "level": levels[steepest], "value": means[steepest]}
