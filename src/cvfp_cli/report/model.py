@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from math import isfinite
 from typing import Any, Literal
 
+from cvfp_cli.stats.estimate import Estimate
+
 SCHEMA = "cvfp-report/1"
 
 Mark = Literal["", "best", "tied"]
@@ -48,6 +50,14 @@ class Value:
     mark: Mark = ""
     starred: bool = False
     top: float | None = None
+
+    @classmethod
+    def of(cls, estimate: Estimate | None, mark: Mark = "") -> "Value":
+        """An estimate as a table's value; it has an interval where one end at least is known."""
+        if estimate is None:
+            return cls()
+        low, high = estimate.low, estimate.high
+        return cls(estimate.value, low, high, bounded=low is not None or high is not None, mark=mark)
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf, isfinite, log
 
-import numpy as np
-
 from cvfp_cli.errors import InputError
 from cvfp_cli.report.marks import marks
-from cvfp_cli.report.model import Finding, Mark, Value
+from cvfp_cli.report.model import Finding, Mark
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.asked import JOINT
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.laws import LAWS, get_law
-from cvfp_cli.scaling.result import Estimate, Fit
+from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection
 from cvfp_cli.scaling.study import ALL, Request, Study, run_study
 from cvfp_cli.stats.comparison import Curve, JointTest, joint_test
@@ -217,7 +215,7 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     bare = Scope(family, tuple(laws), {}, {}, level)
     options = FitOptions(level=level, predict=bare.predict_at, window=WINDOW)
     known = [family.points(group) for group in family.groups if family.usable(group)]
-    usable = [points for points in known if points.distinct_sizes > 1 and np.ptp(points.x) > 0]
+    usable = [points for points in known if points.distinct_sizes > 1 and points.x.min() < points.x.max()]
     # The log-log line is always there: slopes are marked, tested and recommended by it, whatever laws are shown.
     lines = fit_groups(usable, "power", options) if usable else ()
     fits = {(fit.config, fit.law): fit for fit in lines}
@@ -251,12 +249,3 @@ def _study(groups: Sequence[Points], request: Request) -> Study | None:
         if request.laws == (ALL,):
             return None
         raise
-
-
-def estimate(value: Estimate | None, mark: Mark = "") -> Value:
-    """A fitted parameter as a table's value."""
-    if value is None:
-        return Value()
-    return Value(
-        value.value, value.low, value.high, bounded=value.low is not None or value.high is not None, mark=mark
-    )

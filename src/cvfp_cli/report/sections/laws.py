@@ -6,7 +6,7 @@ from dataclasses import replace
 from cvfp_cli.notes import Note
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
-from cvfp_cli.report.scope import Scope, estimate
+from cvfp_cli.report.scope import Scope
 from cvfp_cli.report.sections.equal_lines import tests_of
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.assemble import NO_AICC
@@ -91,8 +91,8 @@ def _lines(scope: Scope) -> Table:
         {
             "config": Value(group.label),
             "points": Value(fit.points),
-            "alpha": estimate(fit.parameters["alpha"]),
-            "A": estimate(fit.parameters["A"]),
+            "alpha": Value.of(fit.parameters["alpha"]),
+            "A": Value.of(fit.parameters["A"]),
             "r_squared": Value(fit.r_squared),
             "loo_error": Value(fit.loo_error),
             "forward_error": Value(fit.forward_error),
@@ -118,7 +118,7 @@ def _lines(scope: Scope) -> Table:
 
 def _parameters(scope: Scope) -> Table:
     rows = [
-        (Value(group.label), Value(law), Value(name), estimate(value))
+        (Value(group.label), Value(law), Value(name), Value.of(value))
         for group, law, fit in _fitted(scope)
         for name, value in fit.parameters.items()
     ]
@@ -189,7 +189,7 @@ def _joint(scope: Scope) -> list[Block]:
     """The law over parameters and tokens, which has one fit for all configurations."""
     if scope.joint is None:
         return []
-    rows = tuple((Value(name), estimate(value)) for name, value in scope.joint.parameters.items())
+    rows = tuple((Value(name), Value.of(value)) for name, value in scope.joint.parameters.items())
     columns = (Column("parameter", "term"), Column("estimate", "significant"))
     count = {"points": scope.joint.points, "level": scope.level}
     notes = [Finding("joint-method", count, "note")]
@@ -300,8 +300,8 @@ def _reductions(scope: Scope) -> list[Block]:
         {
             "config": Value(group.label),
             "law": Value(law if len(scope.laws) > 1 else None),
-            "per_doubling": estimate(fit.per_doubling),
-            "per_tenfold": estimate(fit.per_tenfold),
+            "per_doubling": Value.of(fit.per_doubling),
+            "per_tenfold": Value.of(fit.per_tenfold),
         }
         for group, law, fit in _fitted(scope)
     ]
@@ -333,7 +333,7 @@ def _windows(scope: Scope) -> list[Block]:
             Value(window.x_low),
             Value(window.x_high),
             Value(window.points),
-            estimate(window.estimate),
+            Value.of(window.estimate),
         )
         for group in scope.groups
         if (fit := scope.power(group)) is not None and len(fit.local_exponents) > 1

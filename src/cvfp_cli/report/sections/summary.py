@@ -6,7 +6,7 @@ from dataclasses import replace
 from cvfp_cli.report.format import MILLIONS_FROM
 from cvfp_cli.report.marks import noise_finding
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Severity, Table, Value
-from cvfp_cli.report.scope import Ranking, Scope, estimate, rank
+from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.stats.noise import StandardErrors
 from cvfp_cli.study.families import Group
@@ -66,8 +66,8 @@ def _table(scope: Scope, ppl: Ranking, accuracy: Ranking, *, wide: bool) -> Tabl
                 "layers": Value(group.layers),
                 "tokens": Value(group.tokens),
                 "context_dim": Value(group.context_dim if wide else None),
-                "alpha": estimate(fit.parameters["alpha"] if fit else None, alpha_mark),
-                "A": estimate(fit.parameters["A"] if fit else None),
+                "alpha": Value.of(fit.parameters["alpha"] if fit else None, alpha_mark),
+                "A": Value.of(fit.parameters["A"] if fit else None),
                 "r_squared": Value(fit.r_squared if fit else None),
                 "best_ppl": Value(
                     best.val_ppl if best else None,
