@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cvfp_cli.notes import Note
+from cvfp_cli.notes import COMMAND, DATA, FIT, JOINT, Note, told
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.scope import Scope
@@ -12,47 +12,6 @@ from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.assemble import NO_AICC
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.study.families import Group
-
-ABOUT_RUNS = ("still-converging", "still-improving")
-# Codes of notes that the catalogues word themselves; the message of any other stands as the fit gives it, in English.
-KNOWN_WARNINGS = (
-    "break-at-end",
-    "flat",
-    "joint-size",
-    "limit-joint",
-    "limit-steepest",
-    "mixed-data",
-    "limit-floor",
-    "limit-power",
-    "limit-saturating",
-    "limit-step",
-    "limit-constant",
-    "mixed-data",
-    "no-aicc",
-    "no-freedom",
-    "one-degree-of-freedom",
-    "rising",
-    "seeds-unknown",
-    "starts-disagree",
-    *ABOUT_RUNS,
-    "underdetermined",
-    "undetermined",
-)
-# The joint law's own; what its test of a pool says stands as a sentence of its own.
-JOINT_WARNINGS = (
-    "joint-few-runs",
-    "joint-fixed-ratio",
-    "joint-two-data-sizes",
-    "joint-two-model-sizes",
-    "joint-unbounded",
-    "limit-joint",
-    "no-freedom",
-)
-POOL_DIFFERS = "pool-differs"
-
-
-# What the data themselves are, whatever law goes through them: said once, not once a law.
-OF_THE_DATA = ("mixed-data", "seeds-unknown", *ABOUT_RUNS)
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
@@ -174,13 +133,13 @@ def _worded(notes: Iterable[tuple[str, str, Note]]) -> tuple[Finding, ...]:
     """Notes of laws and configurations, each once with all of them; of the data's own, said with every law, one."""
     found: dict[tuple[str, str], dict[str, Note]] = {}
     for law, label, note in notes:
-        of = "" if note.code in OF_THE_DATA else law
+        of = "" if DATA in told(note) else law
         found.setdefault((of, note.code), {}).setdefault(label, note)
     result = []
     for (law, code), members in found.items():
         first = next(iter(members.values()))
         values = {**first.values, "law": law, "message": first.message, "configs": tuple(members)}
-        known = f"fit-{code}" if code in KNOWN_WARNINGS else "fit-warning"
+        known = f"fit-{code}" if {FIT, DATA} & told(first) else "fit-warning"
         result.append(Finding(known, {**values, "count": len(members)}, first.severity))
     return tuple(result)
 
@@ -194,14 +153,13 @@ def _joint(scope: Scope) -> list[Block]:
     count = {"points": scope.joint.points, "level": scope.level}
     notes = [Finding("joint-method", count, "note")]
     everything = ", ".join(group.label for group in scope.groups)
-    elsewhere = (*OF_THE_DATA, POOL_DIFFERS, "joint-size")  # and no prediction of the joint law is shown
-    others = [note for note in scope.joint.warnings if note.code not in elsewhere]
+    others = [note for note in scope.joint.warnings if not {DATA, COMMAND} & told(note)]
     notes += [
         Finding(f"joint-fit-{note.code}", {**note.values, "message": note.message}, note.severity)
         for note in others
-        if note.code in JOINT_WARNINGS
+        if JOINT in told(note)
     ]
-    notes += _worded(("joint", everything, note) for note in others if note.code not in JOINT_WARNINGS)
+    notes += _worded(("joint", everything, note) for note in others if JOINT not in told(note))
     test = scope.joint.pool
     if test is not None and test.p is not None and test.f is not None:
         values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cvfp_cli.notes import Severity
 from cvfp_cli.report.format import MILLIONS_FROM
 from cvfp_cli.report.marks import noise_finding
-from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Severity, Table, Value
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.stats.noise import StandardErrors
