@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cvfp_cli.cli.options import Range, assignments, byte_count, integers, one_of, ranges
-from cvfp_cli.cli.shared import Machine, Study
+from cvfp_cli.cli.shared import Machine, StudyOptions
 from cvfp_cli.core.config import Execution
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes import DEFAULT_RECIPE
@@ -155,7 +155,7 @@ def shown_default(group: type[Any], field: str) -> object:
 
 
 def test_defaults_in_the_help_are_those_in_force() -> None:
-    assert shown_default(Study, "recipe") == DEFAULT_RECIPE
+    assert shown_default(StudyOptions, "recipe") == DEFAULT_RECIPE
     assert byte_count(str(shown_default(Machine, "memory")), "--memory") == Execution().memory_bytes
     from cvfp_cli.core.device import DEFAULT_PRECISION
 

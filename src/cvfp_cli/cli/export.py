@@ -20,7 +20,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from cvfp_cli.data.sources import Source
+    from cvfp_cli.data.sources import TextSource
 
 SCHEMA = "cvfp-export/1"
 RECORD_SUFFIX = (
@@ -208,7 +208,7 @@ def _read(
     cache_dir: Path | None,
     *,
     quiet: bool,
-) -> "tuple[Source, dict[str, Any], list[str], int]":
+) -> "tuple[TextSource, dict[str, Any], list[str], int]":
     """The source, how it was read, its texts, and how many of them were left out.
 
     Raises:
@@ -250,7 +250,7 @@ def _read(
 
 
 def _record(
-    source: "Source",
+    source: "TextSource",
     reading: Mapping[str, Any],
     texts: Sequence[str],
     chosen: slice,

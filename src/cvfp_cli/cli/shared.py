@@ -33,7 +33,7 @@ def _recipes() -> Iterable[str]:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyOptions:
     """Which recipe, and what is changed in it."""
 
     recipe: Annotated[
@@ -80,7 +80,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Text:
+class TextOptions:
     """Which text, and how it becomes tokens and vectors."""
 
     data: Annotated[

@@ -14,7 +14,7 @@ from cvfp_cli.cli.asking import Question
 from cvfp_cli.cli.choices import DEVICES, PRECISIONS
 from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, ranges
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, path_text
+from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions, check_folder, path_text
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
@@ -38,7 +38,7 @@ Given = Mapping[str, tuple[str, list[str] | None]]
 """A recipe's fields that the grid's options set: each one's option, and what was given for it."""
 
 
-def overrides(chosen: Study, text: Text, problems: Problems) -> dict[str, object]:
+def overrides(chosen: StudyOptions, text: TextOptions, problems: Problems) -> dict[str, object]:
     """The recipe's fields that ``--set`` and the text options set."""
     found: dict[str, object] = {}
     with problems.collect():
@@ -381,7 +381,7 @@ def reading_commands(ended: "Ended", place: Place) -> list[str]:
     ]
 
 
-def printed(chosen: Study) -> bool:
+def printed(chosen: StudyOptions) -> bool:
     """Print what the command was asked to show of the recipes; whether it was asked for anything.
 
     Raises:

@@ -7,13 +7,13 @@ from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
 from cvfp_cli.cli.options import MORE, OUTPUT, assignments, option
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text
+from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions
 
 GRID = "Grid (lists such as 1-3, 100-500:100 or 50,100; without one, the recipe's)"
 
 
 def sweep(
-    chosen: Study,
+    chosen: StudyOptions,
     axes: Annotated[Axes, AxisOptions(GRID, "LIST")],
     grid: Annotated[
         list[str] | None,
@@ -42,7 +42,7 @@ def sweep(
         ),
     ] = None,
     *,
-    text: Text,
+    text: TextOptions,
     machine: Machine,
     place: Place,
     save_models: Annotated[

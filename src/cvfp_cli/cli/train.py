@@ -8,7 +8,7 @@ from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
 from cvfp_cli.cli.options import MORE, OUTPUT, option
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text
+from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
@@ -20,7 +20,7 @@ EXPERIMENT = "Experiment (without one, the first of the recipe's list)"
 
 
 def train(
-    chosen: Study,
+    chosen: StudyOptions,
     point: Annotated[Axes, AxisOptions(EXPERIMENT, "N")],
     samples: Annotated[
         list[str] | None, option("--samples", panel=EXPERIMENT, metavar="N", help="Training samples.")
@@ -40,7 +40,7 @@ def train(
         ),
     ] = None,
     *,
-    text: Text,
+    text: TextOptions,
     machine: Machine,
     place: Place,
     resume: Annotated[

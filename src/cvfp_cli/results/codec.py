@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Findings:
+class ReadingLog:
     """What a reader met on its way: problems refuse the file, the rest becomes notes.
 
     Attributes:
@@ -84,7 +84,7 @@ def dump_json(value: Any, *, indent: int | None = 1) -> bytes:
     return (json.dumps(to_json(value), indent=indent, allow_nan=False) + "\n").encode("ascii")
 
 
-def from_json(kind: Callable[..., T], value: Any, path: str, findings: Findings) -> T | None:
+def from_json(kind: Callable[..., T], value: Any, path: str, findings: ReadingLog) -> T | None:
     """Build the dataclass ``kind`` from a JSON value, or add to ``findings.problems`` and return None.
 
     Args:
@@ -114,7 +114,7 @@ def from_json(kind: Callable[..., T], value: Any, path: str, findings: Findings)
     return kind(**dict.fromkeys(absent), **arguments)
 
 
-Reader = Callable[[Any, str, Findings], Any]
+Reader = Callable[[Any, str, ReadingLog], Any]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _number_reader(limits: dict[str, Any], *, integer: bool) -> Reader:
         + [f"at most {high}"] * (high is not None)
     )
 
-    def read(value: Any, path: str, found: Findings) -> Any:
+    def read(value: Any, path: str, found: ReadingLog) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             found.problems.append(f"{path} must be {wanted}, not {_named(value)}")
             return None
@@ -215,7 +215,7 @@ def _tuple_reader(item_hint: Any, limits: dict[str, Any]) -> Reader:
     read_item = _reader(item_hint, limits)
     null_allowed = _optional(item_hint)
 
-    def read(value: Any, path: str, found: Findings) -> Any:
+    def read(value: Any, path: str, found: ReadingLog) -> Any:
         if not isinstance(value, list):
             found.problems.append(f"{path} must be a list, not {_named(value)}")
             return None
@@ -228,7 +228,7 @@ def _tuple_reader(item_hint: Any, limits: dict[str, Any]) -> Reader:
 
 
 def _choice_reader(choices: tuple[Any, ...]) -> Reader:
-    def read(value: Any, path: str, found: Findings) -> Any:
+    def read(value: Any, path: str, found: ReadingLog) -> Any:
         if value not in choices:
             found.problems.append(
                 f"{path} must be one of {', '.join(map(str, choices))}, not {_named(value)}"
@@ -239,20 +239,20 @@ def _choice_reader(choices: tuple[Any, ...]) -> Reader:
     return read
 
 
-def _bool_reader(value: Any, path: str, found: Findings) -> Any:
+def _bool_reader(value: Any, path: str, found: ReadingLog) -> Any:
     if not isinstance(value, bool):
         found.problems.append(f"{path} must be true or false, not {_named(value)}")
     return value
 
 
-def _text_reader(value: Any, path: str, found: Findings) -> Any:
+def _text_reader(value: Any, path: str, found: ReadingLog) -> Any:
     if not isinstance(value, str):
         found.problems.append(f"{path} must be text, not {_named(value)}")
     return value
 
 
 def _line_reader(may_be_empty: bool) -> Reader:
-    def read(value: Any, path: str, found: Findings) -> Any:
+    def read(value: Any, path: str, found: ReadingLog) -> Any:
         if not isinstance(value, str) or not value.isprintable() or not (value or may_be_empty):
             found.problems.append(f"{path} must be one line of printable text, not {_named(value)}")
         return value
@@ -260,14 +260,14 @@ def _line_reader(may_be_empty: bool) -> Reader:
     return read
 
 
-def _object_reader(value: Any, path: str, found: Findings) -> Any:
+def _object_reader(value: Any, path: str, found: ReadingLog) -> Any:
     if not isinstance(value, dict):
         found.problems.append(f"{path} must be an object, not {_named(value)}")
         return None
     return value
 
 
-def _scalars_reader(value: Any, path: str, found: Findings) -> Any:
+def _scalars_reader(value: Any, path: str, found: ReadingLog) -> Any:
     """An object of numbers, words and truth values by name."""
     for key, item in (_object_reader(value, path, found) or {}).items():
         if not key.isprintable():

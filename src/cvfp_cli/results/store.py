@@ -29,7 +29,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.atomic import left_behind, make_folder, work_error, write_atomic
-from cvfp_cli.results.codec import Findings, dump_json, from_json, listed, to_json
+from cvfp_cli.results.codec import ReadingLog, dump_json, from_json, listed, to_json
 from cvfp_cli.results.jsontext import RECOVER_HINT, decode, parse, read_bytes
 from cvfp_cli.results.lock import FolderLock
 from cvfp_cli.results.reader import RUN_FILE, RUNS_FOLDER, SUMMARY_FILE
@@ -426,7 +426,7 @@ def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
     value = parse(decode(read_bytes(path), str(path)), str(path))
     if not isinstance(value, dict) or value.get("schema") not in READ_RUN_SCHEMAS:
         raise InputError(f"{path}: schema must be {RUN_SCHEMA!r}.")
-    findings = Findings()
+    findings = ReadingLog()
     run = from_json(Run, value.get("run"), "run", findings)
     if run is None:
         raise InputError(f"{path}: {listed(findings.problems)}.")

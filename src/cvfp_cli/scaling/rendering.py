@@ -6,7 +6,7 @@ import json
 
 from cvfp_cli.layout import UNBOUNDED, Screen, bands, cells
 from cvfp_cli.markdown import escape, pipe_table
-from cvfp_cli.scaling.document import Block, Heading, Line, Table, study_blocks
+from cvfp_cli.scaling.document import Block, Heading, Line, TextTable, study_blocks
 from cvfp_cli.scaling.study import Study
 
 
@@ -17,7 +17,7 @@ def to_text(study: Study, screen: Screen = UNBOUNDED) -> str:
         if isinstance(block, Heading):
             rule = "=" if block.level == 1 else "-"
             parts += ["", *screen.lines(block.text), rule * min(cells(block.text), screen.width)]
-        elif isinstance(block, Table):
+        elif isinstance(block, TextTable):
             parts += _aligned(block, screen)
         else:
             parts += screen.lines(block.text)
@@ -39,13 +39,13 @@ def _markdown(block: Block) -> str:
     return "\n".join(pipe_table(heads, cells, left=[i == 0 for i in range(len(heads))]))
 
 
-def _used(table: Table) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _used(table: TextTable) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The table without columns that have neither a header nor a cell."""
     keep = [i for i, name in enumerate(table.header) if name or any(row[i] for row in table.rows)]
     return tuple(table.header[i] for i in keep), [tuple(row[i] for i in keep) for row in table.rows]
 
 
-def _aligned(table: Table, screen: Screen) -> list[str]:
+def _aligned(table: TextTable, screen: Screen) -> list[str]:
     header, rows = _used(table)
     lines: list[str] = []
     for i, band in enumerate(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Origin:
+class RunOrigin:
     """What all runs of one command share: the recipe's name, the table's width, the data's fingerprint."""
 
     study: str
@@ -22,7 +22,7 @@ class Origin:
     data_fingerprint: str | None
 
 
-def finished_run(job: Job, result: RunResult, origin: Origin) -> Run:
+def finished_run(job: Job, result: RunResult, origin: RunOrigin) -> Run:
     """The figures of a job that came to an end, diverged or not."""
     diverged = result.stopped_by == "diverged"
     keys = {item.name for item in fields(Run)}
@@ -62,7 +62,7 @@ def seconds_of(result: RunResult) -> Seconds:
     return Seconds(**{item.name: known.get(item.name) for item in fields(Seconds)})
 
 
-def failed_run(job: Job, reason: str, origin: Origin) -> Run:
+def failed_run(job: Job, reason: str, origin: RunOrigin) -> Run:
     """A job that could not come to an end."""
     return Run(
         **_identity(job, origin),
@@ -72,7 +72,7 @@ def failed_run(job: Job, reason: str, origin: Origin) -> Run:
     )
 
 
-def _identity(job: Job, origin: Origin) -> dict[str, Any]:
+def _identity(job: Job, origin: RunOrigin) -> dict[str, Any]:
     point = job.experiment
     axes = dict(point.configuration.axes)
     flat = {item.name for item in fields(Run)}
