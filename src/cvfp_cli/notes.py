@@ -26,98 +26,39 @@ class Note:
     values: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-# Every code that a note of the package has, by where it is told.
+def _codes(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Every code that a note of the package has, by where it is told: with a law's fits, in a report by the sentence
+# ``fit-CODE``; the same, but once for the data, whatever laws go through them; with the joint law, by the sentence
+# ``joint-fit-CODE``; by the command alone, where a report does not show it, or words what it says in another way.
 CODES: Mapping[str, frozenset[str]] = {
-    # With a law's fits, in a report by the sentence ``fit-CODE``.
-    FIT: frozenset(
-        [
-            "break-at-end",
-            "flat",
-            "limit-constant",
-            "limit-floor",
-            "limit-joint",
-            "limit-power",
-            "limit-saturating",
-            "limit-steepest",
-            "limit-step",
-            "no-aicc",
-            "no-freedom",
-            "one-degree-of-freedom",
-            "rising",
-            "starts-disagree",
-            "underdetermined",
-            "undetermined",
-        ]
+    FIT: _codes(
+        """
+        break-at-end flat limit-constant limit-floor limit-joint limit-power limit-saturating limit-steepest
+        limit-step no-aicc no-freedom one-degree-of-freedom rising starts-disagree underdetermined
+        undetermined
+        """
     ),
-    # The same, but once for the data, whatever laws go through them.
-    DATA: frozenset(["mixed-data", "seeds-unknown", "still-converging", "still-improving"]),
-    # With the joint law, by the sentence ``joint-fit-CODE``.
-    JOINT: frozenset(
-        [
-            "joint-few-runs",
-            "joint-fixed-ratio",
-            "joint-two-data-sizes",
-            "joint-two-model-sizes",
-            "joint-unbounded",
-            "limit-joint",
-            "no-freedom",
-        ]
+    DATA: _codes("mixed-data seeds-unknown still-converging still-improving"),
+    JOINT: _codes(
+        """
+        joint-few-runs joint-fixed-ratio joint-two-data-sizes joint-two-model-sizes joint-unbounded
+        limit-joint no-freedom
+        """
     ),
-    # By the command alone; a report does not show it, or has a sentence of its own for what it says.
-    COMMAND: frozenset(
-        [
-            "best-of",
-            "cache-damaged",
-            "cache-unreadable",
-            "cache-unwritable",
-            "checkpoint-unused",
-            "common-errors",
-            "common-errors-unknown",
-            "converged-inferred",
-            "embedding-rows-unused",
-            "empty-samples",
-            "group-left-out",
-            "hub-from-cache",
-            "identical-texts",
-            "incomplete",
-            "joint-group-left-out",
-            "joint-left-out",
-            "joint-size",
-            "joint-unanswered",
-            "legacy-metadata",
-            "long-run",
-            "model-sizes-unused",
-            "no-schema",
-            "non-finite-read-as-missing",
-            "not-ranked",
-            "not-shared",
-            "nothing-pooled",
-            "one-seed",
-            "pool-differs",
-            "recipe-left-out",
-            "recovered",
-            "rows-left-out",
-            "rows-repeated",
-            "run-unreadable",
-            "runs-added",
-            "runs-diverged",
-            "runs-left-out",
-            "runs-missing",
-            "runs-unreadable",
-            "samples-unused",
-            "set-aside",
-            "shared-fit",
-            "stale-lock",
-            "studies-pooled",
-            "study-unreadable",
-            "tokenizer-loses-text",
-            "tokenizer-smaller",
-            "unigram-not-beaten",
-            "unknown-key",
-            "validation-tokens-unexpected",
-            "window-too-wide",
-            "y-unit",
-        ]
+    COMMAND: _codes(
+        """
+        best-of cache-damaged cache-unreadable cache-unwritable checkpoint-unused common-errors
+        common-errors-unknown converged-inferred embedding-rows-unused empty-samples group-left-out
+        hub-from-cache identical-texts incomplete joint-group-left-out joint-left-out joint-size
+        joint-unanswered legacy-metadata long-run model-sizes-unused no-schema non-finite-read-as-missing
+        not-ranked not-shared nothing-pooled one-seed pool-differs recipe-left-out recovered rows-left-out
+        rows-repeated run-unreadable runs-added runs-diverged runs-left-out runs-missing runs-unreadable
+        samples-unused set-aside shared-fit stale-lock studies-pooled study-unreadable tokenizer-loses-text
+        tokenizer-smaller unigram-not-beaten unknown-key validation-tokens-unexpected window-too-wide y-unit
+        """
     ),
 }
 
