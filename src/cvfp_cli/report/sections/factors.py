@@ -65,40 +65,18 @@ def effects_of(scope: Scope) -> tuple[MainEffects, tuple[int, ...], int]:
 
 
 def _effects_table(scope: Scope, effects: MainEffects, sizes: int, over: int) -> list[Block]:
-    rows: list[tuple[Value, ...]] = []
-    for factor, levels in effects.levels.items():
-        for low, high in pairwise(levels):
-            change = effects.contrast(factor, low, high)
-            if change is not None:
-                code = "factor-step" if factor in FACTORS else "factor-step-plain"
-                step = Value(Finding(code, {"from": low, "to": high}))
-                rows.append(
-                    (
-                        Value(factor),
-                        step,
-                        _ratio(change),
-                        Value(change.p_value),
-                        Value(over),
-                    )
-                )
-    data = _data_effect(scope)
+    rows = [
+        _row(factor, Finding(f"factor-step{plain}", {"from": low, "to": high}), change, over)
+        for factor, levels in effects.levels.items()
+        for plain in ("" if factor in FACTORS else "-plain",)
+        for low, high in pairwise(levels)
+        if (change := effects.contrast(factor, low, high)) is not None
+    ]
+    data, rank = _data_effect(scope), _rank_effect(scope)
     if data is not None:
-        slope, configurations = data
-        double = Value(Finding("factor-doubling"))
-        rows.append(
-            (
-                Value(scope.family.x),
-                double,
-                _ratio(slope, log(2)),
-                Value(slope.p_value),
-                Value(configurations),
-            )
-        )
-    rank = _rank_effect(scope)
+        rows.append(_row(scope.family.x, Finding("factor-doubling"), *data, log(2)))
     if rank is not None:
-        slope, configurations = rank
-        step = Value(Finding("factor-ten-points", {"points": 0.1}))
-        rows.append((Value("val_er"), step, _ratio(slope, 0.1), Value(slope.p_value), Value(configurations)))
+        rows.append(_row("val_er", Finding("factor-ten-points", {"points": 0.1}), *rank, 0.1))
     if not rows:
         return []
     columns = (
@@ -123,6 +101,11 @@ def _effects_table(scope: Scope, effects: MainEffects, sizes: int, over: int) ->
     return [Subheading("effects"), Table("factors", columns, tuple(rows), tuple(notes))]
 
 
+def _row(factor: str, step: Finding, change: Estimate, over: int, times: float = 1.0) -> tuple[Value, ...]:
+    """One effect; ``change`` is of ln PPL and is taken ``times``."""
+    return Value(factor), Value(step), _ratio(change, times), Value(change.p_value), Value(over)
+
+
 def _ratio(change: Estimate, factor: float = 1.0) -> Value:
     """A change of ln PPL, ``factor`` times, as a share of PPL."""
     scaled = change.map(lambda shift: exp(min(700.0, shift * factor)) - 1.0)
@@ -132,10 +115,11 @@ def _ratio(change: Estimate, factor: float = 1.0) -> Value:
 def _data_effect(scope: Scope) -> tuple[Estimate, int] | None:
     """Mean slope of ln PPL over ln n; its interval is over configurations, or the line's own where there is one."""
     slopes = [fit.parameters["alpha"] for group in scope.groups if (fit := scope.power(group)) is not None]
-    values = [slope.value for slope in slopes if slope.value is not None]
-    if not values:
+    known = [slope for slope in slopes if slope.value is not None]
+    if not known:
         return None
-    return (slopes[0] if len(values) == 1 else mean_of(values, scope.level)), len(values)
+    mean = known[0] if len(known) == 1 else mean_of([slope.known for slope in known], scope.level)
+    return mean, len(known)
 
 
 def _rank_points(scope: Scope) -> list[tuple[float, float]]:
