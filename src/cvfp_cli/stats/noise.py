@@ -97,7 +97,7 @@ def seed_variance(family: Family, measure: Callable[[Cell], float | None]) -> tu
 def ppl_noise(
     family: Family, cells: Sequence[Cell], measure: Callable[[Cell], float | None] = val_ppl
 ) -> StandardErrors | None:
-    """StandardErrors of the logarithm of a perplexity (or of a ratio of two) in these cells, all of one size."""
+    """Noise of the logarithm of a perplexity (or of a ratio of two) in these cells, all of one size."""
     logged = log_of(measure)
     runs = np.array([len(cell.runs) for cell in cells], dtype=float)
     spread = seed_variance(family, logged)
