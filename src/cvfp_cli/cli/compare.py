@@ -1,11 +1,10 @@
 """``cvfp compare``: configurations, or studies, pair by pair."""
 
 from pathlib import Path
-from typing import Annotated
 
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
-from cvfp_cli.cli.options import OUTPUT, one_of, option, share_between, words_of
+from cvfp_cli.cli.options import OUTPUT, flag, given, one_of, share_between, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import (
     ResultFiles,
@@ -24,78 +23,27 @@ SIZES = ("train_tokens", "samples")
 
 def compare(
     files: ResultFiles,
-    configs: Annotated[
-        list[str] | None,
-        option(
-            "--configs", panel=WHAT, metavar="LIST", help="Only these, such as 1L_768d_1tok,1L_768d_2tok."
-        ),
-    ] = None,
-    by: Annotated[
-        str | None,
-        option(
-            "--by",
-            panel=WHAT,
-            metavar="FACTOR",
-            help="Only pairs that differ in this axis alone, or in token_input, kind or study.",
-            words=FACTORS,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        option(
-            "--model",
-            panel=WHAT,
-            metavar="LAW",
-            help="Also compare this law's parameters, such as exp-decay.",
-            words=LAWS,
-        ),
-    ] = None,
-    objective: Annotated[
-        str,
-        option(
-            "--objective",
-            panel=WHAT,
-            metavar="log|ppl",
-            help="What --model's fit squares.",
-            words=OBJECTIVES,
-        ),
-    ] = "log",
-    x: Annotated[
-        str | None,
-        option(
-            "--x",
-            panel=WHAT,
-            metavar="NAME",
-            help="train_tokens or samples.",
-            default="train_tokens where known",
-            words=SIZES,
-        ),
-    ] = None,
-    level: Annotated[
-        float, option("--level", panel=WHAT, metavar="SHARE", help="Confidence of the intervals.")
-    ] = 0.95,
-    strict: Annotated[
-        bool,
-        option("--strict", panel=WHAT, help="Refuse where data, tokenizer or validation differ."),
-    ] = False,
-    form: Annotated[
-        str,
-        option(
-            "--format",
-            panel=OUTPUT,
-            metavar="NAME",
-            help="table, markdown, json or csv.",
-            words=FORMATS,
-        ),
-    ] = "table",
-    out: Annotated[
-        Path | None,
-        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write.", default="stdout"),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        option("--plot", panel=OUTPUT, metavar="FILE", help="Also draw a .png, .svg or .pdf (extra 'plot')."),
-    ] = None,
+    configs: list[str] | None = given(WHAT, "LIST", "Only these, such as 1L_768d_1tok,1L_768d_2tok."),
+    by: str | None = given(
+        WHAT,
+        "FACTOR",
+        "Only pairs that differ in this axis alone, or in token_input, kind or study.",
+        words=FACTORS,
+    ),
+    model: str | None = given(
+        WHAT, "LAW", "Also compare this law's parameters, such as exp-decay.", words=LAWS
+    ),
+    objective: str = given(WHAT, "log|ppl", "What --model's fit squares.", start="log", words=OBJECTIVES),
+    x: str | None = given(
+        WHAT, "NAME", "train_tokens or samples.", default="train_tokens where known", words=SIZES
+    ),
+    level: float = given(WHAT, "SHARE", "Confidence of the intervals.", start=0.95),
+    strict: bool = flag(WHAT, "Refuse where data, tokenizer or validation differ."),
+    form: str = given(
+        OUTPUT, "NAME", "table, markdown, json or csv.", name="--format", start="table", words=FORMATS
+    ),
+    out: Path | None = given(OUTPUT, "FILE", "File to write.", short="-o", default="stdout"),
+    plot: Path | None = given(OUTPUT, "FILE", "Also draw a .png, .svg or .pdf (extra 'plot')."),
 ) -> None:
     """Compare configurations, pair by pair.
 

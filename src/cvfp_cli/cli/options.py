@@ -6,7 +6,7 @@ Options without a value leave the decision to the recipe, so that no default sta
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -44,6 +44,45 @@ def option(
         show_default=default,
         autocompletion=completer(words, several=several) if words else None,
     )
+
+
+def given(
+    panel: str,
+    metavar: str | None,
+    help: str,
+    *,
+    name: str = "",
+    short: str = "",
+    start: object = None,
+    default: bool | str = True,
+    words: Words = (),
+    several: bool = False,
+) -> Any:
+    """An option, as the default of a command's parameter or of a shared dataclass's field; ``spread`` reads it.
+
+    Args:
+        name: the option where it is not called like the parameter; short: its one-letter form.
+        start: the parameter's value where the option is not given.
+        default, words, several: as for :func:`option`.
+    """
+
+    def made(parameter: str) -> Any:
+        names = filter(None, [name or option_of(parameter), short])
+        return option(
+            *names, panel=panel, metavar=metavar, help=help, default=default, words=words, several=several
+        )
+
+    return field(default=start, metadata={"option": made})
+
+
+def flag(panel: str, help: str, *, short: str = "") -> Any:
+    """An option without a value, as :func:`given`: True where it is given."""
+    return given(panel, None, help, short=short, start=False)
+
+
+def option_of(name: str) -> str:
+    """``--context-dim`` for ``context_dim``."""
+    return "--" + name.replace("_", "-")
 
 
 def completer(words: Words, *, several: bool = False) -> Callable[[str], list[str]]:
