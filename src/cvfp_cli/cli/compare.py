@@ -66,15 +66,12 @@ def compare(
     language = load_language("en")
     with problems.collect():
         language = load_language(language_of(files.lang))
-    for value, choices, name in (
-        (form, FORMATS, "--format"),
-        (objective, OBJECTIVES, "--objective"),
-        (model, LAWS, "--model"),
-        (x, SIZES, "--x"),
-    ):
-        with problems.collect():
-            if value is not None:
-                one_of(value, choices, name)
+    problems.check_words(
+        ("--format", form, FORMATS),
+        ("--objective", objective, OBJECTIVES),
+        ("--model", model, LAWS),
+        ("--x", x, SIZES),
+    )
     with problems.collect():
         share_between(level, "--level")
     with problems.collect():

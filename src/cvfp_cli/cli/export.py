@@ -13,11 +13,11 @@ import typer
 from cvfp_cli import __version__
 from cvfp_cli.cli import study
 from cvfp_cli.cli.choices import EMPTY, MESSAGES
-from cvfp_cli.cli.options import MORE, OUTPUT, TEXT, flag, given, one_of
+from cvfp_cli.cli.options import MORE, OUTPUT, TEXT, flag, given
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import answer_file, check_writable, path_text
 from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from cvfp_cli.data.sources import Source
@@ -72,12 +72,7 @@ def export(
     chosen = slice(None)
     with problems.collect():
         chosen = _range(samples)
-    with problems.collect():
-        if messages is not None:
-            one_of(messages, MESSAGES, "--messages")
-    with problems.collect():
-        if empty is not None:
-            one_of(empty, EMPTY, "--empty")
+    problems.check_words(("--messages", messages, MESSAGES), ("--empty", empty, EMPTY))
     out = answer_file(Path(file).expanduser())
     if out is not None:
         with problems.collect():
@@ -117,7 +112,7 @@ def _range(part: str | None) -> slice:
     matched = _SAMPLES.fullmatch(part.strip())
     if matched is None:
         raise InputError(
-            f"--samples: '{ascii(part)[1:-1][:40]}' is neither a number nor a range.",
+            f"--samples: '{one_line(part, 40)}' is neither a number nor a range.",
             hint="Write 200 for the first 200, or 100-299.",
         )
     if matched[1] is None:

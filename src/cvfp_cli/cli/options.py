@@ -225,7 +225,7 @@ def byte_count(text: str, option: str) -> int:
     """
     matched = _BYTES.fullmatch(text.strip())
     if matched is None:
-        raise InputError(f"{option}: '{ascii(text)[1:-1][:40]}' is not a size.", hint="Write 2GB or 512MiB.")
+        raise InputError(f"{option}: '{one_line(text, 40)}' is not a size.", hint="Write 2GB or 512MiB.")
     unit = matched[2].lower().removesuffix("b")
     size = int(float(matched[1]) * (_BINARY_FACTORS.get(unit) or _FACTORS[unit]))
     if size < 1_000_000:
@@ -245,7 +245,7 @@ def one_of(value: str, choices: Sequence[str], option: str) -> str:
 
     near = value_for(value, choices)
     advice = f"Did you mean {near}?" if near else f"There are {', '.join(choices)}."
-    raise InputError(f"{option}: no '{ascii(value)[1:-1][:40]}'.", hint=advice)
+    raise InputError(f"{option}: no '{one_line(value, 40)}'.", hint=advice)
 
 
 def listed(texts: Sequence[str] | None, choices: Sequence[str], option: str) -> tuple[str, ...]:
@@ -269,7 +269,7 @@ def assignments(texts: Sequence[str] | None, name: str = "--set") -> dict[str, s
         key, equals, value = text.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z0-9_.-]+", key.strip()):
             raise InputError(
-                f"{name}: '{ascii(text)[1:-1][:60]}' is not table.key={form}.",
+                f"{name}: '{one_line(text, 60)}' is not table.key={form}.",
                 hint=f"Write {name} {example}.",
             )
         values[key.strip()] = value.strip()

@@ -16,7 +16,7 @@ from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, rang
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, path_text
 from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.notes import Note
 
 if TYPE_CHECKING:
@@ -126,11 +126,9 @@ def check_machine(machine: Machine, problems: Problems) -> None:
         one_of(kind, DEVICES, "--device")
         if colon and not number.isdecimal():
             raise InputError(
-                f"--device: '{ascii(machine.device)[1:-1][:40]}' has no device number.", hint="Write cuda:0."
+                f"--device: '{one_line(machine.device, 40)}' has no device number.", hint="Write cuda:0."
             )
-    with problems.collect():
-        if machine.precision is not None:
-            one_of(machine.precision, PRECISIONS, "--precision")
+    problems.check_words(("--precision", machine.precision, PRECISIONS))
     with problems.collect():
         if machine.memory is not None:
             byte_count(machine.memory, "--memory")

@@ -26,7 +26,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.notes import Note
 from cvfp_cli.results.atomic import left_behind, make_folder, work_error, write_atomic
 from cvfp_cli.results.codec import Findings, dump_json, from_json, listed, to_json
@@ -390,7 +390,7 @@ class ResultsStore:
         foreign = [name for name in names if not name.startswith(".") and name != "lost+found"]
         if foreign and not self._was_claimed():
             raise InputError(
-                f"{self.folder} holds files that are not of a cvfp study ({listed([ascii(n)[1:-1] for n in foreign])}).",
+                f"{self.folder} holds files that are not of a cvfp study ({listed([one_line(name) for name in foreign])}).",
                 hint="Name a new or empty folder as --out.",
             )
 
