@@ -265,7 +265,7 @@ def carry_out_plan(
         typer.Exit: interrupted.
     """
     from cvfp_cli.cli.progress import progress_for
-    from cvfp_cli.results.store import LOG_FILE
+    from cvfp_cli.results.aside import LOG_FILE
     from cvfp_cli.sweep.estimate import TimeEstimate
     from cvfp_cli.sweep.journal import Metrics, SweepLog
     from cvfp_cli.sweep.session import carry_out

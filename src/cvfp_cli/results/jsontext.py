@@ -100,6 +100,15 @@ def parse(text: str, where: str, *, line: int | None = None) -> Any:
     return value
 
 
+def read_json(path: Path) -> Any:
+    """The JSON value of a file.
+
+    Raises:
+        InputError: as ``read_bytes``, ``decode`` and ``parse``.
+    """
+    return parse(decode(read_bytes(path), str(path)), str(path))
+
+
 def _refuse(problem: json.JSONDecodeError, text: str, where: str, line: int | None) -> NoReturn:
     position = f"column {problem.colno}"
     if line is None:
