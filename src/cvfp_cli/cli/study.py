@@ -12,7 +12,7 @@ import typer
 from cvfp_cli.cli import terminal
 from cvfp_cli.cli.asking import Question
 from cvfp_cli.cli.choices import DEVICES, PRECISIONS
-from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, ranges
+from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, option_of, ranges
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, path_text
 from cvfp_cli.counting import counted
@@ -314,7 +314,10 @@ def as_sweep(grid: Sequence[str]) -> str:
     Args:
         grid: the options that say which, in place of those that named one run.
     """
-    own = {"--layers", "--tokens", "--context-dim", "--samples"}
+    from cvfp_cli.learners import learners
+
+    axes = (axis for learner in learners().values() for axis in learner.axes)
+    own = {"--samples", *(option_of(axis.name) for axis in axes)}
     renamed = {"--seed": "--seeds", "--data-seed": "--data-seeds"}
     flags = {"--fresh", "--resume", "--yes", "-y"}
     kept: list[str] = []

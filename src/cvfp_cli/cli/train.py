@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
-from cvfp_cli.cli.options import MORE, OUTPUT, flag, given
+from cvfp_cli.cli.options import MORE, OUTPUT, flag, given, option_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, Study, Text
 from cvfp_cli.errors import InputError
@@ -116,5 +116,6 @@ def _next_commands(ended: "Ended", loaded: "Recipe", place: Place) -> list[str]:
     has_law = any(fit["config"] == run.config for fit in ended.fits)
     if run.status != "done" or has_law or len(sizes) < 2:
         return study.reading_commands(ended, place)
-    point = ["--layers", run.layers, "--tokens", run.tokens, "--context-dim", run.context_dim]
-    return [study.as_sweep([*map(str, point), "--samples", ",".join(map(str, sizes))])]
+    own = [axis.name for axis in loaded.configurations[0].learner.axes]
+    point = [word for name in own for word in (option_of(name), str(run.axes[name]))]
+    return [study.as_sweep([*point, "--samples", ",".join(map(str, sizes))])]
