@@ -14,7 +14,6 @@ from cvfp_cli.cli.shared import (
     check_there,
     language_of,
 )
-from cvfp_cli.cli.terminal import screen
 
 WHAT = "What to compare"
 FORMATS = ("table", "markdown", "json", "csv")
@@ -54,11 +53,9 @@ def compare(
     cvfp compare old.json new.json --configs 1L_768d_2tok,3L_1536d_2tok
     cvfp compare results --by context_dim --model exp-decay --x samples
     """
-    import sys
-
     from cvfp_cli.errors import InputError
     from cvfp_cli.report.comparability import summed
-    from cvfp_cli.report.compare import build_comparison, factors_of, with_summed_warnings
+    from cvfp_cli.report.compare import build_comparison, factors_of
     from cvfp_cli.report.text.language import load_language
 
     out = answer_file(out)
@@ -103,22 +100,7 @@ def compare(
         )
     for warning in summed(warnings):
         writing.warn(language.sentence(warning))
-    if form == "json":
-        from cvfp_cli.report.model import dump_json
-
-        text = dump_json(comparison)
-    elif form == "markdown":
-        from cvfp_cli.report.markdown import render_markdown
-
-        text = render_markdown(with_summed_warnings(comparison), language)
-    else:
-        from cvfp_cli.report.plain import render_csv, render_plain
-
-        text = (
-            render_csv(comparison)
-            if form == "csv"
-            else render_plain(with_summed_warnings(comparison), language, screen(sys.stdout))
-        )
+    text = writing.rendered(comparison, form, language)
     if plot is not None:
         from cvfp_cli.report.plot import plot_format, render_plot
         from cvfp_cli.results.atomic import write_atomic

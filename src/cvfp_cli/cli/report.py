@@ -56,7 +56,6 @@ def report(
     cvfp report new/summary.json --previous old/summary.json --laws all
     """
     from cvfp_cli.report.build import build_report
-    from cvfp_cli.report.compare import with_summed_warnings
     from cvfp_cli.report.text.language import load_language
 
     language = language_of(files.lang)
@@ -85,18 +84,7 @@ def report(
             earlier=earlier,
             earlier_name=str(previous or ""),
         )
-        if chosen == "html":
-            from cvfp_cli.report.html import render_html
-
-            text = render_html(with_summed_warnings(document), load_language(language))
-        elif chosen == "json":
-            from cvfp_cli.report.model import dump_json
-
-            text = dump_json(document)
-        else:
-            from cvfp_cli.report.markdown import render_markdown
-
-            text = render_markdown(with_summed_warnings(document), load_language(language))
+        text = writing.rendered(document, chosen, load_language(language))
     writing.write_answer(text, out)
 
 
