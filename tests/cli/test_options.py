@@ -1,7 +1,8 @@
 """Lists of integers, sizes in bytes and settings, as people type them."""
 
 import re
-from typing import Any, get_args, get_type_hints
+from dataclasses import fields
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -151,7 +152,8 @@ def test_the_nearest_choice_is_named() -> None:
 
 def shown_default(group: type[Any], field: str) -> object:
     """The default that an option's help names."""
-    return get_args(get_type_hints(group, include_extras=True)[field])[1].show_default
+    (found,) = (item for item in fields(group) if item.name == field)
+    return found.metadata["option"](field).show_default
 
 
 def test_defaults_in_the_help_are_those_in_force() -> None:

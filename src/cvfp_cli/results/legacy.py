@@ -9,7 +9,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.codec import LARGEST_INTEGER, ReadingLog, from_json, listed
-from cvfp_cli.results.jsontext import decode, parse, read_bytes
+from cvfp_cli.results.jsontext import read_json
 from cvfp_cli.results.schema import Run
 
 RUNS_FILE = "detailed_results.json"
@@ -106,7 +106,7 @@ def _metadata_notes(runs: list[Run], path: Path) -> list[Note]:
     """What the ``metadata.json`` beside the runs adds: when, how long, and which planned runs are not there."""
     if not path.is_file():
         return []
-    value = parse(decode(read_bytes(path), str(path)), str(path))
+    value = read_json(path)
     if not isinstance(value, dict) or "sample_sizes" not in value:
         return []
     notes = []
