@@ -26,7 +26,7 @@ from cvfp_cli.scaling.joint import (
 from cvfp_cli.scaling.joint_errors import ENOUGH_RUNS, REPLICATES, JointErrors, joint_errors, parameter_rows
 from cvfp_cli.scaling.joint_pool import pool_test
 from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, design_flaws, parameter_ends
-from cvfp_cli.scaling.joint_questions import Answers, Law, answer
+from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
@@ -89,7 +89,7 @@ def fit_joint_groups(
         ends |= dict.fromkeys(unseen - flawed, Ends(None, None))
     draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
     parameters, reasons = _parameters(fit, data, errors, draws, ends, flaws, options.level)
-    law = Law(
+    law = AskedFit(
         data,
         fit,
         n,
@@ -323,7 +323,7 @@ def _masks(groups: Sequence[Points], d: Array, order: Rows, options: FitOptions)
 
 
 def _held_out(
-    law: Law, y: Array, masks: Sequence[Mask]
+    law: AskedFit, y: Array, masks: Sequence[Mask]
 ) -> tuple[float | None, float | None, tuple[FittedPoint, ...]]:
     """Leave-one-out and forward errors; the points of a mask are held out of all groups at once."""
     data, n, d = law.data, law.n, law.d
