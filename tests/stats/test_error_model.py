@@ -202,3 +202,18 @@ def test_intervals_hold_on_a_grid_with_missing_cells(shared):
             [abs(beta[1]) <= curve.half_widths(0.95)[0], abs(ahead - new) <= run.half_widths(0.95)[0]]
         )
     assert np.all((np.mean(held, axis=0) >= 0.92) & (np.mean(held, axis=0) <= 0.98))
+
+
+def test_new_runs_hold_where_few_sizes_repeat_many_seeds():
+    """Three sizes leave one degree of freedom to the lack of fit; Satterthwaite's df held 88 % here."""
+    rng = np.random.default_rng(9)
+    s, _ = crossed(3, 1, 5)
+    x = np.column_stack([np.ones(15), s]).astype(float)
+    inverse, row, held = np.linalg.pinv(x), np.array([1.0, 5.0]), []
+    for _ in range(400):
+        y = rng.normal(size=3)[s] + rng.normal(size=15)
+        b = inverse @ y
+        model = fit_error_model(y - x @ b, x, Labels.of(s))
+        new = rng.normal() + rng.normal()
+        held.append(abs(row @ b - new) <= model.predictions(row, "run").half_widths(0.95)[0])
+    assert 0.93 < np.mean(held) < 0.995

@@ -14,7 +14,8 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.quantities import Quantity
 from cvfp_cli.scaling.shared import SharedFit, curve
-from cvfp_cli.stats.error_model import SEED, SIZE, ErrorModel, Labels, fit_error_model
+from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
+from cvfp_cli.stats.labels import SEED, SIZE, Labels
 from cvfp_cli.stats.regression import f_quantile
 from cvfp_cli.stats.solver import Array
 

@@ -185,6 +185,8 @@ class ErrorModel:
         variance, least = k @ own.values, SMALLEST * (k @ own.held)
         variance = np.where(variance > least, variance, k @ own.held)
         df = self._df(k, variance)
+        if kind != "curve":
+            df = self._df_by_squares(k, variance)
         relative = c / own.norms
         lost = np.linalg.norm(relative @ own.lost, axis=1) > 1e-6 * np.linalg.norm(relative, axis=1)
         unknown = np.linalg.norm(k @ own.blind, axis=1) > 1e-6 * np.linalg.norm(k, axis=1)
@@ -239,6 +241,37 @@ class ErrorModel:
         spread = np.einsum("ki,ij,kj->k", k, self.workings.inverse, k)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(spread > 0.0, np.clip(2.0 * variance**2 / spread, 1.0, self.free), 0.0)
+
+    def _df_by_squares(self, k: Array, variance: Array) -> Array:
+        """Degrees of freedom of predictions, whose parts may have very different ones.
+
+        Satterthwaite's are too many where a part of few happens to come out small (88-91 % held at three sizes of
+        five seeds). The components are combinations of uncorrelated mean squares a_i, v = sum of h_i a_i; in balanced
+        designs these are the analysis of variance's. Howe (1974) adds the squares of their own half-widths, and the
+        degrees of freedom given are those with which t has that half-width at 95 %. A mean square that is subtracted
+        counts with the normal quantile, so that it takes away no more than itself.
+        """
+        own = self.workings
+        seen = np.flatnonzero(np.diag(own.inverse) > 0.0)
+        if len(seen) == 0:
+            return np.zeros(len(k))
+        order = np.concatenate([seen[:1], seen[:0:-1]])  # fine to coarse: the finest is a mean square itself
+        size = np.sqrt(np.diag(own.inverse)[order])
+        relative = own.inverse[np.ix_(order, order)] / np.outer(size, size) + 1e-10 * np.eye(len(order))
+        root = size[:, None] * np.linalg.cholesky(relative)
+        unit = root / np.diag(root)
+        squares = np.maximum(np.linalg.solve(unit, own.values[order]), 0.0)
+        df = np.clip(2.0 * squares**2 / np.diag(root) ** 2, 1.0, self.free)
+        terms = (k[:, order] @ unit) * squares
+        factor = np.where(terms > 0.0, special.stdtrit(df, 0.975), special.ndtri(0.975)) ** 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            wanted = np.where(variance > 0.0, np.sum(terms * factor, axis=1) / variance, 0.0)
+        low, high = np.ones(len(k)), np.full(len(k), float(self.free))
+        for _ in range(60):
+            middle = np.sqrt(low * high)
+            more = special.stdtrit(middle, 0.975) ** 2 > wanted
+            low, high = np.where(more, middle, low), np.where(more, high, middle)
+        return np.asarray(high)
 
 
 def fit_error_model(
