@@ -8,13 +8,13 @@ from math import inf, isfinite, log
 import numpy as np
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.report.groups import Cell, Family, Group
 from cvfp_cli.report.model import Finding, Mark, Value
 from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.asked import JOINT
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
-from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.result import Estimate, Fit
 from cvfp_cli.scaling.selection import Selection
 from cvfp_cli.scaling.study import ALL, Request, Study, run_study

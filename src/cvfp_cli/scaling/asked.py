@@ -5,9 +5,9 @@ from typing import Protocol
 
 from cvfp_cli.counting import agreeing
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.laws import LAWS
 from cvfp_cli.study.points import Points
 
 JOINT = "joint"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.asked import JOINT, NO_PAIRS, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
@@ -12,7 +13,6 @@ from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
 from cvfp_cli.scaling.joint_study import POOLINGS, fit_named, fit_unasked
-from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.shared import shared_coordinates
@@ -204,14 +204,14 @@ def _check_share(laws: Sequence[str], request: Request, named: bool) -> None:
                 hint=f"There are {', '.join(sorted(known))}." if known else "",
             )
     for law in laws:
-        if law in LAWS and (named or law != "bnsl"):
+        if law in LAWS and (named or LAWS[law].shareable):
             shared_coordinates(LAWS[law], request.share)
 
 
 def _with_room(groups: Sequence[Points], law: str, request: Request) -> tuple[Points, ...]:
     """The groups with more points than the law has parameters: all or none where parameters are shared."""
     k = LAWS[law].k
-    if law != "bnsl":
+    if LAWS[law].shareable:
         shared = len(shared_coordinates(LAWS[law], request.share))
         if shared and len(groups) > 1:
             unknowns = shared + len(groups) * (k - shared)
