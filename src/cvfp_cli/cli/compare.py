@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cvfp_cli.cli import writing
-from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
+from cvfp_cli.cli.choices import FACTORS, OBJECTIVES
 from cvfp_cli.cli.options import OUTPUT, one_of, option, share_between, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import (
@@ -16,6 +16,7 @@ from cvfp_cli.cli.shared import (
     language_of,
 )
 from cvfp_cli.cli.terminal import screen
+from cvfp_cli.laws.names import SINGLE, single
 
 WHAT = "What to compare"
 FORMATS = ("table", "markdown", "json", "csv")
@@ -47,7 +48,7 @@ def compare(
             panel=WHAT,
             metavar="LAW",
             help="Also compare this law's parameters, such as exp-decay.",
-            words=LAWS,
+            words=SINGLE,
         ),
     ] = None,
     objective: Annotated[
@@ -121,7 +122,7 @@ def compare(
     for value, choices, name in (
         (form, FORMATS, "--format"),
         (objective, OBJECTIVES, "--objective"),
-        (model, LAWS, "--model"),
+        (model, single(), "--model"),
         (x, SIZES, "--x"),
     ):
         with problems.collect():

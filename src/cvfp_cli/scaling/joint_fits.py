@@ -6,6 +6,7 @@ import numpy as np
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
 from cvfp_cli.scaling.fits import FitOptions
@@ -109,7 +110,7 @@ def fit_joint_groups(
     criteria = _criteria(m, k, rss, log_loss_rss)
     return Fit(
         config=label or (groups[0].label if len(groups) == 1 else counted(len(groups), "configuration")),
-        law="joint",
+        law=JOINT,
         x=groups[0].x_name,
         y=groups[0].y_name,
         y_unit=groups[0].y_unit.name,
@@ -341,7 +342,7 @@ def _notes(
         message = (
             f"joint has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by."
         )
-        notes.append(Note("no-freedom", message, "warning", {"law": "joint", "parameters": k, "points": m}))
+        notes.append(Note("no-freedom", message, "warning", {"law": JOINT, "parameters": k, "points": m}))
     said = {name for names in reasons.values() for name in names}
     gone = [
         name

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import JOINT, MAIN
 from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.asked import JOINT, NO_PAIRS, refuse, unanswered
+from cvfp_cli.scaling.asked import NO_PAIRS, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
@@ -111,7 +112,7 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
             fits[law], fitted_to[law] = _fit(chosen, law, request), chosen
     if not fits and not joint:
         raise InputError(
-            "No law has fewer parameters than these data have points.", hint="Name one with --model power."
+            "No law has fewer parameters than these data have points.", hint=f"Name one with --model {MAIN}."
         )
     selection, notes = _select(fits, fitted_to, request)
     everything = (*(fit for law in fits for fit in fits[law]), *joint)

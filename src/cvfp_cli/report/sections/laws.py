@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from cvfp_cli.laws.names import JOINT, MAIN
 from cvfp_cli.notes import Note
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
@@ -59,9 +60,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     """Every law's parameters and errors, the tests of equal lines, predictions and windows."""
     if not scope.fits:
         return Finding("laws-too-few-sizes", {"sizes": len(scope.family.sizes)}, "note")
-    blocks: list[Block] = (
-        [_lines(scope)] if scope.laws == ("power",) else [_parameters(scope), _quality(scope)]
-    )
+    blocks: list[Block] = [_lines(scope)] if scope.laws == (MAIN,) else [_parameters(scope), _quality(scope)]
     chart = scaling_chart([(scope, group) for group in scope.groups])
     if chart is not None:
         blocks.append(chart)
@@ -166,7 +165,7 @@ def _fit_notes(scope: Scope) -> tuple[Finding, ...]:
         (law, group.label, note)
         for group, law, fit in _fitted(scope)
         for note in fit.warnings
-        if note.code != NO_AICC or scope.laws != ("power",)
+        if note.code != NO_AICC or scope.laws != (MAIN,)
     )
 
 
@@ -201,13 +200,13 @@ def _joint(scope: Scope) -> list[Block]:
         for note in others
         if note.code in JOINT_WARNINGS
     ]
-    notes += _worded(("joint", everything, note) for note in others if note.code not in JOINT_WARNINGS)
+    notes += _worded((JOINT, everything, note) for note in others if note.code not in JOINT_WARNINGS)
     test = scope.joint.pool
     if test is not None and test.p is not None and test.f is not None:
         values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
         verdict = "rejected" if test.p < 1.0 - scope.level else "kept"
         notes.append(Finding(f"joint-shared-{verdict}", values, "note"))
-    return [Subheading("joint"), Table("joint", columns, rows, tuple(notes))]
+    return [Subheading(JOINT), Table(JOINT, columns, rows, tuple(notes))]
 
 
 def _selection(scope: Scope) -> list[Block]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.report.format import MILLIONS_FROM
 from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Severity, Table, Value
@@ -164,7 +165,7 @@ def _bests(scope: Scope, ppl: Ranking, accuracy: Ranking) -> list[Finding | None
 
 
 def _unfitted(scope: Scope) -> list[Finding]:
-    return [finding for (_, law), finding in scope.unfitted.items() if law == "power"]
+    return [finding for (_, law), finding in scope.unfitted.items() if law == MAIN]
 
 
 def _unfinished_training(scope: Scope) -> list[Finding]:
