@@ -10,8 +10,12 @@ from logarithmic import LAW
 
 from cvfp_cli.cli import app
 from cvfp_cli.laws import registry
-from cvfp_cli.report.model import Chart
+from cvfp_cli.report.groups import families_of
 from cvfp_cli.report.scaling_chart import scaling_chart
+from cvfp_cli.report.scope import fit_family
+from cvfp_cli.results import read_results
+from cvfp_cli.results.codec import dump_json
+from cvfp_cli.results.schema import Run, Summary
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.shared_fits import fit_shared_groups
 from cvfp_cli.stats.regression import least_squares
@@ -106,16 +110,48 @@ def test_fit_share_and_plot(
 
 def test_all_ranks_it_among_the_others(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = json.loads(run(capsys, "fit", table, "--objective", "ppl", "--format", "json"))
-    assert [score["law"] for score in study["selection"]][0] == LAW.name
+    assert study["selection"][0]["law"] == LAW.name
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results file of the same points, as a sweep leaves it."""
+    runs = tuple(
+        Run(
+            config=points.label, layers=1, context_dim=8 * (g + 1), tokens=1, samples=int(x) // 20,
+            train_tokens=int(x), val_ppl=float(y), seed=1, run_id=f"{points.label}-{x:.0f}", study="demo",
+        )
+        for g, points in enumerate(groups())
+        for x, y in zip(points.x, points.y, strict=True)
+    )  # fmt: skip
+    recipe = {"name": "demo", "overrides": {}, "resolved": {"runs": {"seeds": [1]}}}
+    path = tmp_path / "summary.json"
+    path.write_bytes(
+        dump_json(Summary("2026-01-01T00:00:00+00:00", "cvfp sweep", True, recipe, (), {}, runs))
+    )
+    return path
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_report_and_its_chart(
-    language: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from cvfp_cli.report.text.language import load_language
+def test_report(language: str, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "report", results, "--laws", LAW.name, "--lang", language)
+    assert f"| {LAW.name} |" in text
+    # Its two parameters of each of three configurations.
+    assert (
+        len(
+            [row for row in text.splitlines() if f"| {LAW.name} | a |" in row or f"| {LAW.name} | b |" in row]
+        )
+        == 6
+    )
 
-    page = tmp_path / "report.html"
-    run(capsys, "report", table, "--laws", LAW.name, "--language", language, "--out", page)
-    assert LAW.name in page.read_text(encoding="utf-8")
-    assert load_language(language) is not None
+
+def test_the_reports_chart_draws_its_curve(results: Path) -> None:
+    scope = fit_family(families_of([read_results(results)], ["demo"])[0], (LAW.name,), 0.95)
+    chart = scaling_chart([(scope, group) for group in scope.groups])
+    assert chart is not None
+    assert len(chart.series) == 3
+    for series, group in zip(chart.series, scope.groups, strict=True):
+        a, b = (scope.fits[group.label, LAW.name].parameters[name].value for name in ("a", "b"))
+        assert len(series.curve) > 20
+        x, y = np.array(series.curve).T
+        np.testing.assert_allclose(y, a - b * np.log(x))  # type: ignore[operator]
