@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
+from cvfp_cli.scaling.criteria import Criteria, information
 from cvfp_cli.scaling.global_fit import CurveFits, is_line
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
@@ -43,14 +44,6 @@ def law_at(x: float) -> str:
 def new_at(x: float) -> str:
     """What the figure of a new measurement at a size is called."""
     return f"measurement at {x!r}"
-
-
-class Criteria(TypedDict):
-    """Information criteria by their names in ``Fit``; None where one does not exist."""
-
-    aic: float | None
-    aicc: float | None
-    bic: float | None
 
 
 class Wanted(Protocol):
@@ -147,7 +140,7 @@ def _one(
         r_squared=_r_squared(points, rss, options.objective),
         rss_ppl=rss_ppl,
         rss_log=rss_log,
-        **information(m, law.k, rss_ppl, rss, points, options.objective),
+        **_information(m, law.k, rss_ppl, rss, points, options.objective),
         fitted=tuple(_point(points, c, float(predicted[c])) for c in range(m)),
         interval_method=_method(law, figures, row, options),
         limit=limit.law,
@@ -168,23 +161,13 @@ def _one(
     )
 
 
-def information(m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str) -> Criteria:
-    """AIC as the studies print it, AICc that counts the error variance, BIC; None where they do not exist.
-
-    AIC = m ln(RSS_ppl / m) + 2k whatever the objective. AICc and BIC use the objective's own RSS:
-    AICc = m ln(RSS / m) + 2K + 2K(K + 1) / (m - K - 1) with K = k + 1, BIC = m ln(RSS / m) + k ln m.
-    """
+def _information(m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str) -> Criteria:
+    """The criteria, but none of a curve that goes through all points."""
     noise = 1e-24 * float(np.sum(points.y**2))
-    aic = m * float(np.log(rss_ppl / m)) + 2 * k if rss_ppl > noise else None
-    fit = m * float(np.log(rss / m)) if rss > (1e-24 * m if objective == "log" else noise) else None
-    full = k + 1
-    aicc = (
-        fit + 2 * full + 2 * full * (full + 1) / (m - full - 1)
-        if fit is not None and m - full - 1 > 0
-        else None
+    least = 1e-24 * m if objective == "log" else noise
+    return information(
+        m, k, of_y=rss_ppl if rss_ppl > noise else None, of_objective=rss if rss > least else None
     )
-    bic = fit + k * float(np.log(m)) if fit is not None else None
-    return {"aic": aic, "aicc": aicc, "bic": bic}
 
 
 def _parameters(law: Law, figures: Figures, row: int, limit: Limit, points: Points) -> dict[str, Estimate]:

@@ -11,6 +11,7 @@ from cvfp_cli.laws.registry import get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.assemble import NO_AICC, Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
+from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.derived import target_quantity
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
@@ -220,11 +221,6 @@ def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, names: Sequence[
         "k, AICc, BIC and all intervals belong to it."
     )
     notes += [Note("shared-fit", said), *errors.notes(one.law)]
-    full = k + 1
-    fitted = m * float(np.log(rss / m)) if rss > 0 else None
-    aicc = bic = None
-    if fitted is not None:
-        bic = fitted + k * float(np.log(m))
-        if m - full - 1 > 0:
-            aicc = fitted + 2 * full + 2 * full * (full + 1) / (m - full - 1)
-    return replace(one, k=k, aic=None, aicc=aicc, bic=bic, parameters=parameters, warnings=tuple(notes))
+    # AIC of one group's y would count parameters that the others paid for.
+    criteria = information(m, k, of_y=None, of_objective=rss if rss > 0 else None)
+    return replace(one, k=k, parameters=parameters, warnings=tuple(notes), **criteria)
