@@ -145,6 +145,10 @@ def test_report(language: str, results: Path, capsys: pytest.CaptureFixture[str]
     )
 
 
+def test_compare(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert LAW.name in run(capsys, "compare", results, "--model", LAW.name)
+
+
 def test_the_reports_chart_draws_its_curve(results: Path) -> None:
     scope = fit_family(families_of([read_results(results)], ["demo"])[0], (LAW.name,), 0.95)
     chart = scaling_chart([(scope, group) for group in scope.groups])

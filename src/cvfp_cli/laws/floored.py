@@ -30,7 +30,7 @@ CONSTANT = "constant"
 
 
 class Floored(Law):
-    """A subclass gives ``fall_of`` and its derivatives."""
+    """A subclass gives h and its derivatives."""
 
     has_floor: ClassVar[bool] = True
 
