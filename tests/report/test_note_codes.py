@@ -74,7 +74,7 @@ def codes(path: Path) -> set[str]:
 
 def every_code() -> set[str]:
     package = Path(cvfp_cli.__file__).parent
-    rooms = ("scaling", "stats", "study")
+    rooms = ("laws", "scaling", "stats", "study")
     return set().union(*(codes(path) for room in rooms for path in (package / room).rglob("*.py")))
 
 
