@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cvfp_cli.counting import counted
 from cvfp_cli.laws.names import JOINT
 from cvfp_cli.laws.registry import LAWS
-from cvfp_cli.scaling.assemble import NO_AICC
+from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.joint import FORMULA
 from cvfp_cli.scaling.joint_fits import DIFFER
 from cvfp_cli.scaling.numbers import (

@@ -9,10 +9,11 @@ from cvfp_cli.counting import counted
 from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.laws.registry import get_law
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.assemble import NO_AICC, Figures, assemble
+from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
 from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.derived import target_quantity
+from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.held_out import Origin

@@ -11,7 +11,7 @@ from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.scope import Scope, estimate
 from cvfp_cli.report.sections.equal_lines import tests_of
 from cvfp_cli.report.sections.summary import filled
-from cvfp_cli.scaling.assemble import NO_AICC
+from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.result import Fit
 
 ABOUT_RUNS = ("still-converging", "still-improving")
