@@ -10,7 +10,6 @@ from logarithmic import LAW
 
 from cvfp_cli.cli import app
 from cvfp_cli.laws import registry
-from cvfp_cli.report.groups import families_of
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.scope import fit_family
 from cvfp_cli.results import read_results
@@ -19,6 +18,7 @@ from cvfp_cli.results.schema import Run, Summary
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.shared_fits import fit_shared_groups
 from cvfp_cli.stats.regression import least_squares
+from cvfp_cli.study.families import families_of
 from cvfp_cli.study.points import Points
 
 SIZES = 6e4 * 2.0 ** np.arange(7)
