@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.quantities import Quantity
 from cvfp_cli.scaling.shared import SharedFit, curve
 from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
 from cvfp_cli.stats.labels import SEED, SIZE, Labels
@@ -46,13 +46,13 @@ class SharedErrors:
         of_curve, of_run = (self.model.predictions(rows, kind) for kind in ("curve", "run"))
         result = []
         for i, q in enumerate(quantities):
-            found = of_run if q.hold is None else of_curve
+            found = of_run if q.place is not None else of_curve
             if found.reason[i]:
                 result.append([np.nan])
                 continue
             # The cost of one more measurement rises by its miss squared over 1 + the curve's own share.
             alone = of_curve.variance[i] / of_curve.scale[i] if of_curve.scale[i] > 0.0 else 0.0
-            unit = alone + 1.0 if q.hold is None else max(alone, 1e-300)
+            unit = alone + 1.0 if q.place is not None else max(alone, 1e-300)
             result.append([f_quantile(level, 1.0, float(found.df[i])) * float(found.variance[i]) / unit])
         return np.array(result)
 
