@@ -116,6 +116,17 @@ def test_exact_fits_and_undetermined_contrasts():
     assert full.contrasts([0.0, 1.0]).reason == (NO_FREEDOM,)
 
 
+def test_residuals_of_0_leave_intervals_without_width():
+    s, c = crossed(5, 2)
+    x = np.column_stack([np.ones(10), s]).astype(float)
+    model = fit_error_model(np.zeros(10), x, Labels.of(s, c))
+    errors = model.contrasts(np.eye(2))
+    assert errors.reason == ("", "")
+    assert errors.half_widths(0.95).tolist() == [0.0, 0.0]
+    assert errors.p_values([0.0, 1.0]).tolist() == [1.0, 0.0]
+    assert model.predictions([1.0, 9.0], "run").half_widths(0.95)[0] == 0.0
+
+
 def test_a_new_size_needs_its_parts_told_apart():
     rng = np.random.default_rng(3)
     s, c = crossed(6, 3)

@@ -96,8 +96,9 @@ class ContrastErrors:
     def p_values(self, estimates: ArrayLike) -> Array:
         """Two-sided p values of ``estimates`` (k,) against 0; NaN where there is no variance."""
         df = np.where(self.df > 0, self.df, np.nan)
+        size = np.abs(np.asarray(estimates, dtype=float))
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.abs(np.asarray(estimates, dtype=float)) / np.sqrt(self.variance)
+            t = np.where((size == 0.0) & (self.variance == 0.0), 0.0, size / np.sqrt(self.variance))
         return np.asarray(2.0 * special.stdtr(df, -t), dtype=float)
 
 
@@ -240,7 +241,8 @@ class ErrorModel:
     def _df(self, k: Array, variance: Array) -> Array:
         spread = np.einsum("ki,ij,kj->k", k, self.workings.inverse, k)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(spread > 0.0, np.clip(2.0 * variance**2 / spread, 1.0, self.free), 0.0)
+            satterthwaite = np.clip(2.0 * variance**2 / spread, 1.0, self.free)
+        return np.where(spread > 0.0, satterthwaite, float(self.free))  # an exact fit has nothing to divide
 
     def _df_by_squares(self, k: Array, variance: Array) -> Array:
         """Degrees of freedom of predictions, whose parts may have very different ones.
@@ -254,7 +256,7 @@ class ErrorModel:
         own = self.workings
         seen = np.flatnonzero(np.diag(own.inverse) > 0.0)
         if len(seen) == 0:
-            return np.zeros(len(k))
+            return np.full(len(k), float(self.free))
         order = np.concatenate([seen[:1], seen[:0:-1]])  # fine to coarse: the finest is a mean square itself
         size = np.sqrt(np.diag(own.inverse)[order])
         relative = own.inverse[np.ix_(order, order)] / np.outer(size, size) + 1e-10 * np.eye(len(order))
