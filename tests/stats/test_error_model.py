@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE, fit_error_model
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE
+from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import least_squares
 
