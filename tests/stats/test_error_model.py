@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE, fit_error_model
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE
+from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import least_squares
 
@@ -114,6 +115,17 @@ def test_exact_fits_and_undetermined_contrasts():
     )
     full = fit_error_model(np.zeros(2), np.column_stack([np.ones(2), [1.0, 2.0]]), Labels.of(range(2)))
     assert full.contrasts([0.0, 1.0]).reason == (NO_FREEDOM,)
+
+
+def test_residuals_of_0_leave_intervals_without_width():
+    s, c = crossed(5, 2)
+    x = np.column_stack([np.ones(10), s]).astype(float)
+    model = fit_error_model(np.zeros(10), x, Labels.of(s, c))
+    errors = model.contrasts(np.eye(2))
+    assert errors.reason == ("", "")
+    assert errors.half_widths(0.95).tolist() == [0.0, 0.0]
+    assert errors.p_values([0.0, 1.0]).tolist() == [1.0, 0.0]
+    assert model.predictions([1.0, 9.0], "run").half_widths(0.95)[0] == 0.0
 
 
 def test_a_new_size_needs_its_parts_told_apart():

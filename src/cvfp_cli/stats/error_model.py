@@ -30,12 +30,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from cvfp_cli.stats.components import Array, Components, Products, Rows, estimate_components, traces
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE, ContrastErrors, Wald
 from cvfp_cli.stats.labels import CELL, DATA_SEED, SEED, SIZE, Labels, parts_of
 from cvfp_cli.stats.regression import f_p_value
 
-NO_FREEDOM = "no-freedom"  # nothing is left of the residuals to see a part by
-NOT_DETERMINED = "not-determined"  # the design does not determine the contrast
-NOT_SEPARABLE = "not-separable"  # the parts asked for are told only together with others
 # The parts that a prediction adds to the error of the curve.
 PREDICTIONS = {"curve": (), "size": (SIZE, DATA_SEED, CELL), "run": (SIZE, DATA_SEED, CELL, SEED)}
 SINGULAR = 1e-9  # relative to what the part is before the design is taken out
@@ -59,46 +57,6 @@ class Part:
     groups: int
     variance: float | None
     df: float
-
-
-@dataclass(frozen=True)
-class Wald:
-    """F test that several contrasts are 0 together; ``df2`` need not be whole."""
-
-    statistic: float
-    df1: int
-    df2: float
-    p_value: float
-
-
-@dataclass(frozen=True)
-class ContrastErrors:
-    """Errors of k contrasts of the coefficients, or of k predictions; each array has shape (k,).
-
-    Attributes:
-        variance: NaN where ``reason`` is given.
-        df: Satterthwaite's degrees of freedom; 0 where there is no variance.
-        scale: variance / c'(X'X)^-1 c, the variance that independent errors would need for the same interval: a rise
-            of the sum of squares by F(1, df) * scale bounds a profile interval. NaN for predictions of a new run.
-        reason: empty, or why there is no variance.
-    """
-
-    variance: Array
-    df: Array
-    scale: Array
-    reason: tuple[str, ...]
-
-    def half_widths(self, level: float) -> Array:
-        """Half-widths of t intervals, (k,); NaN where there is no variance."""
-        df = np.where(self.df > 0, self.df, np.nan)
-        return np.asarray(special.stdtrit(df, 0.5 + level / 2.0) * np.sqrt(self.variance), dtype=float)
-
-    def p_values(self, estimates: ArrayLike) -> Array:
-        """Two-sided p values of ``estimates`` (k,) against 0; NaN where there is no variance."""
-        df = np.where(self.df > 0, self.df, np.nan)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.abs(np.asarray(estimates, dtype=float)) / np.sqrt(self.variance)
-        return np.asarray(2.0 * special.stdtr(df, -t), dtype=float)
 
 
 @dataclass(frozen=True)
@@ -240,7 +198,8 @@ class ErrorModel:
     def _df(self, k: Array, variance: Array) -> Array:
         spread = np.einsum("ki,ij,kj->k", k, self.workings.inverse, k)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(spread > 0.0, np.clip(2.0 * variance**2 / spread, 1.0, self.free), 0.0)
+            satterthwaite = np.clip(2.0 * variance**2 / spread, 1.0, self.free)
+        return np.where(spread > 0.0, satterthwaite, float(self.free))  # an exact fit has nothing to divide
 
     def _df_by_squares(self, k: Array, variance: Array) -> Array:
         """Degrees of freedom of predictions, whose parts may have very different ones.
@@ -254,7 +213,7 @@ class ErrorModel:
         own = self.workings
         seen = np.flatnonzero(np.diag(own.inverse) > 0.0)
         if len(seen) == 0:
-            return np.zeros(len(k))
+            return np.full(len(k), float(self.free))
         order = np.concatenate([seen[:1], seen[:0:-1]])  # fine to coarse: the finest is a mean square itself
         size = np.sqrt(np.diag(own.inverse)[order])
         relative = own.inverse[np.ix_(order, order)] / np.outer(size, size) + 1e-10 * np.eye(len(order))
