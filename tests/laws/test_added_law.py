@@ -65,10 +65,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def test_its_fit_of_y_is_the_line_over_ln_n_and_its_t_intervals() -> None:
-    for fit, points in zip(
-        fit_groups(groups(), LAW.name, FitOptions(objective="ppl", predict=(1e7,))), groups(), strict=True
-    ):
-        line = least_squares(np.column_stack([np.ones(7), -np.log(points.x)]), points.y)
+    # Four sizes: with more, errors may differ by size, and the intervals are not those of a plain regression.
+    four = [Points(x=points.x[:4], y=points.y[:4], label=points.label) for points in groups()]
+    options = FitOptions(objective="ppl", predict=(1e7,))
+    for fit, points in zip(fit_groups(four, LAW.name, options), four, strict=True):
+        line = least_squares(np.column_stack([np.ones(4), -np.log(points.x)]), points.y)
         for name, expected in zip(("a", "b"), line.coefficients, strict=True):
             found = fit.parameters[name]
             assert found.value == pytest.approx(expected.value, rel=1e-7)

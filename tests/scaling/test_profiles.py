@@ -63,7 +63,7 @@ def allowed(law: str, name: str) -> float:
     """By how much the sum of squares may rise; tests/stats/test_size_errors.py has what that is."""
     batch = make_batch([Points(X, Y)], "log")
     fits = fit_curves(LAWS[law], batch.data, starts=24)
-    named = [q for q in parameter_quantities(LAWS[law], batch.scale) if q.name == name]
+    named = [q for q in LAWS[law].parameter_quantities(batch.scale) if q.name == name]
     return float(allowed_rises(fits, errors_of(fits, batch), named, 0.95)[0, 0])
 
 

