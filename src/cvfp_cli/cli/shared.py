@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import DEVICES, EMPTY, LANGUAGES, PRECISIONS
-from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option
+from cvfp_cli.cli.choices import DEVICES, EMPTY, KINDS, LANGUAGES, PRECISIONS
+from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.errors import InputError, missing_extra, one_line
 from cvfp_cli.spelling import nearest
@@ -56,6 +56,18 @@ class Study:
             help="Change any field of the recipe (repeatable).",
         ),
     ] = None
+    kind: Annotated[
+        list[str] | None,
+        option(
+            "--kind",
+            panel=MORE,
+            metavar="KIND",
+            help="Kind of model; sweep takes a list.",
+            default="the recipe's, cvfp",
+            words=KINDS,
+            several=True,
+        ),
+    ] = None
     list_recipes: Annotated[
         bool, option("--list-recipes", panel=STUDY, help="List the recipes that come with cvfp.")
     ] = False
@@ -70,13 +82,16 @@ class Study:
         ),
     ] = None
 
-    def overrides(self) -> dict[str, str]:
-        """The fields that ``--set`` sets.
+    def overrides(self) -> dict[str, object]:
+        """The fields that ``--set`` and ``--kind`` set.
 
         Raises:
             InputError: one is not ``table.key=value``.
         """
-        return assignments(self.settings)
+        found: dict[str, object] = dict(assignments(self.settings))
+        if self.kind is not None:
+            found["kind"] = list(words_of(self.kind))
+        return found
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from cvfp_cli.notes import Note
 if TYPE_CHECKING:
     from cvfp_cli.core.config import Execution
     from cvfp_cli.recipes import Recipe
-    from cvfp_cli.results import ResultsStore
+    from cvfp_cli.results import ResultsStore, Run
     from cvfp_cli.sweep.plan import Plan
     from cvfp_cli.sweep.session import Ended
     from cvfp_cli.sweep.work import Keeping
@@ -310,13 +310,29 @@ def command_line(*, without: tuple[str, ...] = (), add: tuple[str, ...] = ()) ->
     return shlex.join(["cvfp", *kept, *(word for word in add if word not in kept)])
 
 
+def point_options(run: "Run") -> list[str]:
+    """The options that say where a run stands on the axes of its learner."""
+    from cvfp_cli.cli.axes import option_of
+    from cvfp_cli.learners import get_learner
+
+    found: list[str] = []
+    for axis in get_learner(run.kind).axes:
+        value = run.axes[axis.name]
+        found += [option_of(axis.name), str(value)] if axis.help else ["--set", f"{axis.field}={value}"]
+    return found
+
+
 def as_sweep(grid: Sequence[str]) -> str:
     """A ``train`` command line as the ``sweep`` of a grid on the same text, into the same folder.
 
     Args:
         grid: the options that say which, in place of those that named one run.
     """
-    own = {"--layers", "--tokens", "--context-dim", "--samples"}
+    from cvfp_cli.cli.axes import option_of
+    from cvfp_cli.learners import learners
+
+    axes = [axis for learner in learners().values() for axis in learner.axes]
+    own = {"--samples", *(option_of(axis.name) for axis in axes)}
     renamed = {"--seed": "--seeds", "--data-seed": "--data-seeds"}
     flags = {"--fresh", "--resume", "--yes", "-y"}
     kept: list[str] = []

@@ -133,11 +133,16 @@ class Phase2Config:
     learning_rate: float = field(default=0.001, metadata={"doc": "Adam learning rate", "above": 0.0})
     epochs: int = field(default=10, metadata={"doc": "most epochs", "min": 1})
     patience: int = field(
-        default=1, metadata={"doc": "epochs without improvement that stop early (0: never)", "min": 0}
+        default=1,
+        metadata={"doc": "epochs without improvement that stop early (0: never)", "min": 0, "stopping": True},
     )
     min_improvement: float = field(
         default=0.0,
-        metadata={"doc": "an epoch is better only if its val PPL is below the best minus this", "min": 0.0},
+        metadata={
+            "doc": "an epoch is better only if its val PPL is below the best minus this",
+            "min": 0.0,
+            "stopping": True,
+        },
     )
     batch_tokens: int = field(default=4096, metadata={"doc": "targets in one optimiser step", "min": 1})
     grad_clip: float = field(default=1.0, metadata={"doc": "gradient norm limit", "above": 0.0})

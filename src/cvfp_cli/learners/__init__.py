@@ -6,7 +6,9 @@ before a run is trained.
 
 from cvfp_cli.learners.base import Axis, Learner, Sizes, Stage, get_learner, identity_of, learners, register
 from cvfp_cli.learners.cvfp import CVFP
+from cvfp_cli.learners.ngram import NGRAM
 
-register(CVFP)
+for _learner in (CVFP, NGRAM):
+    register(_learner)
 
 __all__ = ["Axis", "Learner", "Sizes", "Stage", "get_learner", "identity_of", "learners", "register"]

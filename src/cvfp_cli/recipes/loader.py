@@ -29,12 +29,12 @@ from cvfp_cli.recipes.grid import (
     expand,
     grid_lists,
     kinds_of,
-    leave_out_axes,
     listed_configurations,
     move_single_values,
     unknown_axis,
     whole_grid,
 )
+from cvfp_cli.recipes.kinds import choose_kinds, hand_on_stopping, leave_out_axes, left_out_tables
 from cvfp_cli.recipes.paths import read_beside
 from cvfp_cli.recipes.recipe import BASE_TABLES, Recipe
 from cvfp_cli.spelling import advice
@@ -85,14 +85,16 @@ def load_recipe(
     if not isinstance(given, str) or not given.isprintable() or not 0 < len(given) <= 100:
         problems.append("name must be one line of at most 100 characters")
         given = name
-    laid = _lay_over(raw, overrides or {}, problems)
+    unused: list[str] = []
+    laid = _lay_over(raw, overrides or {}, problems, unused)
     kinds = kinds_of(raw, problems)
     for key in [key for key in raw if key not in (*all_tables(), "grid", "configurations")]:
         if len(problems) < MOST_PROBLEMS:
             problems.append(unknown_table(key))
         del raw[key]
-    unused = leave_out_axes(raw, kinds, laid)
+    unused += leave_out_axes(raw, kinds, laid)
     move_single_values(raw, kinds, problems)
+    handed = hand_on_stopping(raw, kinds)
     wanted = {name: table for kind in kinds for name, table in get_learner(kind).tables.items()}
     tables = {
         key: check_table(key, kind, raw.get(key, {}), problems)
@@ -118,7 +120,7 @@ def load_recipe(
         configurations=configurations,
         overrides=laid,
         tables={name: table for name, table in own.items() if name in wanted},
-        left_out=(*(name for name in own if name not in wanted), *unused),
+        left_out=(*left_out_tables((name for name in own if name not in wanted), handed), *unused),
         **tables,
     )
     if configurations:
@@ -181,17 +183,22 @@ def _header(text: str) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def _lay_over(raw: dict[str, Any], overrides: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """Set each override in ``raw``; returns what was set, values read from text."""
+def _lay_over(
+    raw: dict[str, Any], overrides: Mapping[str, Any], problems: list[str], unused: list[str]
+) -> dict[str, Any]:
+    """Set each override in ``raw``; returns what was set, values read from text.
+
+    Args:
+        unused: what another kind leaves out of the file's configurations is added to it.
+    """
     laid: dict[str, Any] = {}
     if "data.source" in overrides and isinstance(raw.get("data"), dict):
         raw["data"].pop("also", None)  # another source stands for all that the recipe reads
     for path, value in overrides.items():
         table, _, key = path.partition(".")
         if path in ("kind", "grid.kind"):
-            laid[path] = raw["kind"] = list(value) if isinstance(value, tuple) else value
-            _forget_axis(raw, "kind")
-            raw.pop("configurations", None)
+            laid[path] = list(value) if isinstance(value, tuple) else value
+            unused += choose_kinds(raw, value)
             continue
         known = _key_of(table, key)
         if known is None:
