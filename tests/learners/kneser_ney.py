@@ -13,9 +13,7 @@ from collections.abc import Sequence
 
 def counts_of(ids: Sequence[int], order: int) -> dict[int, Counter[tuple[int, ...]]]:
     """c of every n-gram, by its length."""
-    grams = {
-        k: Counter(tuple(ids[i : i + k]) for i in range(len(ids) - k + 1)) for k in range(1, order + 1)
-    }
+    grams = {k: Counter(tuple(ids[i : i + k]) for i in range(len(ids) - k + 1)) for k in range(1, order + 1)}
     found = {order: grams[order]}
     for k in range(1, order):
         befores: dict[tuple[int, ...], set[int]] = {gram: set() for gram in grams[k]}

@@ -1,6 +1,5 @@
 """The n-gram model against one that is written with dictionaries and loops, and against sums done by hand."""
 
-import math
 import time
 
 import numpy as np
@@ -39,7 +38,10 @@ def test_the_slow_scorer_agrees(order: int, tokens: int) -> None:
 def test_probabilities_sum_to_one_and_the_likeliest_is_found(order: int) -> None:
     train = text(3, 200)
     model, slow = KneserNey(train, order, VOCAB), Slow(train.tolist(), order, VOCAB)
-    histories = [train[i : i + 5] for i in (0, 50, 100)] + [np.array([8, 8, 8, 8, 8]), np.array([1, 8, 0, 1, 2])]
+    histories = [train[i : i + 5] for i in (0, 50, 100)] + [
+        np.array([8, 8, 8, 8, 8]),
+        np.array([1, 8, 0, 1, 2]),
+    ]
     for history in histories:
         scored = [model.score(np.append(history, token)) for token in range(VOCAB)]
         probabilities = np.exp([each.log_probabilities[-1] for each in scored])

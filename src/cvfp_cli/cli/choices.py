@@ -6,7 +6,7 @@ what the commands take.
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16")
-KINDS = ("cvfp", "ngram")
+KINDS = ("cvfp", "ngram", "gru", "lstm", "transformer")
 EMPTY = ("skip", "refuse")
 MESSAGES = ("all", "first")
 

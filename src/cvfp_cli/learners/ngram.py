@@ -74,8 +74,9 @@ class _Ngram:
         from cvfp_cli.core.result import Counted, StageResult
 
         check_data(data)
+        settings = config.settings
         began = time.perf_counter()
-        model = KneserNey(data.train_ids, config.settings.order, len(data.table))
+        model = KneserNey(data.train_ids, settings.order, len(data.table), settings.discounts)
         scores = model.score(data.val_ids)
         seconds = time.perf_counter() - began
         loss = float(-scores.log_probabilities.mean())

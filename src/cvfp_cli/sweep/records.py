@@ -103,11 +103,12 @@ def parameters_of(job: Job, result: RunResult | None = None) -> Parameters:
     """The counts that the schema has keys for; what only training tells comes from the result."""
     parts = job.parameters.parts
     known = {item.name for item in fields(Parameters)}
-    own = {name: count for name, count in parts.items() if name in known}
+    own: dict[str, int | None] = {name: count for name, count in parts.items() if name in known}
+    own["body"] = sum(parts.values()) if parts else None
     total = job.parameters.total
     if total is None and result is not None:
         total = result.counted_parameters
-    return Parameters(**own, body=sum(parts.values()) if parts else None, total=total)
+    return Parameters(**own, total=total)
 
 
 def weights_file(job: Job, weights: "Mapping[str, torch.Tensor]", table_fingerprint: str) -> bytes:

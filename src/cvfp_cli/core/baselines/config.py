@@ -1,19 +1,26 @@
 """What defines a baseline: one frozen dataclass for each table of a recipe. Imports without torch."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from cvfp_cli.core.config import ExperimentConfig, HeadBias, HeadTable, HeadWeights, Phase2Config
 
+Discounts = Literal["three", "one"]
 MOST_ORDER = 6
 
 
 @dataclass(frozen=True)
 class NgramConfig:
-    """An interpolated n-gram model with modified Kneser-Ney smoothing (Chen and Goodman 1999)."""
+    """An interpolated n-gram model with Kneser-Ney smoothing (Chen and Goodman 1999)."""
 
     order: int = field(
         default=5, metadata={"doc": "tokens of the longest n-gram (n)", "min": 1, "max": MOST_ORDER}
+    )
+    discounts: Discounts = field(
+        default="three",
+        metadata={
+            "doc": "'three' for counts of 1, 2 and more (modified Kneser-Ney), or 'one' for all (Kneser-Ney)"
+        },
     )
 
 
@@ -39,6 +46,9 @@ class SequenceConfig:
         metadata={
             "doc": "trained bias of the head: none, from 0, or from the training unigram log-probabilities"
         },
+    )
+    logit_scale: float = field(
+        default=1.0, metadata={"doc": "factor on the logits at the start; it is trained", "above": 0.0}
     )
     dropout: float = field(
         default=0.5,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cvfp_cli.core.baselines.config import Discounts
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 NOT_SEEN = -1
@@ -57,10 +59,12 @@ class KneserNey:
         ids: the training stream, (N,).
         order: n.
         vocab_size: V.
+        discounts: how many there are at each order.
     """
 
-    def __init__(self, ids: Ints, order: int, vocab_size: int) -> None:
+    def __init__(self, ids: Ints, order: int, vocab_size: int, discounts: Discounts = "three") -> None:
         self.vocab_size = vocab_size
+        self._discounts_of = discounts_of if discounts == "three" else one_discount_of
         grams = _distinct(ids, order, vocab_size)
         self.levels: list[Level] = []
         for k, (keys, suffixes, occurrences) in enumerate(grams, start=1):
@@ -96,7 +100,7 @@ class KneserNey:
         lower = self.levels[-1] if self.levels else None
         histories = len(lower.keys) if lower else 1
         history = keys // self.vocab_size
-        discounts = discounts_of(counts)
+        discounts = self._discounts_of(counts)
         taken = np.array([0.0, *discounts])[np.minimum(counts, 3)]
         totals = np.bincount(history, weights=counts, minlength=histories)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -151,6 +155,13 @@ def discounts_of(counts: Ints) -> tuple[float, float, float]:
         return found if 0 < found < count else count / 2
 
     return discount(1, n1, n2), discount(2, n2, n3), discount(3, n3, n4)
+
+
+def one_discount_of(counts: Ints) -> tuple[float, float, float]:
+    """Y, the discount of Kneser-Ney, for every count; ½ where the text is too small for it."""
+    n1, n2 = (int((counts == times).sum()) for times in (1, 2))
+    y = n1 / (n1 + 2 * n2) if n1 and n2 else 0.5
+    return y, y, y
 
 
 def _distinct(ids: Ints, order: int, vocab_size: int) -> list[tuple[Ints, Ints, Ints]]:

@@ -1,6 +1,5 @@
 """Parameters, memory and work of the baselines, from configuration and lengths alone. Imports without torch."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -106,6 +105,12 @@ def sequence_work(
     return train + 2.0 * (counts.body + product) * val_tokens
 
 
-def divides(width: int, heads: int) -> bool:
-    """Whether heads share a width evenly, each with an even part, as rotary positions need."""
-    return width % heads == 0 and math.floor(width / heads) % 2 == 0
+def recurrent_parameters(gates: int) -> Callable[[SequenceConfig, int], int]:
+    """Counts torch's parameters of a GRU (3 gates) or an LSTM (4): two matrices and two biases a layer."""
+
+    def count(config: SequenceConfig, embed_dim: int) -> int:
+        width = config.width
+        rest = (config.layers - 1) * (2 * width * width + 2 * width)
+        return gates * (embed_dim * width + width * width + 2 * width + rest)
+
+    return count
