@@ -54,6 +54,8 @@ def _body() -> "BodyMaker":
                     hidden_dropout=config.dropout,
                     attention_dropout=config.dropout,
                     use_cache=False,
+                    bos_token_id=None,
+                    eos_token_id=None,
                 )
             )
             embeddings: Any = nn.Identity()
