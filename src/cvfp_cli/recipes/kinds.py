@@ -38,6 +38,13 @@ def choose_kinds(raw: dict[str, Any], value: object) -> list[str]:
     return ["configurations"] if len(kept) < len(listed) else []
 
 
+def kinds_in(raw: dict[str, Any]) -> list[str]:
+    """The known kinds that a recipe, as TOML gave it, names at its top; the default where it names none."""
+    value = raw.get("kind", DEFAULT_KIND)
+    words = value if isinstance(value, list | tuple) else str(value).split(",")
+    return [word for word in words if isinstance(word, str) and word in learners()] or [DEFAULT_KIND]
+
+
 def hand_on_stopping(raw: dict[str, Any], kinds: Iterable[str]) -> dict[str, list[str]]:
     """Give tables of the kinds the stopping rule that another table of the file has, where they have none themselves.
 

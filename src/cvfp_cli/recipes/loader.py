@@ -34,13 +34,14 @@ from cvfp_cli.recipes.grid import (
     unknown_axis,
     whole_grid,
 )
-from cvfp_cli.recipes.kinds import choose_kinds, hand_on_stopping, leave_out_axes, left_out_tables
+from cvfp_cli.recipes.kinds import choose_kinds, hand_on_stopping, kinds_in, leave_out_axes, left_out_tables
 from cvfp_cli.recipes.paths import read_beside
 from cvfp_cli.recipes.recipe import BASE_TABLES, Recipe
 from cvfp_cli.spelling import advice
 
 DEFAULT_RECIPE = "2025-11-30-matrix"
 SIZE_LIMIT = 64 * 1024
+MOST_NAMED = 8  # recipes in one message; --list-recipes has them all
 DECIDES_TEXT = ("data", "validation", "tokenizer")
 
 
@@ -160,7 +161,9 @@ def _find(wanted: str) -> tuple[str, str, str, Path | None]:
 
 
 def _unknown(message: str, wanted: str, packaged: Iterable[str]) -> InputError:
-    return InputError(f"{message}.", hint=advice(wanted.removesuffix(".toml"), sorted(packaged)))
+    return InputError(
+        f"{message}.", hint=advice(wanted.removesuffix(".toml"), sorted(packaged), most=MOST_NAMED)
+    )
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
@@ -202,7 +205,7 @@ def _lay_over(
             continue
         known = _key_of(table, key)
         if known is None:
-            problems.append(_unknown_setting(table, key))
+            problems.append(_unknown_setting(table, key, kinds_in(raw)))
             continue
         if isinstance(value, str):
             value = value_from_text(value, known)
@@ -226,13 +229,13 @@ def _key_of(table: str, key: str) -> Key | None:
     return None if kind is None else table_keys(kind).get(key)
 
 
-def _unknown_setting(table: str, key: str) -> str:
+def _unknown_setting(table: str, key: str, kinds: Iterable[str]) -> str:
     if table == "grid":
         return unknown_axis(key, tuple(learners()))
     tables = all_tables()
     if table not in tables:
-        return unknown_key("", table) if not key else unknown_table(table)
-    return unknown_key(table, key, table_keys(tables[table]))
+        return unknown_key("", table, kinds=kinds) if not key else unknown_table(table)
+    return unknown_key(table, key, table_keys(tables[table]), kinds)
 
 
 def _forget_axis(raw: dict[str, Any], key: str) -> None:
