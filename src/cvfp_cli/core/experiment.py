@@ -18,7 +18,7 @@ from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
 from cvfp_cli.core.fixed_point import FixedPoint, FixedPointTrainer
 from cvfp_cli.core.head import Head
-from cvfp_cli.core.memory import GRAM_TOKENS, Plan, plan
+from cvfp_cli.core.memory import GRAM_TOKENS, MemoryPlan, plan
 from cvfp_cli.core.metrics import (
     clustered_standard_error,
     effective_rank,
@@ -32,8 +32,8 @@ from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.prediction import (
     FrozenContexts,
     Pieces,
-    Prediction,
     PredictionTrainer,
+    PredictionTraining,
 )
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult, StageResult
@@ -185,7 +185,7 @@ class _Run:
         self.head = Head(config.head, self.table, unigram, seeded(cpu, config.seed, "head"), self.arithmetic)
 
     @staticmethod
-    def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> Plan:
+    def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> MemoryPlan:
         return plan(
             config,
             execution,
@@ -261,7 +261,7 @@ class _Run:
         phase1: dict[str, Any],
         train: FrozenContexts,
         validation: FrozenContexts,
-    ) -> tuple[Prediction, float]:
+    ) -> tuple[PredictionTraining, float]:
         """Phase 2 to its end; its state and its seconds."""
         began = time.perf_counter()
         earlier = saved["phase2_seconds"] if saved and "phase2" in saved else 0.0
@@ -274,7 +274,7 @@ class _Run:
             pieces=Pieces(self.plan.phase2_tokens, self.plan.logit_tokens),
             arithmetic=self.arithmetic,
         )
-        state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else Prediction()
+        state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else PredictionTraining()
         if phase1["phase1"]["stopped_by"] == "diverged":
             state.stopped_by = "diverged"
         while not state.stopped_by:
@@ -309,7 +309,7 @@ class _Run:
     def _result(
         self,
         fixed: FixedPoint,
-        predicted: Prediction,
+        predicted: PredictionTraining,
         traces: dict[str, RecurrenceTrace],
         train_rank: float | None,
         val_rank: float | None,
@@ -371,7 +371,7 @@ class _Run:
         )
 
 
-def _what_diverged(fixed: FixedPoint, predicted: Prediction, vocab_size: int) -> str:
+def _what_diverged(fixed: FixedPoint, predicted: PredictionTraining, vocab_size: int) -> str:
     """Which loss of a run that diverged is no figure, and where."""
     if fixed.stopped_by == "diverged":
         return f"the loss of phase 1 was not finite in iteration {fixed.iterations}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvfp_cli.scaling.joint import JointData, JointFit, log_loss_at
+from cvfp_cli.scaling.joint_errors import JointErrors, gradient
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Cheapest, Estimate, Prediction, Target
@@ -21,13 +22,12 @@ ENDLESS = 700.0
 
 
 @dataclass(frozen=True)
-class Law:
+class AskedFit:
     """A fit, and what its intervals are made from.
 
     Attributes:
         n, d: sizes of the runs, (m,). unit: of y.
-        half: t quantile; NaN without degrees of freedom.
-        allowed: rise of the loss for profile intervals; None for asymptotic ones.
+        errors: of its figures; None without degrees of freedom. profiled: whether intervals are profiles of the loss.
         draws: bootstrap refits in the fit's coordinates, (R, 5), or None. level: of intervals.
         undetermined: some parameter has no value.
     """
@@ -37,8 +37,8 @@ class Law:
     n: Array
     d: Array
     unit: YUnit
-    half: float
-    allowed: float | None
+    errors: JointErrors | None
+    profiled: bool
     draws: Array | None
     level: float
     undetermined: bool
@@ -64,15 +64,14 @@ class Law:
         wide = (len(theta), 1)
         return log_loss_at(theta, np.full(wide, u), np.full(wide, v))[0][:, 0]
 
-    def spread(self, n: float, d: float) -> float:
-        """Asymptotic standard deviation of ln L at N and D; NaN where there is none."""
-        if self.fit.covariance is None or not np.isfinite(self.half):
-            return float("nan")
+    def row(self, n: float, d: float) -> Array:
+        """Gradient of ln L at N and D by the coordinates of ``JointFit.covariance``, (5,)."""
         u, v = self.coordinates(n, d)
-        value, jacobian = log_loss_at(self.fit.theta[None], np.array([[u]]), np.array([[v]]))
-        row = jacobian[0, 0].copy()
-        row[0] = np.exp(-value[0, 0])
-        return float(np.sqrt(row @ self.fit.covariance @ row))
+        return np.asarray(gradient(self.fit.theta, np.array([u]), np.array([v]))[0])
+
+    def half_width(self, n: float, d: float) -> float:
+        """Half-width of the asymptotic interval of ln L at N and D; NaN where there is none."""
+        return float("nan") if self.errors is None else self.errors.half_width(self.row(n, d), self.level)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Answers:
 
 
 def answer(
-    law: Law, sizes: Sequence[float], pairs: Sequence[tuple[float, float]], targets: Sequence[float]
+    law: AskedFit, sizes: Sequence[float], pairs: Sequence[tuple[float, float]], targets: Sequence[float]
 ) -> Answers:
     """Predict at data sizes (for the usual model size) and at pairs (N, D), and find what reaches each target."""
     models, counts = np.unique(law.n, return_counts=True)
@@ -101,7 +100,7 @@ def answer(
     )
 
 
-def _predict(law: Law, n: float, d: float) -> Prediction:
+def _predict(law: AskedFit, n: float, d: float) -> Prediction:
     value = float(law.log_loss(law.fit.theta[None], n, d)[0])
     low, high, new_low, new_high = _ends(law, n, d, value)
     outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
@@ -109,7 +108,7 @@ def _predict(law: Law, n: float, d: float) -> Prediction:
     return Prediction(d, float(law.to_y(value)), ends[0], ends[1], outside, ends[2], ends[3], model_size=n)
 
 
-def _ends(law: Law, n: float, d: float, value: float) -> tuple[float | None, ...]:
+def _ends(law: AskedFit, n: float, d: float, value: float) -> tuple[float | None, ...]:
     """Ends of ln L at N and D: of the law, and of a new run."""
     if law.draws is not None:
         there = law.log_loss(law.draws, n, d)
@@ -118,25 +117,29 @@ def _ends(law: Law, n: float, d: float, value: float) -> tuple[float | None, ...
         return tuple(
             float(end) for part in (there, there + errors) for end in np.quantile(part, [tail, 1.0 - tail])
         )
-    noise = law.half * law.fit.scale
-    if law.allowed is not None:
-        low, high = value_ends(law.data, law.fit, n, d, value, law.allowed)
-    else:
-        width = law.half * law.spread(n, d)
-        if not np.isfinite(width):
-            return (None,) * 4
+    if law.errors is None:
+        return (None,) * 4
+    row = law.row(n, d)
+    width = law.errors.half_width(row, law.level)
+    if law.profiled:
+        low, high = value_ends(law.data, law.fit, n, d, value, law.errors.allowed(row, law.level))
+    elif np.isfinite(width):
         low, high = value - width, value + width
-    if not np.isfinite(noise):
-        return low, high, None, None
+    else:
+        return (None,) * 4
+    run_low, run_high = (
+        None if end is None else law.errors.run_half_width(abs(end - value), row, law.level)
+        for end in (low, high)
+    )
     return (
         low,
         high,
-        None if low is None else value - float(np.hypot(value - low, noise)),
-        None if high is None else value + float(np.hypot(high - value, noise)),
+        None if low is None or run_low is None else min(low, value - run_low),
+        None if high is None or run_high is None else max(high, value + run_high),
     )
 
 
-def _reach(law: Law, n: float, target: float) -> Target:
+def _reach(law: AskedFit, n: float, target: float) -> Target:
     """The D at which a model of size N reaches a target, with every D that the interval of the law there allows."""
     loss = law.loss(target)
     if loss <= 0.0:
@@ -169,27 +172,32 @@ def _reach(law: Law, n: float, target: float) -> Target:
     return Target(target, x, low, high, outside, "", n)
 
 
-def _test(law: Law, n: float, log_target: float) -> tuple[Callable[[float], float] | None, float]:
+def _test(law: AskedFit, n: float, log_target: float) -> tuple[Callable[[float], float] | None, float]:
     """A function of ln D that tells how far the data are from a law through the target at N, and what is allowed."""
-    if law.allowed is not None:
+    if law.errors is None:
+        return None, 0.0
+    errors, level = law.errors, law.level
+    if law.profiled:
         starts = few_starts(law.data, law.fit)
 
         def rise(log_d: float) -> float:
-            return through(law.data, law.fit, n, float(np.exp(log_d)), starts)(log_target)
+            d = float(np.exp(log_d))
+            risen = through(law.data, law.fit, n, d, starts)(log_target)
+            return risen / errors.allowed(law.row(n, d), level)
 
-        return rise, law.allowed
-    if not np.isfinite(law.spread(n, float(law.d[0]))):
+        return rise, 1.0
+    if not np.isfinite(law.half_width(n, float(law.d[0]))):
         return None, 0.0
 
     def squared(log_d: float) -> float:
         d = float(np.exp(log_d))
-        return float(((law.log_loss(law.fit.theta[None], n, d)[0] - log_target) / law.spread(n, d)) ** 2)
+        return float(((law.log_loss(law.fit.theta[None], n, d)[0] - log_target) / law.half_width(n, d)) ** 2)
 
-    return squared, law.half**2
+    return squared, 1.0
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
-def _size_for(law: Law, theta: Array, n: float, loss: float) -> Array:
+def _size_for(law: AskedFit, theta: Array, n: float, loss: float) -> Array:
     """D at which each law of theta (P, 5) has a loss at N; infinite where it never falls so far, (P,).
 
     Beyond ``FARTHEST`` from the data a size is as good as infinite, or as 0.
@@ -208,7 +216,7 @@ def _bounded_exp(log_size: Array, centre: float) -> Array:
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
-def _least(law: Law, theta: Array, loss: float) -> tuple[Array, Array]:
+def _least(law: AskedFit, theta: Array, loss: float) -> tuple[Array, Array]:
     """ln N and ln D with the least N D among those at a loss: there alpha A / N^alpha = beta B / D^beta."""
     alpha, beta = theta[:, 3], theta[:, 4]
     left = loss - np.exp(theta[:, 0])
@@ -218,7 +226,7 @@ def _least(law: Law, theta: Array, loss: float) -> tuple[Array, Array]:
     return (np.where(np.isfinite(part), part, np.inf) for part in (log_n, log_d))  # type: ignore[return-value]
 
 
-def _cheapest(law: Law, target: float) -> Cheapest:
+def _cheapest(law: AskedFit, target: float) -> Cheapest:
     loss = law.loss(target)
     if law.undetermined:
         return Cheapest(target, None, None, None, True, "the runs leave parameters of the law undetermined")
@@ -245,16 +253,22 @@ def _cheapest(law: Law, target: float) -> Cheapest:
     return Cheapest(target, found[0], found[1], found[2], outside)
 
 
-def _drawn(law: Law) -> Array | None:
+def _drawn(law: AskedFit) -> Array | None:
     """Coordinates of laws that the data allow, (R, 5): bootstrap refits, or t draws of the asymptotic distribution."""
     if law.draws is not None:
         return law.draws
-    if law.allowed is not None or law.fit.covariance is None or not np.isfinite(law.half):
+    if law.profiled or law.fit.covariance is None or law.errors is None:
         return None
-    df = len(law.n) - law.fit.theta.size
+    parameters = law.errors.model.contrasts(np.eye(5))
+    if any(parameters.reason):
+        return None
+    # One number of degrees of freedom for all: the least, so that none is drawn too near.
+    df = float(parameters.df.min())
     rng = np.random.default_rng(0)
     scale = np.sqrt(df / rng.chisquare(df, size=(DRAWS, 1)))
-    moved = scale * rng.multivariate_normal(np.zeros(5), law.fit.covariance, size=DRAWS, method="eigh")
+    moved = scale * rng.multivariate_normal(
+        np.zeros(5), law.errors.model.covariance, size=DRAWS, method="eigh"
+    )
     theta = law.fit.theta + moved
     floor = np.exp(law.fit.theta[0]) + moved[:, 0]
     theta[:, 0] = np.log(np.maximum(floor, 1e-13))
@@ -262,7 +276,7 @@ def _drawn(law: Law) -> Array | None:
     return theta
 
 
-def _percentiles(law: Law, values: Array) -> tuple[float | None, float | None]:
+def _percentiles(law: AskedFit, values: Array) -> tuple[float | None, float | None]:
     """Ends over draws; infinite draws are beyond every end, so that an end among them is open."""
     if values.size == 0:
         return None, None

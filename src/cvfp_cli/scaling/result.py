@@ -3,44 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
+from cvfp_cli.stats.estimate import Estimate as Estimate
 from cvfp_cli.stats.variance import Replicates
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its interval.
-
-    Attributes:
-        value: the least-squares estimate; None where the fit ran into a limit that has no finite value.
-        low, high: ends of the interval; None is an open end (nothing in the data bounds that side), or, where both
-            are None, no interval: the fit's warnings say why.
-        shared: estimated from several configurations together.
-        at_bound: the estimate lies at the edge of what the law allows.
-        reason: why the data determine no value; empty where they do.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    shared: bool = False
-    at_bound: bool = False
-    reason: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The five keys of a parameter, and ``reason`` where it is undetermined."""
-        shape: dict[str, Any] = {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "shared": self.shared,
-            "at_bound": self.at_bound,
-        }
-        return {**shape, "reason": self.reason} if self.reason else shape
-
-    def range_json(self) -> dict[str, Any]:
-        """Value and ends alone, for derived figures."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True)
@@ -204,7 +170,7 @@ class Fit:
     """One law fitted to one group.
 
     Attributes:
-        config: the group's label. law: ``power``, ``saturating``, ``exp-decay``, ``bnsl`` or ``joint``.
+        config: the group's label. law: its name (``laws.names``).
         x, y: names of the columns. objective: ``log`` or ``ppl``: what was squared (``huber`` for ``joint``).
         points: how many. k: parameters fitted. level: of every interval.
         limit: the simpler law that the fit ran into, or empty.
@@ -303,7 +269,7 @@ class Fit:
             "starts": self.starts.to_json() if self.starts else None,
             "warnings": [{"code": note.code, "message": note.message} for note in self.warnings],
         }
-        if self.law == "joint":
+        if self.law == JOINT:
             shape["cheapest"] = [least.to_json() for least in self.cheapest]
             shape["pool"] = self.pool.to_json() if self.pool else None
         return shape
