@@ -418,6 +418,8 @@ def _parameters(run: Run) -> str:
     counts = run.parameters
     if counts.context_block is not None and counts.token_block is not None:
         return f"{counts.context_block:,} ContextBlock, {counts.token_block:,} TokenBlock"
+    if counts.body is None:
+        return MISSING if counts.total is None else f"{counts.total:,}"
     return f"{counts.body or 0:,} and {(counts.total or 0) - (counts.body or 0):,} of table and head"
 
 
