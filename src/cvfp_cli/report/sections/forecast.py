@@ -36,7 +36,7 @@ def _row(one: Forecast) -> tuple[Value, ...]:
         for item in one.predictions
     ]
     verdict = one.curvature.verdict
-    word = verdict if verdict in (CURVED, STRAIGHT) else "undecided"
+    word = verdict if verdict in (CURVED, STRAIGHT) else "untold"
     return (Value(one.config), *figures, Value.of(one.asymptote), Value(Finding(f"line-{word}", {}, "note")))
 
 

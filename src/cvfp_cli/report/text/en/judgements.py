@@ -53,7 +53,7 @@ JUDGEMENTS = {
     "forecast-undecided": "Which law holds is not decided by these data ({sizes:int} size{sizes:s} at the fewest). The farthest prediction lies {distance:statistic} times the sizes' range of ln n beyond them, and rests on the laws as much as on the data.",
     "line-curved": "bends",
     "line-straight": "straight",
-    "line-undecided": "not decided",
+    "line-untold": "not decided",
     "predictions-method": "{level:whole_share} prediction intervals: where one new run would land if the law holds. Beyond {largest:int} {unit:term}, the largest size measured, every figure is an extrapolation.",
     "windows-overlap": "Neighbouring windows share sizes, so their slopes are not independent.",
     "data-ranges-confounded": "These rows also differ in {factors:terms}, and in whatever else distinguishes the studies (head, text, phase 1, learning rate, validation set): the change of α cannot be put down to the data range alone.",
