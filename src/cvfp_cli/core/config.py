@@ -15,6 +15,7 @@ Diversity = Literal["spread", "oacd"]
 Phase1Start = Literal["random", "sequential"]
 LossOver = Literal["batch", "stream"]
 TrainContexts = Literal["phase1", "recurrence"]
+TokenContext = Literal["after", "before", "zero"]
 Precision = Literal["float32", "tf32", "bf16"]
 
 
@@ -41,11 +42,44 @@ class ModelConfig:
             "doc": "'normal': weights N(0, 0.1^2), biases N(0, 0.01^2); 'xavier': Xavier-uniform weights, zero biases"
         },
     )
+    blocks: tuple[int, ...] = field(
+        default=(),
+        metadata={
+            "doc": "context widths of several ContextBlocks, which may be equal (empty: one block of context_dim)",
+            "min": 1,
+            "repeats": True,
+            "since": "0.2.0",
+        },
+    )
+    cascade: bool = field(
+        default=False,
+        metadata={
+            "doc": "each block but the first reads the context of the one before it in place of its own",
+            "since": "0.2.0",
+        },
+    )
+
+    def __post_init__(self) -> None:
+        """With several blocks, D is the width of what they give together."""
+        if self.blocks:
+            object.__setattr__(self, "context_dim", sum(self.blocks))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The context's width of each ContextBlock."""
+        return self.blocks or (self.context_dim,)
 
     @property
     def name(self) -> str:
-        """The configuration's name in every table and file, such as ``2L_768d_2tok``."""
-        return f"{self.layers}L_{self.context_dim}d_{self.tokens}tok"
+        """The configuration's name in every table and file, such as ``2L_768d_2tok`` or ``1L_2x256d_1tok``."""
+        return f"{self.layers}L_{width_name(self.widths)}d_{self.tokens}tok"
+
+
+def width_name(widths: tuple[int, ...]) -> str:
+    """``768`` for one block, ``2x256`` for equal ones, else ``256+128``."""
+    if len(widths) > 1 and len(set(widths)) == 1:
+        return f"{len(widths)}x{widths[0]}"
+    return "+".join(map(str, widths))
 
 
 @dataclass(frozen=True)
@@ -124,6 +158,17 @@ class Phase1Config:
     improvement_patience: int = field(
         default=2, metadata={"doc": "iterations in a row below min_improvement that stop", "min": 1}
     )
+    skip: bool = field(
+        default=False,
+        metadata={"doc": "leave phase 1 out: the ContextBlock stays as drawn", "since": "0.2.0"},
+    )
+    slices: bool = field(
+        default=False,
+        metadata={
+            "doc": "each of several blocks is trained on its own slice of the stream, not on all of it",
+            "since": "0.2.0",
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -144,6 +189,20 @@ class Phase2Config:
     train_contexts: TrainContexts = field(
         default="phase1",
         metadata={"doc": "training contexts: phase 1's last iteration, or the true recurrence"},
+    )
+    context: TokenContext = field(
+        default="after",
+        metadata={
+            "doc": "what the TokenBlock reads: the context after the current token, the one before it, or zeros",
+            "since": "0.2.0",
+        },
+    )
+    past_count: int = field(
+        default=0,
+        metadata={"doc": "earlier contexts that the TokenBlock reads besides", "min": 0, "since": "0.2.0"},
+    )
+    past_interval: int = field(
+        default=1, metadata={"doc": "tokens between those", "min": 1, "since": "0.2.0"}
     )
 
 

@@ -20,7 +20,7 @@ from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.graphs import Graph
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.metrics import perplexity
-from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
+from cvfp_cli.core.model import Recurrent, Stream, TokenBlock
 from cvfp_cli.core.optimiser import Adam
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, Epoch, Progress
@@ -67,35 +67,85 @@ class Prediction:
 
 
 class FrozenContexts:
-    """u_1 … u_L of a stream, computed on demand from one context a token.
+    """What the TokenBlock reads of contexts, computed on demand from one context a token: u_1 … u_L and their like.
 
     Args:
         contexts: (N + 1, D); row t is c_{t−1}, the input context of token t.
+        config: which contexts are read.
+        piece_tokens: tokens at a time where all outputs are computed in advance.
     """
 
     def __init__(
-        self, block: ContextBlock, stream: Stream, contexts: Contexts, arithmetic: Arithmetic
+        self,
+        block: Recurrent,
+        stream: Stream,
+        contexts: Contexts,
+        arithmetic: Arithmetic,
+        config: Phase2Config = Phase2Config(),  # noqa: B008  frozen
+        piece_tokens: int = 1024,
     ) -> None:
         self.block = block
         self.stream = stream
         self.contexts = contexts
         self.arithmetic = arithmetic
+        self.config = config
         with torch.no_grad(), arithmetic.products():
             self.tables = block.token_tables(stream.types)
+        # What earlier contexts are taken from, row r being the one after token r − 1.
+        self._past = contexts
+        if config.past_count and config.context == "after":
+            self._past = self._outputs(piece_tokens)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """The stream in order, ``size`` targets at a time: c_{t−1}, the windows' token types, and the next tokens."""
+        """The stream in order, ``size`` targets at a time: contexts, the windows' token types, and the next tokens.
+
+        Contexts are c_{t−1} and behind it the earlier ones that are read, (n, (1 + p)·D).
+        """
         targets = self.stream.ids[1:]
         pieces = ranges(0, len(targets), size)
         for contexts, (start, stop) in zip(self.contexts.pieces(pieces), pieces, strict=True):
-            yield contexts, self.stream.window_types(slice(start, stop)), targets[start:stop]
+            past = [
+                self._earlier(start, stop, j * self.config.past_interval)
+                for j in range(1, self.config.past_count + 1)
+            ]
+            read = torch.cat([contexts, *past], dim=1) if past else contexts
+            yield read, self.stream.window_types(slice(start, stop)), targets[start:stop]
 
     @torch.no_grad()
     def layers(self, contexts: Tensor, window_types: Tensor) -> list[Tensor]:
-        """[u_1, …, u_L], each (n, d_i)."""
+        """What layers 1 … L of the TokenBlock read, each (n, d_i): [u_1, …, u_L] where nothing else is asked for."""
+        width, kind = self.contexts.width, self.config.context
+        past = contexts[:, width:]
+        if kind == "before" and self.block.depth == 1:
+            return [contexts]  # c_{t−1} and the earlier ones, as they are
         parts = self.block.token_parts(self.tables, window_types)
         with self.arithmetic.products():
-            return self.block.forward(contexts, parts)
+            read = self.block.forward(contexts[:, :width], parts)
+        if kind == "before":
+            read[0] = contexts[:, :width]
+        if past.shape[1]:
+            read[0] = torch.cat([read[0], past.to(read[0].dtype)], dim=1)
+        return [torch.zeros_like(u) for u in read] if kind == "zero" else read
+
+    def _earlier(self, start: int, stop: int, distance: int) -> Tensor:
+        """The contexts ``distance`` tokens before those of tokens ``start`` … ``stop`` − 1, zeros before the stream:
+        (n, D)."""
+        after = int(self.config.context != "before")
+        low, high = start + after - distance, stop + after - distance
+        known = self._past.read(max(low, 0), max(high, 0))
+        return nn.functional.pad(known, (0, 0, stop - start - len(known), 0))
+
+    @torch.no_grad()
+    def _outputs(self, piece_tokens: int) -> Contexts:
+        """u_L of every token, in row t + 1, and zeros in row 0: (N + 1, D)."""
+        tokens = len(self.stream)
+        outputs = Contexts(tokens + 1, self.stream.types.new_empty(0, self.contexts.width))
+        pieces = ranges(0, tokens, piece_tokens)
+        for contexts, (start, stop) in zip(self.contexts.pieces(pieces), pieces, strict=True):
+            parts = self.block.token_parts(self.tables, self.stream.window_types(slice(start, stop)))
+            with self.arithmetic.products():
+                outputs.write(start + 1, self.block.forward(contexts, parts)[-1])
+        return outputs
 
 
 class PredictionTrainer:

@@ -34,8 +34,11 @@ class Step:
         stage: the stage's name in events and results, such as ``phase1``.
     """
 
-    stage: ClassVar[str]
     seconds: float
+
+    @property
+    def stage(self) -> str:
+        raise NotImplementedError
 
     @property
     def step(self) -> int:
@@ -45,7 +48,14 @@ class Step:
     @property
     def figures(self) -> dict[str, float | None]:
         """What was measured, by name; None where a step has none of it."""
-        return {name: value for name, value in list(vars(self).items())[1:] if name != "seconds"}
+        return {
+            name: value for name, value in list(vars(self).items())[1:] if name not in ("seconds", "stage")
+        }
+
+
+def block_stage(number: int) -> str:
+    """The stage of phase 1: ``phase1``, or ``phase1-block2`` for one block of several, counted from 1."""
+    return f"phase1-block{number}" if number else "phase1"
 
 
 @dataclass(frozen=True)
@@ -57,15 +67,16 @@ class Iteration(Step):
         loss, mse, diversity: means over the batches weighted by their tokens; None for iteration 1.
         rate: share of tokens that have converged, 0 to 1; None for iteration 1.
         seconds: wall time of this iteration.
+        stage: ``phase1``, or that of one block of several.
     """
 
-    stage: ClassVar[str] = "phase1"
     iteration: int
     loss: float | None
     mse: float | None
     diversity: float | None
     rate: float | None
     seconds: float
+    stage: str = "phase1"
 
 
 @dataclass(frozen=True)

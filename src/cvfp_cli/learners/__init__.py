@@ -4,9 +4,29 @@
 before a run is trained.
 """
 
-from cvfp_cli.learners.base import Axis, Learner, Sizes, Stage, get_learner, identity_of, learners, register
+from cvfp_cli.learners.base import (
+    Axis,
+    DecidesAxes,
+    Learner,
+    Sizes,
+    Stage,
+    get_learner,
+    identity_of,
+    learners,
+    register,
+)
 from cvfp_cli.learners.cvfp import CVFP
 
 register(CVFP)
 
-__all__ = ["Axis", "Learner", "Sizes", "Stage", "get_learner", "identity_of", "learners", "register"]
+__all__ = [
+    "Axis",
+    "DecidesAxes",
+    "Learner",
+    "Sizes",
+    "Stage",
+    "get_learner",
+    "identity_of",
+    "learners",
+    "register",
+]

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.learners import get_learner, learners
+from cvfp_cli.learners import DecidesAxes, get_learner, learners
 from cvfp_cli.learners.base import AxisValue
 from cvfp_cli.recipes.checker import (
     MOST_PROBLEMS,
@@ -129,6 +129,29 @@ def move_single_values(raw: dict[str, Any], kinds: tuple[str, ...], problems: li
             problems.append(f"{name} is given in [{table}] and in the list of configurations")
         elif isinstance(grid, dict):
             grid[axis.name] = value
+
+
+def take_axes_from_tables(raw: dict[str, Any], kinds: tuple[str, ...]) -> None:
+    """Give an axis the value that a learner's other keys decide, where the recipe gives none: D of several blocks."""
+    for learner in map(get_learner, kinds):
+        decided = learner.decided_axes(raw) if isinstance(learner, DecidesAxes) else {}
+        for name, value in decided.items():
+            listed = raw.get("configurations")
+            for place in listed if isinstance(listed, list) else [raw.setdefault("grid", {})]:
+                if isinstance(place, dict):
+                    place.setdefault(name, value if isinstance(listed, list) else [value])
+
+
+def shown_as_tables_say(
+    configurations: tuple[Configuration, ...], tables: Mapping[str, Any]
+) -> tuple[Configuration, ...]:
+    """The configurations with their learners' own way to write a value in a name."""
+    return tuple(
+        replace(item, shown=item.learner.shown_axes(tables))
+        if isinstance(item.learner, DecidesAxes)
+        else item
+        for item in configurations
+    )
 
 
 def expand(
