@@ -155,8 +155,8 @@ class Learner(Protocol):
 class DecidesAxes(Protocol):
     """A learner some of whose other keys decide where its runs stand on an axis of its own."""
 
-    def decided_axes(self, raw: Mapping[str, Any]) -> Mapping[str, AxisValue]:
-        """Values on its axes that other keys decide.
+    def decided_axes(self, raw: Mapping[str, Any]) -> Mapping[str, tuple[AxisValue, str]]:
+        """Values on its axes that other keys decide, each with the key, such as ``model.blocks``.
 
         Args:
             raw: a recipe's tables as they were read, not yet checked.

@@ -82,12 +82,12 @@ class _Cvfp:
             problems.append("head.start is that of an untied head: a tied one starts as the table")
         return problems
 
-    def decided_axes(self, raw: Mapping[str, Any]) -> Mapping[str, AxisValue]:
+    def decided_axes(self, raw: Mapping[str, Any]) -> Mapping[str, tuple[AxisValue, str]]:
         """With several blocks, D is what they give together."""
         model = raw.get("model")
         blocks = model.get("blocks") if isinstance(model, dict) else None
         whole = isinstance(blocks, list | tuple) and all(type(width) is int for width in blocks)
-        return {"context_dim": sum(blocks)} if blocks and whole else {}
+        return {"context_dim": (sum(blocks), "model.blocks")} if blocks and whole else {}
 
     def shown_axes(self, tables: Mapping[str, Any]) -> Mapping[str, str]:
         """``2x256`` for two blocks of 256."""

@@ -131,15 +131,25 @@ def move_single_values(raw: dict[str, Any], kinds: tuple[str, ...], problems: li
             grid[axis.name] = value
 
 
-def take_axes_from_tables(raw: dict[str, Any], kinds: tuple[str, ...]) -> None:
-    """Give an axis the value that a learner's other keys decide, where the recipe gives none: D of several blocks."""
+def take_axes_from_tables(
+    raw: dict[str, Any], kinds: tuple[str, ...], set_now: Mapping[str, Any], problems: list[str]
+) -> None:
+    """Give an axis the value that a learner's other keys decide: D of several blocks.
+
+    Args:
+        set_now: what was laid over the file: keys set now replace an axis's list in the file.
+    """
     for learner in map(get_learner, kinds):
         decided = learner.decided_axes(raw) if isinstance(learner, DecidesAxes) else {}
-        for name, value in decided.items():
+        for name, (value, key) in decided.items():
             listed = raw.get("configurations")
             for place in listed if isinstance(listed, list) else [raw.setdefault("grid", {})]:
-                if isinstance(place, dict):
-                    place.setdefault(name, value if isinstance(listed, list) else [value])
+                if not isinstance(place, dict):
+                    continue
+                given = place.get(name, value)
+                if given not in (value, [value], (value,)) and key not in set_now:
+                    problems.append(f"{name} is {value} by {key}: leave it out")
+                place[name] = value if isinstance(listed, list) else [value]
 
 
 def shown_as_tables_say(

@@ -95,7 +95,7 @@ def load_recipe(
         del raw[key]
     unused = leave_out_axes(raw, kinds, laid)
     move_single_values(raw, kinds, problems)
-    take_axes_from_tables(raw, kinds)
+    take_axes_from_tables(raw, kinds, laid, problems)
     wanted = {name: table for kind in kinds for name, table in get_learner(kind).tables.items()}
     tables = {
         key: check_table(key, kind, raw.get(key, {}), problems)
