@@ -430,6 +430,8 @@ def _steps(run: Run) -> dict[str, str]:
             f"{percent(run.phase1_rate)} converged"
             + (" (ended at its limit, still rising)" if run.still_converging else "")
         )
+    if run.growth is not None:
+        found["contexts"] = f"a difference changes by a factor of {run.growth:.3f} per step"
     if run.train_effective_rank is not None or run.val_effective_rank is not None:
         found["effective rank"] = (
             f"{percent(run.train_effective_rank)} training, {percent(run.val_effective_rank)} validation"

@@ -14,6 +14,7 @@ from torch import Tensor
 from cvfp_cli.core.background import background
 from cvfp_cli.core.config import Execution, ExperimentConfig
 from cvfp_cli.core.contexts import Contexts, ranges
+from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
 from cvfp_cli.core.head import Head
@@ -223,6 +224,9 @@ class _Run:
             val_contexts, val_trace = self._true_contexts(self.validation)
             val_rank = thread.submit(effective_rank, self._gram(val_contexts))
         traces = {"validation": val_trace}
+        growth = growth_per_step(
+            self.context_model, self.validation, val_contexts, self.config.seed, "growth", "validation"
+        )
         if self.config.phase2.train_contexts == "recurrence" or train_contexts is None:
             train_contexts, traces["training"] = self._true_contexts(self.train)
         frozen_train = self._frozen(self.train, train_contexts)
@@ -235,6 +239,7 @@ class _Run:
             traces,
             None if train_rank is None else train_rank.result(),
             val_rank.result(),
+            growth,
             (seconds_contexts, seconds2),
         )
         weights = {f"context.{key}": value for key, value in self.context_model.state_dict().items()}
@@ -309,6 +314,7 @@ class _Run:
         traces: dict[str, RecurrenceTrace],
         train_rank: float | None,
         val_rank: float | None,
+        growth: float | None,
         seconds: tuple[float, float],
     ) -> RunResult:
         data = self.data
@@ -355,7 +361,12 @@ class _Run:
                 "pieces": self.plan.as_dict(),
                 "recurrence": {name: asdict(trace) for name, trace in traces.items()},
             },
-            own={**phase1.figures, "train_effective_rank": train_rank, "val_effective_rank": val_rank},
+            own={
+                **phase1.figures,
+                "growth": growth,
+                "train_effective_rank": train_rank,
+                "val_effective_rank": val_rank,
+            },
         )
 
 

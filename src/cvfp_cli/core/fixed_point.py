@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cvfp_cli.core import kernels
 from cvfp_cli.core.config import Phase1Config
 from cvfp_cli.core.contexts import Contexts, ranges
+from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import float64_device
 from cvfp_cli.core.draws import normal_rows, seed_of
 from cvfp_cli.core.kernels.layer import Runs, runs_by_type
@@ -163,7 +164,11 @@ class FixedPointTrainer:
         mse, diversity, rate = (totals / tokens).tolist()
         w = self.config.diversity_weight
         loss = (1 - w) * mse + w * diversity
-        entry = Iteration(number, loss, mse, diversity, rate, time.perf_counter() - began, self.stage)
+        growth = None
+        if self.given is None:  # a block that reads another's contexts has no recurrence of its own
+            growth = growth_per_step(self.block, self.stream, contexts, *self.key, "growth", number)
+        seconds = time.perf_counter() - began
+        entry = Iteration(number, loss, mse, diversity, rate, seconds, self.stage, growth)
         self._judge(state, entry)
         state.log.append(entry)
         progress(entry)

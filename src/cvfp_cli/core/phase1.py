@@ -48,6 +48,8 @@ class Phase1:
         if slowest is None:
             return {}
         last = next((run.state for run in self.runs if not run.state.converged), slowest)
+        last_growth = (run.state.log[-1].growth for run in self.runs)
+        known = [growth for growth in last_growth if growth is not None]
         return {
             "phase1_iterations": slowest.iterations,
             "phase1_rate": min(
@@ -55,6 +57,7 @@ class Phase1:
             ),
             "phase1_converged": all(run.state.converged for run in self.runs),
             "phase1_stopped_by": last.stopped_by,
+            "phase1_growth": max(known, default=None),
             "phase1_rate_by_iteration": tuple(entry.rate for entry in slowest.log),
         }
 

@@ -67,6 +67,8 @@ class Iteration(Step):
         loss, mse, diversity: means over the batches weighted by their tokens; None for iteration 1.
         rate: share of tokens that have converged, 0 to 1; None for iteration 1.
         seconds: wall time of this iteration.
+        growth: factor by which a small difference between contexts changes in one step of the recurrence, after this
+            iteration's training; below 1 the block forgets. None where it was not measured.
         stage: ``phase1``, or that of one block of several.
     """
 
@@ -77,6 +79,7 @@ class Iteration(Step):
     rate: float | None
     seconds: float
     stage: str = "phase1"
+    growth: float | None = None
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ COLUMNS = {
     "column.converged_runs": "Converged",
     "column.runs": "Runs",
     "column.phase1_rate": "Last convergence rate",
+    "column.growth": "Growth per step",
     "column.from_size": "From",
     "column.to_size": "To",
     "column.first_ppl": "PPL there",
