@@ -71,6 +71,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "phase1.skip": {"phase2.train_contexts": "recurrence"},
     "phase1.slices": {**BLOCKS, "phase2.train_contexts": "recurrence"},
     "phase2.past_count": ONE_LAYER,
+    "phase2.embedding_learning_rate": {"phase2.embedding": "trained"},
 }
 
 
@@ -447,6 +448,7 @@ def test_every_value_in_range_survives_config_toml(tmp_path_factory: Any, data: 
     overrides["head.weights"], overrides["head.start"] = "tied", "zero"
     overrides["phase1.skip"] = overrides["phase1.slices"] = False
     overrides["model.layers"] = 1
+    overrides["head.table"], overrides["phase2.embedding"] = "frozen", "trained"
     recipe = load_recipe("demo", overrides=overrides)
     path = tmp_path_factory.getbasetemp() / "back.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8", newline="")

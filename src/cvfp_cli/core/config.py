@@ -16,7 +16,11 @@ Phase1Start = Literal["random", "sequential"]
 LossOver = Literal["batch", "stream"]
 TrainContexts = Literal["phase1", "recurrence"]
 TokenContext = Literal["after", "before", "zero"]
+Embedding = Literal["frozen", "trained"]
 Precision = Literal["float32", "tf32", "bf16"]
+
+# Beyond it next to nothing is left, and what is left is scaled up beyond reason.
+MOST_DROPOUT = 0.95
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,61 @@ class Phase2Config:
     past_interval: int = field(
         default=1, metadata={"doc": "tokens between those", "min": 1, "since": "0.2.0"}
     )
+    weight_decay: float = field(
+        default=0.0,
+        metadata={
+            "doc": "AdamW's decay of all that phase 2 trains, times the learning rate at each step",
+            "min": 0.0,
+            "since": "0.2.0",
+        },
+    )
+    dropout_input: float = field(
+        default=0.0,
+        metadata={
+            "doc": "share of the window's numbers that the TokenBlock does not see in a training step",
+            "min": 0.0,
+            "max": MOST_DROPOUT,
+            "since": "0.2.0",
+        },
+    )
+    dropout_context: float = field(
+        default=0.0,
+        metadata={
+            "doc": "the same of the contexts that it reads",
+            "min": 0.0,
+            "max": MOST_DROPOUT,
+            "since": "0.2.0",
+        },
+    )
+    dropout_head: float = field(
+        default=0.0,
+        metadata={
+            "doc": "the same of what the head reads",
+            "min": 0.0,
+            "max": MOST_DROPOUT,
+            "since": "0.2.0",
+        },
+    )
+    embedding: Embedding = field(
+        default="frozen",
+        metadata={
+            "doc": "whether the table that the TokenBlock reads, and a tied head, learns; the ContextBlock keeps its own",
+            "since": "0.2.0",
+        },
+    )
+    embedding_learning_rate: float = field(
+        default=0.0,
+        metadata={
+            "doc": "learning rate of that table (0: phase 2's)",
+            "min": 0.0,
+            "since": "0.2.0",
+        },
+    )
+
+    @property
+    def dropout(self) -> bool:
+        """Whether anything is left out in a training step."""
+        return max(self.dropout_input, self.dropout_context, self.dropout_head) > 0
 
 
 @dataclass(frozen=True)

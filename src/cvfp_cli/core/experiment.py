@@ -188,7 +188,11 @@ class _Run:
             self._token_block = thread.submit(self._drawn_token_block)
         self.unigram = unigram_log_probabilities(data.train_ids, len(data.table))
         unigram = torch.from_numpy(self.unigram).float()
-        self.head = Head(config.head, self.table, unigram, seeded(cpu, config.seed, "head"), self.arithmetic)
+        self.embedding = (
+            torch.nn.Parameter(self.table.clone()) if config.phase2.embedding == "trained" else None
+        )
+        drawn = seeded(cpu, config.seed, "head")
+        self.head = Head(config.head, self.table, unigram, drawn, self.arithmetic, self.embedding)
 
     @staticmethod
     def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> Plan:
@@ -274,6 +278,8 @@ class _Run:
             self.config.phase2,
             pieces=Pieces(self.plan.phase2_tokens, self.plan.logit_tokens),
             arithmetic=self.arithmetic,
+            embedding=self.embedding,
+            seed=self.config.seed,
         )
         state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else Prediction()
         if diverged:

@@ -34,6 +34,7 @@ class Stream:
 
     Attributes:
         ids: token ids, shape (N,).
+        used: the ids of the token types that occur, (U,).
         types: normalised embeddings of the U token types that occur and, last, a zero row that stands
             for everything before the stream's start; shape (U + 1, E).
     """
@@ -42,6 +43,7 @@ class Stream:
         used, compact = torch.unique(ids, return_inverse=True)
         zero = table.new_zeros(1, table.shape[1])
         self.ids = ids
+        self.used = used
         self.types = torch.cat([normalise(table[used]), zero])
         before = compact.new_full((tokens - 1,), len(used))
         self._windows = torch.cat([before, compact]).unfold(0, tokens, 1)  # (N, K), a view
@@ -53,9 +55,19 @@ class Stream:
         """Rows of ``types`` that make up the windows at these positions, oldest first: (n, K)."""
         return self._windows[at]
 
-    def embed(self, window_types: Tensor) -> Tensor:
-        """x_t of windows of types (n, K): (n, K·E), by one gather."""
-        return F.embedding(window_types, self.types).flatten(1)
+    def embed(self, window_types: Tensor, table: Tensor | None = None) -> Tensor:
+        """x_t of windows of types (n, K): (n, K·E), by one gather.
+
+        Args:
+            table: another raw table (V, E) than the stream's own, such as one that is trained.
+        """
+        if table is None:
+            return F.embedding(window_types, self.types).flatten(1)
+        # Of the rows that occur alone: the table may have far more than a piece has tokens.
+        present, places = torch.unique(window_types, return_inverse=True)
+        inside = present < len(self.used)
+        rows = normalise(table[self.used[present.clamp_max(len(self.used) - 1)]])
+        return F.embedding(places, rows * inside[:, None]).flatten(1)
 
     def windows(self, at: slice | Tensor) -> Tensor:
         """x_t at these positions: (n, K·E)."""

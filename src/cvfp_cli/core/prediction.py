@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cvfp_cli.core.config import Phase2Config
 from cvfp_cli.core.contexts import Contexts, ranges
+from cvfp_cli.core.draws import dropout_rows
 from cvfp_cli.core.graphs import Graph
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.metrics import perplexity
@@ -34,6 +35,8 @@ DIVERGED_ABOVE_UNIFORM = 20.0
 
 # Contexts (n, D), window types (n, K) and targets (n,) of a batch.
 Batch = tuple[Tensor, Tensor, Tensor]
+# Epoch, and first token of a batch or piece.
+Place = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,12 @@ class FrozenContexts:
 
 
 class PredictionTrainer:
-    """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order."""
+    """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order.
+
+    Args:
+        embedding: raw table (V, E) of the TokenBlock's windows, where it is trained; a tied head shares it.
+        seed: of dropout.
+    """
 
     def __init__(
         self,
@@ -161,6 +169,8 @@ class PredictionTrainer:
         *,
         pieces: Pieces,
         arithmetic: Arithmetic,
+        embedding: nn.Parameter | None = None,
+        seed: int = 0,
     ) -> None:
         self.token_block = token_block
         self.head = head
@@ -169,12 +179,22 @@ class PredictionTrainer:
         self.config = config
         self.pieces = pieces
         self.arithmetic = arithmetic
-        self.parameters = [*token_block.parameters(), *head.parameters()]
+        self.embedding = embedding
+        self.seed = seed
+        own = [*token_block.parameters(), *(p for p in head.parameters() if p is not embedding)]
+        self.parameters = own if embedding is None else [*own, embedding]
         device = train.stream.ids.device
+        # A graph replays one step: what dropout leaves out, and the types that a trained table is read for, change.
         self.graphed = (
-            device.type == "cuda" and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
+            device.type == "cuda"
+            and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
+            and not config.dropout
+            and embedding is None
         )
-        self.optimiser = Adam(self.parameters, config.learning_rate)
+        self.optimisers = [Adam(own, config.learning_rate, config.weight_decay)]
+        if embedding is not None:
+            rate = config.embedding_learning_rate or config.learning_rate
+            self.optimisers.append(Adam([embedding], rate, config.weight_decay))
         self._graph: Graph | None = None
         self._steps = 0
 
@@ -205,7 +225,8 @@ class PredictionTrainer:
         return {
             "token_block": self.token_block.state_dict(),
             "head": self.head.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimisers[0].state_dict(),
+            **self._embedding_state(),
             "log": [vars(entry) for entry in state.log],
             "best_epoch": state.best_epoch,
             "best_weights": state.best_weights,
@@ -219,7 +240,11 @@ class PredictionTrainer:
         """The inverse of ``snapshot``."""
         self.token_block.load_state_dict(saved["token_block"])
         self.head.load_state_dict(saved["head"])
-        self.optimiser.load_state_dict(saved["optimiser"])
+        self.optimisers[0].load_state_dict(saved["optimiser"])
+        if self.embedding is not None:
+            with torch.no_grad():
+                self.embedding.copy_(saved["embedding"])
+            self.optimisers[1].load_state_dict(saved["embedding_optimiser"])
         return Prediction(
             log=[Epoch(**entry) for entry in saved["log"]],
             best_epoch=saved["best_epoch"],
@@ -230,19 +255,29 @@ class PredictionTrainer:
             stopped_by=saved["stopped_by"],
         )
 
+    def _embedding_state(self) -> dict[str, Any]:
+        if self.embedding is None:
+            return {}
+        return {
+            "embedding": self.embedding.detach(),
+            "embedding_optimiser": self.optimisers[1].state_dict(),
+        }
+
     def _train(self, number: int, progress: Progress) -> Tensor:
         """Train one epoch; the sum of all targets' losses, each batch's taken before its step, on the device."""
         device = self.train.stream.ids.device
         exact = torch.float32 if device.type == "mps" else torch.float64
         total = torch.zeros((), dtype=exact, device=device)
         targets = len(self.train.stream) - 1
+        at = 0
         for inputs in self.train.batches(self.config.batch_tokens):
             count = len(inputs[0])
-            total += self._step(inputs).to(exact) * count
+            total += self._step(inputs, (number, at)).to(exact) * count
+            at += count
             progress(Advance("phase2", number, self.config.epochs, count, targets))
         return total
 
-    def _step(self, inputs: Batch) -> Tensor:
+    def _step(self, inputs: Batch, place: Place) -> Tensor:
         """One optimiser step on a batch's contexts (n, D), window types (n, K) and targets (n,); its mean loss.
 
         On NVIDIA devices whole batches are replayed from a CUDA graph once a few have run: a step launches some
@@ -250,27 +285,30 @@ class PredictionTrainer:
         """
         whole = len(inputs[0]) == self.config.batch_tokens
         if not (self.graphed and whole):
-            return self._eager_step(inputs)
+            return self._eager_step(inputs, place)
         if self._graph is None:
             if self._steps < STEPS_BEFORE_GRAPH:
                 self._steps += 1
-                return self._eager_step(inputs)
+                return self._eager_step(inputs, place)
             self._graph = Graph(lambda *batch: self._eager_step(batch), *inputs)
         return self._graph(*inputs)
 
-    def _eager_step(self, inputs: Batch) -> Tensor:
+    def _eager_step(self, inputs: Batch, place: Place = (1, 0)) -> Tensor:
         contexts, window_types, targets = inputs
-        self.optimiser.zero_grad()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
         total = torch.zeros((), dtype=self.train.stream.types.dtype, device=targets.device)
         for start in range(0, len(targets), self.pieces.block):
             at = slice(start, start + self.pieces.block)
-            v = self._token_outputs(self.train, contexts[at], window_types[at])
+            here = (place[0], place[1] + start)
+            v = self._token_outputs(self.train, contexts[at], window_types[at], here)
             with self.arithmetic.products():
                 loss = self.head.loss(v, targets[at], len(targets), self.pieces.logits)
                 torch.autograd.backward(loss)
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         return total
 
     @torch.no_grad()
@@ -285,11 +323,34 @@ class PredictionTrainer:
             correct.append(right)
         return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
 
-    def _token_outputs(self, frozen: FrozenContexts, contexts: Tensor, window_types: Tensor) -> Tensor:
-        """v_L of a piece, (n, E)."""
+    def _token_outputs(
+        self, frozen: FrozenContexts, contexts: Tensor, window_types: Tensor, place: Place | None = None
+    ) -> Tensor:
+        """v_L of a piece, (n, E).
+
+        Args:
+            place: where a training step's piece stands; None where nothing is left out.
+        """
         layers = frozen.layers(contexts, window_types)
         with self.arithmetic.products():
-            return self.token_block.forward(layers, frozen.stream.embed(window_types))
+            window = frozen.stream.embed(window_types, self.embedding)
+            if place is None or not self.config.dropout:
+                return self.token_block.forward(layers, window)
+            config = self.config
+            window = self._left_out(window, config.dropout_input, "input", place)
+            layers = [
+                self._left_out(u, config.dropout_context, f"context-{i}", place) for i, u in enumerate(layers)
+            ]
+            v = self.token_block.forward(layers, window)
+            return self._left_out(v, config.dropout_head, "head", place)
+
+    def _left_out(self, rows: Tensor, share: float, name: str, place: Place) -> Tensor:
+        """Rows (n, d) of a piece with dropout; what is left out depends on (seed, epoch, token) alone."""
+        if not share:
+            return rows
+        epoch, start = place
+        key = (self.seed, "dropout", name, epoch)
+        return rows * dropout_rows(key, start, start + len(rows), torch.empty_like(rows), share)
 
     def _judge(
         self, state: Prediction, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
@@ -312,12 +373,14 @@ class PredictionTrainer:
             state.best_epoch, best = entry.epoch, entry.val_loss
             state.best_losses, state.best_correct = losses, correct
             state.waited = 0
-            modules = {"token": self.token_block, "head": self.head}
+            modules: dict[str, nn.Module] = {"token": self.token_block, "head": self.head}
             state.best_weights = {
                 f"{name}.{key}": value.detach().clone()
                 for name, module in modules.items()
                 for key, value in module.state_dict().items()
             }
+            if self.embedding is not None:
+                state.best_weights["embedding.weight"] = self.embedding.detach().clone()
         else:
             state.waited += 1
         if self.config.patience and state.waited >= self.config.patience:

@@ -97,8 +97,9 @@ def parameter_counts(
         takes_last_token = model.token_block == "early" and i == 0
         token += _layer_parameters(read[i] + v[i], v[i], v[i + 1], v[i] != v[i + 1] and not takes_last_token)
     table = vocab_size * embed_dim
-    own_matrix = head.weights == "untied" or head.table == "trained"
-    head_own = (table if own_matrix else 0) + (vocab_size if head.bias != "none" else 0)
+    # A trained table stands beside the frozen one, which the ContextBlock goes on reading.
+    matrices = (head.weights == "untied" or head.table == "trained") + (phase2.embedding == "trained")
+    head_own = matrices * table + (vocab_size if head.bias != "none" else 0)
     head_own += 1 if head.learn_logit_scale else 0
     total = context + token + head_own + table + 2 * embed_dim
     return ParameterCounts(context, token, head_own, total)

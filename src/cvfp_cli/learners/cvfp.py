@@ -75,6 +75,12 @@ class _Cvfp:
                 f"phase1.min_iterations ({phase1.min_iterations}) is above "
                 f"phase1.max_iterations ({phase1.max_iterations})"
             )
+        if tables["phase2"].embedding == "trained" and head.table == "trained":
+            problems.append(
+                "phase2.embedding trains the table that a tied head shares: leave head.table frozen"
+            )
+        if tables["phase2"].embedding_learning_rate and tables["phase2"].embedding == "frozen":
+            problems.append("phase2.embedding_learning_rate is that of a trained phase2.embedding")
         problems += _block_problems(tables["model"], phase1, tables["phase2"])
         if head.weights == "untied" and head.table == "trained":
             problems.append("head.table is the copy of a tied table: an untied head is always trained")

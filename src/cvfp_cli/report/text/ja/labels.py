@@ -127,7 +127,7 @@ COLUMNS = {
     "column.converged_runs": "収束した実行",
     "column.runs": "実行数",
     "column.phase1_rate": "最後の収束率",
-    "column.growth": "1ステップの拡大率",
+    "column.growth": "ステップごとの拡大率",
     "column.from_size": "から",
     "column.to_size": "まで",
     "column.first_ppl": "最初のPPL",
