@@ -1,5 +1,7 @@
 """Set the project up and do its jobs: ``python3 dev.py demo``, ``python3 dev.py test`` and what a release needs.
 
+``python3 dev.py test ROOM …`` runs the tests of these folders of ``tests/`` and nothing else.
+
 Needs only Python 3.11 or newer. Each job makes its virtual environment the first time, and again when
 ``pyproject.toml`` or the versions it installs have changed: ``.venv`` for work, ``.venv-wheel`` with the built wheel
 and nothing else, ``.venv-lowest`` with the lowest versions that ``pyproject.toml`` admits.
@@ -128,9 +130,12 @@ def demo(given: argparse.Namespace) -> None:
 
 
 def test(given: argparse.Namespace) -> None:
-    """Every check: format, lint, types, arrows, tests."""
+    """Every check: format, lint, types, arrows, tests. With rooms, their tests alone."""
     programs = environment(given.venv, WORK)
     python = str(programs / "python")
+    if given.rooms:
+        run_pytest(python, *(f"tests/{room}" for room in given.rooms))
+        return
     run([python, "-m", "ruff", "check", "."])
     run([python, "-m", "ruff", "format", "--check", "."])
     run([python, "-m", "mypy"])
@@ -196,6 +201,11 @@ def licences(given: argparse.Namespace) -> None:
     run([str(programs / "python"), "tools/licences.py", str(users / "python"), *["--write"] * given.write])
 
 
+def rooms_of_tests() -> list[str]:
+    """The folders of ``tests/`` that hold tests."""
+    return sorted({path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")})
+
+
 def beside(folder: Path, name: str) -> Path:
     """The folder of another environment: ``.venv-wheel`` beside ``.venv``."""
     return folder.with_name(f"{folder.name}-{name}")
@@ -230,6 +240,7 @@ def main() -> None:
         epilog="\n".join(f"{name:<9} {job.__doc__.splitlines()[0]}" for name, job in JOBS.items()),
     )
     parser.add_argument("job", choices=JOBS)
+    parser.add_argument("rooms", nargs="*", metavar="ROOM", help="test: run the tests of these rooms alone")
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="the virtual environment's folder")
     parser.add_argument("--out", type=Path, default=Path("results"), help="where the demo writes")
     parser.add_argument(
@@ -240,6 +251,12 @@ def main() -> None:
         sys.exit(f"dev.py: this is Python {sys.version.split()[0]}; cvfp-cli needs 3.11 or newer.")
     if given.write and given.job not in ("lowest", "licences"):
         parser.error(f"--write is for the jobs lowest and licences, not {given.job}")
+    if given.rooms and given.job != "test":
+        parser.error(f"only the job test takes rooms, not {given.job}")
+    known = rooms_of_tests()
+    for room in given.rooms:
+        if room not in known:
+            parser.error(f"there is no room {room!r} in tests/; there are {', '.join(known)}")
     given.venv = given.venv.resolve()
     # torch and what it brings are some 2,000 modules, which dozens of processes import: compiled once, not in each.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

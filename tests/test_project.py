@@ -1,6 +1,8 @@
-"""What pyproject.toml, the lists of versions, the citation and the package index's page say must agree."""
+"""What pyproject.toml, the lists of versions, the citation and the package index's page say; what dev.py tests."""
 
+import importlib.util
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -73,3 +75,38 @@ def test_the_licences_page_lists_what_the_package_asks_for() -> None:
     own = re.findall(r"(?m)^\| (\S+) \| ", page.split("## What those bring along")[0])
     wanted = {canonicalize_name(requirement.name) for requirement in USERS}
     assert set(own) - {"package"} == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "said"),
+    [
+        (["test", "study", "core"], [["-n", "2", "tests/study", "tests/core"]], ""),
+        (["test", "corr"], [], "no room 'corr' in tests/; there are benchmarks, cli, core, "),
+        (["demo", "core"], [], "only the job test takes rooms, not demo"),
+    ],
+)
+def test_one_room_s_tests_run_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    wanted: list[list[str]],
+    said: str,
+) -> None:
+    spec = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
+    assert spec is not None
+    assert spec.loader is not None
+    dev = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dev)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(dev, "environment", lambda *_: Path("programs"))
+    monkeypatch.setattr(dev, "run", lambda command, **_: commands.append(command[3:]))
+    monkeypatch.setattr(sys, "argv", ["dev.py", *words])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which dev.py sets
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")  # and removes
+    if said:
+        with pytest.raises(SystemExit):
+            dev.main()
+    else:
+        dev.main()
+    assert commands == wanted
+    assert said in capsys.readouterr().err

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-Severity = Literal["note", "warning"]
+Severity = Literal["finding", "note", "warning"]
+
+FIT, DATA, JOINT, COMMAND = "fit", "data", "joint", "command"
 
 
 @dataclass(frozen=True)
@@ -13,12 +15,54 @@ class Note:
 
     Attributes:
         code: stable machine-readable name in kebab-case, such as ``converged-inferred``.
-        message: one sentence for people.
-        severity: ``note`` informs; ``warning`` means a figure should be read with care.
+        message: one sentence for people; empty in a report, whose catalogues hold the sentence.
+        severity: ``finding`` states; ``note`` informs; ``warning`` means a figure should be read with care.
         values: the figures and names in the message, for a renderer that words it itself.
     """
 
     code: str
     message: str
     severity: Severity = "note"
-    values: Mapping[str, str | float] = field(default_factory=dict, hash=False)
+    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+def _codes(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Every code that a note of the package has, by where it is told: with a law's fits, in a report by the sentence
+# ``fit-CODE``; the same, but once for the data, whatever laws go through them; with the joint law, by the sentence
+# ``joint-fit-CODE``; by the command alone, where a report does not show it, or words what it says in another way.
+CODES: Mapping[str, frozenset[str]] = {
+    FIT: _codes(
+        """
+        break-at-end flat limit-constant limit-floor limit-joint limit-power limit-saturating limit-steepest
+        limit-step no-aicc no-freedom one-degree-of-freedom rising starts-disagree underdetermined
+        undetermined
+        """
+    ),
+    DATA: _codes("mixed-data seeds-unknown still-converging still-improving"),
+    JOINT: _codes(
+        """
+        joint-few-runs joint-fixed-ratio joint-two-data-sizes joint-two-model-sizes joint-unbounded
+        limit-joint no-freedom
+        """
+    ),
+    COMMAND: _codes(
+        """
+        best-of cache-damaged cache-unreadable cache-unwritable checkpoint-unused common-errors
+        common-errors-unknown converged-inferred embedding-rows-unused empty-samples group-left-out
+        hub-from-cache identical-texts incomplete joint-group-left-out joint-left-out joint-size
+        joint-unanswered legacy-metadata long-run model-sizes-unused no-schema non-finite-read-as-missing
+        not-ranked not-shared nothing-pooled one-seed pool-differs recipe-left-out recovered rows-left-out
+        rows-repeated run-unreadable runs-added runs-diverged runs-left-out runs-missing runs-unreadable
+        samples-unused set-aside shared-fit stale-lock studies-pooled study-unreadable tokenizer-loses-text
+        tokenizer-smaller unigram-not-beaten unknown-key validation-tokens-unexpected window-too-wide y-unit
+        """
+    ),
+}
+
+
+def told(note: Note) -> frozenset[str]:
+    """Where a note is told; empty for one that the package does not know."""
+    return frozenset(place for place, codes in CODES.items() if note.code in codes)

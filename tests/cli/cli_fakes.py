@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cvfp_cli.core.config import Execution, ExperimentConfig, ModelConfig
-from cvfp_cli.core.memory import Plan
+from cvfp_cli.core.memory import MemoryPlan
 from cvfp_cli.core.shapes import ParameterCounts
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.data.description import Settings
@@ -34,6 +34,6 @@ def shown_job(
         data_seed,
         Settings(DataConfig(), ValidationConfig(), TokenizerConfig(), EmbeddingConfig()),
     )
-    memory = Plan(1, 1, 1, 1, held_bytes=1, piece_bytes=1, host_bytes=0)
+    memory = MemoryPlan(1, 1, 1, 1, held_bytes=1, piece_bytes=1, host_bytes=0)
     counts = ParameterCounts(1, 2, 3, 6)
     return Job(point, run_id, Path("runs/x"), Execution(), counts, 62_891, memory, STAGES)

@@ -1,14 +1,15 @@
 """Lists of integers, sizes in bytes and settings, as people type them."""
 
 import re
-from typing import Any, get_args, get_type_hints
+from dataclasses import fields
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cvfp_cli.cli.options import Range, assignments, byte_count, integers, one_of, ranges
-from cvfp_cli.cli.shared import Machine, Study
+from cvfp_cli.cli.shared import Machine, StudyOptions
 from cvfp_cli.core.config import Execution
 from cvfp_cli.errors import InputError
 from cvfp_cli.recipes import DEFAULT_RECIPE
@@ -151,11 +152,12 @@ def test_the_nearest_choice_is_named() -> None:
 
 def shown_default(group: type[Any], field: str) -> object:
     """The default that an option's help names."""
-    return get_args(get_type_hints(group, include_extras=True)[field])[1].show_default
+    (found,) = (item for item in fields(group) if item.name == field)
+    return found.metadata["option"](field).show_default
 
 
 def test_defaults_in_the_help_are_those_in_force() -> None:
-    assert shown_default(Study, "recipe") == DEFAULT_RECIPE
+    assert shown_default(StudyOptions, "recipe") == DEFAULT_RECIPE
     assert byte_count(str(shown_default(Machine, "memory")), "--memory") == Execution().memory_bytes
     from cvfp_cli.core.device import DEFAULT_PRECISION
 

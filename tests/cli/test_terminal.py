@@ -64,7 +64,7 @@ def test_a_label_from_a_tables_cell(tmp_path: Path, capsys: pytest.CaptureFixtur
     command = ["fit", str(path), "--x", "n", "--y", "loss", "--group", "name", "--model", "power", "--quiet"]
     for form, shown in (
         ("table", r"x\x1b[2J|`<b>\n# http://y"),
-        ("markdown", r"x\\x1b[2J\|\`\<b>\\n# http\://y"),
+        ("markdown", r"x\\x1b[2J|\`\<b>\\n# http\://y"),
     ):
         assert run([*command, "--format", form]) == 0
         out = capsys.readouterr().out

@@ -17,7 +17,7 @@ from cvfp_cli.core.config import (
     Phase2Config,
 )
 from cvfp_cli.core.experiment import Outcome, run_experiment
-from cvfp_cli.core.memory import Plan, plan
+from cvfp_cli.core.memory import MemoryPlan, plan
 from cvfp_cli.core.result import Epoch, ExperimentData, Iteration, RunResult
 from cvfp_cli.errors import InputError, WorkError
 
@@ -233,7 +233,7 @@ def test_effective_rank_is_measured_on_as_many_random_tokens_as_asked() -> None:
 GB = 10**9
 
 
-def planned_on(device_bytes: int | None, train_tokens: int, config: ExperimentConfig) -> Plan:
+def planned_on(device_bytes: int | None, train_tokens: int, config: ExperimentConfig) -> MemoryPlan:
     sizes = {"val_tokens": 20_000, "vocab_size": 50_257, "embed_dim": 768}
     return plan(
         config,

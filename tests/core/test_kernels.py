@@ -1,10 +1,15 @@
-"""The Triton kernels against the same arithmetic in torch. They need an NVIDIA device; CI has none."""
+"""The Triton kernels against the plain functions beside them, and these against autograd and loops.
+
+The kernels need an NVIDIA device; CI has none.
+"""
+
+import inspect
+from types import ModuleType
 
 import pytest
 import torch
 from core_cases import agree, load_golden, random_context_block
 from torch import Tensor
-from torch.nn import functional as F
 
 from cvfp_cli.core import kernels, unit_loss
 from cvfp_cli.core.config import ModelConfig, Phase1Config
@@ -13,9 +18,10 @@ from cvfp_cli.core.kernels import head, layer, phase1
 from cvfp_cli.core.model import Stream
 from cvfp_cli.core.precision import Arithmetic
 
-pytestmark = pytest.mark.skipif(
+on_gpu = pytest.mark.skipif(
     not (torch.cuda.is_available() and kernels.PRESENT), reason="needs an NVIDIA device and Triton"
 )
+HELPERS = {layer.runs_by_type}  # no kernel: it runs anywhere
 SILENT = lambda event: None  # noqa: E731
 
 
@@ -30,6 +36,87 @@ def close(got: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
     assert float((got.detach().double() - exact).norm() / exact.norm()) <= tolerance
 
 
+@pytest.mark.parametrize("module", [head, layer, phase1])
+def test_beside_every_kernel_stands_the_plain_function(module: ModuleType) -> None:
+    fused = [
+        name
+        for name, made in inspect.getmembers(module, inspect.isfunction)
+        if made.__module__ == module.__name__ and not name.startswith(("_", "plain_")) and made not in HELPERS
+    ]
+    assert fused
+    assert [name for name in fused if not hasattr(module, f"plain_{name}")] == []
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_plain_cross_entropy_is_what_autograd_finds(biased: bool) -> None:
+    random = torch.Generator().manual_seed(3)
+    logits = torch.randn(6, 16, generator=random, dtype=torch.float64)
+    bias = torch.randn(11, generator=random, dtype=torch.float64) if biased else None
+    targets = torch.randint(0, 11, (6,), generator=random)
+    leaf = logits.clone().requires_grad_()
+    shifted = leaf[:, :11] + (0.0 if bias is None else bias)
+    wanted = -torch.log_softmax(shifted, 1)[torch.arange(6), targets]
+    wanted.sum().backward()
+    losses, best = head.plain_score(logits, bias, targets, 11)
+    agree(losses, wanted.detach(), 1e-12)
+    assert best.tolist() == [max(range(11), key=row.__getitem__) for row in shifted.tolist()]
+    agree(head.plain_cross_entropy_(logits, bias, targets, 11), wanted.detach(), 1e-12)
+    assert leaf.grad is not None
+    agree(logits, leaf.grad, 1e-12)
+
+
+@pytest.mark.parametrize("diversity", ["spread", "oacd"])
+def test_the_plain_gradient_is_what_autograd_finds(diversity: str) -> None:
+    """Of the units' losses as method.md words them."""
+    random = torch.Generator().manual_seed(4)
+    config = Phase1Config(diversity=diversity, diversity_weight=0.7)  # type: ignore[arg-type]
+    y, contexts = torch.randn(2, 30, 5, generator=random, dtype=torch.float64)
+    y.requires_grad_()
+    loss = torch.zeros(())
+    for new, old in zip(y.view(3, 10, 5), contexts.view(3, 10, 5), strict=True):
+        spread = (new - new.mean(0)).norm() / 10
+        away = 0.1 * new.mean(0).square().sum() if diversity == "oacd" else 0.0
+        loss = loss + 0.3 * (new - old).square().mean() + 0.7 * (away - spread)
+    (loss / 3).backward()
+    known, _ = unit_loss.moments(y.detach(), contexts, 3, config.convergence_mse)
+    got = unit_loss.gradient_and_update(y.detach(), contexts, known, 10, 3, config)
+    assert y.grad is not None
+    agree(got, y.grad, 1e-12)
+    assert torch.equal(contexts, y.detach())
+
+
+def test_plain_inputs_rows_and_layers_are_what_loops_find() -> None:
+    random = torch.Generator().manual_seed(5)
+    previous, noise, z = torch.randn(3, 4, 6, generator=random)
+    before, types = noise[2].clone(), torch.tensor([[1, 0], [2, 2], [1, 1], [0, 2]])
+    table = torch.randn(2, 3, 6, generator=random)
+    wanted = [noise[t] + (previous[t - 1] if t else before) for t in range(4)]
+    assert torch.equal(phase1.plain_noisy_contexts(previous, before, noise.clone()), torch.stack(wanted))
+    gradient = torch.zeros(3, 6)
+    layer.plain_scatter_rows(z, types[:, 0], gradient)
+    agree(gradient, torch.stack([z[3], z[0] + z[2], z[1]]))
+    gain, shift = before, previous[0]
+    got = layer.plain_add_norm(previous, z, gain, shift, 1e-5, table, types)
+    for t in range(4):
+        row = previous[t] + (z[t] + table[0, types[t, 0]] + table[1, types[t, 1]]).clamp_min(0.0)
+        centred = row - row.mean()
+        agree(got[t], centred / (centred.square().mean() + 1e-5).sqrt() * gain + shift)
+
+
+def test_runs_hold_every_token_once_and_no_run_is_long() -> None:
+    types = torch.tensor([3, 0, 3] * 50 + [2])
+    runs = layer.runs_by_type(types)
+    found = [
+        (int(kind), runs.order[runs.start[run] : runs.start[run] + runs.length[run]].tolist())
+        for number, kind in enumerate(runs.types)
+        for run in range(int(runs.first[number]), int(runs.first[number + 1]))
+    ]
+    assert max(len(tokens) for _, tokens in found) <= layer.RUN
+    assert sorted(token for _, tokens in found for token in tokens) == list(range(151))
+    assert all(types[token] == kind for kind, tokens in found for token in tokens)
+
+
+@on_gpu
 def test_noise_is_normal_and_depends_on_token_and_seed_alone() -> None:
     contexts, before = torch.zeros(100_000, 320, device="cuda"), torch.zeros(320, device="cuda")
     noise = phase1.noisy_contexts(contexts, before, 7, 0, 1.0)
@@ -49,23 +136,27 @@ def test_noise_is_normal_and_depends_on_token_and_seed_alone() -> None:
     assert float(noise.pow(4).mean()) == pytest.approx(3.0, abs=1e-2)
 
 
-def test_inputs_are_the_contexts_one_token_earlier() -> None:
+@on_gpu
+def test_inputs_are_the_contexts_one_token_earlier_and_noise() -> None:
     contexts, before = drawn(50, 12), drawn(12, seed=1)
-    given = phase1.noisy_contexts(contexts, before, 7, 3, 0.0)
-    assert torch.equal(given, torch.cat([before[None], contexts[:-1]]))
+    noise = phase1.noisy_contexts(torch.zeros_like(contexts), torch.zeros_like(before), 7, 3, 0.5)
+    close(
+        phase1.noisy_contexts(contexts, before, 7, 3, 0.5),
+        phase1.plain_noisy_contexts(contexts, before, noise),
+    )
 
 
+@on_gpu
 @pytest.mark.parametrize("units", [1, 5])
 @pytest.mark.parametrize("diversity", ["spread", "oacd"])
-def test_loss_and_gradient(monkeypatch: pytest.MonkeyPatch, units: int, diversity: str) -> None:
-    """Against the torch path in float64; a common offset of the outputs costs the spread no digits."""
+def test_loss_and_gradient(units: int, diversity: str) -> None:
+    """Against the plain functions, which float64 takes; a common offset of the outputs costs the spread no digits."""
     config = Phase1Config(diversity=diversity, diversity_weight=0.7, convergence_mse=2.0)  # type: ignore[arg-type]
     y, contexts = drawn(1000, 300) + 40.0, drawn(1000, 300, seed=1)
     known, converged = unit_loss.moments(y, contexts, units, config.convergence_mse)
     losses = unit_loss.unit_losses(known, 1000 // units, config)
     updated = contexts.clone()
     gradient = unit_loss.gradient_and_update(y, updated, known, 1000 // units, 7, config)
-    monkeypatch.setattr(kernels, "usable", lambda device: False)
     exact, wanted = unit_loss.moments(y.double(), contexts, units, config.convergence_mse)
     close(known.spread, exact.spread)
     close(losses, unit_loss.unit_losses(exact, 1000 // units, config))
@@ -75,6 +166,7 @@ def test_loss_and_gradient(monkeypatch: pytest.MonkeyPatch, units: int, diversit
     assert torch.equal(updated, y)
 
 
+@on_gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("places", [0, 1, 3])
 def test_what_follows_a_product(dtype: torch.dtype, places: int) -> None:
@@ -90,8 +182,7 @@ def test_what_follows_a_product(dtype: torch.dtype, places: int) -> None:
         runs = tuple(layer.runs_by_type(column) for column in windows.unbind(1))
         gather = layer.Gather(table, windows, torch.zeros_like(table), runs)
     exact = [part.detach().double().requires_grad_() for part in (kept, z, gain, shift, table)]
-    rows = sum(exact[4][place][windows[:, place]] for place in range(places))
-    wanted = F.layer_norm(exact[0] + F.relu(exact[1] + rows), (width,), exact[2], exact[3], 1e-5)
+    wanted = layer.plain_add_norm(*exact[:4], 1e-5, exact[4], windows[:, :places])
     wanted.backward(upstream.double())
     # The product is overwritten, so autograd must be given a copy, as a product's output is.
     got = layer.add_norm(kept, z * 1, gain, shift, 1e-5, gather)
@@ -106,23 +197,25 @@ def test_what_follows_a_product(dtype: torch.dtype, places: int) -> None:
         close(gather.gradient, exact[4].grad, 5 * tolerance)
 
 
+@on_gpu
 @pytest.mark.parametrize("biased", [False, True])
 def test_cross_entropy(biased: bool) -> None:
     n, vocab, padded = 70, 5003, 5120
     logits = 20 * drawn(n, padded)
     targets = torch.randint(0, vocab, (n,)).cuda()
     bias = drawn(vocab, seed=1) if biased else None
-    plain = logits[:, :vocab].double() + (bias.double() if bias is not None else 0.0)
-    wanted = F.cross_entropy(plain, targets, reduction="none")
+    plain = logits.double()
+    wanted, likeliest = head.plain_score(plain, bias, targets, vocab)
     losses, best = head.score(logits, bias, targets, vocab)
     close(losses, wanted)
-    assert torch.equal(best, plain.argmax(1))
+    assert torch.equal(best, likeliest)
     close(head.cross_entropy_(logits, bias, targets, vocab), wanted)
-    p = torch.softmax(plain, 1) - F.one_hot(targets, vocab)
-    close(logits[:, :vocab], p)
+    head.plain_cross_entropy_(plain, bias, targets, vocab)
+    close(logits, plain)
     assert not logits[:, vocab:].any()
 
 
+@on_gpu
 @pytest.mark.parametrize("name", ["1L1t", "3L3t"])
 @pytest.mark.parametrize("piece_tokens", [10**6, 25, 7])
 def test_golden_iterations(name: str, piece_tokens: int) -> None:
@@ -144,6 +237,7 @@ def test_golden_iterations(name: str, piece_tokens: int) -> None:
     agree(state.contexts.read(1, len(state.contexts)).cpu(), case.tensors["phase1.final_contexts"])
 
 
+@on_gpu
 @pytest.mark.parametrize(
     ("model", "loss_over"),
     [

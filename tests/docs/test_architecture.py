@@ -1,6 +1,7 @@
 """The map of the code names what is there, and all that is there."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,5 +54,37 @@ def test_every_module_has_its_place_in_the_map():
         if module.name not in ("__init__.py", "__main__.py")
         and module not in places
         and not any(folder in places - rooms for folder in module.parents if PACKAGE in folder.parents)
+    ]
+    assert missing == []
+
+
+def test_the_arrows_drawn_are_the_arrows_held() -> None:
+    """The diagram of rooms has import-linter's layers, and together with the table all rooms there are."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    [layers] = [
+        contract["layers"]
+        for contract in project["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    ]
+    held = [[name.strip().removeprefix("cvfp_cli.") for name in layer.split("|")] for layer in layers]
+    blocks = re.findall(r"```text\n(.*?)```", PAGE, flags=re.DOTALL)
+    drawn = [[[name.strip() for name in line.split("│")] for line in block.splitlines()] for block in blocks]
+    assert held in drawn
+    rooms = {folder.name for folder in PACKAGE.iterdir() if (folder / "__init__.py").is_file()}
+    assert set(re.findall(r"^\| `(\w+)/` \|", PAGE, flags=re.MULTILINE)) == rooms
+    assert rooms <= {name for layer in held for name in layer}
+
+
+def test_the_stations_of_a_figure_are_dataclasses_of_their_rooms() -> None:
+    stations = re.search(r"```text\n (Recipe.*)\n (recipes/.*)\n", PAGE)
+    assert stations is not None
+    names, rooms = re.findall(r"\w+", stations[1]), re.findall(r"(\w+)/", stations[2])
+    missing = [
+        (name, room)
+        for name, room in zip(names, rooms, strict=True)
+        if not any(
+            re.search(rf"@dataclass\(frozen=True.*\)\nclass {name}\b", module.read_text(encoding="utf-8"))
+            for module in (PACKAGE / room).glob("*.py")
+        )
     ]
     assert missing == []

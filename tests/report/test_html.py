@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from report_cases import LANGUAGES, MATRIX, full_summary, html, published, report, results, simulated
 
-from cvfp_cli.report.charts import Scale
+from cvfp_cli.report.charts import LogScale
 from cvfp_cli.report.model import Report
 from cvfp_cli.scaling.ticks import compact, label_log_axes, tick_labels
 
@@ -198,7 +198,7 @@ def test_colours_can_be_read(matrix: Report, scheme: int) -> None:
 
 @pytest.mark.parametrize("values", [[1.0, 1.0], [3.0, 3e12], [50.0, 500.0], [0.1, 0.11], [5.0, 5.0]])
 def test_axes_have_a_few_round_ticks(values: list[float]) -> None:
-    scale = Scale(values, 0.0, 100.0)
+    scale = LogScale(values, 0.0, 100.0)
     ticks = scale.ticks()
     assert 3 <= len(ticks) <= 10
     assert all(-1e-6 <= scale.at(tick) <= 100.000001 for tick in ticks)
@@ -224,7 +224,7 @@ def test_ticks_close_together_are_told_apart() -> None:
 def test_pictures_and_the_page_name_their_ticks_alike(values: tuple[float, float]) -> None:
     figure = pytest.importorskip("matplotlib.figure")
     axes = figure.Figure().subplots()
-    scale = Scale(values, 0.0, 100.0)
+    scale = LogScale(values, 0.0, 100.0)
     axes.set_xscale("log")
     axes.set_yscale("log")
     for limits in (axes.set_xlim, axes.set_ylim):

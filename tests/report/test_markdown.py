@@ -20,7 +20,7 @@ from report_cases import (
     with_failures,
 )
 
-from cvfp_cli.report.markdown import escape
+from cvfp_cli.markdown import escape
 from cvfp_cli.report.model import Table
 from cvfp_cli.report.text import load_language
 
@@ -52,7 +52,7 @@ def plain(markdown_text: str, *, cell: bool = False) -> str:
 
 def printable(text: str) -> str:
     """What is left of a text when control characters and runs of spaces are one space."""
-    from cvfp_cli.report.markdown import _CONTROL
+    from cvfp_cli.markdown import _CONTROL
 
     return " ".join(_CONTROL.sub(" ", text).split())
 

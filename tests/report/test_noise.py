@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_cases import findings, report, results, simulated, table
 
-from cvfp_cli.report.groups import Family, gather
-from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise
+from cvfp_cli.report.marks import marks
 from cvfp_cli.results.schema import Run
 from cvfp_cli.stats.contrasts import holm
+from cvfp_cli.stats.noise import StandardErrors, accuracy_noise, ppl_noise, seed_noise
 from cvfp_cli.stats.regression import t_p_value
+from cvfp_cli.study.families import Family, gather
 from cvfp_cli.study.groups import Source
 
 
@@ -97,7 +98,7 @@ def test_accuracy_uses_its_clustered_error_and_iterations_only_seeds() -> None:
 
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=8), st.floats(0.01, 3), st.integers(2, 40))
 def test_marks_follow_holm_over_all_pairs(values: list[float], error: float, df: int) -> None:
-    noise = Noise("seeds", df, np.full(len(values), error**2 / 2))
+    noise = StandardErrors("seeds", df, np.full(len(values), error**2 / 2))
     got = marks(values, noise)
     pairs = [(i, j) for i in range(len(values)) for j in range(i + 1, len(values))]
     adjusted = dict(
@@ -117,7 +118,7 @@ def test_many_figures_take_the_bound_that_holm_never_exceeds() -> None:
     generator = np.random.default_rng(1)
     values = generator.normal(0, 1, 400)
     values[7] = -20.0
-    noise = Noise("seeds", 30, np.full(400, 0.5))
+    noise = StandardErrors("seeds", 30, np.full(400, 0.5))
     assert marks(list(values), noise)[7] == "best"
     assert marks(list(values[:200]), noise.of(range(200)))[7] == "best"
 
@@ -128,7 +129,7 @@ def test_a_star_is_given_by_chance_no_more_often_than_promised() -> None:
     for _ in range(400):
         values = generator.normal(0, 0.1, 5)
         spread = 0.01 * generator.chisquare(12) / 12
-        stars += "best" in marks(list(values), Noise("seeds", 12, np.full(5, spread)))
+        stars += "best" in marks(list(values), StandardErrors("seeds", 12, np.full(5, spread)))
     assert stars / 400 <= 0.07
 
 
@@ -142,7 +143,7 @@ def test_a_clear_best_is_starred_and_a_close_one_is_not() -> None:
 
 
 def test_missing_and_infinite_figures_take_no_part() -> None:
-    noise = Noise("seeds", 10, np.full(4, 0.01))
+    noise = StandardErrors("seeds", 10, np.full(4, 0.01))
     assert marks([None, 5.0, float("inf"), 1.0], noise) == ("", "", "", "best")
     assert marks([None, 1.0], noise.of([0, 1])) == ("", "")
     assert marks([1.0, 2.0], None) == ("", "")

@@ -21,8 +21,8 @@ from report_cases import (
     with_failures,
 )
 
+from cvfp_cli.markdown import escape
 from cvfp_cli.report.html import clean
-from cvfp_cli.report.markdown import escape
 from cvfp_cli.report.model import Report, to_json
 from cvfp_cli.report.text import load_language
 

@@ -25,10 +25,10 @@ from report_cases import (
 )
 
 from cvfp_cli.report.compare import build_comparison
-from cvfp_cli.report.groups import families_of
 from cvfp_cli.report.model import Report, Table, Value
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.study.families import families_of
 
 pytestmark = pytest.mark.pinned_only(
     "the project's own text; tests/report/test_golden.py holds whole documents"

@@ -201,7 +201,8 @@ def test_a_kill_on_the_way_loses_nothing(
         with monkeypatch.context() as patched:
             patched.setattr(Path, "rename", rename)
             if undone == "by the next":
-                patched.setattr(ResultsStore, "_undo_broken_moves", lambda store: None)
+                for module in ("aside", "store"):
+                    patched.setattr(f"cvfp_cli.results.{module}.undo_broken_moves", lambda folder: None)
             try:
                 fresh(ResultsStore(tmp_path))
             except KeyboardInterrupt:

@@ -1,10 +1,10 @@
 """The options of the learners' axes, made from what the learners declare: ``--layers``, ``--tokens``, …"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, make_dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, make_dataclass
+from typing import Any
 
-from cvfp_cli.cli.options import option
+from cvfp_cli.cli.options import given, option_of
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,6 @@ class AxisOptions:
 
         axes = {axis.name: axis.help for learner in learners().values() for axis in learner.axes}
         fields = [
-            (name, Annotated[list[str] | None, self._option(name, help)], field(default=None))
-            for name, help in axes.items()
+            (name, list[str] | None, given(self.panel, self.metavar, help)) for name, help in axes.items()
         ]
         return make_dataclass("GivenAxes", fields, bases=(Axes,), frozen=True)
-
-    def _option(self, name: str, help: str) -> Any:
-        return option(option_of(name), panel=self.panel, metavar=self.metavar, help=help)
-
-
-def option_of(name: str) -> str:
-    """``--context-dim`` for ``context_dim``."""
-    return "--" + name.replace("_", "-")

@@ -13,14 +13,14 @@ import typer
 from cvfp_cli import __version__
 from cvfp_cli.cli import study
 from cvfp_cli.cli.choices import EMPTY, MESSAGES
-from cvfp_cli.cli.options import MORE, OUTPUT, TEXT, one_of, option
+from cvfp_cli.cli.options import MORE, OUTPUT, TEXT, flag, given
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import answer_file, check_writable, path_text
 from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 
 if TYPE_CHECKING:
-    from cvfp_cli.data.sources import Source
+    from cvfp_cli.data.sources import TextSource
 
 SCHEMA = "cvfp-export/1"
 RECORD_SUFFIX = (
@@ -36,73 +36,26 @@ def export(
         typer.Argument(metavar="SOURCE", help="What --data takes: hub data set, file, folder, pydocs[:PKG]."),
     ],
     file: Annotated[str, typer.Argument(metavar="FILE", help="The .jsonl file to write; - for stdout.")],
-    split: Annotated[
-        str | None,
-        option("--split", panel=TEXT, metavar="NAME", help="Split of the data set.", default="train_sft"),
-    ] = None,
-    text_field: Annotated[
-        str | None, option("--text-field", panel=TEXT, metavar="COLUMN", help="Column that holds the text.")
-    ] = None,
-    messages: Annotated[
-        str | None,
-        option(
-            "--messages",
-            panel=TEXT,
-            metavar="all|first",
-            help="Which messages of a dialogue make its text.",
-            default="all",
-            words=MESSAGES,
-        ),
-    ] = None,
-    samples: Annotated[
-        str | None,
-        option(
-            "--samples",
-            panel=TEXT,
-            metavar="N|A-B",
-            help="The first N samples, or samples A to B, counted from 0.",
-            default="all",
-        ),
-    ] = None,
-    lines: Annotated[
-        bool, option("--lines", panel=TEXT, help="Of text files, take each line as a sample.")
-    ] = False,
-    empty: Annotated[
-        str | None,
-        option(
-            "--empty",
-            panel=TEXT,
-            metavar="skip|refuse",
-            help="What to do with empty samples.",
-            default="skip",
-            words=EMPTY,
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        option(
-            "--without",
-            panel=TEXT,
-            metavar="SOURCE",
-            help="Leave out samples that stand word for word there (repeatable).",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, option("--force", panel=OUTPUT, help="Replace FILE and its record if they exist.")
-    ] = False,
-    quiet: Annotated[
-        bool, option("--quiet", "-q", panel=OUTPUT, help="Print errors and warnings only.")
-    ] = False,
-    cache_dir: Annotated[
-        Path | None,
-        option(
-            "--cache-dir",
-            panel=MORE,
-            metavar="FOLDER",
-            help="Where text from the hub is cached.",
-            default="CVFP_CACHE_DIR, the system's",
-        ),
-    ] = None,
+    split: str | None = given(TEXT, "NAME", "Split of the data set.", default="train_sft"),
+    text_field: str | None = given(TEXT, "COLUMN", "Column that holds the text."),
+    messages: str | None = given(
+        TEXT, "all|first", "Which messages of a dialogue make its text.", default="all", words=MESSAGES
+    ),
+    samples: str | None = given(
+        TEXT, "N|A-B", "The first N samples, or samples A to B, counted from 0.", default="all"
+    ),
+    lines: bool = flag(TEXT, "Of text files, take each line as a sample."),
+    empty: str | None = given(
+        TEXT, "skip|refuse", "What to do with empty samples.", default="skip", words=EMPTY
+    ),
+    without: list[str] | None = given(
+        TEXT, "SOURCE", "Leave out samples that stand word for word there (repeatable)."
+    ),
+    force: bool = flag(OUTPUT, "Replace FILE and its record if they exist."),
+    quiet: bool = flag(OUTPUT, "Print errors and warnings only.", short="-q"),
+    cache_dir: Path | None = given(
+        MORE, "FOLDER", "Where text from the hub is cached.", default="CVFP_CACHE_DIR, the system's"
+    ),
 ) -> None:
     """Write the samples of any source as JSON lines.
 
@@ -119,34 +72,29 @@ def export(
     chosen = slice(None)
     with problems.collect():
         chosen = _range(samples)
-    with problems.collect():
-        if messages is not None:
-            one_of(messages, MESSAGES, "--messages")
-    with problems.collect():
-        if empty is not None:
-            one_of(empty, EMPTY, "--empty")
+    problems.check_words(("--messages", messages, MESSAGES), ("--empty", empty, EMPTY))
     out = answer_file(Path(file).expanduser())
     if out is not None:
         with problems.collect():
             _check_place(out, source, force=force)
     problems.raise_found()
-    given = {
+    settings = {
         "split": split,
         "text_field": text_field,
         "messages": messages,
         "lines": lines or None,
         "empty": empty,
     }
-    read_from, settings, texts, left_out = _read(
+    read_from, reading, texts, left_out = _read(
         source,
-        {key: value for key, value in given.items() if value is not None},
+        {key: value for key, value in settings.items() if value is not None},
         chosen,
         tuple(without or ()),
         cache_dir,
         quiet=quiet,
     )
     written = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
-    record = _record(read_from, settings, texts, chosen, tuple(without or ()), left_out, written)
+    record = _record(read_from, reading, texts, chosen, tuple(without or ()), left_out, written)
     _write(written, record, out)
     size = f"{counted(len(texts), 'sample')}, {counted(record['bytes'], 'byte')} of text"
     named = "stdout" if out is None else path_text(out)
@@ -164,7 +112,7 @@ def _range(part: str | None) -> slice:
     matched = _SAMPLES.fullmatch(part.strip())
     if matched is None:
         raise InputError(
-            f"--samples: '{ascii(part)[1:-1][:40]}' is neither a number nor a range.",
+            f"--samples: '{one_line(part, 40)}' is neither a number nor a range.",
             hint="Write 200 for the first 200, or 100-299.",
         )
     if matched[1] is None:
@@ -208,7 +156,7 @@ def _read(
     cache_dir: Path | None,
     *,
     quiet: bool,
-) -> "tuple[Source, dict[str, Any], list[str], int]":
+) -> "tuple[TextSource, dict[str, Any], list[str], int]":
     """The source, how it was read, its texts, and how many of them were left out.
 
     Raises:
@@ -250,7 +198,7 @@ def _read(
 
 
 def _record(
-    source: "Source",
+    source: "TextSource",
     reading: Mapping[str, Any],
     texts: Sequence[str],
     chosen: slice,

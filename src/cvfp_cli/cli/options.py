@@ -6,7 +6,7 @@ Options without a value leave the decision to the recipe, so that no default sta
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -44,6 +44,45 @@ def option(
         show_default=default,
         autocompletion=completer(words, several=several) if words else None,
     )
+
+
+def given(
+    panel: str,
+    metavar: str | None,
+    help: str,
+    *,
+    name: str = "",
+    short: str = "",
+    start: object = None,
+    default: bool | str = True,
+    words: Words = (),
+    several: bool = False,
+) -> Any:
+    """An option, as the default of a command's parameter or of a shared dataclass's field; ``spread`` reads it.
+
+    Args:
+        name: the option where it is not called like the parameter; short: its one-letter form.
+        start: the parameter's value where the option is not given.
+        default, words, several: as for :func:`option`.
+    """
+
+    def made(parameter: str) -> Any:
+        names = filter(None, [name or option_of(parameter), short])
+        return option(
+            *names, panel=panel, metavar=metavar, help=help, default=default, words=words, several=several
+        )
+
+    return field(default=start, metadata={"option": made})
+
+
+def flag(panel: str, help: str, *, short: str = "") -> Any:
+    """An option without a value, as :func:`given`: True where it is given."""
+    return given(panel, None, help, short=short, start=False)
+
+
+def option_of(name: str) -> str:
+    """``--context-dim`` for ``context_dim``."""
+    return "--" + name.replace("_", "-")
 
 
 def completer(words: Words, *, several: bool = False) -> Callable[[str], list[str]]:
@@ -186,7 +225,7 @@ def byte_count(text: str, option: str) -> int:
     """
     matched = _BYTES.fullmatch(text.strip())
     if matched is None:
-        raise InputError(f"{option}: '{ascii(text)[1:-1][:40]}' is not a size.", hint="Write 2GB or 512MiB.")
+        raise InputError(f"{option}: '{one_line(text, 40)}' is not a size.", hint="Write 2GB or 512MiB.")
     unit = matched[2].lower().removesuffix("b")
     size = int(float(matched[1]) * (_BINARY_FACTORS.get(unit) or _FACTORS[unit]))
     if size < 1_000_000:
@@ -206,7 +245,7 @@ def one_of(value: str, choices: Sequence[str], option: str) -> str:
 
     near = value_for(value, choices)
     advice = f"Did you mean {near}?" if near else f"There are {', '.join(choices)}."
-    raise InputError(f"{option}: no '{ascii(value)[1:-1][:40]}'.", hint=advice)
+    raise InputError(f"{option}: no '{one_line(value, 40)}'.", hint=advice)
 
 
 def listed(texts: Sequence[str] | None, choices: Sequence[str], option: str) -> tuple[str, ...]:
@@ -230,7 +269,7 @@ def assignments(texts: Sequence[str] | None, name: str = "--set") -> dict[str, s
         key, equals, value = text.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z0-9_.-]+", key.strip()):
             raise InputError(
-                f"{name}: '{ascii(text)[1:-1][:60]}' is not table.key={form}.",
+                f"{name}: '{one_line(text, 60)}' is not table.key={form}.",
                 hint=f"Write {name} {example}.",
             )
         values[key.strip()] = value.strip()

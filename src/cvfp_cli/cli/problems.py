@@ -1,8 +1,9 @@
 """What is wrong with a command line, told in one go."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from cvfp_cli.cli.options import one_of
 from cvfp_cli.errors import CvfpError
 
 
@@ -19,6 +20,13 @@ class Problems:
             yield
         except CvfpError as problem:
             self.found.append(problem)
+
+    def check_words(self, *asked: tuple[str, str | None, Sequence[str]]) -> None:
+        """Check options that take one of some words: each one's name, its value if it was given, and the words."""
+        for option, value, words in asked:
+            with self.collect():
+                if value is not None:
+                    one_of(value, words, option)
 
     def raise_found(self) -> None:
         """Raise what was found, a line each.

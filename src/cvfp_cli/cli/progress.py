@@ -5,8 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from cvfp_cli.cli.figures import duration, four_digits, percent
 from cvfp_cli.cli.terminal import say, shown
@@ -15,6 +14,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.estimate import TimeEstimate
 from cvfp_cli.sweep.plan import Job
+from cvfp_cli.sweep.watch import Watcher
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
@@ -59,10 +59,10 @@ def outcome(run: Run) -> str:
     )
 
 
-class Quiet:
-    """No progress at all (``--quiet``)."""
+class Quiet(Watcher):
+    """No progress at all (``--quiet``); what the others extend. Entered for the time of the work."""
 
-    def __enter__(self) -> "Quiet":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,17 +71,8 @@ class Quiet:
     def note(self, text: str) -> None:
         """Say nothing."""
 
-    def started(self, job: Job, number: int, total: int) -> None:
-        """Say nothing."""
 
-    def advanced(self, job: Job, event: Event) -> None:
-        """Say nothing."""
-
-    def finished(self, job: Job, run: Run) -> None:
-        """Say nothing."""
-
-
-class PlainLines:
+class PlainLines(Quiet):
     """One line when a run begins and ends, and for its iterations and epochs.
 
     In a sweep those within a run come at most every ten seconds; ``sweep.log`` has them all.
@@ -91,12 +82,6 @@ class PlainLines:
         self._times = times
         self._pause = 0.0 if every_event else SECONDS_BETWEEN_LINES
         self._last = time.monotonic()
-
-    def __enter__(self) -> "PlainLines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to put away."""
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -166,7 +151,7 @@ def _words_column() -> "ProgressColumn":
     return Words()
 
 
-class Bars:
+class Bars(Quiet):
     """Bars on a terminal: one for all runs, one for each phase of the run under way."""
 
     def __init__(self, times: TimeEstimate, *, total: int) -> None:
@@ -196,13 +181,11 @@ class Bars:
         self._phase: _StageBar | None = None
         self._name = ""
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def note(self, text: str) -> None:
@@ -308,7 +291,7 @@ def _bars_work() -> bool:
     return shutil.get_terminal_size().columns >= NARROWEST_BARS
 
 
-def progress_for(times: TimeEstimate, *, total: int, quiet: bool) -> "Quiet | PlainLines | Bars":
+def progress_for(times: TimeEstimate, *, total: int, quiet: bool) -> Quiet:
     """Bars on a terminal that can draw them, lines elsewhere, nothing with ``--quiet``."""
     if quiet:
         return Quiet()

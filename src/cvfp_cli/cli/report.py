@@ -1,11 +1,10 @@
 """``cvfp report``: the write-up of a study, made from its figures."""
 
 from pathlib import Path
-from typing import Annotated
 
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import LAWS_OR_ALL, SECTIONS
-from cvfp_cli.cli.options import OUTPUT, listed, one_of, option
+from cvfp_cli.cli.options import OUTPUT, given, listed, one_of
 from cvfp_cli.cli.shared import ResultFiles, answer_file, check_writable, language_of
 
 CONTENT = "Content"
@@ -23,55 +22,28 @@ SUFFIXES = {
 
 def report(
     files: ResultFiles,
-    title: Annotated[
-        str | None,
-        option("--title", panel=CONTENT, metavar="TEXT", help="Title.", default="the study's name"),
-    ] = None,
-    sections: Annotated[
-        list[str] | None,
-        option(
-            "--sections",
-            panel=CONTENT,
-            metavar="LIST",
-            help="Only these, such as summary,laws.",
-            default="all",
-            words=SECTIONS,
-            several=True,
-        ),
-    ] = None,
-    laws: Annotated[
-        list[str] | None,
-        option(
-            "--laws",
-            panel=CONTENT,
-            metavar="LIST",
-            help="Laws to fit, such as power,exp-decay, or all.",
-            default="power",
-            words=LAWS_OR_ALL,
-            several=True,
-        ),
-    ] = None,
-    previous: Annotated[
-        Path | None,
-        option(
-            "--previous", panel=CONTENT, metavar="FILE", help="Results of an earlier study to compare with."
-        ),
-    ] = None,
-    form: Annotated[
-        str | None,
-        option(
-            "--format",
-            panel=OUTPUT,
-            metavar="NAME",
-            help="markdown, html or json.",
-            default="by the name of --out, else markdown",
-            words=FORMATS,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        option("--out", "-o", panel=OUTPUT, metavar="FILE", help="File to write.", default="stdout"),
-    ] = None,
+    title: str | None = given(CONTENT, "TEXT", "Title.", default="the study's name"),
+    sections: list[str] | None = given(
+        CONTENT, "LIST", "Only these, such as summary,laws.", default="all", words=SECTIONS, several=True
+    ),
+    laws: list[str] | None = given(
+        CONTENT,
+        "LIST",
+        "Laws to fit, such as power,exp-decay, or all.",
+        default="power",
+        words=LAWS_OR_ALL,
+        several=True,
+    ),
+    previous: Path | None = given(CONTENT, "FILE", "Results of an earlier study to compare with."),
+    form: str | None = given(
+        OUTPUT,
+        "NAME",
+        "markdown, html or json.",
+        name="--format",
+        default="by the name of --out, else markdown",
+        words=FORMATS,
+    ),
+    out: Path | None = given(OUTPUT, "FILE", "File to write.", short="-o", default="stdout"),
 ) -> None:
     """Write a report on a study, in English or Japanese.
 
@@ -84,7 +56,6 @@ def report(
     cvfp report new/summary.json --previous old/summary.json --laws all
     """
     from cvfp_cli.report.build import build_report
-    from cvfp_cli.report.compare import with_summed_warnings
     from cvfp_cli.report.text.language import load_language
 
     language = language_of(files.lang)
@@ -113,18 +84,7 @@ def report(
             earlier=earlier,
             earlier_name=str(previous or ""),
         )
-        if chosen == "html":
-            from cvfp_cli.report.html import render_html
-
-            text = render_html(with_summed_warnings(document), load_language(language))
-        elif chosen == "json":
-            from cvfp_cli.report.model import dump_json
-
-            text = dump_json(document)
-        else:
-            from cvfp_cli.report.markdown import render_markdown
-
-            text = render_markdown(with_summed_warnings(document), load_language(language))
+        text = writing.rendered(document, chosen, load_language(language))
     writing.write_answer(text, out)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cvfp_cli.cli.choices import DEVICES, EMPTY, LANGUAGES, PRECISIONS
-from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, one_of, option
+from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, flag, given, one_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.errors import InputError, missing_extra, one_line
 from cvfp_cli.spelling import nearest
@@ -33,42 +33,19 @@ def _recipes() -> Iterable[str]:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyOptions:
     """Which recipe, and what is changed in it."""
 
-    recipe: Annotated[
-        str | None,
-        option(
-            "--recipe",
-            panel=STUDY,
-            metavar="NAME|FILE",
-            help="Study to run.",
-            default="2025-11-30-matrix",
-            words=_recipes,
-        ),
-    ] = None
-    settings: Annotated[
-        list[str] | None,
-        option(
-            "--set",
-            panel=STUDY,
-            metavar="TABLE.KEY=VALUE",
-            help="Change any field of the recipe (repeatable).",
-        ),
-    ] = None
-    list_recipes: Annotated[
-        bool, option("--list-recipes", panel=STUDY, help="List the recipes that come with cvfp.")
-    ] = False
-    print_recipe: Annotated[
-        str | None,
-        option(
-            "--print-recipe",
-            panel=MORE,
-            metavar="NAME",
-            help="Print a recipe that comes with cvfp, to change and save it.",
-            words=_recipes,
-        ),
-    ] = None
+    recipe: str | None = given(
+        STUDY, "NAME|FILE", "Study to run.", default="2025-11-30-matrix", words=_recipes
+    )
+    settings: list[str] | None = given(
+        STUDY, "TABLE.KEY=VALUE", "Change any field of the recipe (repeatable).", name="--set"
+    )
+    list_recipes: bool = flag(STUDY, "List the recipes that come with cvfp.")
+    print_recipe: str | None = given(
+        MORE, "NAME", "Print a recipe that comes with cvfp, to change and save it.", words=_recipes
+    )
 
     def overrides(self) -> dict[str, str]:
         """The fields that ``--set`` sets.
@@ -80,63 +57,26 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Text:
+class TextOptions:
     """Which text, and how it becomes tokens and vectors."""
 
-    data: Annotated[
-        list[str] | None,
-        option(
-            "--data",
-            panel=TEXT,
-            metavar="SOURCE",
-            help="Hub data set, file, folder, 'a/*.txt', pydocs[:PKG].",
-            words=("pydocs",),
-        ),
-    ] = None
-    tokenizer: Annotated[
-        str | None,
-        option(
-            "--tokenizer", panel=TEXT, metavar="NAME", help="Hub name, folder, or bpe:4096 (trained here)."
-        ),
-    ] = None
-    embedding: Annotated[
-        str | None,
-        option(
-            "--embedding",
-            panel=TEXT,
-            metavar="NAME",
-            help="Hub name, folder, .npy or .safetensors table, ppmi:256 or random:256.",
-        ),
-    ] = None
-    validation: Annotated[
-        str | None,
-        option(
-            "--validation",
-            panel=TEXT,
-            metavar="WHICH",
-            help="SPLIT[:A-B], after-largest:N, last:N, [tail:]10%, FILE.",
-        ),
-    ] = None
-    split: Annotated[
-        str | None, option("--split", panel=MORE, metavar="NAME", help="Split of the data set to train on.")
-    ] = None
-    text_field: Annotated[
-        str | None, option("--text-field", panel=MORE, metavar="COLUMN", help="Column that holds the text.")
-    ] = None
-    lines: Annotated[bool, option("--lines", panel=MORE, help="One sample a line in .txt and .md files.")] = (
-        False
+    data: list[str] | None = given(
+        TEXT, "SOURCE", "Hub data set, file, folder, 'a/*.txt', pydocs[:PKG].", words=("pydocs",)
     )
-    empty: Annotated[
-        str | None,
-        option(
-            "--empty", panel=MORE, metavar="skip|refuse", help="Empty samples.", default="skip", words=EMPTY
-        ),
-    ] = None
+    tokenizer: str | None = given(TEXT, "NAME", "Hub name, folder, or bpe:4096 (trained here).")
+    embedding: str | None = given(
+        TEXT, "NAME", "Hub name, folder, .npy or .safetensors table, ppmi:256 or random:256."
+    )
+    validation: str | None = given(TEXT, "WHICH", "SPLIT[:A-B], after-largest:N, last:N, [tail:]10%, FILE.")
+    split: str | None = given(MORE, "NAME", "Split of the data set to train on.")
+    text_field: str | None = given(MORE, "COLUMN", "Column that holds the text.")
+    lines: bool = flag(MORE, "One sample a line in .txt and .md files.")
+    empty: str | None = given(MORE, "skip|refuse", "Empty samples.", default="skip", words=EMPTY)
 
     def overrides(self) -> dict[str, object]:
         """The recipe's fields that these set; an option that was not given sets none."""
         sources = self.data or []
-        given: dict[str, object] = {
+        fields: dict[str, object] = {
             "data.source": sources[0] if sources else None,
             "data.also": sources[1:] or None,
             "data.lines": self.lines or None,
@@ -147,76 +87,34 @@ class Text:
             "embedding.name": self.embedding,
             "validation.source": self.validation,
         }
-        return {key: value for key, value in given.items() if value is not None}
+        return {key: value for key, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Machine:
     """Where and how to compute."""
 
-    device: Annotated[
-        str,
-        option("--device", panel=MACHINE, metavar="NAME", help="auto, cpu, cuda or mps.", words=DEVICES),
-    ] = "auto"
-    precision: Annotated[
-        str | None,
-        option(
-            "--precision",
-            panel=MACHINE,
-            metavar="NAME",
-            help="float32, tf32 or bf16.",
-            default="bf16 on cuda, else float32",
-            words=PRECISIONS,
-        ),
-    ] = None
-    memory: Annotated[
-        str | None,
-        option(
-            "--memory", panel=MORE, metavar="SIZE", help="Bound for the pieces of a batch.", default="2GiB"
-        ),
-    ] = None
-    threads: Annotated[
-        int | None,
-        option("--threads", panel=MORE, metavar="N", help="CPU threads.", default="torch's choice"),
-    ] = None
+    device: str = given(MACHINE, "NAME", "auto, cpu, cuda or mps.", start="auto", words=DEVICES)
+    precision: str | None = given(
+        MACHINE, "NAME", "float32, tf32 or bf16.", default="bf16 on cuda, else float32", words=PRECISIONS
+    )
+    memory: str | None = given(MORE, "SIZE", "Bound for the pieces of a batch.", default="2GiB")
+    threads: int | None = given(MORE, "N", "CPU threads.", default="torch's choice")
 
 
 @dataclass(frozen=True)
 class Place:
     """Where results go, and what is shown on the way."""
 
-    out: Annotated[
-        Path, option("--out", panel=OUTPUT, metavar="FOLDER", help="Results folder; it holds one study.")
-    ] = Path("results")
-    dry_run: Annotated[
-        bool, option("--dry-run", panel=OUTPUT, help="Show size, memory, time, what is done; train nothing.")
-    ] = False
-    tensorboard: Annotated[
-        Path | None,
-        option(
-            "--tensorboard",
-            panel=OUTPUT,
-            metavar="DIR",
-            help="Also write curves there (extra 'tensorboard').",
-        ),
-    ] = None
-    quiet: Annotated[
-        bool, option("--quiet", "-q", panel=OUTPUT, help="No progress; errors are still shown.")
-    ] = False
-    yes: Annotated[bool, option("--yes", "-y", panel=MORE, help="Answer yes to what would be asked.")] = False
-    recover: Annotated[
-        bool, option("--recover", panel=MORE, help="Keep what a damaged results file still tells.")
-    ] = False
-    cache_dir: Annotated[
-        Path | None,
-        option(
-            "--cache-dir",
-            panel=MORE,
-            metavar="FOLDER",
-            help="Where token streams are cached.",
-            default="CVFP_CACHE_DIR, the system's",
-        ),
-    ] = None
+    out: Path = given(OUTPUT, "FOLDER", "Results folder; it holds one study.", start=Path("results"))
+    dry_run: bool = flag(OUTPUT, "Show size, memory, time, what is done; train nothing.")
+    tensorboard: Path | None = given(OUTPUT, "DIR", "Also write curves there (extra 'tensorboard').")
+    quiet: bool = flag(OUTPUT, "No progress; errors are still shown.", short="-q")
+    yes: bool = flag(MORE, "Answer yes to what would be asked.", short="-y")
+    recover: bool = flag(MORE, "Keep what a damaged results file still tells.")
+    cache_dir: Path | None = given(
+        MORE, "FOLDER", "Where token streams are cached.", default="CVFP_CACHE_DIR, the system's"
+    )
 
     def store(self) -> "ResultsStore":
         """The results folder; nothing is touched yet."""
@@ -233,20 +131,10 @@ class ResultFiles:
         list[Path] | None,
         typer.Argument(metavar="RESULTS", help=f"{RESULTS_WORDS}.", show_default=str(DEFAULT_RESULTS)),
     ] = None
-    lang: Annotated[
-        str | None,
-        option(
-            "--lang",
-            panel=OUTPUT,
-            metavar="en|ja",
-            help="Language.",
-            default="CVFP_LANG, the locale's, en",
-            words=LANGUAGES,
-        ),
-    ] = None
-    recover: Annotated[
-        bool, option("--recover", panel=MORE, help="Use what a damaged results file still tells.")
-    ] = False
+    lang: str | None = given(
+        OUTPUT, "en|ja", "Language.", default="CVFP_LANG, the locale's, en", words=LANGUAGES
+    )
+    recover: bool = flag(MORE, "Use what a damaged results file still tells.")
 
     @property
     def paths(self) -> list[Path]:

@@ -1,7 +1,8 @@
-"""Options that several commands share: fields of a dataclass, put into each command's signature.
+"""Commands as Typer reads them.
 
 A command that takes a parameter of a dataclass type, such as ``machine: Machine``, is given to Typer with one
-option for every field in its place, and receives the dataclass filled in.
+option for every field in its place, and receives the dataclass filled in. What ``given`` and ``flag`` say about a
+parameter or field becomes its option.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from inspect import Parameter
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 
 def spread(command: Callable[..., Any], *more: Parameter) -> Callable[..., Any]:
@@ -26,7 +27,7 @@ def spread(command: Callable[..., Any], *more: Parameter) -> Callable[..., Any]:
             groups[parameter.name] = kind
             own += _fields(kind)
         else:
-            own.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+            own.append(_shown(parameter.replace(kind=Parameter.KEYWORD_ONLY)))
 
     @functools.wraps(command)
     def run(**given: Any) -> Any:
@@ -55,11 +56,18 @@ def _dataclass_of(annotation: Any) -> type[Any] | None:
 def _fields(kind: type[Any]) -> list[Parameter]:
     hints = get_type_hints(kind, include_extras=True)
     return [
-        Parameter(
-            field.name,
-            Parameter.KEYWORD_ONLY,
-            default=Parameter.empty if field.default is dataclasses.MISSING else field.default,
-            annotation=hints[field.name],
-        )
+        _shown(Parameter(field.name, Parameter.KEYWORD_ONLY, default=field, annotation=hints[field.name]))
         for field in dataclasses.fields(kind)
     ]
+
+
+def _shown(parameter: Parameter) -> Parameter:
+    """A parameter as Typer reads it: what a dataclass field says about it becomes its annotation and default."""
+    field = parameter.default
+    if not isinstance(field, dataclasses.Field):
+        return parameter
+    if "option" in field.metadata:
+        option = field.metadata["option"](parameter.name)
+        parameter = parameter.replace(annotation=Annotated[parameter.annotation, option])
+    missing = field.default is dataclasses.MISSING
+    return parameter.replace(default=Parameter.empty if missing else field.default)

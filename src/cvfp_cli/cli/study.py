@@ -12,11 +12,11 @@ import typer
 from cvfp_cli.cli import terminal
 from cvfp_cli.cli.asking import Question
 from cvfp_cli.cli.choices import DEVICES, PRECISIONS
-from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, ranges
+from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, option_of, ranges
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text, check_folder, path_text
+from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions, check_folder, path_text
 from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.notes import Note
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ Given = Mapping[str, tuple[str, list[str] | None]]
 """A recipe's fields that the grid's options set: each one's option, and what was given for it."""
 
 
-def overrides(chosen: Study, text: Text, problems: Problems) -> dict[str, object]:
+def overrides(chosen: StudyOptions, text: TextOptions, problems: Problems) -> dict[str, object]:
     """The recipe's fields that ``--set`` and the text options set."""
     found: dict[str, object] = {}
     with problems.collect():
@@ -126,11 +126,9 @@ def check_machine(machine: Machine, problems: Problems) -> None:
         one_of(kind, DEVICES, "--device")
         if colon and not number.isdecimal():
             raise InputError(
-                f"--device: '{ascii(machine.device)[1:-1][:40]}' has no device number.", hint="Write cuda:0."
+                f"--device: '{one_line(machine.device, 40)}' has no device number.", hint="Write cuda:0."
             )
-    with problems.collect():
-        if machine.precision is not None:
-            one_of(machine.precision, PRECISIONS, "--precision")
+    problems.check_words(("--precision", machine.precision, PRECISIONS))
     with problems.collect():
         if machine.memory is not None:
             byte_count(machine.memory, "--memory")
@@ -267,7 +265,7 @@ def carry_out_plan(
         typer.Exit: interrupted.
     """
     from cvfp_cli.cli.progress import progress_for
-    from cvfp_cli.results.store import LOG_FILE
+    from cvfp_cli.results.aside import LOG_FILE
     from cvfp_cli.sweep.estimate import TimeEstimate
     from cvfp_cli.sweep.journal import Metrics, SweepLog
     from cvfp_cli.sweep.session import carry_out
@@ -316,7 +314,10 @@ def as_sweep(grid: Sequence[str]) -> str:
     Args:
         grid: the options that say which, in place of those that named one run.
     """
-    own = {"--layers", "--tokens", "--context-dim", "--samples"}
+    from cvfp_cli.learners import learners
+
+    axes = (axis for learner in learners().values() for axis in learner.axes)
+    own = {"--samples", *(option_of(axis.name) for axis in axes)}
     renamed = {"--seed": "--seeds", "--data-seed": "--data-seeds"}
     flags = {"--fresh", "--resume", "--yes", "-y"}
     kept: list[str] = []
@@ -381,7 +382,7 @@ def reading_commands(ended: "Ended", place: Place) -> list[str]:
     ]
 
 
-def printed(chosen: Study) -> bool:
+def printed(chosen: StudyOptions) -> bool:
     """Print what the command was asked to show of the recipes; whether it was asked for anything.
 
     Raises:

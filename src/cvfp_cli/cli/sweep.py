@@ -5,52 +5,28 @@ from typing import Annotated
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
-from cvfp_cli.cli.options import MORE, OUTPUT, assignments, option
+from cvfp_cli.cli.options import MORE, OUTPUT, assignments, flag, given
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text
+from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions
 
 GRID = "Grid (lists such as 1-3, 100-500:100 or 50,100; without one, the recipe's)"
 
 
 def sweep(
-    chosen: Study,
+    chosen: StudyOptions,
     axes: Annotated[Axes, AxisOptions(GRID, "LIST")],
-    grid: Annotated[
-        list[str] | None,
-        option(
-            "--grid",
-            panel=GRID,
-            metavar="KEY=LIST",
-            help="Any field as an axis: phase1.noise=0,0.1.",
-        ),
-    ] = None,
-    samples: Annotated[
-        list[str] | None, option("--samples", panel=GRID, metavar="LIST", help="Training samples.")
-    ] = None,
-    seeds: Annotated[
-        list[str] | None,
-        option("--seeds", panel=GRID, metavar="LIST", help="Seeds of initialisation and noise."),
-    ] = None,
-    data_seeds: Annotated[
-        list[str] | None,
-        option(
-            "--data-seeds",
-            panel=MORE,
-            metavar="LIST",
-            help="Draw the training samples by seed.",
-            default="the first n",
-        ),
-    ] = None,
+    grid: list[str] | None = given(GRID, "KEY=LIST", "Any field as an axis: phase1.noise=0,0.1."),
+    samples: list[str] | None = given(GRID, "LIST", "Training samples."),
+    seeds: list[str] | None = given(GRID, "LIST", "Seeds of initialisation and noise."),
+    data_seeds: list[str] | None = given(
+        MORE, "LIST", "Draw the training samples by seed.", default="the first n"
+    ),
     *,
-    text: Text,
+    text: TextOptions,
     machine: Machine,
     place: Place,
-    save_models: Annotated[
-        bool, option("--save-models", panel=OUTPUT, help="Keep every run's weights (model.safetensors).")
-    ] = False,
-    fresh: Annotated[
-        bool, option("--fresh", panel=OUTPUT, help="Set the folder's study aside (old-1) and start over.")
-    ] = False,
+    save_models: bool = flag(OUTPUT, "Keep every run's weights (model.safetensors)."),
+    fresh: bool = flag(OUTPUT, "Set the folder's study aside (old-1) and start over."),
 ) -> None:
     """Train every experiment of a grid, and sum them up.
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
-from cvfp_cli.cli.options import MORE, OUTPUT, option
+from cvfp_cli.cli.options import MORE, OUTPUT, flag, given, option_of
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, Study, Text
+from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
@@ -20,35 +20,19 @@ EXPERIMENT = "Experiment (without one, the first of the recipe's list)"
 
 
 def train(
-    chosen: Study,
+    chosen: StudyOptions,
     point: Annotated[Axes, AxisOptions(EXPERIMENT, "N")],
-    samples: Annotated[
-        list[str] | None, option("--samples", panel=EXPERIMENT, metavar="N", help="Training samples.")
-    ] = None,
-    seed: Annotated[
-        list[str] | None,
-        option("--seed", panel=EXPERIMENT, metavar="N", help="Seed of initialisation and noise."),
-    ] = None,
-    data_seed: Annotated[
-        list[str] | None,
-        option(
-            "--data-seed",
-            panel=MORE,
-            metavar="N",
-            help="Draw the training samples by seed.",
-            default="the first n",
-        ),
-    ] = None,
+    samples: list[str] | None = given(EXPERIMENT, "N", "Training samples."),
+    seed: list[str] | None = given(EXPERIMENT, "N", "Seed of initialisation and noise."),
+    data_seed: list[str] | None = given(
+        MORE, "N", "Draw the training samples by seed.", default="the first n"
+    ),
     *,
-    text: Text,
+    text: TextOptions,
     machine: Machine,
     place: Place,
-    resume: Annotated[
-        bool, option("--resume", panel=OUTPUT, help="Go on from the run's last iteration or epoch.")
-    ] = False,
-    fresh: Annotated[
-        bool, option("--fresh", panel=OUTPUT, help="Train again; what the run left is set aside (old-1).")
-    ] = False,
+    resume: bool = flag(OUTPUT, "Go on from the run's last iteration or epoch."),
+    fresh: bool = flag(OUTPUT, "Train again; what the run left is set aside (old-1)."),
 ) -> None:
     """Train one experiment and show its figures.
 
@@ -132,5 +116,6 @@ def _next_commands(ended: "Ended", loaded: "Recipe", place: Place) -> list[str]:
     has_law = any(fit["config"] == run.config for fit in ended.fits)
     if run.status != "done" or has_law or len(sizes) < 2:
         return study.reading_commands(ended, place)
-    point = ["--layers", run.layers, "--tokens", run.tokens, "--context-dim", run.context_dim]
-    return [study.as_sweep([*map(str, point), "--samples", ",".join(map(str, sizes))])]
+    own = [axis.name for axis in loaded.configurations[0].learner.axes]
+    point = [word for name in own for word in (option_of(name), str(run.axes[name]))]
+    return [study.as_sweep([*point, "--samples", ",".join(map(str, sizes))])]

@@ -1,4 +1,4 @@
-"""What ``report`` and ``compare`` share: reading their files, naming a format, writing bytes whatever the locale."""
+"""What ``report`` and ``compare`` share: reading their files, rendering, writing bytes whatever the locale."""
 
 import gc
 import sys
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.shared import check_there
-from cvfp_cli.cli.terminal import say
+from cvfp_cli.cli.terminal import say, screen
 
 if TYPE_CHECKING:
+    from cvfp_cli.report.model import Report
+    from cvfp_cli.report.text.language import Language
     from cvfp_cli.results import Results
 
 
@@ -47,6 +49,32 @@ def read_all(paths: Sequence[Path], *, recover: bool) -> "tuple[Results, ...]":
 def warn(text: str) -> None:
     """One line on stderr."""
     say(f"cvfp: warning: {' '.join(text.split())}")
+
+
+def rendered(report: "Report", form: str, language: "Language") -> str:
+    """A report or comparison in one of the forms of ``--format``; what people read has its warnings summed up."""
+    from cvfp_cli.report.compare import with_summed_warnings
+
+    if form == "json":
+        from cvfp_cli.report.model import dump_json
+
+        return dump_json(report)
+    if form == "csv":
+        from cvfp_cli.report.plain import render_csv
+
+        return render_csv(report)
+    report = with_summed_warnings(report)
+    if form == "html":
+        from cvfp_cli.report.html import render_html
+
+        return render_html(report, language)
+    if form == "markdown":
+        from cvfp_cli.report.markdown import render_markdown
+
+        return render_markdown(report, language)
+    from cvfp_cli.report.plain import render_plain
+
+    return render_plain(report, language, screen(sys.stdout))
 
 
 def write_answer(text: str, out: Path | None) -> None:

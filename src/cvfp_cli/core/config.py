@@ -1,7 +1,9 @@
 """What defines an experiment: one frozen dataclass for each table of a recipe. Imports without torch."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from cvfp_cli.settings import setting
 
 TokenInput = Literal["all_layers", "first_layer"]
 TokenBlockKind = Literal["standard", "early"]
@@ -27,40 +29,27 @@ MOST_DROPOUT = 0.95
 class ModelConfig:
     """The two blocks. ``embed_dim`` and ``vocab_size`` come from the embedding table, not from here."""
 
-    layers: int = field(default=1, metadata={"doc": "layers in each of the two blocks (L)", "min": 1})
-    context_dim: int = field(default=768, metadata={"doc": "width of the context vector (D)", "min": 1})
-    tokens: int = field(
-        default=1,
-        metadata={"doc": "input tokens per step (K): the current one and the K-1 before it", "min": 1},
+    layers: int = setting(1, "layers in each of the two blocks (L)", min=1)
+    context_dim: int = setting(768, "width of the context vector (D)", min=1)
+    tokens: int = setting(1, "input tokens per step (K): the current one and the K-1 before it", min=1)
+    token_input: TokenInput = setting("all_layers", "which context layers read the token window")
+    token_block: TokenBlockKind = setting("standard", "TokenBlock form; 'early' is the one of 2025-11-28-v1")
+    activation: Activation = setting("relu", "activation in both blocks")
+    initialisation: Initialisation = setting(
+        "normal",
+        "'normal': weights N(0, 0.1^2), biases N(0, 0.01^2); 'xavier': Xavier-uniform weights, zero biases",
     )
-    token_input: TokenInput = field(
-        default="all_layers", metadata={"doc": "which context layers read the token window"}
+    blocks: tuple[int, ...] = setting(
+        (),
+        "context widths of several ContextBlocks, which may be equal (empty: one block of context_dim)",
+        min=1,
+        repeats=True,
+        since="0.2.0",
     )
-    token_block: TokenBlockKind = field(
-        default="standard", metadata={"doc": "TokenBlock form; 'early' is the one of 2025-11-28-v1"}
-    )
-    activation: Activation = field(default="relu", metadata={"doc": "activation in both blocks"})
-    initialisation: Initialisation = field(
-        default="normal",
-        metadata={
-            "doc": "'normal': weights N(0, 0.1^2), biases N(0, 0.01^2); 'xavier': Xavier-uniform weights, zero biases"
-        },
-    )
-    blocks: tuple[int, ...] = field(
-        default=(),
-        metadata={
-            "doc": "context widths of several ContextBlocks, which may be equal (empty: one block of context_dim)",
-            "min": 1,
-            "repeats": True,
-            "since": "0.2.0",
-        },
-    )
-    cascade: bool = field(
-        default=False,
-        metadata={
-            "doc": "each block but the first reads the context of the one before it in place of its own",
-            "since": "0.2.0",
-        },
+    cascade: bool = setting(
+        False,
+        "each block but the first reads the context of the one before it in place of its own",
+        since="0.2.0",
     )
 
     def __post_init__(self) -> None:
@@ -90,30 +79,20 @@ def width_name(widths: tuple[int, ...]) -> str:
 class HeadConfig:
     """The output head: logits = logit_scale * (v_L . table^T) + bias."""
 
-    weights: HeadWeights = field(
-        default="tied",
-        metadata={"doc": "'tied' to the raw embedding table, or an 'untied' matrix of its own, trained"},
+    weights: HeadWeights = setting(
+        "tied", "'tied' to the raw embedding table, or an 'untied' matrix of its own, trained"
     )
-    start: HeadStart = field(
-        default="zero",
-        metadata={
-            "doc": "how an untied matrix starts: from 0, as in the studies, or uniform within 1/sqrt(E)",
-            "needs": ("weights", "untied"),
-            "before": "uniform",  # what 0.1.0 did
-        },
+    start: HeadStart = setting(
+        "zero",
+        "how an untied matrix starts: from 0, as in the studies, or uniform within 1/sqrt(E)",
+        needs=("weights", "untied"),
+        before="uniform",  # what 0.1.0 did
     )
-    table: HeadTable = field(
-        default="frozen", metadata={"doc": "whether the head's copy of a tied table learns in phase 2"}
-    )
-    logit_scale: float = field(
-        default=1.0, metadata={"doc": "factor on the logits, or its start value when learned", "above": 0.0}
-    )
-    learn_logit_scale: bool = field(default=False, metadata={"doc": "whether logit_scale is trained"})
-    bias: HeadBias = field(
-        default="none",
-        metadata={
-            "doc": "trained bias of the head: none, from 0, or from the training unigram log-probabilities"
-        },
+    table: HeadTable = setting("frozen", "whether the head's copy of a tied table learns in phase 2")
+    logit_scale: float = setting(1.0, "factor on the logits, or its start value when learned", above=0.0)
+    learn_logit_scale: bool = setting(False, "whether logit_scale is trained")
+    bias: HeadBias = setting(
+        "none", "trained bias of the head: none, from 0, or from the training unigram log-probabilities"
     )
 
 
@@ -121,57 +100,32 @@ class HeadConfig:
 class Phase1Config:
     """Fixed-point training of the ContextBlock."""
 
-    learning_rate: float = field(default=0.002, metadata={"doc": "Adam learning rate", "above": 0.0})
-    noise: float = field(
-        default=0.1, metadata={"doc": "standard deviation of the noise on input contexts", "min": 0.0}
+    learning_rate: float = setting(0.002, "Adam learning rate", above=0.0)
+    noise: float = setting(0.1, "standard deviation of the noise on input contexts", min=0.0)
+    diversity_weight: float = setting(0.8, "w in (1-w) MSE + w diversity", min=0.0, max=1.0)
+    diversity: Diversity = setting("spread", "diversity loss")
+    start: Phase1Start = setting(
+        "random", "iteration 1: random contexts, or the true recurrence of the untrained block"
     )
-    diversity_weight: float = field(
-        default=0.8, metadata={"doc": "w in (1-w) MSE + w diversity", "min": 0.0, "max": 1.0}
+    loss_over: LossOver = setting("batch", "one loss for each batch, or one for the whole stream")
+    batch_tokens: int = setting(8000, "tokens in one batch of the loss", min=1)
+    grad_clip: float = setting(1.0, "gradient norm limit", above=0.0)
+    min_iterations: int = setting(5, "earliest iteration that may stop", min=1)
+    max_iterations: int = setting(40, "last iteration", min=1)
+    convergence_mse: float = setting(0.03, "a token has converged below this mean squared change", above=0.0)
+    converged_ratio: float = setting(0.99, "stop when this share of tokens has converged", above=0.0, max=1.0)
+    min_improvement: float = setting(
+        0.0, "stop when the rate improves by less than this (0: never)", min=0.0, max=1.0
     )
-    diversity: Diversity = field(default="spread", metadata={"doc": "diversity loss"})
-    start: Phase1Start = field(
-        default="random",
-        metadata={"doc": "iteration 1: random contexts, or the true recurrence of the untrained block"},
+    improvement_from: float = setting(
+        0.5, "min_improvement counts only once the rate is at least this", min=0.0, max=1.0
     )
-    loss_over: LossOver = field(
-        default="batch", metadata={"doc": "one loss for each batch, or one for the whole stream"}
-    )
-    batch_tokens: int = field(default=8000, metadata={"doc": "tokens in one batch of the loss", "min": 1})
-    grad_clip: float = field(default=1.0, metadata={"doc": "gradient norm limit", "above": 0.0})
-    min_iterations: int = field(default=5, metadata={"doc": "earliest iteration that may stop", "min": 1})
-    max_iterations: int = field(default=40, metadata={"doc": "last iteration", "min": 1})
-    convergence_mse: float = field(
-        default=0.03, metadata={"doc": "a token has converged below this mean squared change", "above": 0.0}
-    )
-    converged_ratio: float = field(
-        default=0.99,
-        metadata={"doc": "stop when this share of tokens has converged", "above": 0.0, "max": 1.0},
-    )
-    min_improvement: float = field(
-        default=0.0,
-        metadata={"doc": "stop when the rate improves by less than this (0: never)", "min": 0.0, "max": 1.0},
-    )
-    improvement_from: float = field(
-        default=0.5,
-        metadata={
-            "doc": "min_improvement counts only once the rate is at least this",
-            "min": 0.0,
-            "max": 1.0,
-        },
-    )
-    improvement_patience: int = field(
-        default=2, metadata={"doc": "iterations in a row below min_improvement that stop", "min": 1}
-    )
-    skip: bool = field(
-        default=False,
-        metadata={"doc": "leave phase 1 out: the ContextBlock stays as drawn", "since": "0.2.0"},
-    )
-    slices: bool = field(
-        default=False,
-        metadata={
-            "doc": "each of several blocks is trained on its own slice of the stream, not on all of it",
-            "since": "0.2.0",
-        },
+    improvement_patience: int = setting(2, "iterations in a row below min_improvement that stop", min=1)
+    skip: bool = setting(False, "leave phase 1 out: the ContextBlock stays as drawn", since="0.2.0")
+    slices: bool = setting(
+        False,
+        "each of several blocks is trained on its own slice of the stream, not on all of it",
+        since="0.2.0",
     )
 
 
@@ -179,84 +133,50 @@ class Phase1Config:
 class Phase2Config:
     """Next-token training of the TokenBlock."""
 
-    learning_rate: float = field(default=0.001, metadata={"doc": "Adam learning rate", "above": 0.0})
-    epochs: int = field(default=10, metadata={"doc": "most epochs", "min": 1})
-    patience: int = field(
-        default=1, metadata={"doc": "epochs without improvement that stop early (0: never)", "min": 0}
+    learning_rate: float = setting(0.001, "Adam learning rate", above=0.0)
+    epochs: int = setting(10, "most epochs", min=1)
+    patience: int = setting(1, "epochs without improvement that stop early (0: never)", min=0)
+    min_improvement: float = setting(
+        0.0, "an epoch is better only if its val PPL is below the best minus this", min=0.0
     )
-    min_improvement: float = field(
-        default=0.0,
-        metadata={"doc": "an epoch is better only if its val PPL is below the best minus this", "min": 0.0},
+    batch_tokens: int = setting(4096, "targets in one optimiser step", min=1)
+    grad_clip: float = setting(1.0, "gradient norm limit", above=0.0)
+    train_contexts: TrainContexts = setting(
+        "phase1", "training contexts: phase 1's last iteration, or the true recurrence"
     )
-    batch_tokens: int = field(default=4096, metadata={"doc": "targets in one optimiser step", "min": 1})
-    grad_clip: float = field(default=1.0, metadata={"doc": "gradient norm limit", "above": 0.0})
-    train_contexts: TrainContexts = field(
-        default="phase1",
-        metadata={"doc": "training contexts: phase 1's last iteration, or the true recurrence"},
+    context: TokenContext = setting(
+        "after",
+        "what the TokenBlock reads: the context after the current token, the one before it, or zeros",
+        since="0.2.0",
     )
-    context: TokenContext = field(
-        default="after",
-        metadata={
-            "doc": "what the TokenBlock reads: the context after the current token, the one before it, or zeros",
-            "since": "0.2.0",
-        },
+    past_count: int = setting(0, "earlier contexts that the TokenBlock reads besides", min=0, since="0.2.0")
+    past_interval: int = setting(1, "tokens between those", min=1, since="0.2.0")
+    weight_decay: float = setting(
+        0.0,
+        "AdamW's decay of all that phase 2 trains, times the learning rate at each step",
+        min=0.0,
+        since="0.2.0",
     )
-    past_count: int = field(
-        default=0,
-        metadata={"doc": "earlier contexts that the TokenBlock reads besides", "min": 0, "since": "0.2.0"},
+    dropout_input: float = setting(
+        0.0,
+        "share of the window's numbers that the TokenBlock does not see in a training step",
+        min=0.0,
+        max=MOST_DROPOUT,
+        since="0.2.0",
     )
-    past_interval: int = field(
-        default=1, metadata={"doc": "tokens between those", "min": 1, "since": "0.2.0"}
+    dropout_context: float = setting(
+        0.0, "the same of the contexts that it reads", min=0.0, max=MOST_DROPOUT, since="0.2.0"
     )
-    weight_decay: float = field(
-        default=0.0,
-        metadata={
-            "doc": "AdamW's decay of all that phase 2 trains, times the learning rate at each step",
-            "min": 0.0,
-            "since": "0.2.0",
-        },
+    dropout_head: float = setting(
+        0.0, "the same of what the head reads", min=0.0, max=MOST_DROPOUT, since="0.2.0"
     )
-    dropout_input: float = field(
-        default=0.0,
-        metadata={
-            "doc": "share of the window's numbers that the TokenBlock does not see in a training step",
-            "min": 0.0,
-            "max": MOST_DROPOUT,
-            "since": "0.2.0",
-        },
+    embedding: Embedding = setting(
+        "frozen",
+        "whether the table that the TokenBlock reads, and a tied head, learns; the ContextBlock keeps its own",
+        since="0.2.0",
     )
-    dropout_context: float = field(
-        default=0.0,
-        metadata={
-            "doc": "the same of the contexts that it reads",
-            "min": 0.0,
-            "max": MOST_DROPOUT,
-            "since": "0.2.0",
-        },
-    )
-    dropout_head: float = field(
-        default=0.0,
-        metadata={
-            "doc": "the same of what the head reads",
-            "min": 0.0,
-            "max": MOST_DROPOUT,
-            "since": "0.2.0",
-        },
-    )
-    embedding: Embedding = field(
-        default="frozen",
-        metadata={
-            "doc": "whether the table that the TokenBlock reads, and a tied head, learns; the ContextBlock keeps its own",
-            "since": "0.2.0",
-        },
-    )
-    embedding_learning_rate: float = field(
-        default=0.0,
-        metadata={
-            "doc": "learning rate of that table (0: phase 2's)",
-            "min": 0.0,
-            "since": "0.2.0",
-        },
+    embedding_learning_rate: float = setting(
+        0.0, "learning rate of that table (0: phase 2's)", min=0.0, since="0.2.0"
     )
 
     @property
@@ -278,10 +198,10 @@ class ExperimentConfig:
     head: HeadConfig = HeadConfig()
     phase1: Phase1Config = Phase1Config()
     phase2: Phase2Config = Phase2Config()
-    effective_rank_tokens: int = field(
-        default=0, metadata={"doc": "random tokens that effective rank is measured on (0: all)", "min": 0}
+    effective_rank_tokens: int = setting(
+        0, "random tokens that effective rank is measured on (0: all)", min=0
     )
-    seed: int = field(default=42, metadata={"doc": "seed of initialisation and noise", "min": 0})
+    seed: int = setting(42, "seed of initialisation and noise", min=0)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
 from cvfp_cli.core.head import Head
-from cvfp_cli.core.memory import GRAM_TOKENS, Plan, plan
+from cvfp_cli.core.memory import GRAM_TOKENS, MemoryPlan, plan
 from cvfp_cli.core.metrics import (
     clustered_standard_error,
     effective_rank,
@@ -34,8 +34,8 @@ from cvfp_cli.core.prediction import (
     DIVERGED_ABOVE_UNIFORM,
     FrozenContexts,
     Pieces,
-    Prediction,
     PredictionTrainer,
+    PredictionTraining,
 )
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult, StageResult
@@ -195,7 +195,7 @@ class _Run:
         self.head = Head(config.head, self.table, unigram, drawn, self.arithmetic, self.embedding)
 
     @staticmethod
-    def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> Plan:
+    def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> MemoryPlan:
         return plan(
             config,
             execution,
@@ -266,7 +266,7 @@ class _Run:
         diverged: bool,
         train: FrozenContexts,
         validation: FrozenContexts,
-    ) -> tuple[Prediction, float]:
+    ) -> tuple[PredictionTraining, float]:
         """Phase 2 to its end; its state and its seconds."""
         began = time.perf_counter()
         earlier = saved["phase2_seconds"] if saved and "phase2" in saved else 0.0
@@ -281,7 +281,7 @@ class _Run:
             embedding=self.embedding,
             seed=self.config.seed,
         )
-        state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else Prediction()
+        state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else PredictionTraining()
         if diverged:
             state.stopped_by = "diverged"
         while not state.stopped_by:
@@ -316,7 +316,7 @@ class _Run:
     def _result(
         self,
         phase1: Phase1,
-        predicted: Prediction,
+        predicted: PredictionTraining,
         traces: dict[str, RecurrenceTrace],
         train_rank: float | None,
         val_rank: float | None,
@@ -376,7 +376,7 @@ class _Run:
         )
 
 
-def _what_diverged(phase1: Phase1, predicted: Prediction, vocab_size: int) -> str:
+def _what_diverged(phase1: Phase1, predicted: PredictionTraining, vocab_size: int) -> str:
     """Which loss of a run that diverged is no figure, and where."""
     if phase1.diverged:
         return f"the loss of phase 1 was not finite in iteration {phase1.runs[-1].state.iterations}"

@@ -19,7 +19,7 @@ from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import float64_device
 from cvfp_cli.core.draws import normal_rows, seed_of
 from cvfp_cli.core.kernels.layer import Runs, runs_by_type
-from cvfp_cli.core.kernels.phase1 import noisy_contexts
+from cvfp_cli.core.kernels.phase1 import noisy_contexts, plain_noisy_contexts
 from cvfp_cli.core.model import ContextBlock, Stream
 from cvfp_cli.core.optimiser import Adam, backward
 from cvfp_cli.core.precision import Arithmetic
@@ -252,11 +252,9 @@ class FixedPointTrainer:
         given = torch.empty(earlier.shape, dtype=like.dtype, device=like.device)
         if noise:
             normal_rows((*self.key, "noise", number), start, stop, given, noise)
-            given[1:] += earlier[:-1]
-            given[0] += before
-        else:
-            given[1:] = earlier[:-1]
-            given[0] = before
+            return plain_noisy_contexts(earlier, before, given)
+        given[1:] = earlier[:-1]
+        given[0] = before
         return given
 
     def _runs_of(self, start: int, stop: int) -> tuple[Runs, ...]:

@@ -24,7 +24,7 @@ FILLED = 0.85
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """Tokens at a time and bytes held.
 
     Attributes:
@@ -72,7 +72,7 @@ def plan(
     val_tokens: int,
     vocab_size: int,
     embed_dim: int,
-) -> Plan:
+) -> MemoryPlan:
     """Derive the pieces of an experiment from its configuration and its memory budget.
 
     The floats a token takes in phase 1 on NVIDIA devices were fitted to the measured peaks of the 36 runs of
@@ -131,7 +131,7 @@ def plan(
             passes = 2 if batch > phase1 or config.phase1.loss_over == "stream" else 1
             pieces += passes * BUFFERS * row * max(phase1, GRAM_TOKENS)
             device_rows = min(rows, max(0, usable - held - fixed - pieces) // row)
-    return Plan(
+    return MemoryPlan(
         phase1_tokens=phase1,
         phase2_tokens=phase2,
         logit_tokens=logits,

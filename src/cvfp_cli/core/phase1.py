@@ -11,7 +11,7 @@ from torch import Tensor
 from cvfp_cli.core.config import ExperimentConfig
 from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.fixed_point import FixedPoint, FixedPointTrainer
-from cvfp_cli.core.memory import GRAM_TOKENS, Plan
+from cvfp_cli.core.memory import GRAM_TOKENS, MemoryPlan
 from cvfp_cli.core.model import ContextBlock, Recurrent, SideBySide, Stream
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Progress, StageResult, block_stage
@@ -92,7 +92,7 @@ class Phase1Trainer:
         train: Stream,
         table: Tensor,
         config: ExperimentConfig,
-        plan: Plan,
+        plan: MemoryPlan,
         arithmetic: Arithmetic,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:

@@ -48,7 +48,7 @@ class Pieces:
 
 
 @dataclass
-class Prediction:
+class PredictionTraining:
     """Phase 2 under way or done.
 
     Attributes:
@@ -198,7 +198,7 @@ class PredictionTrainer:
         self._graph: Graph | None = None
         self._steps = 0
 
-    def epoch(self, state: Prediction, progress: Progress) -> None:
+    def epoch(self, state: PredictionTraining, progress: Progress) -> None:
         """One pass over the training stream, one validation, and the verdict on stopping."""
         began = time.perf_counter()
         number = len(state.log) + 1
@@ -220,7 +220,7 @@ class PredictionTrainer:
         state.log.append(entry)
         progress(entry)
 
-    def snapshot(self, state: Prediction) -> dict[str, Any]:
+    def snapshot(self, state: PredictionTraining) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
         return {
             "token_block": self.token_block.state_dict(),
@@ -236,7 +236,7 @@ class PredictionTrainer:
             "stopped_by": state.stopped_by,
         }
 
-    def restore(self, saved: dict[str, Any]) -> Prediction:
+    def restore(self, saved: dict[str, Any]) -> PredictionTraining:
         """The inverse of ``snapshot``."""
         self.token_block.load_state_dict(saved["token_block"])
         self.head.load_state_dict(saved["head"])
@@ -245,7 +245,7 @@ class PredictionTrainer:
             with torch.no_grad():
                 self.embedding.copy_(saved["embedding"])
             self.optimisers[1].load_state_dict(saved["embedding_optimiser"])
-        return Prediction(
+        return PredictionTraining(
             log=[Epoch(**entry) for entry in saved["log"]],
             best_epoch=saved["best_epoch"],
             best_weights=saved["best_weights"],
@@ -353,7 +353,7 @@ class PredictionTrainer:
         return rows * dropout_rows(key, start, start + len(rows), torch.empty_like(rows), share)
 
     def _judge(
-        self, state: Prediction, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
+        self, state: PredictionTraining, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
     ) -> None:
         """Keep the best epoch; stop after ``patience`` epochs that were not better, or on a loss that is not finite.
 

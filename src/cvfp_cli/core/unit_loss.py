@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cvfp_cli.core import kernels
 from cvfp_cli.core.config import Phase1Config
-from cvfp_cli.core.kernels import phase1 as fused
+from cvfp_cli.core.kernels import phase1
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,9 @@ def moments(y: Tensor, previous: Tensor, units: int, convergence_mse: float) -> 
     Args:
         previous: the contexts before, (n, D).
     """
-    n, width = len(y) // units, y.shape[1]
-    if _fused(y):
-        mean, spread, changes, converged = fused.moments(y, previous, units, convergence_mse * width)
-        return Moments(mean, spread, changes / (n * width)), converged
-    per_token = torch.linalg.vector_norm(y - previous, dim=1).square() / width
-    grouped = y.view(units, n, width)
-    mean = grouped.mean(1)
-    spread = torch.linalg.vector_norm(grouped - mean[:, None], dim=(1, 2))
-    converged = (per_token < convergence_mse).sum()
-    return Moments(mean, spread, per_token.view(units, n).mean(1)), converged
+    of = phase1.moments if _fused(y) else phase1.plain_moments
+    mean, spread, mse, converged = of(y, previous, units, convergence_mse)
+    return Moments(mean, spread, mse), converged
 
 
 def gradient_and_update(
@@ -64,15 +57,8 @@ def gradient_and_update(
     pull = torch.where(known.spread > 0, w / (unit * batches * known.spread), 0.0).to(y.dtype)
     offset = 0.2 * w / unit / batches if config.diversity == "oacd" else 0.0
     mean = known.mean.to(y.dtype)
-    if _fused(y):
-        return fused.gradient_and_update(y, contexts, mean, pull, stay, offset)
-    grouped = y.view(len(mean), -1, width)
-    gradient = (grouped - mean[:, None]).mul_(-pull[:, None, None])
-    if offset:
-        gradient += offset * mean[:, None]
-    gradient = gradient.view(y.shape).add_(y - contexts, alpha=stay)
-    contexts.copy_(y)
-    return gradient
+    of = phase1.gradient_and_update if _fused(y) else phase1.plain_gradient_and_update
+    return of(y, contexts, mean, pull, stay, offset)
 
 
 def unit_losses(known: Moments, unit: int, config: Phase1Config) -> Tensor:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from cvfp_cli.counting import counted
 from cvfp_cli.data.cache import content_hash
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
-from cvfp_cli.data.selection import Selection
-from cvfp_cli.data.sources import Source
+from cvfp_cli.data.selection import SelectedTexts
+from cvfp_cli.data.sources import TextSource
 from cvfp_cli.data.stream import TokenStream
 from cvfp_cli.data.tables import FixedTable, Tables
 from cvfp_cli.data.tokenizer import Tokenizer
@@ -29,7 +29,7 @@ class Settings:
     embedding: EmbeddingConfig
 
 
-def identical_texts(selection: Selection, streams: Mapping[Run, Streams]) -> dict[int, int]:
+def identical_texts(selection: SelectedTexts, streams: Mapping[Run, Streams]) -> dict[int, int]:
     """For each training size, how many validation samples stand word for word among the training samples.
 
     Where runs validate on their own tails, the samples wholly inside it count; of several data seeds, the worst.
@@ -44,7 +44,7 @@ def identical_texts(selection: Selection, streams: Mapping[Run, Streams]) -> dic
 
 
 def remarks(
-    identical: Mapping[int, int], tokenizer: Tokenizer, asked_size: int | None, selection: Selection
+    identical: Mapping[int, int], tokenizer: Tokenizer, asked_size: int | None, selection: SelectedTexts
 ) -> list[Note]:
     """Notes on texts that stand on both sides, and on a tokenizer: smaller than asked for, or without some characters."""
     texts = dict.fromkeys(text for part in (selection.validation, *selection.train.values()) for text in part)
@@ -81,7 +81,7 @@ def remarks(
 
 def describe(
     settings: Settings,
-    source: Source,
+    source: TextSource,
     tokenizer: Tokenizer,
     trained_on: int,
     table: Tables,

@@ -46,7 +46,7 @@ def existing(name: str) -> Path | None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{ascii(name)[1:-1]}: a name that is no UTF-8.", hint="Rename it.") from error
+        raise InputError(f"{one_line(name)}: a name that is no UTF-8.", hint="Rename it.") from error
     try:
         path = Path(name).expanduser()
         return path if name and path.exists() else None

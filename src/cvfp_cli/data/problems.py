@@ -9,7 +9,7 @@ from cvfp_cli.errors import InputError
 Found = TypeVar("Found")
 
 
-class Problems:
+class TextProblems:
     """What was found wrong so far."""
 
     def __init__(self) -> None:

@@ -9,9 +9,9 @@ from cvfp_cli.counting import counted
 from cvfp_cli.data.cache import Cache
 from cvfp_cli.data.config import DataConfig
 from cvfp_cli.data.files import data_files, kind_of
-from cvfp_cli.data.problems import Problems
+from cvfp_cli.data.problems import TextProblems
 from cvfp_cli.data.samples import Skipped
-from cvfp_cli.data.sources import Source, read_file, read_texts
+from cvfp_cli.data.sources import TextSource, read_file, read_texts
 from cvfp_cli.data.validation import (
     AfterLargest,
     File,
@@ -32,7 +32,7 @@ SAME_SPLIT_SHARE = (
 
 
 @dataclass(frozen=True)
-class Sizes:
+class SampleCounts:
     """The numbers of samples that a study turns on, with what 0 stands for written out.
 
     Attributes:
@@ -49,7 +49,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Selection:
+class SelectedTexts:
     """Texts of a study.
 
     Attributes:
@@ -67,15 +67,15 @@ class Selection:
 
 
 def select(
-    source: Source,
+    source: TextSource,
     data: DataConfig,
     validation: Validation,
     *,
-    sizes: Sizes,
+    sizes: SampleCounts,
     data_seeds: Sequence[int | None],
     cache: Cache,
-    problems: Problems,
-) -> Selection:
+    problems: TextProblems,
+) -> SelectedTexts:
     """Read the samples that runs of these sizes and data seeds train and validate on.
 
     A data seed orders the first 10,000 samples (or twice the largest size, if that is more), validation left out, by
@@ -118,10 +118,10 @@ def select(
         problems.attempt(
             lambda: _check_strangers(validation, texts, train.values(), study, first, source, data, cache)
         )
-    return Selection(train, study, texts, skipped.notes())
+    return SelectedTexts(train, study, texts, skipped.notes())
 
 
-def _held(validation: Validation, data: DataConfig, source: Source, after: int, total: int) -> range:
+def _held(validation: Validation, data: DataConfig, source: TextSource, after: int, total: int) -> range:
     """The samples of the training split that validation takes; none where it comes from elsewhere."""
     match validation:
         case SplitRange(split, first, last) if _trains(split, data, source):
@@ -136,12 +136,12 @@ def _held(validation: Validation, data: DataConfig, source: Source, after: int, 
             return range(0)
 
 
-def _trains(split: str, data: DataConfig, source: Source) -> bool:
+def _trains(split: str, data: DataConfig, source: TextSource) -> bool:
     """Whether training samples come from this split too; ``train`` is the name of the only one there is."""
     return split == data.split or (split == "train" and not source.has_splits)
 
 
-def _check_own_split(validation: Validation, data: DataConfig, source: Source) -> None:
+def _check_own_split(validation: Validation, data: DataConfig, source: TextSource) -> None:
     if isinstance(validation, WholeSplit) and _trains(validation.split, data, source):
         raise InputError(
             f"--validation {validation} is the split that trains.",
@@ -149,7 +149,7 @@ def _check_own_split(validation: Validation, data: DataConfig, source: Source) -
         )
 
 
-def _check_count(found: int, wanted: int, source: Source, data: DataConfig, skipped: Skipped) -> None:
+def _check_count(found: int, wanted: int, source: TextSource, data: DataConfig, skipped: Skipped) -> None:
     if found < wanted:
         place = source.place(data.split)
         empty = skipped.count(place)
@@ -160,7 +160,7 @@ def _check_count(found: int, wanted: int, source: Source, data: DataConfig, skip
         )
 
 
-def _more(count: int, source: Source, data: DataConfig) -> str:
+def _more(count: int, source: TextSource, data: DataConfig) -> str:
     """What helps where a source has too few samples."""
     if not count:
         return "Name text with --data, or the column to read with --text-field."
@@ -194,7 +194,7 @@ def _check_strangers(
     train: Iterable[Sequence[str]],
     study: Sequence[str],
     first: Sequence[str],
-    source: Source,
+    source: TextSource,
     data: DataConfig,
     cache: Cache,
 ) -> None:
@@ -223,7 +223,7 @@ def _check_strangers(
 
 
 def _without_shared(
-    validation: Validation, texts: Sequence[str], source: Source, data: DataConfig, cache: Cache
+    validation: Validation, texts: Sequence[str], source: TextSource, data: DataConfig, cache: Cache
 ) -> str:
     """What to do about validation text that trains as well."""
     if isinstance(validation, File) and source.kind != "hub":
@@ -240,7 +240,7 @@ def _validation_texts(
     validation: Validation,
     held: range,
     first: Sequence[str],
-    source: Source,
+    source: TextSource,
     data: DataConfig,
     cache: Cache,
     skipped: Skipped,
@@ -286,7 +286,7 @@ def _validation_texts(
 
 
 def _drawn(
-    texts: Sequence[str], free: Sequence[int], seed: int, wanted: int, problems: Problems
+    texts: Sequence[str], free: Sequence[int], seed: int, wanted: int, problems: TextProblems
 ) -> list[str]:
     def key(number: int) -> bytes:
         return hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=16).digest()

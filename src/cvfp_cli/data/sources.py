@@ -23,7 +23,7 @@ Kind = Literal["pydocs", "files", "saved", "folder", "hub"]
 
 
 @dataclass(frozen=True)
-class Source:
+class TextSource:
     """A place that samples are read from.
 
     Attributes:
@@ -57,7 +57,7 @@ class Source:
         return f"{self.name} ({split})" if self.has_splits else self.name
 
 
-def open_source(name: str, cache: Cache, connection: hub.Hub, also: Sequence[str] = ()) -> Source:
+def open_source(name: str, cache: Cache, connection: hub.Hub, also: Sequence[str] = ()) -> TextSource:
     """Find out what a source is, and its fingerprint.
 
     Args:
@@ -74,11 +74,11 @@ def open_source(name: str, cache: Cache, connection: hub.Hub, also: Sequence[str
         return _open_pydocs(name, packages, cache)
     path = files.existing(name)
     if path is not None and path.is_dir() and (hub.has_saved_splits(path) or _is_hub_format(path)):
-        return Source(name, "folder", _whole_fingerprint(path), path=path)
+        return TextSource(name, "folder", _whole_fingerprint(path), path=path)
     if path is not None and path.is_dir() and hub.is_saved(path):
-        return Source(name, "saved", _whole_fingerprint(path), path=path)
+        return TextSource(name, "saved", _whole_fingerprint(path), path=path)
     if path is not None:
-        return Source(name, "files", _files_fingerprint(path), path=path, paths=(path,))
+        return TextSource(name, "files", _files_fingerprint(path), path=path, paths=(path,))
     if files.matching(name):
         return _open_several((name,))
     if name.lower().endswith(files.SUFFIXES) or not hub.is_hub_name(name):
@@ -87,7 +87,7 @@ def open_source(name: str, cache: Cache, connection: hub.Hub, also: Sequence[str
 
 
 def read_texts(
-    source: Source,
+    source: TextSource,
     config: DataConfig,
     cache: Cache,
     *,
@@ -155,7 +155,7 @@ def _texts(rows: Iterator[files.Row], config: DataConfig, place: str, skipped: S
             skipped.record(place, count, first)
 
 
-def _hub_texts(source: Source, config: DataConfig, split: str, start: int, stop: int | None) -> Arrays:
+def _hub_texts(source: TextSource, config: DataConfig, split: str, start: int, stop: int | None) -> Arrays:
     name = source.name if source.path is None else str(source.path.resolve())
     rows = hub.dataset_rows(name, split, 0, None, source.details.get("revision"))
     skipped = Skipped()
@@ -176,7 +176,7 @@ def _files_fingerprint(path: Path) -> str:
     return files.fingerprint(files.data_files(path), path)
 
 
-def _open_several(names: Sequence[str]) -> Source:
+def _open_several(names: Sequence[str]) -> TextSource:
     """Local files and folders that are read one after the other.
 
     Raises:
@@ -202,10 +202,10 @@ def _open_several(names: Sequence[str]) -> Source:
         raise InputError(f"{names[0]}: matches no {', '.join(files.KINDS)} file.")
     paths = list(dict.fromkeys(paths))
     fingerprint = content_hash([_files_fingerprint(path) for path in paths])
-    return Source(", ".join(names), "files", fingerprint, paths=tuple(paths))
+    return TextSource(", ".join(names), "files", fingerprint, paths=tuple(paths))
 
 
-def _open_pydocs(name: str, packages: tuple[str, ...], cache: Cache) -> Source:
+def _open_pydocs(name: str, packages: tuple[str, ...], cache: Cache) -> TextSource:
     sources = pydocs.read_sources(packages)
     packed = cache.fetch(
         "pydocs",
@@ -213,7 +213,7 @@ def _open_pydocs(name: str, packages: tuple[str, ...], cache: Cache) -> Source:
         lambda: pack_texts(pydocs.extract(sources, chosen=bool(packages))),
         doing="Reading the docstrings of the installed packages",
     )
-    return Source(
+    return TextSource(
         name,
         "pydocs",
         content_hash(packed["utf8"], packed["ends"]),
@@ -222,7 +222,7 @@ def _open_pydocs(name: str, packages: tuple[str, ...], cache: Cache) -> Source:
     )
 
 
-def _open_hub(name: str, cache: Cache, connection: hub.Hub) -> Source:
+def _open_hub(name: str, cache: Cache, connection: hub.Hub) -> TextSource:
     notes: tuple[Note, ...] = ()
     if connection.reachable:
         revision = connection.dataset_revision(name)
@@ -236,7 +236,7 @@ def _open_hub(name: str, cache: Cache, connection: hub.Hub) -> Source:
             f"The hub cannot be reached; data set '{name}' is read from the cache, as of commit {revision}."
         )
         notes = (Note("hub-from-cache", message),)
-    return Source(
+    return TextSource(
         name, "hub", content_hash(["hub", name, revision]), details={"revision": revision}, notes=notes
     )
 

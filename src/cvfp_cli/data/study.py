@@ -14,8 +14,8 @@ from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, V
 from cvfp_cli.data.description import Run, Settings, Streams, describe, identical_texts, remarks
 from cvfp_cli.data.encoding import encode_samples, split_tail, whole_before_tail
 from cvfp_cli.data.hub import Hub
-from cvfp_cli.data.problems import Problems
-from cvfp_cli.data.selection import Selection, Sizes, select
+from cvfp_cli.data.problems import TextProblems
+from cvfp_cli.data.selection import SampleCounts, SelectedTexts, select
 from cvfp_cli.data.sources import open_source
 from cvfp_cli.data.stream import Text, TokenStream
 from cvfp_cli.data.tokenizer import Tokenizer, bpe_size, open_tokenizer, train_bpe
@@ -114,7 +114,7 @@ def prepare_study(
     """
     cache = Cache(cache_dir, notify)
     connection = Hub()
-    problems = Problems()
+    problems = TextProblems()
     source = problems.attempt(lambda: open_source(data.source, cache, connection, data.also))
     has_splits = source is not None and source.has_splits
     spec = problems.attempt(lambda: parse_validation(validation.source, has_splits=has_splits))
@@ -127,7 +127,7 @@ def prepare_study(
             lambda: _sizes(data, validation, tokenizer, spec, samples, data_seeds, trains=trains)
         )
     if source is not None and spec is not None:
-        known = sizes or Sizes(samples, max(*samples, *data.samples), 0, max(*samples, *data.samples))
+        known = sizes or SampleCounts(samples, max(*samples, *data.samples), 0, max(*samples, *data.samples))
         selection = problems.attempt(
             lambda: select(
                 source, data, spec, sizes=known, data_seeds=data_seeds, cache=cache, problems=problems
@@ -191,7 +191,7 @@ def _sizes(
     data_seeds: tuple[int | None, ...],
     *,
     trains: bool,
-) -> Sizes:
+) -> SampleCounts:
     """The sizes that the study turns on.
 
     Args:
@@ -220,7 +220,9 @@ def _sizes(
                 hint=f"Set it to {min(samples)} or less, or use --validation after-largest:20.",
             )
     usual = smallest if isinstance(spec, Tail) else largest
-    return Sizes(samples, largest, (tokenizer.samples or usual) if trains else 0, validation.after or largest)
+    return SampleCounts(
+        samples, largest, (tokenizer.samples or usual) if trains else 0, validation.after or largest
+    )
 
 
 def _trained(
@@ -261,7 +263,7 @@ def _streams(
     data: DataConfig,
     validation: ValidationConfig,
     spec: Validation,
-    selection: Selection,
+    selection: SelectedTexts,
     tokenizer: Tokenizer,
     samples: tuple[int, ...],
     cache: Cache,

@@ -66,7 +66,7 @@ class Sizes:
     embed_dim: int
 
 
-class Parameters(Protocol):
+class RunParameters(Protocol):
     """Parameter counts of a run."""
 
     @property
@@ -129,7 +129,7 @@ class Learner(Protocol):
     def stages(self, config: Any, sizes: Sizes) -> Sequence[Stage]:
         """The parts of a run that take steps, in order."""
 
-    def parameters(self, config: Any, sizes: Sizes) -> Parameters:
+    def parameters(self, config: Any, sizes: Sizes) -> RunParameters:
         """Counts of each part."""
 
     def memory(self, config: Any, execution: "Execution", sizes: Sizes) -> Memory:

@@ -13,7 +13,7 @@ from cvfp_cli.core.config import (
     Phase2Config,
     width_name,
 )
-from cvfp_cli.core.memory import Plan, plan, work
+from cvfp_cli.core.memory import MemoryPlan, plan, work
 from cvfp_cli.core.result import block_stage
 from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
 from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
@@ -136,7 +136,7 @@ class _Cvfp:
         """Counts of each part."""
         return parameter_counts(config.model, config.head, sizes.embed_dim, sizes.vocab_size, config.phase2)
 
-    def memory(self, config: ExperimentConfig, execution: Execution, sizes: Sizes) -> Plan:
+    def memory(self, config: ExperimentConfig, execution: Execution, sizes: Sizes) -> MemoryPlan:
         """What a run holds, and where."""
         return plan(config, execution, **vars(sizes))
 

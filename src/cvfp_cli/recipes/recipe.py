@@ -12,6 +12,7 @@ from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, V
 from cvfp_cli.learners import Learner, get_learner
 from cvfp_cli.learners.base import AxisValue
 from cvfp_cli.recipes.paths import made_absolute
+from cvfp_cli.settings import setting
 
 DEFAULT_KIND = "cvfp"
 BASE_TABLES: Mapping[str, type[Any]] = {
@@ -69,15 +70,11 @@ class RunsConfig:
             ``bpe:N`` tokenizer is trained on and where ``after-largest:N`` begins.
     """
 
-    seeds: tuple[int, ...] = field(
-        default=(ExperimentConfig.seed,), metadata={"doc": "seeds of initialisation and noise", "min": 0}
+    seeds: tuple[int, ...] = setting((ExperimentConfig.seed,), "seeds of initialisation and noise", min=0)
+    data_seeds: tuple[int, ...] = setting(
+        (), "which samples train, drawn by seed (empty: the first n)", min=0
     )
-    data_seeds: tuple[int, ...] = field(
-        default=(), metadata={"doc": "which samples train, drawn by seed (empty: the first n)", "min": 0}
-    )
-    samples: tuple[int, ...] = field(
-        default=(), metadata={"doc": "training sizes to run now (empty: data.samples)", "min": 1}
-    )
+    samples: tuple[int, ...] = setting((), "training sizes to run now (empty: data.samples)", min=1)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cvfp_cli.report.groups import families_of
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.scope import Context, Scope, fit_family
 from cvfp_cli.report.sections import (
@@ -22,6 +21,7 @@ from cvfp_cli.report.sections import (
 )
 from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
+from cvfp_cli.study.families import families_of
 
 BY_SCOPE: dict[str, Callable[[Scope], tuple[Block, ...] | Finding]] = {
     "summary": summary.build,

@@ -14,7 +14,7 @@ COLOURS = 12
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "bar")
 
 
-class Scale:
+class LogScale:
     """One logarithmic axis: data to drawing units."""
 
     def __init__(self, values: Sequence[float], start: float, end: float) -> None:
@@ -39,8 +39,8 @@ def draw(chart: Chart, language: Language, identifier: str) -> str:
     usable = [(x, y) for x, y in points if x > 0 and y > 0]
     if not usable:
         return ""
-    x = Scale([point[0] for point in usable], LEFT, WIDTH - RIGHT)
-    y = Scale([point[1] for point in usable], HEIGHT - BOTTOM, TOP)
+    x = LogScale([point[0] for point in usable], LEFT, WIDTH - RIGHT)
+    y = LogScale([point[1] for point in usable], HEIGHT - BOTTOM, TOP)
     beyond = chart.measured_to is not None and any(at > chart.measured_to for at, _ in usable)
     caption = f"{title} ({language.label('chart.extrapolation')})" if beyond else title
     parts = [
@@ -58,7 +58,7 @@ def draw(chart: Chart, language: Language, identifier: str) -> str:
     return f'<figure><figcaption>{escape(caption)}</figcaption>{"".join(parts)}<ul class="legend">{legend}</ul></figure>'
 
 
-def _axes(chart: Chart, language: Language, x: Scale, y: Scale) -> list[str]:
+def _axes(chart: Chart, language: Language, x: LogScale, y: LogScale) -> list[str]:
     bottom = HEIGHT - BOTTOM
     parts = []
     for tick, name in _named(x):
@@ -82,12 +82,12 @@ def _axes(chart: Chart, language: Language, x: Scale, y: Scale) -> list[str]:
     return parts
 
 
-def _named(scale: Scale) -> list[tuple[float, str]]:
+def _named(scale: LogScale) -> list[tuple[float, str]]:
     ticks = scale.ticks()
     return list(zip(ticks, tick_labels(ticks), strict=True))
 
 
-def _series(series: Series, index: int, x: Scale, y: Scale, measured_to: float | None) -> list[str]:
+def _series(series: Series, index: int, x: LogScale, y: LogScale, measured_to: float | None) -> list[str]:
     parts = []
     inside = [point for point in series.curve if measured_to is None or point[0] <= measured_to]
     outside = [point for point in series.curve if measured_to is not None and point[0] > measured_to]

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from cvfp_cli.report.groups import Group, families_of
 from cvfp_cli.report.model import Finding
 from cvfp_cli.results.reader import Results
+from cvfp_cli.study.families import Group, families_of
 
 ABOUT_PAIRS = ("data-differ", "data-unknown", "tokenizer-differ", "validation-differ")
 MOST_ALIKE = 2  # warnings of one kind that are shown one by one

@@ -7,7 +7,6 @@ from itertools import combinations
 from cvfp_cli.errors import InputError
 from cvfp_cli.report.build import once
 from cvfp_cli.report.comparability import differences, summed
-from cvfp_cli.report.groups import Family, Group, families_of
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.pairs import pair_blocks
 from cvfp_cli.report.scope import Scope, fit_family
@@ -17,6 +16,7 @@ from cvfp_cli.results.reader import Results
 from cvfp_cli.spelling import advice
 from cvfp_cli.stats.comparison import Pair, compare_pairs
 from cvfp_cli.stats.contrasts import holm
+from cvfp_cli.study.families import Family, Group, families_of
 
 MOST_PAIRS = 5000
 APART = ("tokenizer-differ", "validation-differ")  # PPL of such pairs is not set against each other
@@ -177,9 +177,9 @@ def _compared(sides: Sequence[Side], by: str | None, level: float) -> list[Compa
         codes = {warning.code for warning in warnings}
         pair = None
         if not codes & set(APART):
-            curves = [side.scope.family.curves[side.group.label] for side in (first, second)]
+            curves = [side.scope.curves[side.group.label] for side in (first, second)]
             same = first.scope is second.scope
-            joint = first.scope.family.joint if same else None
+            joint = first.scope.lines if same else None
             pair = compare_pairs(curves, joint, level=level, independent="data-differ" in codes)[0]
         found.append(Compared(first, second, pair, warnings))
     slopes = holm([item.pair.slope.p_value if item.pair and item.pair.slope else None for item in found])

@@ -1,7 +1,6 @@
 """A report as GitHub Markdown: never wrapped, never coloured, every figure from the report's data."""
 
-import re
-
+from cvfp_cli.markdown import escape, fenced, pipe_table
 from cvfp_cli.report.boxes import SIGNS, box_lines
 from cvfp_cli.report.model import (
     Block,
@@ -18,15 +17,6 @@ from cvfp_cli.report.model import (
 )
 from cvfp_cli.report.text import Language
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-_ALWAYS = re.compile(r"[\\`]|<(?=[A-Za-z/!?])|&(?=#|\w+;)|\](?=[(\[:])|(?<=!)\[")
-_LINK = re.compile(
-    r"(?i)(?<=\bhttp)(:)(?=//)|(?<=\bhttps)(:)(?=//)|(?<=\bftp)(:)(?=//)|(?<=\bwww)(\.)|(?<=\S)(@)(?=\S)"
-)
-_PAIRED = {"*": re.compile(r"\*"), "~": re.compile(r"~"), "_": re.compile(r"(?<![^\W_])_|_(?![^\W_])")}
-_FIGURE = re.compile(r"[-+]?[0-9.,]+[%*]?")  # what nearly all cells hold: nothing to escape
-_LINE_START = re.compile(r"^(?:(\d{1,9})([.)])(?=\s|$)|(#{1,6}(?=\s|$)|[-+*](?=\s|$)|>|={2,}$|-{2,}$|\[))")
-
 
 def render_markdown(report: Report, language: Language) -> str:
     """The whole document, ending in a newline."""
@@ -36,27 +26,6 @@ def render_markdown(report: Report, language: Language) -> str:
         lines += [f"## {number}. {escape(language.label(f'section.{section.key}'))}", ""]
         lines += _section(section, language)
     return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def escape(text: str, *, cell: bool = False) -> str:
-    """Text that Markdown shows as it is: no emphasis, links, tags, lists or line breaks come from data.
-
-    Only what would mean something is escaped, so that the source reads well too: a lone ``*`` stays.
-
-    Args:
-        cell: the text stands in a table, where a bar ends the cell and no line starts.
-    """
-    if cell and _FIGURE.fullmatch(text):
-        return text
-    plain = " ".join(_CONTROL.sub(" ", text).split())
-    plain = _ALWAYS.sub(lambda found: "\\" + found[0], plain)
-    plain = _LINK.sub(lambda found: "\\" + found[0], plain)
-    for sign, pattern in _PAIRED.items():
-        if plain.count(sign) > 1:
-            plain = pattern.sub(lambda found: "\\" + found[0], plain)
-    if cell:
-        return plain.replace("|", "\\|")
-    return _LINE_START.sub(lambda found: f"{found[1]}\\{found[2]}" if found[1] else f"\\{found[3]}", plain)
 
 
 def _section(section: Section, language: Language) -> list[str]:
@@ -96,11 +65,6 @@ def heatmap_title(block: Heatmap, language: Language) -> str:
     return language.label(f"heatmap.{block.key}{'-unit' if block.unit else ''}", block.values)
 
 
-def fenced(line: str) -> str:
-    """A line that cannot end the code block it stands in."""
-    return _CONTROL.sub(" ", line).replace("```", "'''")
-
-
 def _prefixed(finding: Finding, language: Language) -> str:
     text = escape(language.sentence(finding))
     return f"⚠ {text}" if finding.severity == "warning" else text
@@ -108,23 +72,17 @@ def _prefixed(finding: Finding, language: Language) -> str:
 
 def _table(table: Table, language: Language) -> list[str]:
     heads = [escape(language.heading(column), cell=True) for column in table.columns]
-    rules = ["---" if is_text(column.kind) else "---:" for column in table.columns]
-    lines = [_row(heads), f"|{'|'.join(rules)}|"]
-    for row in table.rows:
-        cells = [
-            _cell(value, column.kind, language) for value, column in zip(row, table.columns, strict=True)
-        ]
-        lines.append(_row(cells))
-    return [*lines, "", *_notes(table.notes, language)]
+    rows = [
+        [_cell(value, column.kind, language) for value, column in zip(row, table.columns, strict=True)]
+        for row in table.rows
+    ]
+    left = [is_text(column.kind) for column in table.columns]
+    return [*pipe_table(heads, rows, left=left), "", *_notes(table.notes, language)]
 
 
 def is_text(kind: str) -> bool:
     """Whether a column holds words rather than figures."""
     return kind in ("text", "term", "finding", "mixed")
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _cell(value: Value, kind: str, language: Language) -> str:

@@ -6,26 +6,26 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from math import isfinite
 from typing import Any, Literal
 
+from cvfp_cli.notes import Note, Severity
+from cvfp_cli.stats.estimate import Estimate
+
 SCHEMA = "cvfp-report/1"
 
 Mark = Literal["", "best", "tied"]
-Severity = Literal["finding", "note", "warning"]
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One statement and the numbers it rests on; the text catalogues hold its sentence in each language.
+@dataclass(frozen=True, init=False)
+class Finding(Note):
+    """A note whose sentence the text catalogues hold, in each language.
 
-    Attributes:
-        code: stable name in kebab-case; the same for every language and version.
-        values: the numbers and names in the sentence: scalars, ``Value``s, findings, or tuples of them.
-        severity: ``note`` explains how to read the figures; ``warning`` says what to beware of.
+    ``values`` are the numbers and names in the sentence: scalars, ``Value``s, findings, or tuples of them.
     """
 
-    code: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    severity: Severity = "finding"
+    def __init__(
+        self, code: str, values: Mapping[str, Any] | None = None, severity: Severity = "finding"
+    ) -> None:
+        super().__init__(code, "", severity, {} if values is None else values)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,14 @@ class Value:
     mark: Mark = ""
     starred: bool = False
     top: float | None = None
+
+    @classmethod
+    def of(cls, estimate: Estimate | None, mark: Mark = "") -> "Value":
+        """An estimate as a table's value; it has an interval where one end at least is known."""
+        if estimate is None:
+            return cls()
+        low, high = estimate.low, estimate.high
+        return cls(estimate.value, low, high, bounded=low is not None or high is not None, mark=mark)
 
 
 @dataclass(frozen=True)
@@ -172,7 +180,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Value):
         return _value_json(value)
     if isinstance(value, Finding):
-        return _fields(value)
+        return {"code": value.code, "values": to_json(value.values), "severity": value.severity}
     if is_dataclass(value) and not isinstance(value, type):
         shape = _fields(value)
         return {"type": type(value).__name__.lower(), **shape} if isinstance(value, Block) else shape

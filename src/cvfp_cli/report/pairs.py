@@ -1,18 +1,18 @@
 """The tables of ``cvfp compare`` about pairs: differences, lines, ratios, effective rank, parameters, bits."""
 
 from collections.abc import Sequence
-from math import exp, log, sqrt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.report.groups import mean
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.sections.details import bits_per_byte
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.fits import fit_law
-from cvfp_cli.scaling.result import Estimate, Fit
-from cvfp_cli.stats.contrasts import Contrast
+from cvfp_cli.scaling.result import Fit
+from cvfp_cli.stats.estimate import Estimate, relative_change
+from cvfp_cli.study.families import mean
 
 if TYPE_CHECKING:
     from cvfp_cli.report.compare import Compared, Side
@@ -46,13 +46,6 @@ def _heads(item: "Compared") -> dict[str, Value]:
 
 
 HEADS = (Column("first"), Column("second"))
-
-
-def _change(ratio: Contrast) -> Value:
-    """A PPL ratio as a change."""
-    if ratio.low is None or ratio.high is None:
-        return Value(ratio.value - 1)
-    return Value(ratio.value - 1, ratio.low - 1, ratio.high - 1, bounded=True)
 
 
 def _sides(pairs: "Sequence[Compared]") -> "list[Side]":
@@ -106,7 +99,7 @@ def _differences(pairs: "Sequence[Compared]") -> list[Block]:
             else Value()
             for size in sizes
         ]
-        rows.append((*_heads(item).values(), *steps, _change(item.pair.ratio)))
+        rows.append((*_heads(item).values(), *steps, Value.of(item.pair.ratio.map(lambda ratio: ratio - 1))))
     return [Subheading("pair-differences"), Table("pair-differences", tuple(columns), tuple(rows))]
 
 
@@ -129,7 +122,7 @@ def _lines(pairs: "Sequence[Compared]", level: float) -> list[Block]:
         method = (
             Finding("pair-paired", {"sizes": len(pair.sizes)}) if pair.paired else Finding("pair-independent")
         )
-        slope = Value(pair.slope.value, pair.slope.low, pair.slope.high, bounded=pair.slope.low is not None)
+        slope = Value.of(pair.slope)
         crossing = pair.line.crossing(level)
         values = {
             **_sized("x", crossing.x),
@@ -187,8 +180,7 @@ def _ratios(pairs: "Sequence[Compared]", level: float) -> list[Block]:
     for item in drawn:
         assert item.pair is not None
         assert item.pair.line is not None
-        ratios = [item.pair.line.ratio(n, level) for n in at]
-        figures = [Value(r.value, r.low, r.high, bounded=r.low is not None) for r in ratios]
+        figures = [Value.of(item.pair.line.ratio(n, level)) for n in at]
         rows.append((*_heads(item).values(), *figures))
     return [Subheading("pair-ratios"), Table("pair-ratios", tuple(columns), tuple(rows))]
 
@@ -294,7 +286,7 @@ def _parameters(pairs: "Sequence[Compared]", law: str, objective: str, level: fl
             continue
         for name, value in first.parameters.items():
             other = second.parameters[name]
-            figures = (_estimate(value), _estimate(other), change_of(value, other))
+            figures = (Value.of(value), Value.of(other), change_of(value, other))
             rows.append((*_heads(item).values(), Value(name), *figures))
     heading = Subheading("pair-parameters", {"law": law})
     if not rows:
@@ -310,33 +302,9 @@ def _parameters(pairs: "Sequence[Compared]", law: str, objective: str, level: fl
     return [heading, Table("pair-parameters", columns, tuple(rows), tuple(notes))]
 
 
-def _estimate(value: Estimate) -> Value:
-    return Value(value.value, value.low, value.high, bounded=value.low is not None or value.high is not None)
-
-
 def change_of(first: Estimate, second: Estimate) -> Value:
-    """Change of a parameter with an interval from the two own ones (MOVER, Zou and Donner 2008).
-
-    Worked out on logarithms of absolute values; an end that one of the parameters leaves open, or that lies
-    across 0, stays open.
-    """
-    if not first.value or not second.value or first.value * second.value < 0:
-        return Value(second.value / first.value - 1 if first.value and second.value is not None else None)
-    sign = 1.0 if first.value > 0 else -1.0
-    (low1, high1), (low2, high2) = _ends(first, sign), _ends(second, sign)
-    one, two = log(abs(first.value)), log(abs(second.value))
-    gap = two - one
-    low = None if low2 is None or high1 is None else gap - sqrt((two - low2) ** 2 + (high1 - one) ** 2)
-    high = None if high2 is None or low1 is None else gap + sqrt((high2 - two) ** 2 + (one - low1) ** 2)
+    """Change of a parameter; its interval may be open at both ends where one of the two has an interval."""
+    change = Value.of(relative_change(first, second))
+    across = not first.value or not second.value or first.value * second.value < 0
     bounded = any(end is not None for end in (first.low, first.high, second.low, second.high))
-    return Value(_share(gap), _share(low), _share(high), bounded=bounded)
-
-
-def _ends(value: Estimate, sign: float) -> tuple[float | None, float | None]:
-    """Logarithms of the interval's ends of |parameter|, the smaller one first."""
-    ends = [None if end is None or end * sign <= 0 else log(end * sign) for end in (value.low, value.high)]
-    return (ends[0], ends[1]) if sign > 0 else (ends[1], ends[0])
-
-
-def _share(shift: float | None) -> float | None:
-    return None if shift is None or shift > 700 else exp(shift) - 1
+    return replace(change, bounded=bounded and not across)

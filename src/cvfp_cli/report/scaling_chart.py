@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from math import exp, inf, isfinite, log
 
-from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Chart, Series
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.study.families import Group
 
 CURVE_STEPS = 24
 MOST_SERIES = 12  # lines in one chart

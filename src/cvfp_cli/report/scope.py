@@ -5,19 +5,19 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf, isfinite, log
 
-import numpy as np
-
 from cvfp_cli.errors import InputError
-from cvfp_cli.report.groups import Cell, Family, Group
-from cvfp_cli.report.model import Finding, Mark, Value
-from cvfp_cli.report.noise import Noise, accuracy_noise, marks, ppl_noise, seed_noise, slope_noise
+from cvfp_cli.report.marks import marks
+from cvfp_cli.report.model import Finding, Mark
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.asked import JOINT
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.laws import LAWS, get_law
-from cvfp_cli.scaling.result import Estimate, Fit
+from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection
 from cvfp_cli.scaling.study import ALL, Request, Study, run_study
+from cvfp_cli.stats.comparison import Curve, JointTest, joint_test
+from cvfp_cli.stats.noise import StandardErrors, accuracy_noise, ppl_noise, seed_noise, slope_noise
+from cvfp_cli.study.families import Cell, Family, Group
 from cvfp_cli.study.points import Points
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
@@ -50,6 +50,17 @@ class Scope:
         """The family's groups."""
         return self.family.groups
 
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """ln PPL over ln n of every group with a finished run, by label."""
+        usable = (group for group in self.groups if self.family.usable(group))
+        return {group.label: Curve.from_points(self.family.points(group)) for group in usable}
+
+    @cached_property
+    def lines(self) -> JointTest | None:
+        """The lines of all groups tested together."""
+        return joint_test(list(self.curves.values()))
+
     def power(self, group: Group) -> Fit | None:
         """The log-log line of a group."""
         return self.fits.get((group.label, "power"))
@@ -76,10 +87,10 @@ class Scope:
         )
 
     @cached_property
-    def alpha_noise(self) -> tuple[tuple[Mark, ...], Noise | None]:
+    def alpha_noise(self) -> tuple[tuple[Mark, ...], StandardErrors | None]:
         """Marks of the steepest slopes, group by group."""
         labels = [group.label for group in self.groups if self.alpha(group) is not None]
-        noise = slope_noise(self.family, labels) if labels else None
+        noise = slope_noise(self.lines, [self.curves[label] for label in labels])
         found = dict(zip(labels, marks([self.alpha_of(label) for label in labels], noise), strict=True))
         return tuple(found.get(group.label, "") for group in self.groups), noise
 
@@ -131,7 +142,7 @@ class Ranking:
     cells: tuple[Cell, ...]
     values: tuple[float | None, ...]
     marks: tuple[Mark, ...]
-    noise: Noise | None
+    noise: StandardErrors | None
 
     @cached_property
     def _by_label(self) -> dict[str, Mark]:
@@ -204,7 +215,7 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     bare = Scope(family, tuple(laws), {}, {}, level)
     options = FitOptions(level=level, predict=bare.predict_at, window=WINDOW)
     known = [family.points(group) for group in family.groups if family.usable(group)]
-    usable = [points for points in known if points.distinct_sizes > 1 and np.ptp(points.x) > 0]
+    usable = [points for points in known if points.distinct_sizes > 1 and points.x.min() < points.x.max()]
     # The log-log line is always there: slopes are marked, tested and recommended by it, whatever laws are shown.
     lines = fit_groups(usable, "power", options) if usable else ()
     fits = {(fit.config, fit.law): fit for fit in lines}
@@ -238,12 +249,3 @@ def _study(groups: Sequence[Points], request: Request) -> Study | None:
         if request.laws == (ALL,):
             return None
         raise
-
-
-def estimate(value: Estimate | None, mark: Mark = "") -> Value:
-    """A fitted parameter as a table's value."""
-    if value is None:
-        return Value()
-    return Value(
-        value.value, value.low, value.high, bounded=value.low is not None or value.high is not None, mark=mark
-    )

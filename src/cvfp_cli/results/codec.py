@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Findings:
+class ReadingLog:
     """What a reader met on its way: problems refuse the file, the rest becomes notes.
 
     Attributes:
@@ -84,7 +84,7 @@ def dump_json(value: Any, *, indent: int | None = 1) -> bytes:
     return (json.dumps(to_json(value), indent=indent, allow_nan=False) + "\n").encode("ascii")
 
 
-def from_json(kind: Callable[..., T], value: Any, path: str, findings: Findings) -> T | None:
+def from_json(kind: Callable[..., T], value: Any, path: str, findings: ReadingLog) -> T | None:
     """Build the dataclass ``kind`` from a JSON value, or add to ``findings.problems`` and return None.
 
     Args:
@@ -114,7 +114,7 @@ def from_json(kind: Callable[..., T], value: Any, path: str, findings: Findings)
     return kind(**dict.fromkeys(absent), **arguments)
 
 
-Reader = Callable[[Any, str, Findings], Any]
+Reader = Callable[[Any, str, ReadingLog], Any]
 
 
 @dataclass(frozen=True)
@@ -158,19 +158,20 @@ def _reader(hint: Any, limits: dict[str, Any]) -> Reader:
         read_inner = _reader(inner, limits)
         return lambda value, path, found: None if value is None else read_inner(value, path, found)
     if get_origin(hint) is Literal:
-        return _choice_reader(get_args(hint))
+        choices = get_args(hint)
+        return _asking(lambda value: value in choices, f"one of {', '.join(map(str, choices))}")
     if get_origin(hint) is tuple:
         return _tuple_reader(get_args(hint)[0], limits)
     if hint is dict or get_origin(hint) is dict:
-        return _scalars_reader if limits.get("scalars") else _object_reader
+        return _scalars if limits.get("scalars") else _object
     if is_dataclass(hint):
         kind: Any = hint
         return lambda value, path, found: from_json(kind, value, path, found)
     readers: dict[Any, Reader] = {
-        bool: _bool_reader,
+        bool: _bool,
         int: _number_reader(limits, integer=True),
         float: _number_reader(limits, integer=False),
-        str: _line_reader(limits.get("empty", False)) if limits.get("line") else _text_reader,
+        str: _text if not limits.get("line") else _line_or_empty if limits.get("empty") else _line,
     }
     return readers[hint]
 
@@ -184,7 +185,7 @@ def _number_reader(limits: dict[str, Any], *, integer: bool) -> Reader:
         + [f"at most {high}"] * (high is not None)
     )
 
-    def read(value: Any, path: str, found: Findings) -> Any:
+    def read(value: Any, path: str, found: ReadingLog) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             found.problems.append(f"{path} must be {wanted}, not {_named(value)}")
             return None
@@ -215,7 +216,7 @@ def _tuple_reader(item_hint: Any, limits: dict[str, Any]) -> Reader:
     read_item = _reader(item_hint, limits)
     null_allowed = _optional(item_hint)
 
-    def read(value: Any, path: str, found: Findings) -> Any:
+    def read(value: Any, path: str, found: ReadingLog) -> Any:
         if not isinstance(value, list):
             found.problems.append(f"{path} must be a list, not {_named(value)}")
             return None
@@ -227,49 +228,32 @@ def _tuple_reader(item_hint: Any, limits: dict[str, Any]) -> Reader:
     return read
 
 
-def _choice_reader(choices: tuple[Any, ...]) -> Reader:
-    def read(value: Any, path: str, found: Findings) -> Any:
-        if value not in choices:
-            found.problems.append(
-                f"{path} must be one of {', '.join(map(str, choices))}, not {_named(value)}"
-            )
-            return None
-        return value
+def _asking(fits: Callable[[Any], bool], wanted: str) -> Reader:
+    """Takes a value as it is, where it is what is wanted."""
 
-    return read
-
-
-def _bool_reader(value: Any, path: str, found: Findings) -> Any:
-    if not isinstance(value, bool):
-        found.problems.append(f"{path} must be true or false, not {_named(value)}")
-    return value
-
-
-def _text_reader(value: Any, path: str, found: Findings) -> Any:
-    if not isinstance(value, str):
-        found.problems.append(f"{path} must be text, not {_named(value)}")
-    return value
-
-
-def _line_reader(may_be_empty: bool) -> Reader:
-    def read(value: Any, path: str, found: Findings) -> Any:
-        if not isinstance(value, str) or not value.isprintable() or not (value or may_be_empty):
-            found.problems.append(f"{path} must be one line of printable text, not {_named(value)}")
-        return value
-
-    return read
-
-
-def _object_reader(value: Any, path: str, found: Findings) -> Any:
-    if not isinstance(value, dict):
-        found.problems.append(f"{path} must be an object, not {_named(value)}")
+    def read(value: Any, path: str, found: ReadingLog) -> Any:
+        if fits(value):
+            return value
+        found.problems.append(f"{path} must be {wanted}, not {_named(value)}")
         return None
-    return value
+
+    return read
 
 
-def _scalars_reader(value: Any, path: str, found: Findings) -> Any:
+def _is_line(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+_bool = _asking(lambda value: isinstance(value, bool), "true or false")
+_text = _asking(lambda value: isinstance(value, str), "text")
+_object = _asking(lambda value: isinstance(value, dict), "an object")
+_line_or_empty = _asking(_is_line, "one line of printable text")
+_line = _asking(lambda value: _is_line(value) and value != "", "one line of printable text")
+
+
+def _scalars(value: Any, path: str, found: ReadingLog) -> Any:
     """An object of numbers, words and truth values by name."""
-    for key, item in (_object_reader(value, path, found) or {}).items():
+    for key, item in (_object(value, path, found) or {}).items():
         if not key.isprintable():
             found.problems.append(f"{path} has a name that is not one line of printable text")
         elif not isinstance(item, bool | int | float | str) or not str(item).isprintable():

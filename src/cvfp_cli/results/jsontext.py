@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.results.compressed import decompressed
 
 SIZE_LIMIT = 256 * 1024**2
@@ -42,7 +42,7 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path} is a folder, not a file.") from None
     except (OSError, ValueError) as problem:  # ValueError: a null byte in the name
         reason = getattr(problem, "strerror", None) or str(problem)
-        raise InputError(f"{ascii(str(path))[1:-1]} cannot be read: {reason}.") from None
+        raise InputError(f"{one_line(str(path))} cannot be read: {reason}.") from None
     if len(data) > SIZE_LIMIT:
         raise InputError(
             f"{path} is larger than {SIZE_LIMIT // 1024**2} MiB, the most a results file can be."
@@ -98,6 +98,15 @@ def parse(text: str, where: str, *, line: int | None = None) -> Any:
     if _ESCAPED_SURROGATE.search(text):
         _refuse_half_characters(value, where)
     return value
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value of a file.
+
+    Raises:
+        InputError: as ``read_bytes``, ``decode`` and ``parse``.
+    """
+    return parse(decode(read_bytes(path), str(path)), str(path))
 
 
 def _refuse(problem: json.JSONDecodeError, text: str, where: str, line: int | None) -> NoReturn:

@@ -8,8 +8,8 @@ from typing import Any
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
-from cvfp_cli.results.codec import LARGEST_INTEGER, Findings, from_json, listed
-from cvfp_cli.results.jsontext import decode, parse, read_bytes
+from cvfp_cli.results.codec import LARGEST_INTEGER, ReadingLog, from_json, listed
+from cvfp_cli.results.jsontext import read_json
 from cvfp_cli.results.schema import Run
 
 RUNS_FILE = "detailed_results.json"
@@ -63,7 +63,7 @@ def refuse_fits_only(rows: list[dict[str, Any]], path: Path) -> None:
     )
 
 
-def legacy_runs(rows: list[dict[str, Any]], path: Path, findings: Findings) -> tuple[list[Run], list[Note]]:
+def legacy_runs(rows: list[dict[str, Any]], path: Path, findings: ReadingLog) -> tuple[list[Run], list[Note]]:
     """Runs of a ``detailed_results.json`` in our words, with what had to be inferred as notes.
 
     Raises:
@@ -96,7 +96,7 @@ def legacy_runs(rows: list[dict[str, Any]], path: Path, findings: Findings) -> t
     return runs, notes
 
 
-def _name_as_in_the_file(findings: Findings) -> None:
+def _name_as_in_the_file(findings: ReadingLog) -> None:
     for names in (findings.problems, findings.unknown, findings.not_finite):
         for theirs, ours in KEYS.items():
             names[:] = [name.replace(f"].{ours}", f"].{theirs}") for name in names]
@@ -106,7 +106,7 @@ def _metadata_notes(runs: list[Run], path: Path) -> list[Note]:
     """What the ``metadata.json`` beside the runs adds: when, how long, and which planned runs are not there."""
     if not path.is_file():
         return []
-    value = parse(decode(read_bytes(path), str(path)), str(path))
+    value = read_json(path)
     if not isinstance(value, dict) or "sample_sizes" not in value:
         return []
     notes = []

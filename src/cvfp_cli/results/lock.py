@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from cvfp_cli.errors import WorkError
+from cvfp_cli.errors import WorkError, one_line
 from cvfp_cli.notes import Note
 from cvfp_cli.results.atomic import work_error, write_atomic
 
@@ -78,7 +78,7 @@ def _described(holder: dict[str, Any] | None) -> str:
     known = holder or {}
     if not isinstance(known.get("pid"), int):
         return "another process"
-    host, started = (ascii(known.get(key))[1:-1][:80] for key in ("host", "started"))
+    host, started = (one_line(str(known.get(key)), 80) for key in ("host", "started"))
     return f"process {known['pid']} on {host} (since {started})"
 
 

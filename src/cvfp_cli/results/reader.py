@@ -8,7 +8,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results import legacy
-from cvfp_cli.results.codec import Findings, from_json, listed
+from cvfp_cli.results.codec import ReadingLog, from_json, listed
 from cvfp_cli.results.jsontext import (
     RECOVER_HINT,
     decode,
@@ -89,7 +89,7 @@ def is_results_folder(folder: Path) -> bool:
 
 def _parsed(data: bytes, path: Path) -> Results:
     text = decode(data, str(path))
-    findings = Findings()
+    findings = ReadingLog()
     if text.lstrip()[:1] not in ("{", "["):
         if path.suffix == ".json" or "," not in text.partition("\n")[0]:
             parse(text, str(path))  # says where and why it is not JSON
@@ -104,7 +104,7 @@ def _parsed(data: bytes, path: Path) -> Results:
     return _rows(value, path, findings)
 
 
-def _summary(value: dict[str, Any], path: Path, findings: Findings) -> Results:
+def _summary(value: dict[str, Any], path: Path, findings: ReadingLog) -> Results:
     if value["schema"] not in READ_SCHEMAS:
         raise InputError(
             f"{path}: schema must be {SCHEMA!r}, not {ascii(value['schema'])[:60]}.",
@@ -130,14 +130,14 @@ def _summary(value: dict[str, Any], path: Path, findings: Findings) -> Results:
     return Results(path, summary.runs, tuple(notes), summary)
 
 
-def _single_run(value: dict[str, Any], path: Path, findings: Findings) -> Results:
+def _single_run(value: dict[str, Any], path: Path, findings: ReadingLog) -> Results:
     run = from_json(Run, value.get("run"), "run", findings)
     _refuse_problems(path, findings)
     assert run is not None
     return Results(path, (run,), tuple(findings.notes()))
 
 
-def _rows(value: Any, path: Path, findings: Findings) -> Results:
+def _rows(value: Any, path: Path, findings: ReadingLog) -> Results:
     """A list of runs without a schema: the old scripts', or one made by hand in our keys."""
     rows = value.get("runs") if isinstance(value, dict) else value
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -211,7 +211,7 @@ def _with_run_files(results: Results, folder: Path, *, recover: bool) -> Results
 def _recovered(data: bytes, path: Path, problem: InputError) -> Results:
     """What can be read of a damaged JSON file, and the run folders beside it."""
     found = salvage(data)
-    findings = Findings()
+    findings = ReadingLog()
     if legacy.is_legacy_rows(found.rows):
         legacy.refuse_fits_only(found.rows, path)
         runs, notes = legacy.legacy_runs(found.rows, path, findings)
@@ -238,7 +238,7 @@ def _recovered(data: bytes, path: Path, problem: InputError) -> Results:
     return results
 
 
-def _refuse_problems(path: Path, findings: Findings) -> None:
+def _refuse_problems(path: Path, findings: ReadingLog) -> None:
     if findings.problems:
         raise InputError(f"{path}: {listed(findings.problems)}.")
 

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
-from cvfp_cli.results.codec import Findings, from_json, listed, to_json
+from cvfp_cli.results.codec import ReadingLog, from_json, listed, to_json
 from cvfp_cli.results.schema import Run
 
 _TRUTH = {"true": True, "True": True, "false": False, "False": False}
@@ -50,7 +50,7 @@ def write_csv(runs: Iterable[Run]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def read_csv(text: str, where: str, findings: Findings) -> list[Run]:
+def read_csv(text: str, where: str, findings: ReadingLog) -> list[Run]:
     """Runs from the text of a ``runs.csv``, also one that pandas wrote or that has only some columns.
 
     Raises:
@@ -88,7 +88,7 @@ def read_csv(text: str, where: str, findings: Findings) -> list[Run]:
     return [run for run in runs if run is not None]
 
 
-def _row(cells: dict[str, str], known: dict[str, Any], line: str, findings: Findings) -> Run | None:
+def _row(cells: dict[str, str], known: dict[str, Any], line: str, findings: ReadingLog) -> Run | None:
     value: dict[str, Any] = {}
     for name, cell in cells.items():
         if name not in known or cell == "":

@@ -12,45 +12,47 @@
       old-1/                    what --fresh set aside: a results folder of its own, which nothing here reads
 """
 
-import contextlib
 import hashlib
 import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError
+from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.notes import Note
+from cvfp_cli.results.aside import (
+    CSV_FILE,
+    MOVING,
+    STUDY_FILES,
+    Aside,
+    move_aside,
+    undo_broken_moves,
+    would_move,
+)
 from cvfp_cli.results.atomic import left_behind, make_folder, work_error, write_atomic
-from cvfp_cli.results.codec import Findings, dump_json, from_json, listed, to_json
-from cvfp_cli.results.jsontext import RECOVER_HINT, decode, parse, read_bytes
+from cvfp_cli.results.codec import ReadingLog, dump_json, from_json, listed, to_json
+from cvfp_cli.results.identity import (
+    SETS_ASIDE,
+    STUDY_FILE,
+    STUDY_SCHEMA,
+    OtherStudyError,
+    differing_keys,
+    flat,
+    read_identity,
+)
+from cvfp_cli.results.jsontext import RECOVER_HINT, read_json
 from cvfp_cli.results.lock import FolderLock
 from cvfp_cli.results.reader import RUN_FILE, RUNS_FOLDER, SUMMARY_FILE
 from cvfp_cli.results.runs_csv import write_csv
 from cvfp_cli.results.schema import READ_RUN_SCHEMAS, RUN_SCHEMA, Run, Summary
 
-STUDY_FILE = "study.json"
-STUDY_SCHEMA = "cvfp-study/1"
-CSV_FILE = "runs.csv"
-LOG_FILE = "sweep.log"
-_OLD = re.compile(r"old-([0-9]{1,6})")
-_MOVING = ".moving"
-# What a study writes beside its runs; whose folder it is moves last, so that until then the folder is the study's.
-_STUDY_FILES = (LOG_FILE, CSV_FILE, SUMMARY_FILE, STUDY_FILE)
-_READ = "what_was_read."
-"""What identities call the hashes of the text: they say that something differs, the recipe's keys say what."""
-_TEXT_TABLES = ("data.", "validation.", "tokenizer.", "embedding.")
-_ADDED = ("tokenizer.samples", "validation.after")
-"""Keys that the identities of older folders lack."""
 _LEAST_SECONDS_BETWEEN = 30.0
-_KEPT = "which sets aside what is there"
 _LARGEST_SHARE_OF_TIME = 0.02  # of a sweep's time that goes into rewriting the summary
 
 
@@ -58,45 +60,6 @@ def run_id(config: Mapping[str, Any], data_fingerprint: str, seeds: Mapping[str,
     """A run's identity: 16 hex digits of the SHA-256 of its resolved configuration, data and seeds."""
     identity = {"config": config, "data": data_fingerprint, "seeds": seeds}
     return hashlib.sha256(_canonical(identity).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Aside:
-    """What starting over would set aside.
-
-    Attributes:
-        finished: runs with a result. unfinished: runs that were begun, with or without a checkpoint.
-        place: the folder that they would go to.
-    """
-
-    finished: int
-    unfinished: int
-    place: Path
-
-    def __str__(self) -> str:
-        runs = [counted(self.finished, "finished run")] if self.finished else []
-        runs += [counted(self.unfinished, "unfinished run")] if self.unfinished else []
-        return " and ".join(runs)
-
-
-class OtherStudyError(InputError):
-    """The folder holds another study.
-
-    Attributes:
-        differing: each key of the identity that differs: its value there and its value here.
-    """
-
-    def __init__(self, folder: Path, differing: Mapping[str, tuple[Any, Any]], *, hint: str = "") -> None:
-        told = [
-            f"{key} is {_quoted(there)} there and {_quoted(here)} here"
-            for key, (there, here) in differing.items()
-        ]
-        super().__init__(
-            f"{folder} holds another study: {listed(told)}.",
-            hint=hint or f"Use another --out, or start over with --fresh, {_KEPT}.",
-        )
-        self.folder = folder
-        self.differing = dict(differing)
 
 
 class ResultsStore:
@@ -147,7 +110,7 @@ class ResultsStore:
         try:
             if note is not None:
                 self.notes.append(note)
-            self._undo_broken_moves()
+            undo_broken_moves(self.folder)
             if fresh:
                 self._start_over()
             self.check_same_study(identity, defaults)
@@ -181,39 +144,26 @@ class ResultsStore:
         if not path.is_file():
             return
         try:
-            theirs = _read_identity(path)
+            theirs = read_identity(path)
         except InputError as problem:
             if not self._recover:
                 raise InputError(
-                    problem.message, hint=f"{RECOVER_HINT} Or start over with --fresh, {_KEPT}."
+                    problem.message, hint=f"{RECOVER_HINT} Or start over with --fresh, {SETS_ASIDE}."
                 ) from None
             self.notes.append(
                 Note("study-unreadable", f"Written anew from this command: {problem.message}", "warning")
             )
             self._identity_lost = True
             return
-        there, here = _flat(theirs), _flat(to_json(dict(identity)))
-        for key in _ADDED:
-            if key in here and key not in there:
-                there[key] = self._recorded(key) or here[key]
-        differing = {
-            key: (there.get(key), here.get(key))
-            for key in sorted({*there, *here})
-            if not _same(key, there.get(key, defaults.get(key)), here.get(key, defaults.get(key)))
-            and not (key in defaults and _only_one_has(key.partition(".")[0], theirs, identity))
-        }
-        if any(key.startswith(_TEXT_TABLES) for key in differing):
-            differing = {key: values for key, values in differing.items() if not key.startswith(_READ)}
-        if differing:
+        added = {"tokenizer.samples": self._trained_on, "validation.after": lambda: None}
+        if differing := differing_keys(theirs, identity, added, defaults):
             raise OtherStudyError(self.folder, differing)
 
-    def _recorded(self, key: str) -> Any:
-        """What an older folder, whose identity lacks the key, says about it elsewhere; None where it does not."""
-        if key == "tokenizer.samples":
-            for path in sorted((self.folder / RUNS_FOLDER).glob(f"*/{RUN_FILE}")):
-                with contextlib.suppress(InputError):
-                    value = parse(decode(read_bytes(path), str(path)), str(path))
-                    return _at(value, "data", "tokenizer", "trained_on_samples")
+    def _trained_on(self) -> Any:
+        """How many samples the tokenizer was trained on, by any run; None where there is none, or none says so."""
+        for path in sorted((self.folder / RUNS_FOLDER).glob(f"*/{RUN_FILE}")):
+            with suppress(InputError):
+                return _at(read_json(path), "data", "tokenizer", "trained_on_samples")
         return None
 
     def shared_settings(self) -> dict[str, Any]:
@@ -223,15 +173,12 @@ class ResultsStore:
             InputError: it is damaged.
         """
         path = self.folder / STUDY_FILE
-        return _flat(_read_identity(path)) if path.is_file() else {}
+        return flat(read_identity(path)) if path.is_file() else {}
 
     def would_set_aside(self, names: Sequence[str] | None = None) -> Aside:
         """What ``claim(fresh=True)``, or ``set_aside`` of these runs, would move, and where to. Only reads."""
-        runs = self.folder / RUNS_FOLDER
-        chosen = sorted(runs.glob("*/")) if names is None else map(self.run_folder, names)
-        there = [folder for folder in chosen if folder.is_dir()]
-        finished = sum((folder / RUN_FILE).is_file() for folder in there)
-        return Aside(finished, len(there) - finished, self.folder / f"old-{self._last_old() + 1}")
+        runs = (self.folder / RUNS_FOLDER).glob("*/") if names is None else map(self.run_folder, names)
+        return would_move(self.folder, runs)
 
     def set_aside(self, names: Sequence[str]) -> None:
         """Move runs of the claimed study into a results folder of their own, ``old-N``.
@@ -242,14 +189,14 @@ class ResultsStore:
         aside = self.would_set_aside(names)
         there = [folder for name in names if (folder := self.run_folder(name)).is_dir()]
         if there:
-            self._move(there, aside)
+            self._move_aside(there, aside)
 
     def _start_over(self) -> None:
         """Move the study into ``old-N``; one without a run is deleted, since there is nothing to keep."""
         aside = self.would_set_aside()
-        files = [self.folder / name for name in _STUDY_FILES if (self.folder / name).is_file()]
+        files = [self.folder / name for name in STUDY_FILES if (self.folder / name).is_file()]
         if aside.finished or aside.unfinished:
-            self._move([self.folder / RUNS_FOLDER, *files], aside)
+            self._move_aside([self.folder / RUNS_FOLDER, *files], aside)
             return
         try:
             for path in files:
@@ -257,46 +204,9 @@ class ResultsStore:
         except OSError as problem:
             raise work_error(self.folder, problem) from None
 
-    def _move(self, paths: Sequence[Path], aside: Aside) -> None:
-        """Move files and folders of the study into a hidden folder, which appears as ``old-N`` when all are in it.
-
-        A kill on the way leaves the hidden folder, which the next claim puts back.
-        """
-        moving = aside.place.with_name(f".{aside.place.name}{_MOVING}")
-        try:
-            for path in paths:
-                target = moving / path.relative_to(self.folder)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.rename(target)
-            if not (moving / STUDY_FILE).is_file():
-                write_atomic(moving / STUDY_FILE, (self.folder / STUDY_FILE).read_bytes())
-            moving.rename(aside.place)
-        except BaseException as problem:
-            self._undo_broken_moves()
-            if isinstance(problem, OSError):
-                raise work_error(self.folder, problem) from None
-            raise
+    def _move_aside(self, paths: Sequence[Path], aside: Aside) -> None:
+        move_aside(self.folder, paths, aside)
         self.notes.append(Note("set-aside", f"{aside} of {self.folder} set aside in {aside.place}."))
-
-    def _undo_broken_moves(self) -> None:
-        """Put back what a move that did not come to its end took away."""
-        for moving in self.folder.glob(f".old-*{_MOVING}/"):
-            runs = moving / RUNS_FOLDER
-            for path in [*runs.glob("*/"), *(moving / name for name in _STUDY_FILES)]:
-                target = self.folder / path.relative_to(moving)
-                if path.exists() and not target.exists():
-                    make_folder(target.parent)
-                    path.rename(target)
-            (moving / STUDY_FILE).unlink(missing_ok=True)  # a copy
-            for folder in (runs, moving):
-                with suppress(OSError):  # what is not ours stays
-                    folder.rmdir()
-
-    def _last_old(self) -> int:
-        found = [
-            int(matched[1]) for path in self.folder.glob("old-*") if (matched := _OLD.fullmatch(path.name))
-        ]
-        return max(found, default=0)
 
     def run_folder(self, name: str) -> Path:
         """The folder of a run, never outside ``runs/`` whatever the name holds."""
@@ -390,13 +300,13 @@ class ResultsStore:
         foreign = [name for name in names if not name.startswith(".") and name != "lost+found"]
         if foreign and not self._was_claimed():
             raise InputError(
-                f"{self.folder} holds files that are not of a cvfp study ({listed([ascii(n)[1:-1] for n in foreign])}).",
+                f"{self.folder} holds files that are not of a cvfp study ({listed([one_line(name) for name in foreign])}).",
                 hint="Name a new or empty folder as --out.",
             )
 
     def _was_claimed(self) -> bool:
         """Whether a study is here, or one that was set aside, or that a kill left on its way."""
-        studies = (STUDY_FILE, f"old-*/{STUDY_FILE}", f".old-*{_MOVING}/{STUDY_FILE}")
+        studies = (STUDY_FILE, f"old-*/{STUDY_FILE}", f".old-*{MOVING}/{STUDY_FILE}")
         return any(path.is_file() for name in studies for path in self.folder.glob(name))
 
     def _clear_torn_files(self) -> None:
@@ -412,21 +322,12 @@ class ResultsStore:
         return replace(run, environment=self._environment_index[key])
 
 
-def _read_identity(path: Path) -> dict[str, Any]:
-    """Whose folder it is, by its study file."""
-    value = parse(decode(read_bytes(path), str(path)), str(path))
-    identity = value.get("identity") if isinstance(value, dict) else None
-    if not isinstance(identity, dict) or value.get("schema") != STUDY_SCHEMA:
-        raise InputError(f"{path} is not a study file of cvfp.")
-    return identity
-
-
 def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
     """A ``result.json``'s run and the environment it was made in."""
-    value = parse(decode(read_bytes(path), str(path)), str(path))
+    value = read_json(path)
     if not isinstance(value, dict) or value.get("schema") not in READ_RUN_SCHEMAS:
         raise InputError(f"{path}: schema must be {RUN_SCHEMA!r}.")
-    findings = Findings()
+    findings = ReadingLog()
     run = from_json(Run, value.get("run"), "run", findings)
     if run is None:
         raise InputError(f"{path}: {listed(findings.problems)}.")
@@ -443,34 +344,3 @@ def _at(value: Any, *keys: str) -> Any:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def _only_one_has(table: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
-    return (table in theirs) != (table in ours)
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested objects as dotted keys; lists stay values."""
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, dict):
-            flat.update(_flat(item, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = item
-    return flat
-
-
-def _same(key: str, there: Any, here: Any) -> bool:
-    """Whether both values of a key mean the same study.
-
-    One file has many paths, from other folders and on other machines; what it holds is told apart by fingerprints.
-    """
-    if there == here:
-        return True
-    names_a_file = key.endswith((".source", ".name")) and isinstance(there, str) and isinstance(here, str)
-    return names_a_file and PurePath(there).name == PurePath(here).name != ""
-
-
-def _quoted(value: Any) -> str:
-    text = "missing" if value is None else json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -58,7 +58,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Rows of text cells below a header; columns from the second on are flush right unless ``left``."""
 
     header: tuple[str, ...]
@@ -73,7 +73,7 @@ class Line:
     text: str
 
 
-Block = Heading | Table | Line
+Block = Heading | TextTable | Line
 
 
 def study_blocks(study: Study) -> list[Block]:
@@ -108,7 +108,7 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
         Line(
             f"{FORMULAS[fit.law]}; {counted(fit.points, 'point')}, {counted(fit.k, 'parameter')}, objective {fit.objective}; {method}."
         ),
-        Table(
+        TextTable(
             ("parameter", "value", f"{level} interval", ""),
             tuple(_parameter(name, estimate, measured) for name, estimate in fit.parameters.items()),
         ),
@@ -117,7 +117,7 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
         rows = tuple(
             (*_sizes(p), figure(p.y), figure(p.predicted), signed_percent(p.error)) for p in fit.fitted
         )
-        blocks.append(Table((*_size_names(fit), fit.y, "fitted", "error"), rows))
+        blocks.append(TextTable((*_size_names(fit), fit.y, "fitted", "error"), rows))
     blocks.append(Line(_quality(fit)))
     blocks.append(Line(_held_out(fit)))
     blocks += [Line(text) for text in _shape(fit, measured)]
@@ -136,7 +136,7 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
             )
             for w in fit.local_exponents
         )
-        blocks.append(Table((f"{fit.x}", "local exponent", f"{level} interval"), rows))
+        blocks.append(TextTable((f"{fit.x}", "local exponent", f"{level} interval"), rows))
     if fit.replicates:
         blocks.append(Line(_replicates(fit)))
     for note in fit.warnings:
@@ -271,7 +271,7 @@ def _turned(estimate: Estimate) -> Estimate:
     return Estimate(value, low, high)
 
 
-def _predictions(fit: Fit, level: str) -> Table:
+def _predictions(fit: Fit, level: str) -> TextTable:
     measured = fit.interval_method != "none" and any(
         p.low is not None or p.high is not None for p in fit.predictions
     )
@@ -285,7 +285,9 @@ def _predictions(fit: Fit, level: str) -> Table:
         )
         for p in fit.predictions
     )
-    return Table((*_size_names(fit), "predicted", f"{level} for a new run", f"{level} for the law", ""), rows)
+    return TextTable(
+        (*_size_names(fit), "predicted", f"{level} for a new run", f"{level} for the law", ""), rows
+    )
 
 
 def _target(target: Target, fit: Fit) -> str:
@@ -357,11 +359,11 @@ def _side_by_side(fits: Sequence[Fit]) -> list[Block]:
                 cells.append(f"{value} ({interval(estimate.low, estimate.high)})" if known else value)
             r2 = MISSING if fit.r_squared is None else f"{fit.r_squared:.4f}"
             rows.append((*cells, r2, percent(fit.loo_error), percent(fit.forward_error)))
-        blocks.append(Table((law, *names, "R^2", "left out", "forward"), tuple(rows)))
+        blocks.append(TextTable((law, *names, "R^2", "left out", "forward"), tuple(rows)))
     return blocks
 
 
-def _selection(scores: Sequence[LawScore]) -> Table:
+def _selection(scores: Sequence[LawScore]) -> TextTable:
     rows = []
     for score in scores:
         place = "-" if score.rank is None else str(score.rank)
@@ -390,4 +392,4 @@ def _selection(scores: Sequence[LawScore]) -> Table:
         "mean AIC",
         "Akaike weight",
     )
-    return Table(header, tuple(rows))
+    return TextTable(header, tuple(rows))

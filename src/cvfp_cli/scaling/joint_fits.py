@@ -26,7 +26,7 @@ from cvfp_cli.scaling.joint import (
 )
 from cvfp_cli.scaling.joint_pool import pool_test
 from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, allowed_rise, design_flaws, parameter_ends
-from cvfp_cli.scaling.joint_questions import Answers, Law, answer
+from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
 from cvfp_cli.stats.regression import t_quantile
 from cvfp_cli.stats.solver import Array, Rows
@@ -84,7 +84,7 @@ def fit_joint_groups(
         ends = parameter_ends(data, fit, options.level, flawed=flawed)
     draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
     parameters, reasons = _parameters(fit, data, half, draws, ends, flaws, options.level)
-    law = Law(
+    law = AskedFit(
         data,
         fit,
         n,
@@ -296,7 +296,7 @@ def _masks(groups: Sequence[Points], d: Array, order: Rows, options: FitOptions)
 
 
 def _held_out(
-    law: Law, y: Array, masks: Sequence[Mask]
+    law: AskedFit, y: Array, masks: Sequence[Mask]
 ) -> tuple[float | None, float | None, tuple[FittedPoint, ...]]:
     """Leave-one-out and forward errors; the points of a mask are held out of all groups at once."""
     data, n, d = law.data, law.n, law.d

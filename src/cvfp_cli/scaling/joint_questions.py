@@ -21,7 +21,7 @@ ENDLESS = 700.0
 
 
 @dataclass(frozen=True)
-class Law:
+class AskedFit:
     """A fit, and what its intervals are made from.
 
     Attributes:
@@ -86,7 +86,7 @@ class Answers:
 
 
 def answer(
-    law: Law, sizes: Sequence[float], pairs: Sequence[tuple[float, float]], targets: Sequence[float]
+    law: AskedFit, sizes: Sequence[float], pairs: Sequence[tuple[float, float]], targets: Sequence[float]
 ) -> Answers:
     """Predict at data sizes (for the usual model size) and at pairs (N, D), and find what reaches each target."""
     models, counts = np.unique(law.n, return_counts=True)
@@ -101,7 +101,7 @@ def answer(
     )
 
 
-def _predict(law: Law, n: float, d: float) -> Prediction:
+def _predict(law: AskedFit, n: float, d: float) -> Prediction:
     value = float(law.log_loss(law.fit.theta[None], n, d)[0])
     low, high, new_low, new_high = _ends(law, n, d, value)
     outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
@@ -109,7 +109,7 @@ def _predict(law: Law, n: float, d: float) -> Prediction:
     return Prediction(d, float(law.to_y(value)), ends[0], ends[1], outside, ends[2], ends[3], model_size=n)
 
 
-def _ends(law: Law, n: float, d: float, value: float) -> tuple[float | None, ...]:
+def _ends(law: AskedFit, n: float, d: float, value: float) -> tuple[float | None, ...]:
     """Ends of ln L at N and D: of the law, and of a new run."""
     if law.draws is not None:
         there = law.log_loss(law.draws, n, d)
@@ -136,7 +136,7 @@ def _ends(law: Law, n: float, d: float, value: float) -> tuple[float | None, ...
     )
 
 
-def _reach(law: Law, n: float, target: float) -> Target:
+def _reach(law: AskedFit, n: float, target: float) -> Target:
     """The D at which a model of size N reaches a target, with every D that the interval of the law there allows."""
     loss = law.loss(target)
     if loss <= 0.0:
@@ -169,7 +169,7 @@ def _reach(law: Law, n: float, target: float) -> Target:
     return Target(target, x, low, high, outside, "", n)
 
 
-def _test(law: Law, n: float, log_target: float) -> tuple[Callable[[float], float] | None, float]:
+def _test(law: AskedFit, n: float, log_target: float) -> tuple[Callable[[float], float] | None, float]:
     """A function of ln D that tells how far the data are from a law through the target at N, and what is allowed."""
     if law.allowed is not None:
         starts = few_starts(law.data, law.fit)
@@ -189,7 +189,7 @@ def _test(law: Law, n: float, log_target: float) -> tuple[Callable[[float], floa
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
-def _size_for(law: Law, theta: Array, n: float, loss: float) -> Array:
+def _size_for(law: AskedFit, theta: Array, n: float, loss: float) -> Array:
     """D at which each law of theta (P, 5) has a loss at N; infinite where it never falls so far, (P,).
 
     Beyond ``FARTHEST`` from the data a size is as good as infinite, or as 0.
@@ -208,7 +208,7 @@ def _bounded_exp(log_size: Array, centre: float) -> Array:
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
-def _least(law: Law, theta: Array, loss: float) -> tuple[Array, Array]:
+def _least(law: AskedFit, theta: Array, loss: float) -> tuple[Array, Array]:
     """ln N and ln D with the least N D among those at a loss: there alpha A / N^alpha = beta B / D^beta."""
     alpha, beta = theta[:, 3], theta[:, 4]
     left = loss - np.exp(theta[:, 0])
@@ -218,7 +218,7 @@ def _least(law: Law, theta: Array, loss: float) -> tuple[Array, Array]:
     return (np.where(np.isfinite(part), part, np.inf) for part in (log_n, log_d))  # type: ignore[return-value]
 
 
-def _cheapest(law: Law, target: float) -> Cheapest:
+def _cheapest(law: AskedFit, target: float) -> Cheapest:
     loss = law.loss(target)
     if law.undetermined:
         return Cheapest(target, None, None, None, True, "the runs leave parameters of the law undetermined")
@@ -245,7 +245,7 @@ def _cheapest(law: Law, target: float) -> Cheapest:
     return Cheapest(target, found[0], found[1], found[2], outside)
 
 
-def _drawn(law: Law) -> Array | None:
+def _drawn(law: AskedFit) -> Array | None:
     """Coordinates of laws that the data allow, (R, 5): bootstrap refits, or t draws of the asymptotic distribution."""
     if law.draws is not None:
         return law.draws
@@ -262,7 +262,7 @@ def _drawn(law: Law) -> Array | None:
     return theta
 
 
-def _percentiles(law: Law, values: Array) -> tuple[float | None, float | None]:
+def _percentiles(law: AskedFit, values: Array) -> tuple[float | None, float | None]:
     """Ends over draws; infinite draws are beyond every end, so that an end among them is open."""
     if values.size == 0:
         return None, None

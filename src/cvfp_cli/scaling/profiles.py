@@ -25,7 +25,7 @@ ITERATIONS = 60
 DOUBTFUL = 0.25
 
 
-class Family(Protocol):
+class RefittableBatch(Protocol):
     """A batch of P fitted problems that can be posed again under a tie or with one more measurement."""
 
     @property
@@ -83,7 +83,7 @@ class _Walks:
     end: Array  # user's value where an edge is reached; NaN open; +inf still walking or ended within
 
 
-def held_fits(family: Family, edges: Sequence[Edge]) -> dict[tuple[int, float], tuple[Array, Array]]:
+def held_fits(family: RefittableBatch, edges: Sequence[Edge]) -> dict[tuple[int, float], tuple[Array, Array]]:
     """Best fit with a coordinate held on its bound: RSS (P,) and theta (P, k), for every different edge."""
     found: dict[tuple[int, float], tuple[Array, Array]] = {}
     starts = np.concatenate([family.theta[:, None, :], family.starts()], axis=1)
@@ -106,7 +106,7 @@ def held_fits(family: Family, edges: Sequence[Edge]) -> dict[tuple[int, float], 
     return found
 
 
-def _begin(family: Family, delta: Array, quantities: Sequence[Quantity]) -> _Walks:
+def _begin(family: RefittableBatch, delta: Array, quantities: Sequence[Quantity]) -> _Walks:
     """Both walks of every figure, with edges already compared with the threshold."""
     problems, count = len(family.theta), len(quantities)
     half, centre = half_widths(family, delta, quantities)
@@ -152,7 +152,7 @@ def _begin(family: Family, delta: Array, quantities: Sequence[Quantity]) -> _Wal
     return walks
 
 
-def half_widths(family: Family, delta: Array, quantities: Sequence[Quantity]) -> tuple[Array, Array]:
+def half_widths(family: RefittableBatch, delta: Array, quantities: Sequence[Quantity]) -> tuple[Array, Array]:
     """Linear half-width and value of every figure, (Q, P) each, from the curvature at the optimum."""
     every = np.arange(len(family.theta))
     gram = family.pose(every, None, None).evaluate(family.theta, every).gram
@@ -175,7 +175,9 @@ def half_widths(family: Family, delta: Array, quantities: Sequence[Quantity]) ->
 class _Tracer:
     """Points of the profiles: solves many held or measured fits at once, each of its own figure."""
 
-    def __init__(self, family: Family, quantities: Sequence[Quantity], problem: Rows, quantity: Rows) -> None:
+    def __init__(
+        self, family: RefittableBatch, quantities: Sequence[Quantity], problem: Rows, quantity: Rows
+    ) -> None:
         self.family, self.quantities = family, quantities
         self.problem, self.quantity = problem, quantity
         self.target = np.zeros(len(problem))
@@ -229,7 +231,7 @@ class _Tracer:
         return cost[best, np.arange(len(rows))] - self.family.rss[self.problem[rows]], theta
 
 
-def linear_intervals(family: Family, delta: Array, quantities: Sequence[Quantity]) -> list[Interval]:
+def linear_intervals(family: RefittableBatch, delta: Array, quantities: Sequence[Quantity]) -> list[Interval]:
     """Intervals of figures that are linear in the coordinates of a straight line: the t intervals, exactly."""
     every = np.arange(len(family.theta))
     inverse = np.linalg.inv(family.pose(every, None, None).evaluate(family.theta, every).gram)
@@ -243,7 +245,7 @@ def linear_intervals(family: Family, delta: Array, quantities: Sequence[Quantity
     return result
 
 
-def intervals(family: Family, delta: Array, quantities: Sequence[Quantity]) -> list[Interval]:
+def intervals(family: RefittableBatch, delta: Array, quantities: Sequence[Quantity]) -> list[Interval]:
     """Interval of every figure for every problem.
 
     Args:
@@ -316,7 +318,7 @@ def _collect(walks: _Walks, quantities: Sequence[Quantity]) -> list[Interval]:
     return result
 
 
-def profile_rise(family: Family, quantity: Quantity, t: Array) -> Array:
+def profile_rise(family: RefittableBatch, quantity: Quantity, t: Array) -> Array:
     """The profile of one figure at ``t`` (P,): the least sum of squares there, above the optimum's, (P,)."""
     every = np.arange(len(family.theta))
     tracer = _Tracer(family, [quantity], every, np.zeros(len(every), dtype=np.intp))
@@ -324,7 +326,7 @@ def profile_rise(family: Family, quantity: Quantity, t: Array) -> Array:
     return tracer.solve(every, t, starts)[0]
 
 
-def fitted_values(family: Family, quantities: Sequence[Quantity]) -> list[Array]:
+def fitted_values(family: RefittableBatch, quantities: Sequence[Quantity]) -> list[Array]:
     """Each figure at the optimum, in the user's unit, one array (P,) a figure."""
     rows = np.arange(len(family.theta))
     return [q.user(q.functional(family.theta, rows)[0], rows) for q in quantities]

@@ -3,15 +3,11 @@
 import csv
 import io
 import json
-import re
 
 from cvfp_cli.layout import UNBOUNDED, Screen, bands, cells
-from cvfp_cli.scaling.document import Block, Heading, Line, Table, study_blocks
+from cvfp_cli.markdown import escape, pipe_table
+from cvfp_cli.scaling.document import Block, Heading, Line, TextTable, study_blocks
 from cvfp_cli.scaling.study import Study
-
-_MEANT = re.compile(
-    r"[\\|*_<`~]|&(?=#|\w+;)|\](?=[(\[:])|(?i:(?<=\bhttp)|(?<=\bhttps)|(?<=\bftp)):(?=//)|(?i:(?<=\bwww))\.|(?<=\S)@(?=\S)"
-)
 
 
 def to_text(study: Study, screen: Screen = UNBOUNDED) -> str:
@@ -21,7 +17,7 @@ def to_text(study: Study, screen: Screen = UNBOUNDED) -> str:
         if isinstance(block, Heading):
             rule = "=" if block.level == 1 else "-"
             parts += ["", *screen.lines(block.text), rule * min(cells(block.text), screen.width)]
-        elif isinstance(block, Table):
+        elif isinstance(block, TextTable):
             parts += _aligned(block, screen)
         else:
             parts += screen.lines(block.text)
@@ -35,29 +31,21 @@ def to_markdown(study: Study) -> str:
 
 def _markdown(block: Block) -> str:
     if isinstance(block, Heading):
-        return f"{'#' * (block.level + 1)} {_escaped(block.text)}"
+        return f"{'#' * (block.level + 1)} {escape(block.text)}"
     if isinstance(block, Line):
-        return _escaped(block.text)
+        return escape(block.text)
     header, rows = _used(block)
-    lines = [header, tuple("---" if i == 0 else "---:" for i in range(len(header))), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell if i == 1 else _escaped(cell) for cell in row) + " |"
-        for i, row in enumerate(lines)
-    )
+    heads, *cells = [[escape(cell, cell=True) for cell in row] for row in (header, *rows)]
+    return "\n".join(pipe_table(heads, cells, left=[i == 0 for i in range(len(heads))]))
 
 
-def _escaped(text: str) -> str:
-    """Text from data as itself: no bar ends its cell; no emphasis, code, tag, entity or link comes of it."""
-    return _MEANT.sub(lambda found: "\\" + found[0], text)
-
-
-def _used(table: Table) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _used(table: TextTable) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The table without columns that have neither a header nor a cell."""
     keep = [i for i, name in enumerate(table.header) if name or any(row[i] for row in table.rows)]
     return tuple(table.header[i] for i in keep), [tuple(row[i] for i in keep) for row in table.rows]
 
 
-def _aligned(table: Table, screen: Screen) -> list[str]:
+def _aligned(table: TextTable, screen: Screen) -> list[str]:
     header, rows = _used(table)
     lines: list[str] = []
     for i, band in enumerate(

@@ -4,43 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cvfp_cli.notes import Note
+from cvfp_cli.stats.estimate import Estimate as Estimate
 from cvfp_cli.stats.variance import Replicates
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its interval.
-
-    Attributes:
-        value: the least-squares estimate; None where the fit ran into a limit that has no finite value.
-        low, high: ends of the interval; None is an open end (nothing in the data bounds that side), or, where both
-            are None, no interval: the fit's warnings say why.
-        shared: estimated from several configurations together.
-        at_bound: the estimate lies at the edge of what the law allows.
-        reason: why the data determine no value; empty where they do.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    shared: bool = False
-    at_bound: bool = False
-    reason: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The five keys of a parameter, and ``reason`` where it is undetermined."""
-        shape: dict[str, Any] = {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "shared": self.shared,
-            "at_bound": self.at_bound,
-        }
-        return {**shape, "reason": self.reason} if self.reason else shape
-
-    def range_json(self) -> dict[str, Any]:
-        """Value and ends alone, for derived figures."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from cvfp_cli.stats.contrasts import Contrast, LogLine, contrast_of, exp_of, holm, ratio_of
+from cvfp_cli.stats.contrasts import LogLine, contrast_of, exp_of, holm, ratio_of
+from cvfp_cli.stats.estimate import Estimate
 from cvfp_cli.stats.regression import FTest, f_p_value, least_squares
-from cvfp_cli.study.points import Points
+from cvfp_cli.study.points import SAME_SIZE, Points
 
 Vector = NDArray[np.float64]
-
-SAME_SIZE = 0.02  # cells of one nominal size are the same size if their ln n differ by at most this
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,8 @@ class Pair:
     paired: bool
     sizes: tuple[float, ...]
     df: int
-    slope: Contrast | None
-    ratio: Contrast
+    slope: Estimate | None
+    ratio: Estimate
     lines: FTest | None
     line: LogLine | None
     slope_holm: float | None = None
@@ -220,6 +219,30 @@ def compare_pairs(
     )
 
 
+def within_curves(curves: Sequence[Curve]) -> list[tuple[float, float]]:
+    """(ln n, ln PPL) of all points, each curve centred on its own means."""
+    points = []
+    for curve in curves:
+        x, y = np.array(curve.x), np.array(curve.y)
+        points += list(zip((x - x.mean()).tolist(), (y - y.mean()).tolist(), strict=True))
+    return points
+
+
+def not_told_above(
+    curves: Sequence[Curve], best: int, n: float, joint: JointTest | None, level: float
+) -> tuple[str, ...]:
+    """Labels of the curves whose line is not told from that of ``curves[best]`` at ``n``, after Holm over all pairs."""
+    pairs = compare_pairs(curves, joint, level=level)
+    ratios = [pair.line.ratio(n, level) if pair.line else None for pair in pairs]
+    adjusted = holm([ratio.p_value if ratio else None for ratio in ratios])
+    name = curves[best].label
+    return tuple(
+        pair.second if pair.first == name else pair.first
+        for pair, p_value in zip(pairs, adjusted, strict=True)
+        if name in (pair.first, pair.second) and (p_value is None or p_value >= 1 - level)
+    )
+
+
 def _residual(curves: Sequence[Curve], column: dict[float, int], terms: int) -> tuple[float, int]:
     """Residual sum of squares and degrees of freedom with ``terms`` own terms (0, 1: level, 2: and slope).
 
@@ -301,7 +324,7 @@ def _independent(first: Curve, second: Curve, level: float) -> Pair:
     """Compare two lines that share nothing but, by assumption, the variance of a point about its line."""
     if min(len(first.x), len(second.x)) < 2:
         gap = float(np.mean(second.y) - np.mean(first.y))
-        return Pair(first.label, second.label, False, (), 0, None, Contrast(exp_of(gap)), None, None)
+        return Pair(first.label, second.label, False, (), 0, None, Estimate(exp_of(gap)), None, None)
     centre = float(np.mean([*first.x, *second.x]))
     x = np.concatenate([first.x, second.x]) - centre
     y = np.concatenate([first.y, second.y])
@@ -310,7 +333,7 @@ def _independent(first: Curve, second: Curve, level: float) -> Pair:
     one = np.ones_like(x)
     full = least_squares(np.column_stack([one, x, is_second, is_second * x]), y, names=names, level=level)
     common = least_squares(np.column_stack([one, x]), y, names=names[:2], level=level)
-    gap, slope = full["level difference"].value, full["slope difference"].value
+    gap, slope = full["level difference"].known, full["slope difference"].known
     covariance = np.zeros((4, 4)) if full.covariance is None else full.covariance
     line = LogLine(gap, slope, centre, covariance[2, 2], covariance[3, 3], covariance[2, 3], full.df)
     return Pair(

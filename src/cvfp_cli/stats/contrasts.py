@@ -5,17 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.stats.regression import t_p_value, t_quantile
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A difference or ratio, its interval and the p value of no difference; None where no freedom is left."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    p_value: float | None = None
+from cvfp_cli.stats.estimate import Estimate
+from cvfp_cli.stats.regression import Vector, t_quantile, tested
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class LogLine:
     covariance: float
     df: int
 
-    def ratio(self, n: float, level: float = 0.95) -> Contrast:
+    def ratio(self, n: float, level: float = 0.95) -> Estimate:
         """PPL of the second curve over that of the first at ``n``, by their lines."""
         step = float(np.log(n)) - self.centre
         variance = self.v_centre + 2 * step * self.covariance + step * step * self.v_slope
@@ -79,31 +70,27 @@ class LogLine:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment (Holm 1979); entries that are None stay None and do not count."""
-    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    highest = 0.0
-    for rank, (p, i) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
-        adjusted[i] = highest
+    known = holm_adjusted(np.array([p for p in p_values if p is not None], dtype=float)).tolist()
+    return [None if p is None else known.pop(0) for p in p_values]
+
+
+def holm_adjusted(p_values: Vector) -> Vector:
+    """The same of p values that are all known, shape (tests,)."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(order))
+    steps = len(order) - np.arange(len(order))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p_values[order] * steps))
     return adjusted
 
 
-def ratio_of(difference: float, variance: float, df: int, level: float) -> Contrast:
+def ratio_of(difference: float, variance: float, df: int, level: float) -> Estimate:
     """exp of a difference of logarithms, with its t interval."""
-    shift = contrast_of(difference, variance, df, level)
-    if shift.low is None or shift.high is None:
-        return Contrast(exp_of(difference))
-    return Contrast(exp_of(difference), exp_of(shift.low), exp_of(shift.high), shift.p_value)
+    return contrast_of(difference, variance, df, level).map(exp_of)
 
 
-def contrast_of(value: float, variance: float, df: int, level: float) -> Contrast:
-    """A value with its t interval; without one where ``df`` is 0."""
-    if df <= 0:
-        return Contrast(value)
-    error = float(np.sqrt(max(0.0, variance)))
-    half = t_quantile(level, df) * error
-    p_value = t_p_value(value / error, df) if error > 0 else float(value == 0.0)
-    return Contrast(value, value - half, value + half, p_value)
+def contrast_of(value: float, variance: float, df: int, level: float) -> Estimate:
+    """A difference with its t interval and the test of no difference; without them where ``df`` is 0."""
+    return tested(value, float(np.sqrt(max(0.0, variance))), df, level) if df > 0 else Estimate(value)
 
 
 def exp_of(value: float) -> float:

@@ -5,6 +5,8 @@ Every formula here is in any textbook of linear models (Seber and Lee, *Linear R
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import atanh, sqrt, tanh
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +14,7 @@ from scipy import special
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
+from cvfp_cli.stats.estimate import Estimate
 
 Vector = NDArray[np.float64]
 
@@ -37,29 +40,12 @@ def t_p_value(statistic: float, df: float) -> float:
 
 
 @dataclass(frozen=True)
-class Coefficient:
-    """One coefficient of a linear model.
-
-    Attributes:
-        value: the least-squares estimate.
-        se, low, high, p_value: standard error, t interval and two-sided test against 0; None where no residual
-            degree of freedom is left.
-    """
-
-    name: str
-    value: float
-    se: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-
-
-@dataclass(frozen=True)
 class Regression:
     """A least-squares fit of ``y = X b``.
 
     Attributes:
-        coefficients: in the order of the columns of ``X``.
+        names, coefficients: in the order of the columns of ``X``; with standard error, t interval and the test
+            against 0 where a residual degree of freedom is left.
         rss: residual sum of squares.
         df: residual degrees of freedom, rows minus rank.
         variance: rss / df; None where df is 0.
@@ -69,7 +55,8 @@ class Regression:
         level: confidence level of the intervals.
     """
 
-    coefficients: tuple[Coefficient, ...]
+    names: tuple[str, ...]
+    coefficients: tuple[Estimate, ...]
     rss: float
     df: int
     variance: float | None
@@ -81,20 +68,17 @@ class Regression:
     @property
     def values(self) -> Vector:
         """The coefficients as an array, shape (columns,)."""
-        return np.array([coefficient.value for coefficient in self.coefficients])
+        return np.array([coefficient.known for coefficient in self.coefficients])
 
     @property
     def covariance(self) -> Vector | None:
         """Covariance of the coefficients, shape (columns, columns); None where df is 0."""
         return None if self.variance is None else self.variance * self.inverse_gram
 
-    def __getitem__(self, name: str) -> Coefficient:
-        for coefficient in self.coefficients:
-            if coefficient.name == name:
-                return coefficient
-        raise KeyError(name)
+    def __getitem__(self, name: str) -> Estimate:
+        return self.coefficients[self.names.index(name)]
 
-    def contrast(self, weights: ArrayLike, *, new_observation: bool = False) -> Coefficient:
+    def contrast(self, weights: ArrayLike, *, new_observation: bool = False) -> Estimate:
         """Estimate a weighted sum of coefficients, or a new observation at that row of ``X``.
 
         Args:
@@ -104,9 +88,9 @@ class Regression:
         row = np.asarray(weights, dtype=float)
         value = float(row @ self.values)
         if self.variance is None:
-            return Coefficient("contrast", value, None, None, None, None)
+            return Estimate(value)
         spread = float(row @ self.inverse_gram @ row) + (1.0 if new_observation else 0.0)
-        return _coefficient("contrast", value, np.sqrt(self.variance * spread), self.df, self.level)
+        return tested(value, np.sqrt(self.variance * spread), self.df, self.level)
 
 
 @dataclass(frozen=True)
@@ -119,10 +103,11 @@ class FTest:
     p_value: float
 
 
-def _coefficient(name: str, value: float, se: float, df: int, level: float) -> Coefficient:
+def tested(value: float, se: float, df: float, level: float) -> Estimate:
+    """A value with its standard error, t interval and two-sided test against 0."""
     half = t_quantile(level, df) * se
     p_value = t_p_value(value / se, df) if se > 0 else (1.0 if value == 0 else 0.0)
-    return Coefficient(name, value, float(se), value - half, value + half, p_value)
+    return Estimate(value, value - half, value + half, se=float(se), p_value=p_value)
 
 
 def least_squares(
@@ -161,12 +146,13 @@ def least_squares(
     variance = rss / df if df > 0 else None
     total = float(np.sum((target - target.mean()) ** 2))
     coefficients = tuple(
-        _coefficient(name, float(value), float(np.sqrt(variance * inverse_gram[i, i])), df, level)
+        tested(float(value), float(np.sqrt(variance * inverse_gram[i, i])), df, level)
         if variance is not None
-        else Coefficient(name, float(value), None, None, None, None)
-        for i, (name, value) in enumerate(zip(labels, values, strict=True))
+        else Estimate(float(value))
+        for i, value in enumerate(values)
     )
     return Regression(
+        names=labels,
         coefficients=coefficients,
         rss=rss,
         df=df,
@@ -176,3 +162,41 @@ def least_squares(
         inverse_gram=inverse_gram,
         level=level,
     )
+
+
+def determined(columns: ArrayLike, y: ArrayLike, *, names: Sequence[str], level: float) -> Regression | None:
+    """``least_squares``, or None where these rows cannot tell the columns apart or leave no freedom."""
+    x = np.asarray(columns, dtype=float)
+    if len(x) <= x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
+        return None
+    return least_squares(x, y, names=names, level=level)
+
+
+def mean_of(values: Sequence[float], level: float) -> Estimate:
+    """The mean of independent values, at least one, with its t interval; one value has none."""
+    centre = fmean(values)
+    if len(values) < 2:
+        return Estimate(centre)
+    return tested(centre, float(np.std(values, ddof=1)) / len(values) ** 0.5, len(values) - 1, level)
+
+
+def correlation(
+    points: Sequence[tuple[float, float]], level: float = 0.95, *, means: int = 1
+) -> Estimate | None:
+    """Pearson's r with Fisher's z interval (Fisher 1921); None with fewer than three points, or where one is constant.
+
+    Args:
+        points: pairs of figures. means: how many means were taken off them; each one beyond the first costs a
+            degree of freedom.
+    """
+    if len(points) < 3:
+        return None
+    table = np.array(points)
+    if np.any(np.ptp(table, axis=0) <= 1e-12 * (1 + np.abs(table).max(axis=0))):
+        return None
+    r = float(np.clip(np.corrcoef(table.T)[0, 1], -1.0, 1.0))
+    freedom = len(points) - max(means - 1, 0) - 3
+    if freedom <= 0 or abs(r) >= 1.0:
+        return Estimate(r)
+    half = float(special.ndtri(0.5 + level / 2)) / sqrt(freedom)
+    return Estimate(r, tanh(atanh(r) - half), tanh(atanh(r) + half))

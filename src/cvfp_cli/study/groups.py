@@ -29,6 +29,43 @@ def run_label(run: Run, *, study: str = "") -> str:
     return f"{label} ({study})" if study else label
 
 
+@dataclass(frozen=True)
+class PlacedRun:
+    """A run and what it belongs to.
+
+    Attributes:
+        source: the name of its file. study: told apart by the file where one configuration of one study stands in
+            several, which may have been run with different settings.
+        label: its group's, the study in brackets where there are several.
+    """
+
+    run: Run
+    source: str
+    study: str
+    label: str
+
+
+def placed_runs(sources: Sequence[Source]) -> list[PlacedRun]:
+    """Every run of the sources, in their order, by the name of its group."""
+    several = len({run.study for source in sources for run in source.runs}) > 1
+    files: dict[tuple[str, str], set[str]] = {}
+    for source in sources:
+        for run in source.runs:
+            files.setdefault((run_label(run), run.study), set()).add(source.name)
+    placed = []
+    for source in sources:
+        for run in source.runs:
+            twice = len(files[run_label(run), run.study]) > 1
+            study = _joined(run.study, source.name if twice else "")
+            label = run_label(run, study=study if several or twice else "")
+            placed.append(PlacedRun(run, source.name, study, label))
+    return placed
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
 def source_names(
     results: Sequence[Results], names: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[Note, ...]]:
@@ -87,41 +124,26 @@ def group_runs(
             raise InputError(
                 f"{option}: runs have no column {column!r}.", hint=f"There are {', '.join(names)}."
             )
-    studies = {run.study for source in sources for run in source.runs}
-    where: dict[tuple[str, str], set[str]] = {}
-    for source in sources:
-        for run in source.runs:
-            where.setdefault((run_label(run), run.study), set()).add(source.name)
-    in_two_files = {study for (_, study), names_there in where.items() if len(names_there) > 1}
-    studied: dict[tuple[object, ...], str] = {}
-    gathered: dict[tuple[object, ...], list[Run]] = {}
-    labels: dict[tuple[object, ...], str] = {}
+    placed = placed_runs(sources)
+    in_two_files = {item.run.study for item in placed if item.study != item.run.study}
+    gathered: dict[tuple[object, ...], list[PlacedRun]] = {}
     seen: set[str] = set()
     left_out = diverged = repeated = 0
-    for source in sources:
-        for run in source.runs:
-            # Without an id, as in lists made by hand, a run is known by all that stands there.
-            identity = run.run_id or repr(run)
-            if identity in seen:
-                repeated += 1
-                continue
-            seen.add(identity)
-            if run.status == "diverged":
-                diverged += 1
-                continue
-            if run.status != "done" or getattr(run, y) is None or getattr(run, x) is None:
-                left_out += 1
-                continue
-            # The same study in two files may have been run with different settings.
-            twice = len(where[run_label(run), run.study]) > 1
-            study = " ".join(part for part in (run.study, source.name if twice else "") if part)
-            key = (run_label(run), run.kind, *sorted(run.axes.items()), run.embed_dim, study)
-            gathered.setdefault(key, []).append(run)
-            # A study whose configurations stand in two files has a joint law in each of them.
-            studied[key] = " ".join(
-                part for part in (run.study, source.name if run.study in in_two_files else "") if part
-            )
-            labels[key] = run_label(run, study=study if len(studies) > 1 or twice else "")
+    for item in placed:
+        run = item.run
+        # Without an id, as in lists made by hand, a run is known by all that stands there.
+        identity = run.run_id or repr(run)
+        if identity in seen:
+            repeated += 1
+            continue
+        seen.add(identity)
+        if run.status == "diverged":
+            diverged += 1
+        elif run.status != "done" or getattr(run, y) is None or getattr(run, x) is None:
+            left_out += 1
+        else:
+            key = (run_label(run), run.kind, *sorted(run.axes.items()), run.embed_dim, item.study)
+            gathered.setdefault(key, []).append(item)
     notes = []
     if repeated:
         message = f"{counted(repeated, 'run that stands', 'runs that stand')} twice: counted once."
@@ -142,7 +164,12 @@ def group_runs(
             f"No finished run has both {x} and {y}" + (f"; {runs_diverged}." if diverged else "."),
             hint="Choose other columns with --x and --y.",
         )
-    groups = (_points(labels[key], runs, x, y, studied[key]) for key, runs in gathered.items())
+    groups = []
+    for members in gathered.values():
+        last = members[-1]
+        # A study whose configurations stand in two files has a joint law in each of them.
+        study = _joined(last.run.study, last.source if last.run.study in in_two_files else "")
+        groups.append(_points(last.label, [item.run for item in members], x, y, study))
     return tuple(groups), tuple(notes)
 
 

@@ -12,6 +12,8 @@ from cvfp_cli.study.units import YUnit, unit_of
 
 Vector = NDArray[np.float64]
 
+SAME_SIZE = 0.02  # points of one nominal size are of the same size if their ln n differ by at most this
+
 
 @dataclass(frozen=True)
 class Holdout:

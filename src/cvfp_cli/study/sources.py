@@ -33,7 +33,7 @@ _RUN_FILES = ("*.json", "*/*.json")
 
 
 @dataclass(frozen=True)
-class Table:
+class ReadTable:
     """The rows of one table; ``places`` names each row's file where every row has its own."""
 
     where: str
@@ -46,7 +46,7 @@ class Inputs:
     """What was read: results, tables, and notes on the tables."""
 
     results: tuple[Results, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[ReadTable, ...]
     notes: tuple[Note, ...]
 
 
@@ -71,7 +71,7 @@ def read_inputs(inputs: Sequence[str], columns: Columns, *, recover: bool = Fals
         InputError: an input that cannot be read.
     """
     results: list[Results] = []
-    tables: list[Table] = []
+    tables: list[ReadTable] = []
     notes: list[Note] = []
     known = numeric_columns()
     of_runs = columns.x in known and columns.y in known and not columns.of_a_table
@@ -90,7 +90,7 @@ def read_inputs(inputs: Sequence[str], columns: Columns, *, recover: bool = Fals
             results.append(parse_results(data, Path(where), recover=recover))
             continue
         rows, recovered = _rows(data, where, recover=recover)
-        tables.append(Table(where, rows))
+        tables.append(ReadTable(where, rows))
         notes += recovered
     return Inputs(tuple(results), _pooled(tables), tuple(notes))
 
@@ -175,7 +175,7 @@ def _standard_input() -> bytes:
     return decompressed(data, "Standard input", SIZE_LIMIT)
 
 
-def _folder_tables(folder: Path, *, recover: bool) -> tuple[list[Table], list[Note]]:
+def _folder_tables(folder: Path, *, recover: bool) -> tuple[list[ReadTable], list[Note]]:
     """The table of a results folder, or the rows of a folder with one JSON file a run.
 
     Raises:
@@ -189,16 +189,16 @@ def _folder_tables(folder: Path, *, recover: bool) -> tuple[list[Table], list[No
             f"{folder} is a folder without runs.csv or one JSON file a run.",
             hint="Name a table: a CSV, JSON or Parquet file.",
         )
-    tables: list[Table] = []
+    tables: list[ReadTable] = []
     notes: list[Note] = []
     for path in files:
         rows, said = _rows(read_bytes(path), str(path), recover=recover)
-        tables.append(Table(str(path), rows))
+        tables.append(ReadTable(str(path), rows))
         notes += said
     return tables, notes
 
 
-def _pooled(tables: Sequence[Table]) -> tuple[Table, ...]:
+def _pooled(tables: Sequence[ReadTable]) -> tuple[ReadTable, ...]:
     """Several tables of one row each as one table; others as they are."""
     single = [table for table in tables if len(table.rows) == 1]
     if len(single) < 2:
@@ -206,7 +206,7 @@ def _pooled(tables: Sequence[Table]) -> tuple[Table, ...]:
     places = tuple(table.where for table in single)
     rows = [row for table in single for row in table.rows]
     return (
-        Table(counted(len(single), "file"), rows, places),
+        ReadTable(counted(len(single), "file"), rows, places),
         *(table for table in tables if len(table.rows) != 1),
     )
 

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from cvfp_cli.core.result import Event
 from cvfp_cli.counting import counted
 from cvfp_cli.results import Run
 from cvfp_cli.sweep.plan import Job
+from cvfp_cli.sweep.watch import Watcher
 
 # Share of the rate of large matrix products that runs reach, before any has shown its own.
 LIKELY_SHARE = 0.4
@@ -33,7 +33,7 @@ def likely_steps(job: Job, seen: Steps | None = None) -> Steps:
     return {stage.name: min(expected[stage.name], stage.most) for stage in job.stages}
 
 
-class TimeEstimate:
+class TimeEstimate(Watcher):
     """Expected seconds of jobs, learnt from every run that is done; also a watcher that knows what is left.
 
     Runs weigh by their length, so that the fixed cost of small ones does not swell the estimate of large ones, and
@@ -92,9 +92,6 @@ class TimeEstimate:
     def started(self, job: Job, number: int, total: int) -> None:
         """The clock of the first remaining run starts."""
         self._began = time.monotonic()
-
-    def advanced(self, job: Job, event: Event) -> None:
-        """Nothing is learnt before a run is done."""
 
     def finished(self, job: Job, run: Run) -> None:
         """Learn from a run, and take it off what remains."""

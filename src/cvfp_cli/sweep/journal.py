@@ -15,6 +15,7 @@ from cvfp_cli.learners import Stage
 from cvfp_cli.results.atomic import work_error
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
+from cvfp_cli.sweep.watch import Watcher
 
 # How ``sweep.log`` writes a figure of a step; others stand under their own name.
 DETAILS = {
@@ -62,7 +63,7 @@ def _writing(path: Path) -> Iterator[None]:
         raise work_error(path, problem) from None
 
 
-class SweepLog:
+class SweepLog(Watcher):
     """``sweep.log``: one plain line an iteration and epoch, appended and flushed as it happens."""
 
     def __init__(self, path: Path) -> None:
@@ -98,7 +99,7 @@ class SweepLog:
         self.line(f"{job.name} {result_line(run)}")
 
 
-class Metrics:
+class Metrics(Watcher):
     """``metrics.jsonl`` in each run's folder: one JSON object an iteration and epoch.
 
     A run that goes on from a checkpoint replaces the lines it repeats, so that the file reads as if it had never
@@ -124,9 +125,6 @@ class Metrics:
                 _keep_before(job, path, place)
             with path.open("ab") as lines:
                 lines.write(_metrics_line(event, place))
-
-    def finished(self, job: Job, run: Run) -> None:
-        """The figures of a finished run are in ``result.json``."""
 
 
 Place = tuple[int, int]  # the stage's number and the step's, both from 1

@@ -11,7 +11,7 @@ from cvfp_cli.data.description import Settings
 from cvfp_cli.data.study import StudyData, prepare_study
 from cvfp_cli.errors import InputError
 from cvfp_cli.learners import Sizes, Stage, identity_of
-from cvfp_cli.learners.base import Memory, Parameters
+from cvfp_cli.learners.base import Memory, RunParameters
 from cvfp_cli.notes import Note
 from cvfp_cli.recipes import Recipe, field_defaults
 from cvfp_cli.recipes.recipe import BASE_TABLES, DEFAULT_KIND
@@ -44,7 +44,7 @@ class Job:
     run_id: str
     folder: Path
     execution: Execution
-    parameters: Parameters
+    parameters: RunParameters
     train_tokens: int
     memory: Memory
     stages: tuple[Stage, ...]

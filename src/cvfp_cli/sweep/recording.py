@@ -11,7 +11,7 @@ from cvfp_cli.results.atomic import make_folder, write_atomic
 from cvfp_cli.sweep.checkpoint import remove_checkpoint
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Job, Plan
-from cvfp_cli.sweep.records import Origin, failed_run, finished_run
+from cvfp_cli.sweep.records import RunOrigin, failed_run, finished_run
 from cvfp_cli.sweep.watch import Watcher
 from cvfp_cli.sweep.work import JobResult
 
@@ -67,7 +67,7 @@ class Recorder:
         """
         data = self.plan.data[job.experiment.settings]
         described = data.describe()
-        origin = Origin(self.plan.recipe.name, data.embed_dim, str(described["fingerprint"]))
+        origin = RunOrigin(self.plan.recipe.name, data.embed_dim, str(described["fingerprint"]))
         if result.figures is None:
             run = failed_run(job, result.reason, origin)
         else:

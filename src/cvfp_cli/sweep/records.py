@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Origin:
+class RunOrigin:
     """What all runs of one command share: the recipe's name, the table's width, the data's fingerprint."""
 
     study: str
@@ -22,38 +22,25 @@ class Origin:
     data_fingerprint: str | None
 
 
-def finished_run(job: Job, result: RunResult, origin: Origin) -> Run:
-    """The figures of a job that came to an end, diverged or not."""
+def finished_run(job: Job, result: RunResult, origin: RunOrigin) -> Run:
+    """The figures of a job that came to an end, diverged or not: what a run calls as the result does is the result's."""
     diverged = result.stopped_by == "diverged"
     keys = {item.name for item in fields(Run)}
-    return Run(
-        **_identity(job, origin),
-        status="diverged" if diverged else "done",
-        reason=result.reason if diverged else None,
-        train_tokens=result.train_tokens,
-        val_tokens=result.val_tokens,
-        val_bytes=result.val_bytes,
-        train_ppl=result.train_ppl,
-        val_ppl=result.val_ppl,
-        val_loss=result.val_loss,
-        val_loss_se=result.val_loss_se,
-        val_accuracy=result.val_accuracy,
-        val_accuracy_se=result.val_accuracy_se,
-        sample_losses=result.sample_losses or None,
-        sample_targets=result.sample_targets or None,
-        unigram_ppl=result.unigram_ppl,
-        best_epoch=result.best_epoch,
-        epochs=result.epochs,
-        stopped_by=result.stopped_by,
-        train_ppl_by_epoch=result.train_ppl_by_epoch,
-        val_ppl_by_epoch=result.val_ppl_by_epoch,
-        stages=tuple(StageRecord(stage.name, stage.steps, stage.seconds) for stage in result.stages),
-        seconds=seconds_of(result),
-        peak_memory_bytes=result.peak_memory_bytes,
+    figures = {name: value for name, value in {**vars(result), **result.own}.items() if name in keys}
+    kept = {
+        "status": "diverged" if diverged else "done",
+        "reason": result.reason if diverged else None,
+        "sample_losses": result.sample_losses or None,
+        "sample_targets": result.sample_targets or None,
+        "stages": tuple(StageRecord(stage.name, stage.steps, stage.seconds) for stage in result.stages),
+        "seconds": seconds_of(result),
         # What the schema has no key for is kept for the record.
-        execution_path={**result.execution_path, **{k: v for k, v in result.own.items() if k not in keys}},
-        **{key: value for key, value in result.own.items() if key in keys},
-    )
+        "execution_path": {
+            **result.execution_path,
+            **{name: value for name, value in result.own.items() if name not in keys},
+        },
+    }
+    return Run(**_identity(job, origin), **{**figures, **kept})
 
 
 def seconds_of(result: RunResult) -> Seconds:
@@ -65,7 +52,7 @@ def seconds_of(result: RunResult) -> Seconds:
     return Seconds(**{item.name: known.get(item.name) for item in fields(Seconds)})
 
 
-def failed_run(job: Job, reason: str, origin: Origin) -> Run:
+def failed_run(job: Job, reason: str, origin: RunOrigin) -> Run:
     """A job that could not come to an end."""
     return Run(
         **_identity(job, origin),
@@ -75,7 +62,7 @@ def failed_run(job: Job, reason: str, origin: Origin) -> Run:
     )
 
 
-def _identity(job: Job, origin: Origin) -> dict[str, Any]:
+def _identity(job: Job, origin: RunOrigin) -> dict[str, Any]:
     point = job.experiment
     axes = dict(point.configuration.axes)
     flat = {item.name for item in fields(Run)}

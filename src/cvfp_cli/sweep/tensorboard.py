@@ -8,6 +8,7 @@ from cvfp_cli.core.result import Event, Step
 from cvfp_cli.errors import missing_extra
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
+from cvfp_cli.sweep.watch import Watcher
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -23,7 +24,7 @@ def check_installed() -> None:
         raise missing_extra("--tensorboard", "tensorboard")
 
 
-class TensorBoard:
+class TensorBoard(Watcher):
     """Writes every iteration and epoch as scalars; the step is the iteration or epoch."""
 
     def __init__(self, folder: Path) -> None:

@@ -1,15 +1,14 @@
 """Who may look on while a sweep runs: bars, logs, TensorBoard. None of them can change a figure."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from cvfp_cli.core.result import Event
 from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
 
 
-class Watcher(Protocol):
-    """Told of everything that happens, in order, in the thread that trains."""
+class Watcher:
+    """Told of everything that happens, in order, in the thread that trains; does nothing where it is not extended."""
 
     def started(self, job: Job, number: int, total: int) -> None:
         """``job`` begins; it is the ``number``-th (1-based) of the ``total`` runs that this command trains."""
@@ -21,23 +20,20 @@ class Watcher(Protocol):
         """``job`` has ended and its result is on disk."""
 
 
-class Together:
+class Together(Watcher):
     """Several watchers as one."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers = tuple(watchers)
 
     def started(self, job: Job, number: int, total: int) -> None:
-        """Tell all."""
         for watcher in self._watchers:
             watcher.started(job, number, total)
 
     def advanced(self, job: Job, event: Event) -> None:
-        """Tell all."""
         for watcher in self._watchers:
             watcher.advanced(job, event)
 
     def finished(self, job: Job, run: Run) -> None:
-        """Tell all."""
         for watcher in self._watchers:
             watcher.finished(job, run)

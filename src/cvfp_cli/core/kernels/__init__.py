@@ -1,9 +1,9 @@
 """Triton kernels for NVIDIA devices, where passes over memory and not arithmetic would set the pace.
 
-They compute what the modules that call them compute with torch operations elsewhere: ``head`` the cross-entropy,
-``layer`` what follows a layer's product, ``phase1`` noise, loss and gradient of the fixed-point training. Triton
-comes with torch's CUDA builds on Linux; where it is missing, or on other devices, the torch path is taken and
-recorded.
+``head`` is the cross-entropy, ``layer`` what follows a layer's product, ``phase1`` noise, loss and gradient of the
+fixed-point training. Beside each function stands the same by torch's own operators, as ``plain_…``: what the tests
+compare it with, and in ``phase1`` what other devices run. Triton comes with torch's CUDA builds on Linux; where it is
+missing, or on other devices, the torch path is taken and recorded.
 """
 
 from importlib.util import find_spec

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cvfp_cli.core.kernels import PRESENT
 
@@ -92,6 +93,15 @@ def cross_entropy_(logits: Tensor, bias: Tensor | None, targets: Tensor, vocab: 
     return losses
 
 
+def plain_cross_entropy_(logits: Tensor, bias: Tensor | None, targets: Tensor, vocab: int) -> Tensor:
+    """``cross_entropy_`` by torch's own operators, in the logits' dtype."""
+    losses, _ = plain_score(logits, bias, targets, vocab)
+    p = torch.softmax(_biased(logits, bias, vocab), 1)
+    logits[:, :vocab] = p - F.one_hot(targets, vocab)
+    logits[:, vocab:] = 0.0
+    return losses
+
+
 def score(logits: Tensor, bias: Tensor | None, targets: Tensor, vocab: int) -> tuple[Tensor, Tensor]:
     """Losses (n,), float32, and the likeliest token (n,) of logits (n, ≥ vocab) + bias."""
     losses = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
@@ -109,3 +119,13 @@ def score(logits: Tensor, bias: Tensor | None, targets: Tensor, vocab: int) -> t
         num_warps=8,
     )
     return losses, best
+
+
+def plain_score(logits: Tensor, bias: Tensor | None, targets: Tensor, vocab: int) -> tuple[Tensor, Tensor]:
+    """``score`` by torch's own operators, in the logits' dtype."""
+    biased = _biased(logits, bias, vocab)
+    return F.cross_entropy(biased, targets, reduction="none"), biased.argmax(1)
+
+
+def _biased(logits: Tensor, bias: Tensor | None, vocab: int) -> Tensor:
+    return logits[:, :vocab] if bias is None else logits[:, :vocab] + bias

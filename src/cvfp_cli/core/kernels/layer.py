@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cvfp_cli.core.kernels import PRESENT
 
@@ -193,6 +194,11 @@ def scatter_rows(rows: Tensor, runs: Runs, gradient: Tensor) -> None:
     _add_sums[(len(runs.types),)](sums, runs.types, runs.first, gradient, width, BLOCK=block, num_warps=4)
 
 
+def plain_scatter_rows(rows: Tensor, types: Tensor, gradient: Tensor) -> None:
+    """``scatter_rows`` by torch's own operator, from the type of each token, (n,)."""
+    gradient.index_add_(0, types, rows)
+
+
 class _AddNorm(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -281,3 +287,23 @@ def add_norm(
         kept, z, weight, bias, eps, gather, save
     )
     return y
+
+
+def plain_add_norm(
+    kept: Tensor,
+    z: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    table: Tensor | None = None,
+    types: Tensor | None = None,
+) -> Tensor:
+    """``add_norm`` by torch's own operators, which autograd sends backwards.
+
+    Args:
+        table, types: those of a ``Gather``.
+    """
+    if table is not None and types is not None:
+        for rows, kinds in zip(table, types.unbind(1), strict=True):
+            z = z + rows[kinds]
+    return F.layer_norm(kept + F.relu(z), weight.shape, weight, bias, eps)

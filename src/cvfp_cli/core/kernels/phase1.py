@@ -97,14 +97,21 @@ def noisy_contexts(previous: Tensor, before: Tensor, seed: int, start: int, devi
     return given
 
 
+def plain_noisy_contexts(previous: Tensor, before: Tensor, noise: Tensor) -> Tensor:
+    """``noisy_contexts`` with noise (n, D) drawn elsewhere, which is overwritten and returned."""
+    noise[1:] += previous[:-1]
+    noise[0] += before
+    return noise
+
+
 def moments(y: Tensor, previous: Tensor, groups: int, limit: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Moments of consecutive, equally long groups of rows of y (n, D), in one pass.
 
     Args:
-        limit: a token whose squared change summed over components is below this counts as converged.
+        limit: a token whose mean squared change over components is below this counts as converged.
 
     Returns:
-        mean (groups, D), spread ‖y − mean‖_F (groups,), squared change from ``previous`` summed over rows and
+        mean (groups, D), spread ‖y − mean‖_F (groups,), squared change from ``previous`` averaged over rows and
         components (groups,), and the number of converged tokens (), float64 but for the mean.
     """
     rows, width = y.shape
@@ -119,7 +126,7 @@ def moments(y: Tensor, previous: Tensor, groups: int, limit: float) -> tuple[Ten
         n,
         -(-n // SHARES),
         width,
-        limit,
+        limit * width,
         SHARES=SHARES,
         BLOCK=triton.next_power_of_2(width),
         num_warps=4,
@@ -128,7 +135,19 @@ def moments(y: Tensor, previous: Tensor, groups: int, limit: float) -> tuple[Ten
     squares, changes, converged = figures.sum(1, dtype=torch.float64).unbind(1)
     spread = (squares - n * around.square().sum(1)).clamp_min(0.0).sqrt()
     mean = (y[::n][:groups] + around).float()
-    return mean, spread, changes, converged.sum()
+    return mean, spread, changes / (n * width), converged.sum()
+
+
+def plain_moments(
+    y: Tensor, previous: Tensor, groups: int, limit: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``moments`` by torch's own operators, in y's dtype."""
+    n, width = len(y) // groups, y.shape[1]
+    per_token = torch.linalg.vector_norm(y - previous, dim=1).square() / width
+    grouped = y.view(groups, n, width)
+    mean = grouped.mean(1)
+    spread = torch.linalg.vector_norm(grouped - mean[:, None], dim=(1, 2))
+    return mean, spread, per_token.view(groups, n).mean(1), (per_token < limit).sum()
 
 
 def gradient_and_update(
@@ -154,4 +173,17 @@ def gradient_and_update(
         BLOCK=triton.next_power_of_2(width),
         num_warps=4,
     )
+    return gradient
+
+
+def plain_gradient_and_update(
+    y: Tensor, contexts: Tensor, mean: Tensor, pull: Tensor, stay: float, offset: float
+) -> Tensor:
+    """``gradient_and_update`` by torch's own operators."""
+    grouped = y.view(len(mean), -1, y.shape[1])
+    gradient = (grouped - mean[:, None]).mul_(-pull[:, None, None])
+    if offset:
+        gradient += offset * mean[:, None]
+    gradient = gradient.view(y.shape).add_(y - contexts, alpha=stay)
+    contexts.copy_(y)
     return gradient

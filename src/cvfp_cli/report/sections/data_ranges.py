@@ -1,8 +1,8 @@
 """Part of section 7: alpha by data range, where several studies meet, and what else differs between them."""
 
-from cvfp_cli.report.groups import varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
-from cvfp_cli.report.scope import Context, estimate
+from cvfp_cli.report.scope import Context
+from cvfp_cli.study.families import varying
 
 
 def by_data_range(context: Context) -> tuple[Block, ...]:
@@ -25,7 +25,7 @@ def by_data_range(context: Context) -> tuple[Block, ...]:
                     Value(low),
                     Value(high),
                     Value(fit.points),
-                    estimate(fit.parameters["alpha"]),
+                    Value.of(fit.parameters["alpha"]),
                 )
             )
     if len(set(ends)) < 2:

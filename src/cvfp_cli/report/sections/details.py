@@ -1,10 +1,10 @@
 """Section 5: every run's figures, a table a configuration."""
 
-from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Subheading, Table, Value
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.results.schema import Run
+from cvfp_cli.study.families import Group
 
 COLUMNS = (
     Column("samples", "int"),

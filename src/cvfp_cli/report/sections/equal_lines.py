@@ -13,7 +13,7 @@ def tests_of(scope: Scope) -> list[Block]:
     """Equal slopes? Equal levels? Which pairs? On common sizes, with size as a factor."""
     if len(scope.groups) < 2:
         return []
-    joint = scope.family.joint
+    joint = scope.lines
     if joint is None or joint.slopes is None:
         exact = joint is not None and joint.df > 0  # freedom is left, but no residual
         code = "equal-lines-exact" if exact else "equal-lines-untested"
@@ -22,11 +22,11 @@ def tests_of(scope: Scope) -> list[Block]:
     design = {"points": joint.points, "configurations": joint.curves, "sizes": joint.sizes}
     items = [Finding("paired-model", design, "note")]
     items.append(_test_finding("equal-slopes", joint.slopes, alpha))
-    count = len(scope.family.curves)
+    count = len(scope.curves)
     if count * (count - 1) // 2 <= MOST_PAIRS:
         pairs = [
             pair
-            for pair in compare_pairs(list(scope.family.curves.values()), joint, level=scope.level)
+            for pair in compare_pairs(list(scope.curves.values()), joint, level=scope.level)
             if pair.slope is not None and pair.slope_holm is not None
         ]
         apart = [pair for pair in pairs if (pair.slope_holm or 0.0) < alpha]

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from itertools import pairwise
 
-from cvfp_cli.report.groups import Cell, Group, mean
+from cvfp_cli.report.marks import noise_finding
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
-from cvfp_cli.report.noise import noise_finding
 from cvfp_cli.report.scope import Scope, rank
 from cvfp_cli.report.sections.summary import filled
+from cvfp_cli.study.families import Cell, Group, mean
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:

@@ -6,19 +6,18 @@ what these factors leave unexplained from configuration to configuration (their 
 four sizes of one configuration do not count as four independent configurations.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from math import atanh, exp, log, log10, sqrt, tanh
-from typing import Any
+from math import exp, log, log10
+from statistics import fmean
 
-import numpy as np
-from scipy import special
-
-from cvfp_cli.report.groups import Group, varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Scope
-from cvfp_cli.stats.regression import Coefficient, Regression, least_squares
+from cvfp_cli.stats.comparison import within_curves
+from cvfp_cli.stats.effects import MainEffects, main_effects
+from cvfp_cli.stats.estimate import Estimate
+from cvfp_cli.stats.regression import correlation, determined, mean_of
+from cvfp_cli.study.families import Group, varying
 
 MARGIN = 0.02  # a change of PPL by less than this share counts as none in the hypotheses
 SAME = 1e-9  # logarithms of PPL that differ by less are one figure, but for rounding
@@ -35,45 +34,12 @@ def _known(factor: str, placed: Sequence[Group]) -> bool:
     return all(group.factor(factor) is not None for group in placed)
 
 
-def _ascending(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Numbers by size, then words."""
-    return tuple(sorted(values, key=lambda value: (isinstance(value, str), value)))
-
-
-@dataclass(frozen=True)
-class Effects:
-    """The fit of the configurations' mean ln PPL on the factors' levels.
-
-    Attributes:
-        levels: of each factor that varies, ascending.
-        fit: None where the design cannot tell the factors apart or leaves no freedom.
-        configurations, sizes: what it rests on.
-    """
-
-    levels: dict[str, tuple[Any, ...]]
-    fit: Regression | None
-    configurations: int
-    sizes: tuple[int, ...]
-
-    def contrast(self, factor: str, low: Any, high: Any) -> Coefficient | None:
-        """Change of ln PPL from one level of a factor to another."""
-        if self.fit is None:
-            return None
-        weights = [0.0] * len(self.fit.coefficients)
-        for i, coefficient in enumerate(self.fit.coefficients):
-            if coefficient.name == f"{factor}={high}":
-                weights[i] += 1.0
-            if coefficient.name == f"{factor}={low}":
-                weights[i] -= 1.0
-        return self.fit.contrast(weights)
-
-
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
     """Effects, correlations and hypotheses."""
     if not any(group.cells for group in scope.groups):
         return Finding("no-finished-runs", {}, "warning")
-    effects = effects_of(scope)
-    blocks = [*_effects_table(scope, effects), *_correlations(scope)]
+    effects, sizes, configurations = effects_of(scope)
+    blocks = [*_effects_table(scope, effects, len(sizes), configurations), *_correlations(scope)]
     hypotheses = _hypotheses(scope, effects)
     if hypotheses:
         blocks += [
@@ -83,79 +49,34 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     return tuple(blocks) if blocks else Finding("factors-nothing-varies", {}, "note")
 
 
-def effects_of(scope: Scope) -> Effects:
-    """Fit the configurations' mean ln PPL on the factors that vary."""
+def effects_of(scope: Scope) -> tuple[MainEffects, tuple[int, ...], int]:
+    """The configurations' mean ln PPL on the factors that vary, the sizes it is over, and how many they are."""
     placed = [
         group for group in scope.groups if group.cells and all(group.factor(factor) for factor in FACTORS)
     ]
-    factors = _of(placed)
-    shared = set(scope.family.sizes)
-    for group in placed:
-        shared &= {cell.size for cell in group.cells}
-    sizes = tuple(sorted(shared))
-    levels = {
-        factor: _ascending({group.factor(factor) for group in placed})
-        for factor in factors
-        if len({group.factor(factor) for group in placed}) > 1
-    }
-    if not placed or not sizes or not levels:
-        return Effects(levels, None, len(placed), sizes)
-    names = ["constant"] + [f"{factor}={level}" for factor, found in levels.items() for level in found[1:]]
-    rows, y = [], []
-    for group in placed:
-        logs = [log(cell.val_ppl) for cell in group.cells if cell.size in shared and cell.val_ppl]
-        y.append(sum(logs) / len(logs))
-        rows.append(
-            [1.0]
-            + [
-                float(f"{factor}={group.factor(factor)}" == name)
-                for name in names[1:]
-                for factor in [name.partition("=")[0]]
-            ]
-        )
-    matrix = np.array(rows)
-    if len(placed) <= len(names) or np.linalg.matrix_rank(matrix) < len(names):
-        return Effects(levels, None, len(placed), sizes)
-    return Effects(levels, least_squares(matrix, y, names=names, level=scope.level), len(placed), sizes)
+    shared = set(scope.family.sizes).intersection(*({cell.size for cell in group.cells} for group in placed))
+    means = [
+        fmean(log(cell.val_ppl) for cell in group.cells if cell.size in shared and cell.val_ppl)
+        for group in placed
+        if shared
+    ]
+    rows = [{factor: group.factor(factor) for factor in _of(placed)} for group in placed]
+    return main_effects(rows, means, level=scope.level), tuple(sorted(shared)), len(placed)
 
 
-def _effects_table(scope: Scope, effects: Effects) -> list[Block]:
-    rows: list[tuple[Value, ...]] = []
-    for factor, levels in effects.levels.items():
-        for low, high in pairwise(levels):
-            change = effects.contrast(factor, low, high)
-            if change is not None:
-                code = "factor-step" if factor in FACTORS else "factor-step-plain"
-                step = Value(Finding(code, {"from": low, "to": high}))
-                rows.append(
-                    (
-                        Value(factor),
-                        step,
-                        _ratio(change),
-                        Value(change.p_value),
-                        Value(effects.configurations),
-                    )
-                )
-    data = _data_effect(scope)
+def _effects_table(scope: Scope, effects: MainEffects, sizes: int, over: int) -> list[Block]:
+    rows = [
+        _row(factor, Finding(f"factor-step{plain}", {"from": low, "to": high}), change, over)
+        for factor, levels in effects.levels.items()
+        for plain in ("" if factor in FACTORS else "-plain",)
+        for low, high in pairwise(levels)
+        if (change := effects.contrast(factor, low, high)) is not None
+    ]
+    data, rank = _data_effect(scope), _rank_effect(scope)
     if data is not None:
-        slope, configurations = data
-        double = Value(Finding("factor-doubling"))
-        rows.append(
-            (
-                Value(scope.family.x),
-                double,
-                _scaled_ratio(slope, log(2)),
-                Value(slope.p_value),
-                Value(configurations),
-            )
-        )
-    rank = _rank_effect(scope)
+        rows.append(_row(scope.family.x, Finding("factor-doubling"), *data, log(2)))
     if rank is not None:
-        slope, configurations = rank
-        step = Value(Finding("factor-ten-points", {"points": 0.1}))
-        rows.append(
-            (Value("val_er"), step, _scaled_ratio(slope, 0.1), Value(slope.p_value), Value(configurations))
-        )
+        rows.append(_row("val_er", Finding("factor-ten-points", {"points": 0.1}), *rank, 0.1))
     if not rows:
         return []
     columns = (
@@ -167,7 +88,7 @@ def _effects_table(scope: Scope, effects: Effects) -> list[Block]:
     )
     notes = []
     if effects.fit is not None:
-        notes.append(Finding("factors-method-architecture", {"sizes": len(effects.sizes)}, "note"))
+        notes.append(Finding("factors-method-architecture", {"sizes": sizes}, "note"))
     if data is not None:
         notes.append(Finding("factors-method-data", {}, "note"))
     if rank is not None:
@@ -180,33 +101,25 @@ def _effects_table(scope: Scope, effects: Effects) -> list[Block]:
     return [Subheading("effects"), Table("factors", columns, tuple(rows), tuple(notes))]
 
 
-def _ratio(change: Coefficient) -> Value:
-    """A change of ln PPL as a share of PPL."""
-    return _scaled_ratio(change, 1.0)
+def _row(factor: str, step: Finding, change: Estimate, over: int, times: float = 1.0) -> tuple[Value, ...]:
+    """One effect; ``change`` is of ln PPL and is taken ``times``."""
+    return Value(factor), Value(step), _ratio(change, times), Value(change.p_value), Value(over)
 
 
-def _scaled_ratio(change: Coefficient, factor: float) -> Value:
-    def share(value: float | None) -> float | None:
-        return None if value is None else exp(min(700.0, value * factor)) - 1.0
-
-    ends = sorted(end for end in (share(change.low), share(change.high)) if end is not None)
-    if len(ends) < 2:
-        return Value(share(change.value))
-    return Value(share(change.value), ends[0], ends[1], bounded=True)
+def _ratio(change: Estimate, factor: float = 1.0) -> Value:
+    """A change of ln PPL, ``factor`` times, as a share of PPL."""
+    scaled = change.map(lambda shift: exp(min(700.0, shift * factor)) - 1.0)
+    return Value.of(scaled if scaled.low is not None and scaled.high is not None else Estimate(scaled.value))
 
 
-def _data_effect(scope: Scope) -> tuple[Coefficient, int] | None:
+def _data_effect(scope: Scope) -> tuple[Estimate, int] | None:
     """Mean slope of ln PPL over ln n; its interval is over configurations, or the line's own where there is one."""
-    slopes = [(fit.parameters["alpha"]) for group in scope.groups if (fit := scope.power(group)) is not None]
-    values = [estimate.value for estimate in slopes if estimate.value is not None]
-    if not values:
+    slopes = [fit.parameters["alpha"] for group in scope.groups if (fit := scope.power(group)) is not None]
+    known = [slope for slope in slopes if slope.value is not None]
+    if not known:
         return None
-    if len(values) == 1:
-        only = slopes[0]
-        return Coefficient("slope", values[0], None, only.low, only.high, None), 1
-    return least_squares(np.ones((len(values), 1)), values, names=("slope",), level=scope.level)[
-        "slope"
-    ], len(values)
+    mean = known[0] if len(known) == 1 else mean_of([slope.known for slope in known], scope.level)
+    return mean, len(known)
 
 
 def _rank_points(scope: Scope) -> list[tuple[float, float]]:
@@ -218,16 +131,14 @@ def _rank_points(scope: Scope) -> list[tuple[float, float]]:
     ]
 
 
-def _rank_effect(scope: Scope) -> tuple[Coefficient, int] | None:
+def _rank_effect(scope: Scope) -> tuple[Estimate, int] | None:
     """Slope of ln PPL over effective rank across configurations, all at the largest size."""
     points = _rank_points(scope)
-    ranks = np.array([rank for rank, _ in points])
-    if len(points) < 3 or np.ptp(ranks) <= 0:
+    if len(points) < 3:
         return None
-    matrix = np.column_stack([np.ones(len(points)), ranks])
-    return least_squares(matrix, [y for _, y in points], names=("constant", "rank"), level=scope.level)[
-        "rank"
-    ], len(points)
+    columns = [[1.0, rank] for rank, _ in points]
+    line = determined(columns, [y for _, y in points], names=("constant", "rank"), level=scope.level)
+    return (line["rank"], len(points)) if line else None
 
 
 def _correlations(scope: Scope) -> list[Block]:
@@ -242,15 +153,15 @@ def _correlations(scope: Scope) -> list[Block]:
             if group.factor(factor) and cell.val_er is not None
         ]
         pairs.append((factor, "val_er", "at-size", points))
-    pairs.append(("log_n", "log_ppl", "within", _within(scope)))
+    pairs.append(("log_n", "log_ppl", "within", within_curves(list(scope.curves.values()))))
     pairs.append(("val_er", "log_ppl", "at-size", _rank_points(scope)))
     rows: list[tuple[Value, ...]] = []
     for first, second, where, points in pairs:
-        taken = len(scope.family.curves) if where == "within" else 0
-        value = _correlation(points, scope.level, taken)
-        if value is not None:
+        means = len(scope.curves) if where == "within" else 1
+        found = correlation(points, scope.level, means=means)
+        if found is not None:
             condition = Finding(f"correlation-{where}", {"size": size, "unit": scope.family.size_kind})
-            rows.append((Value(first), Value(second), Value(condition), value, Value(len(points))))
+            rows.append((Value(first), Value(second), Value(condition), Value.of(found), Value(len(points))))
     if not rows:
         return []
     columns = (
@@ -270,31 +181,7 @@ def _correlations(scope: Scope) -> list[Block]:
     return [*blocks, Findings(tuple(together))] if together else blocks
 
 
-def _within(scope: Scope) -> list[tuple[float, float]]:
-    """(ln n, ln PPL) of all cells, each configuration centred on its own means."""
-    points = []
-    for curve in scope.family.curves.values():
-        x, y = np.array(curve.x), np.array(curve.y)
-        points += list(zip((x - x.mean()).tolist(), (y - y.mean()).tolist(), strict=True))
-    return points
-
-
-def _correlation(points: list[tuple[float, float]], level: float, taken: int) -> Value | None:
-    """Pearson's r with Fisher's z interval; ``taken`` means were subtracted from the points before."""
-    if len(points) < 3:
-        return None
-    table = np.array(points)
-    if np.any(np.ptp(table, axis=0) <= 1e-12 * (1 + np.abs(table).max(axis=0))):
-        return None
-    r = float(np.clip(np.corrcoef(table.T)[0, 1], -1.0, 1.0))
-    freedom = len(points) - max(taken - 1, 0) - 3
-    if freedom <= 0 or abs(r) >= 1.0:
-        return Value(r)
-    half = float(special.ndtri(0.5 + level / 2)) / sqrt(freedom)
-    return Value(r, tanh(atanh(r) - half), tanh(atanh(r) + half), bounded=True)
-
-
-def _hypotheses(scope: Scope, effects: Effects) -> list[Finding]:
+def _hypotheses(scope: Scope, effects: MainEffects) -> list[Finding]:
     found = []
     layers, tokens = effects.levels.get("layers"), effects.levels.get("tokens")
     if layers:
@@ -310,7 +197,7 @@ def _hypotheses(scope: Scope, effects: Effects) -> list[Finding]:
     return found
 
 
-def _gain(code: str, change: Coefficient | None, values: dict[str, object]) -> Finding:
+def _gain(code: str, change: Estimate | None, values: dict[str, object]) -> Finding:
     """Claim: PPL falls. Supported or contradicted only by an interval that lies on one side of 0."""
     if change is None or change.low is None or change.high is None:
         return Finding(f"hypothesis-{code}-untested", values)
@@ -318,7 +205,7 @@ def _gain(code: str, change: Coefficient | None, values: dict[str, object]) -> F
     return Finding(f"hypothesis-{code}-{verdict}", {**values, "change": _ratio(change)})
 
 
-def _no_gain(code: str, effects: Effects, factor: str, low: int, high: int) -> Finding:
+def _no_gain(code: str, effects: MainEffects, factor: str, low: int, high: int) -> Finding:
     """Claim: PPL does not fall (by more than the margin)."""
     values: dict[str, object] = {"from": low, "to": high, "margin": MARGIN}
     change = effects.contrast(factor, low, high)
@@ -350,7 +237,7 @@ def _rank_against_data(scope: Scope) -> Finding | None:
         "to": max(known),
         "unit": scope.family.x,
     }
-    values["data_change"] = _scaled_ratio(slope, span)
+    values["data_change"] = _ratio(slope, span)
     if rank is None:
         measured = [point for point, _ in _rank_points(scope)]
         if len(measured) > 1 and max(measured) == min(measured):
@@ -358,19 +245,12 @@ def _rank_against_data(scope: Scope) -> Finding | None:
         return Finding("hypothesis-rank-untested", values)
     ranks = [point for point, _ in _rank_points(scope)]
     width = max(ranks) - min(ranks)
-    values |= {"rank_low": min(ranks), "rank_high": max(ranks), "rank_change": _scaled_ratio(rank[0], width)}
-    by_data, by_rank = _size_of(slope, span), _size_of(rank[0], width)
+    values |= {"rank_low": min(ranks), "rank_high": max(ranks), "rank_change": _ratio(rank[0], width)}
+    by_data = slope.map(lambda value: value * span).magnitude()
+    by_rank = rank[0].map(lambda value: value * width).magnitude()
     if by_data is None or by_rank is None:
         return Finding("hypothesis-rank-untested", values)
     verdict = (
         "supported" if by_rank[1] < by_data[0] else "contradicted" if by_rank[0] > by_data[1] else "undecided"
     )
     return Finding(f"hypothesis-rank-{verdict}", values)
-
-
-def _size_of(slope: Coefficient, span: float) -> tuple[float, float] | None:
-    """Smallest and largest |change of ln PPL| over ``span`` that the slope's interval allows."""
-    if slope.low is None or slope.high is None:
-        return None
-    near, far = sorted((abs(slope.low) * span, abs(slope.high) * span))
-    return (0.0 if slope.low < 0 < slope.high else near), far

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from math import floor, log10
 
-from cvfp_cli.report.groups import Group, varying
+from cvfp_cli.report.marks import marks, noise_finding
 from cvfp_cli.report.model import Block, Finding, Heatmap, Mark, Subheading, Value
-from cvfp_cli.report.noise import marks, noise_finding, seed_noise
 from cvfp_cli.report.scope import Scope, rank
+from cvfp_cli.stats.noise import seed_noise
+from cvfp_cli.study.families import Group, varying
 
 IN_THE_BOX = (
     "layers",

@@ -3,56 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cvfp_cli.notes import Note
-from cvfp_cli.report.groups import Group
+from cvfp_cli.notes import COMMAND, DATA, FIT, JOINT, Note, told
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
-from cvfp_cli.report.scope import Scope, estimate
+from cvfp_cli.report.scope import Scope
 from cvfp_cli.report.sections.equal_lines import tests_of
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.assemble import NO_AICC
 from cvfp_cli.scaling.result import Fit
-
-ABOUT_RUNS = ("still-converging", "still-improving")
-# Codes of notes that the catalogues word themselves; the message of any other stands as the fit gives it, in English.
-KNOWN_WARNINGS = (
-    "break-at-end",
-    "flat",
-    "joint-size",
-    "limit-joint",
-    "limit-steepest",
-    "mixed-data",
-    "limit-floor",
-    "limit-power",
-    "limit-saturating",
-    "limit-step",
-    "limit-constant",
-    "mixed-data",
-    "no-aicc",
-    "no-freedom",
-    "one-degree-of-freedom",
-    "rising",
-    "seeds-unknown",
-    "starts-disagree",
-    *ABOUT_RUNS,
-    "underdetermined",
-    "undetermined",
-)
-# The joint law's own; what its test of a pool says stands as a sentence of its own.
-JOINT_WARNINGS = (
-    "joint-few-runs",
-    "joint-fixed-ratio",
-    "joint-two-data-sizes",
-    "joint-two-model-sizes",
-    "joint-unbounded",
-    "limit-joint",
-    "no-freedom",
-)
-POOL_DIFFERS = "pool-differs"
-
-
-# What the data themselves are, whatever law goes through them: said once, not once a law.
-OF_THE_DATA = ("mixed-data", "seeds-unknown", *ABOUT_RUNS)
+from cvfp_cli.study.families import Group
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
@@ -91,8 +50,8 @@ def _lines(scope: Scope) -> Table:
         {
             "config": Value(group.label),
             "points": Value(fit.points),
-            "alpha": estimate(fit.parameters["alpha"]),
-            "A": estimate(fit.parameters["A"]),
+            "alpha": Value.of(fit.parameters["alpha"]),
+            "A": Value.of(fit.parameters["A"]),
             "r_squared": Value(fit.r_squared),
             "loo_error": Value(fit.loo_error),
             "forward_error": Value(fit.forward_error),
@@ -118,7 +77,7 @@ def _lines(scope: Scope) -> Table:
 
 def _parameters(scope: Scope) -> Table:
     rows = [
-        (Value(group.label), Value(law), Value(name), estimate(value))
+        (Value(group.label), Value(law), Value(name), Value.of(value))
         for group, law, fit in _fitted(scope)
         for name, value in fit.parameters.items()
     ]
@@ -174,13 +133,13 @@ def _worded(notes: Iterable[tuple[str, str, Note]]) -> tuple[Finding, ...]:
     """Notes of laws and configurations, each once with all of them; of the data's own, said with every law, one."""
     found: dict[tuple[str, str], dict[str, Note]] = {}
     for law, label, note in notes:
-        of = "" if note.code in OF_THE_DATA else law
+        of = "" if DATA in told(note) else law
         found.setdefault((of, note.code), {}).setdefault(label, note)
     result = []
     for (law, code), members in found.items():
         first = next(iter(members.values()))
         values = {**first.values, "law": law, "message": first.message, "configs": tuple(members)}
-        known = f"fit-{code}" if code in KNOWN_WARNINGS else "fit-warning"
+        known = f"fit-{code}" if {FIT, DATA} & told(first) else "fit-warning"
         result.append(Finding(known, {**values, "count": len(members)}, first.severity))
     return tuple(result)
 
@@ -189,19 +148,18 @@ def _joint(scope: Scope) -> list[Block]:
     """The law over parameters and tokens, which has one fit for all configurations."""
     if scope.joint is None:
         return []
-    rows = tuple((Value(name), estimate(value)) for name, value in scope.joint.parameters.items())
+    rows = tuple((Value(name), Value.of(value)) for name, value in scope.joint.parameters.items())
     columns = (Column("parameter", "term"), Column("estimate", "significant"))
     count = {"points": scope.joint.points, "level": scope.level}
     notes = [Finding("joint-method", count, "note")]
     everything = ", ".join(group.label for group in scope.groups)
-    elsewhere = (*OF_THE_DATA, POOL_DIFFERS, "joint-size")  # and no prediction of the joint law is shown
-    others = [note for note in scope.joint.warnings if note.code not in elsewhere]
+    others = [note for note in scope.joint.warnings if not {DATA, COMMAND} & told(note)]
     notes += [
         Finding(f"joint-fit-{note.code}", {**note.values, "message": note.message}, note.severity)
         for note in others
-        if note.code in JOINT_WARNINGS
+        if JOINT in told(note)
     ]
-    notes += _worded(("joint", everything, note) for note in others if note.code not in JOINT_WARNINGS)
+    notes += _worded(("joint", everything, note) for note in others if JOINT not in told(note))
     test = scope.joint.pool
     if test is not None and test.p is not None and test.f is not None:
         values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
@@ -300,8 +258,8 @@ def _reductions(scope: Scope) -> list[Block]:
         {
             "config": Value(group.label),
             "law": Value(law if len(scope.laws) > 1 else None),
-            "per_doubling": estimate(fit.per_doubling),
-            "per_tenfold": estimate(fit.per_tenfold),
+            "per_doubling": Value.of(fit.per_doubling),
+            "per_tenfold": Value.of(fit.per_tenfold),
         }
         for group, law, fit in _fitted(scope)
     ]
@@ -333,7 +291,7 @@ def _windows(scope: Scope) -> list[Block]:
             Value(window.x_low),
             Value(window.x_high),
             Value(window.points),
-            estimate(window.estimate),
+            Value.of(window.estimate),
         )
         for group in scope.groups
         if (fit := scope.power(group)) is not None and len(fit.local_exponents) > 1

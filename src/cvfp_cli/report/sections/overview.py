@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cvfp_cli.report.groups import varying
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Context, Scope
 from cvfp_cli.results.schema import Run
+from cvfp_cli.study.families import varying
 
 FACTORS = ("embed_dim", "token_input", "samples", "seed", "data_seed")
 KNOWN_NOTES = (

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from cvfp_cli.report.comparability import differences
-from cvfp_cli.report.groups import Group
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
-from cvfp_cli.report.scope import Context, Scope, estimate
+from cvfp_cli.report.scope import Context, Scope
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.results.reader import Results
 from cvfp_cli.stats.comparison import common_sizes, compare_pairs
+from cvfp_cli.study.families import Group
 
 
 def build(context: Context) -> tuple[Block, ...]:
@@ -53,7 +53,7 @@ def _row(scope: Scope, group: Group, previous: str) -> dict[str, Value]:
         "layers": Value(group.layers),
         "context_dim": Value(group.context_dim),
         "tokens": Value(group.tokens),
-        "alpha": estimate(fit.parameters["alpha"] if fit else None),
+        "alpha": Value.of(fit.parameters["alpha"] if fit else None),
         "best_ppl": Value(best),
     }
 
@@ -70,7 +70,7 @@ def _lowest(scope: Scope) -> Group | None:
 
 def _against(scope: Scope, group: Group, earlier: Scope, other: Group, context: Context) -> list[Finding]:
     """One earlier configuration against one of this study, over the sizes that both have."""
-    first, second = earlier.family.curves[other.label], scope.family.curves[group.label]
+    first, second = earlier.curves[other.label], scope.curves[group.label]
     file = _file_of(group, context)
     # A name that both studies have would leave open which of the two is meant.
     ours = {item.label for part in context.scopes for item in part.groups}
@@ -90,8 +90,7 @@ def _against(scope: Scope, group: Group, earlier: Scope, other: Group, context: 
     if not sizes:
         return [*warnings, Finding("previous-no-common-size", names)]
     ratio = compare_pairs([first, second], level=scope.level)[0].ratio
-    low, high = (None if end is None else end - 1 for end in (ratio.low, ratio.high))
-    change = Value(ratio.value - 1, low, high, bounded=ratio.low is not None)
+    change = Value.of(ratio.map(lambda value: value - 1))
     verdict = "undecided"
     if ratio.low is not None and ratio.high is not None:
         verdict = "lower" if ratio.high < 1 else "higher" if ratio.low > 1 else "undecided"

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from math import exp, log
 
-from cvfp_cli.report.groups import Cell, Group
+from cvfp_cli.report.marks import marks
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
-from cvfp_cli.report.noise import marks
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.report.sections.summary import one_format
 from cvfp_cli.scaling.numbers import NO_SLOPE
-from cvfp_cli.stats.comparison import Curve, compare_pairs
-from cvfp_cli.stats.contrasts import holm
+from cvfp_cli.stats.comparison import not_told_above
+from cvfp_cli.study.families import Cell, Group
 
 LARGE = 10  # "large data" is this many times the largest measured size
 MOST_CONFIGS = 60  # configurations whose lines are compared pair by pair at large data
@@ -86,7 +85,7 @@ def _by_ppl(scope: Scope, ranking: Ranking, size: int | None) -> Finding:
 def _large_data(scope: Scope) -> Finding:
     """The lowest line at ten times the largest size, if every other line lies above it beyond the noise there."""
     labels = [group.label for group in scope.groups if scope.alpha(group) is not None]
-    curves = [scope.family.curves[label] for label in labels]
+    curves = [scope.curves[label] for label in labels]
     n = LARGE * scope.measured_to
     values: dict[str, object] = {"n": n, "unit": scope.family.x, "times": LARGE}
     if len(curves) < 2:
@@ -94,10 +93,10 @@ def _large_data(scope: Scope) -> Finding:
     predicted = [_line_at(scope, label, n) for label in labels]
     best = min(range(len(labels)), key=lambda i: predicted[i])
     values |= {"config": labels[best], "value": exp(predicted[best])}
-    joint = scope.family.joint
+    joint = scope.lines
     if joint is None or joint.variance is None or joint.df <= 0 or len(curves) > MOST_CONFIGS:
         return Finding("undecided-large-noise", values)
-    tied = [labels[best], *_not_above(curves, best, n, scope)]
+    tied = [labels[best], *not_told_above(curves, best, n, joint, scope.level)]
     if len(tied) == 1:
         return Finding("recommend-large", values)
     return Finding(
@@ -109,19 +108,6 @@ def _line_at(scope: Scope, label: str, n: float) -> float:
     fit = scope.fits[label, "power"]
     a, alpha = fit.parameters["A"].value, fit.parameters["alpha"].value
     return log(a or 1.0) + (alpha or 0.0) * log(n)
-
-
-def _not_above(curves: Sequence[Curve], best: int, n: float, scope: Scope) -> list[str]:
-    """Labels whose line cannot be told from the best one's at ``n``, after Holm over all pairs."""
-    pairs = compare_pairs(curves, scope.family.joint, level=scope.level)
-    ratios = [pair.line.ratio(n, scope.level) if pair.line else None for pair in pairs]
-    adjusted = holm([ratio.p_value if ratio else None for ratio in ratios])
-    name = curves[best].label
-    close = []
-    for pair, p_value in zip(pairs, adjusted, strict=True):
-        if name in (pair.first, pair.second) and (p_value is None or p_value >= 1 - scope.level):
-            close.append(pair.second if pair.first == name else pair.first)
-    return close
 
 
 def _balance(scope: Scope, small: Ranking, large: Ranking) -> Finding:

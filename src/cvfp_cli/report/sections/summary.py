@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cvfp_cli.notes import Severity
 from cvfp_cli.report.format import MILLIONS_FROM
-from cvfp_cli.report.groups import Group
-from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Severity, Table, Value
-from cvfp_cli.report.noise import Noise, noise_finding
-from cvfp_cli.report.scope import Ranking, Scope, estimate, rank
+from cvfp_cli.report.marks import noise_finding
+from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
+from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.scaling.numbers import NO_SLOPE
+from cvfp_cli.stats.noise import StandardErrors
+from cvfp_cli.study.families import Group
 
 COLUMNS = (
     Column("config"),
@@ -65,8 +67,8 @@ def _table(scope: Scope, ppl: Ranking, accuracy: Ranking, *, wide: bool) -> Tabl
                 "layers": Value(group.layers),
                 "tokens": Value(group.tokens),
                 "context_dim": Value(group.context_dim if wide else None),
-                "alpha": estimate(fit.parameters["alpha"] if fit else None, alpha_mark),
-                "A": estimate(fit.parameters["A"] if fit else None),
+                "alpha": Value.of(fit.parameters["alpha"] if fit else None, alpha_mark),
+                "A": Value.of(fit.parameters["A"] if fit else None),
                 "r_squared": Value(fit.r_squared if fit else None),
                 "best_ppl": Value(
                     best.val_ppl if best else None,
@@ -91,7 +93,7 @@ def _table(scope: Scope, ppl: Ranking, accuracy: Ranking, *, wide: bool) -> Tabl
 
 
 def _notes(
-    scope: Scope, table: Table, alpha_noise: Noise | None, ppl: Ranking, accuracy: Ranking
+    scope: Scope, table: Table, alpha_noise: StandardErrors | None, ppl: Ranking, accuracy: Ranking
 ) -> list[Finding]:
     """How to read the table: intervals, noise a column, what is missing."""
     present = {column.key for column in table.columns}
@@ -134,7 +136,7 @@ def _mark_at(ranking: Ranking, group: Group, size: int | None, largest: int | No
     return ranking.mark_of(group) if size == largest else ""
 
 
-def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: Noise | None) -> Finding | None:
+def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: StandardErrors | None) -> Finding | None:
     known = [
         (alpha, group, mark)
         for group, mark in zip(scope.groups, marks, strict=True)

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from math import log
 from statistics import fmean
 
-import numpy as np
-
-from cvfp_cli.report.groups import Group
+from cvfp_cli.report.marks import marks
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
-from cvfp_cli.report.noise import Noise, marks, slope_noise
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.numbers import NO_SLOPE
-from cvfp_cli.stats.regression import Coefficient, Regression, least_squares, t_quantile
+from cvfp_cli.stats.estimate import Estimate
+from cvfp_cli.stats.noise import slope_noise
+from cvfp_cli.stats.regression import Regression, correlation, determined, mean_of
+from cvfp_cli.study.families import Group
 
 Term = tuple[str, Callable[[float, float], float]]
 
@@ -67,7 +67,7 @@ def _means(factor: str, known: Known, level: float) -> Table:
             (
                 Value(value),
                 Value(len(members)),
-                _mean([alpha for alpha, _ in members], level),
+                Value.of(mean_of([alpha for alpha, _ in members], level)),
                 Value(fmean(a for _, a in members)),
                 Value(min(a for _, a in members)),
                 Value(max(a for _, a in members)),
@@ -89,25 +89,15 @@ def _means(factor: str, known: Known, level: float) -> Table:
     )
 
 
-def _mean(values: list[float], level: float) -> Value:
-    """A mean over configurations with its t interval; one configuration has none."""
-    centre = fmean(values)
-    if len(values) < 2:
-        return Value(centre)
-    half = t_quantile(level, len(values) - 1) * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return Value(centre, centre - half, centre + half, bounded=True)
-
-
 def _extreme_mean(scope: Scope, factor: str, known: Known) -> Finding:
     """Which level has the steepest mean alpha, if the slopes' noise tells it from the others."""
     levels = sorted({group.factor(factor) for group, _, _ in known})
-    members = [[group.label for group, _, _ in known if group.factor(factor) == level] for level in levels]
+    members = [
+        [i for i, (group, _, _) in enumerate(known) if group.factor(factor) == level] for level in levels
+    ]
     means = [fmean(alpha for group, alpha, _ in known if group.factor(factor) == level) for level in levels]
-    noise = slope_noise(scope.family, [group.label for group, _, _ in known])
-    if noise is not None:
-        at = {group.label: i for i, (group, _, _) in enumerate(known)}
-        spread = [sum(noise.variance[at[label]] for label in labels) / len(labels) ** 2 for labels in members]
-        noise = Noise(noise.method, noise.df, np.array(spread))
+    noise = slope_noise(scope.lines, [scope.curves[group.label] for group, _, _ in known])
+    noise = noise.of_means(members) if noise else None
     found = marks(means, noise, level=scope.level)
     steepest = means.index(min(means))
     values: dict[str, object] = {"factor": factor, "level": levels[steepest], "value": means[steepest]}
@@ -158,31 +148,22 @@ def _distance(index: int, middle: float) -> Callable[[float, float], float]:
 
 
 def _fit(measure: str, terms: tuple[Term, ...], known: Known, level: float) -> Regression | None:
-    if len(known) <= len(terms) + 1:
-        return None
     columns = [
         [1.0, *(term(float(g.layers or 0), float(g.tokens or 0)) for _, term in terms)] for g, _, _ in known
     ]
-    matrix = np.array(columns)
-    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
-        return None
     y = [alpha if measure == "alpha" else a for _, alpha, a in known]
-    return least_squares(matrix, y, names=("constant", *(name for name, _ in terms)), level=level)
-
-
-def _bounded(coefficient: Coefficient) -> Value:
-    return Value(coefficient.value, coefficient.low, coefficient.high, bounded=coefficient.low is not None)
+    return determined(columns, y, names=("constant", *(name for name, _ in terms)), level=level)
 
 
 def _rows(surface: str, fit: Regression) -> list[tuple[Value, ...]]:
     rows: list[tuple[Value, ...]] = []
-    for coefficient in fit.coefficients:
-        constant = coefficient.name == "constant"
+    for name, coefficient in zip(fit.names, fit.coefficients, strict=True):
+        constant = name == "constant"
         rows.append(
             (
                 Value(surface),
-                Value(coefficient.name),
-                _bounded(coefficient),
+                Value(name),
+                Value.of(coefficient),
                 Value(coefficient.se),
                 Value(None if constant else _p_value(coefficient)),
                 Value(None if constant else _differs(coefficient, fit.level)),
@@ -191,27 +172,29 @@ def _rows(surface: str, fit: Regression) -> list[tuple[Value, ...]]:
     return rows
 
 
-def _differs(coefficient: Coefficient, level: float) -> str:
+def _differs(coefficient: Estimate, level: float) -> str:
     p_value = _p_value(coefficient)
     return "unknown" if p_value is None else "yes" if p_value < 1 - level else "no"
 
 
-def _p_value(coefficient: Coefficient) -> float | None:
+def _p_value(coefficient: Estimate) -> float | None:
     """Of its test against 0; what rounding leaves of equal figures is 0, however small its error."""
-    return 1.0 if abs(coefficient.value) <= NO_SLOPE else coefficient.p_value
+    return 1.0 if abs(coefficient.known) <= NO_SLOPE else coefficient.p_value
 
 
 def _describe(measure: str, fit: Regression) -> list[Finding]:
     """The surface as a formula, and whether anything in it differs from 0."""
-    slopes = [coefficient for coefficient in fit.coefficients if coefficient.name != "constant"]
-    constant = fit["constant"].value
-    differing = tuple(c.name for c in slopes if _differs(c, fit.level) == "yes")
-    known = all(coefficient.p_value is not None for coefficient in slopes)
+    slopes = {name: fit[name] for name in fit.names if name != "constant"}
+    constant = fit["constant"].known
+    differing = tuple(name for name, slope in slopes.items() if _differs(slope, fit.level) == "yes")
+    known = all(slope.p_value is not None for slope in slopes.values())
     verdict = "some-differ" if differing else "none-differs" if known else "unknown"
     relative = measure == "A" and constant != 0
     values = {
         "constant": constant,
-        "terms": tuple((c.name, c.value / constant if relative else c.value) for c in slopes),
+        "terms": tuple(
+            (name, slope.known / constant if relative else slope.known) for name, slope in slopes.items()
+        ),
         "r_squared": fit.r_squared,
         "differing": differing,
         "level": fit.level,
@@ -224,7 +207,7 @@ def _a_and_alpha(known: Known, scope: Scope) -> Finding:
     smallest = min(min(scope.family.points(group).x) for group, _, _ in known)
     values: dict[str, object] = {"smallest": float(smallest), "unit": scope.family.x}
     logs = [(log(a), alpha) for _, alpha, a in known if a > 0]
-    if len(logs) > 2 and np.all(np.ptp(np.array(logs), axis=0) > 0):
-        correlation = float(np.corrcoef(np.array(logs).T)[0, 1])
-        return Finding("A-follows-alpha", {**values, "correlation": correlation, "configurations": len(logs)})
+    if (together := correlation(logs)) is not None:
+        values |= {"correlation": together.value, "configurations": len(logs)}
+        return Finding("A-follows-alpha", values)
     return Finding("A-is-extrapolated", values)

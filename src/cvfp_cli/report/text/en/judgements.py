@@ -26,7 +26,6 @@ JUDGEMENTS = {
     "fit-limit-constant": "{law:name}: there is no fall for {configs:names}, so only the level is determined.",
     "fit-limit-steepest": "{law:name}: {configs:names} ended at the steepest fall that the law allows, close to a step between two sizes.",
     "fit-limit-joint": "{law:name}: the fit ran into the edge of what it allows for {parameters:name}.",
-    "fit-joint-size": "{law:name}: predictions are for the model size that was measured most often.",
     "fit-mixed-data": "{configs:names}: the runs were validated on several data sets, so one law through them mixes different measurements.",
     "fit-flat": "{law:name}: these data show neither a fall nor a rise of PPL for {configs:names}.",
     "fit-break-at-end": "{law:name}: for {configs:names} the break lies at the edge of the data, where a point beyond would move it.",

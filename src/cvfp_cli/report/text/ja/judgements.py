@@ -26,7 +26,6 @@ JUDGEMENTS = {
     "fit-limit-constant": "{law:name}: {configs:names} には低下が見られず、水準だけが定まる。",
     "fit-limit-steepest": "{law:name}: {configs:names} は法則が許す最も急な低下に達し、二つのサイズの間の段差に近い。",
     "fit-limit-joint": "{law:name}: 当てはめは {parameters:name} の許容範囲の端に達した。",
-    "fit-joint-size": "{law:name}: 予測は、最も多く測定されたモデルサイズについてのものである。",
     "fit-mixed-data": "{configs:names}: 実行の検証データが複数あり、一つの法則には異なる測定が混ざる。",
     "fit-flat": "{law:name}: {configs:names} のPPLには低下も上昇も見られない。",
     "fit-break-at-end": "{law:name}: {configs:names} の折れ点はデータの端にあり、その先に点があれば動きうる。",

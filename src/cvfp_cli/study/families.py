@@ -1,7 +1,7 @@
 """Runs gathered: cells (one configuration at one size), groups (one configuration), families (comparable groups).
 
 A group is everything but samples and seeds. A family holds the groups that saw the same data, so that their
-figures may be compared; every comparison of the report stays within one family.
+figures may be compared; every comparison of a report stays within one family.
 """
 
 from collections import Counter
@@ -16,9 +16,8 @@ import numpy as np
 
 from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
-from cvfp_cli.stats.comparison import SAME_SIZE, Curve, JointTest, joint_test
-from cvfp_cli.study.groups import Source, run_label, source_names, unfinished_training
-from cvfp_cli.study.points import Points
+from cvfp_cli.study.groups import PlacedRun, Source, placed_runs, run_label, source_names, unfinished_training
+from cvfp_cli.study.points import SAME_SIZE, Points
 
 
 @dataclass(frozen=True)
@@ -226,18 +225,6 @@ class Family:
             notes=tuple(unfinished_training(group.label, [run for _, run in runs])),
         )
 
-    @cached_property
-    def curves(self) -> dict[str, Curve]:
-        """ln PPL over ln n of every group with a finished run, by label."""
-        return {
-            group.label: Curve.from_points(self.points(group)) for group in self.groups if self.usable(group)
-        }
-
-    @cached_property
-    def joint(self) -> JointTest | None:
-        """All groups tested together."""
-        return joint_test(list(self.curves.values()))
-
     def varies(self, factor: str) -> bool:
         """Whether the groups differ in it."""
         return len({group.factor(factor) for group in self.groups}) > 1
@@ -249,30 +236,20 @@ def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
     Labels are those of ``cvfp fit``: the study stands in brackets where several meet, and the file too where one
     study comes from several.
     """
-    several = len({run.study for source in sources for run in source.runs}) > 1
-    files: dict[tuple[str, str], set[str]] = {}
-    for source in sources:
-        for run in source.runs:
-            files.setdefault((run_label(run), run.study), set()).add(source.name)
-    gathered: dict[tuple[object, ...], list[Run]] = {}
-    labels: dict[tuple[object, ...], str] = {}
-    for source in sources:
-        for run in source.runs:
-            twice = len(files[run_label(run), run.study]) > 1
-            study = " ".join(part for part in (run.study, source.name if twice else "") if part)
-            key = (run_label(run), study, run.data_fingerprint, run.kind, *sorted(run.axes.items()))
-            gathered.setdefault(key, []).append(run)
-            labels[key] = run_label(run, study=study if several or twice else "")
+    gathered: dict[tuple[object, ...], list[PlacedRun]] = {}
+    for item in placed_runs(sources):
+        run = item.run
+        key = (run_label(run), item.study, run.data_fingerprint, run.kind, *sorted(run.axes.items()))
+        gathered.setdefault(key, []).append(item)
     families: dict[str, list[Group]] = {}
     used: Counter[str] = Counter()
-    for identity, members in gathered.items():
-        first = members[0]
+    for members in gathered.values():
+        first, label = members[0].run, members[0].label
         family = first.data_fingerprint or f"study {first.study}"
-        label = labels[identity]
         used[label] += 1
         # Names made by hand may stand for several architectures; a label stands for one group only.
         unique = label if used[label] == 1 else f"{label} #{used[label]}"
-        families.setdefault(family, []).append(_group(members, unique))
+        families.setdefault(family, []).append(_group([item.run for item in members], unique))
     return tuple(_family(part) for groups in families.values() for part in _same_sizes(groups))
 
 

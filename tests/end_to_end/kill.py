@@ -1,6 +1,6 @@
 """Kill a real sweep, resume it, and compare its summary with an uninterrupted one's.
 
-As a program it prints how many kills it tried: ``python tests/sweep/kill.py 50 20`` for 50 moments drawn
+As a program it prints how many kills it tried: ``python tests/end_to_end/kill.py 50 20`` for 50 moments drawn
 uniformly over the sweep's time and 20 aimed at writes.
 """
 
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "sweep"))  # for sweep_fakes
 
 import torch
 from sweep_fakes import sweep_into, tiny_recipe

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from cvfp_cli.report.groups import Cell, Family
-from cvfp_cli.report.model import Finding, Mark
-from cvfp_cli.stats.comparison import Curve, joint_test
+from cvfp_cli.stats.comparison import Curve, JointTest, joint_test
+from cvfp_cli.stats.contrasts import holm_adjusted
+from cvfp_cli.study.families import Cell, Family
 
 Vector = NDArray[np.float64]
 Method = Literal["seeds", "two-way", "samples", "clustered", "slopes"]
@@ -29,7 +29,7 @@ HOLM_UP_TO = 300  # figures; beyond that Bonferroni's bound (Holm's first step) 
 
 
 @dataclass(frozen=True)
-class Noise:
+class StandardErrors:
     """Standard errors of differences between figures.
 
     Attributes:
@@ -50,7 +50,7 @@ class Noise:
         both = self.variance + self.variance[i]
         return np.asarray(both if self.shared is None else both - 2 * self.shared @ self.shared[i])
 
-    def of(self, rows: Sequence[int]) -> "Noise":
+    def of(self, rows: Sequence[int]) -> "StandardErrors":
         """The noise of these figures alone."""
         chosen = list(rows)
         return replace(
@@ -58,6 +58,11 @@ class Noise:
             variance=self.variance[chosen],
             shared=None if self.shared is None else self.shared[chosen],
         )
+
+    def of_means(self, members: Sequence[Sequence[int]]) -> "StandardErrors":
+        """The noise of means over these figures, which share nothing."""
+        spread = [self.variance[list(rows)].sum() / len(rows) ** 2 for rows in members]
+        return replace(self, variance=np.array(spread), shared=None)
 
 
 def log_of(measure: Callable[[Cell], float | None]) -> Callable[[Cell], float | None]:
@@ -91,13 +96,13 @@ def seed_variance(family: Family, measure: Callable[[Cell], float | None]) -> tu
 
 def ppl_noise(
     family: Family, cells: Sequence[Cell], measure: Callable[[Cell], float | None] = val_ppl
-) -> Noise | None:
+) -> StandardErrors | None:
     """Noise of the logarithm of a perplexity (or of a ratio of two) in these cells, all of one size."""
     logged = log_of(measure)
     runs = np.array([len(cell.runs) for cell in cells], dtype=float)
     spread = seed_variance(family, logged)
     if spread is not None and spread[0] > 0.0:  # repeats that agree in every digit tell of no noise
-        return Noise("seeds", spread[1], spread[0] / runs)
+        return StandardErrors("seeds", spread[1], spread[0] / runs)
     curves = []
     for group in family.groups:
         known = [(cell, value) for cell in group.cells if (value := logged(cell)) is not None]
@@ -108,7 +113,7 @@ def ppl_noise(
     joint = joint_test(curves)
     two_way = None
     if joint is not None and joint.two_way_variance is not None and joint.two_way_df > 0:
-        two_way = Noise("two-way", joint.two_way_df, np.full(len(cells), joint.two_way_variance))
+        two_way = StandardErrors("two-way", joint.two_way_df, np.full(len(cells), joint.two_way_variance))
     if two_way is not None and two_way.df >= ENOUGH_FREEDOM:
         return two_way
     if measure is val_ppl and (samples := _sample_noise(cells)) is not None:
@@ -116,70 +121,59 @@ def ppl_noise(
     return two_way
 
 
-def accuracy_noise(family: Family, cells: Sequence[Cell]) -> Noise | None:
+def accuracy_noise(family: Family, cells: Sequence[Cell]) -> StandardErrors | None:
     """Standard errors clustered by validation sample; without them the spread over seeds."""
     errors = [[run.val_accuracy_se for run in cell.runs if run.val_accuracy_se is not None] for cell in cells]
     if cells and all(errors):
         clusters = [len(run.sample_targets) for cell in cells for run in cell.runs if run.sample_targets]
         variance = np.array([float(np.mean(np.square(error))) for error in errors])
-        return Noise("clustered", min(clusters) - 1 if clusters else float("inf"), variance)
+        return StandardErrors("clustered", min(clusters) - 1 if clusters else float("inf"), variance)
     return seed_noise(family, cells, lambda cell: cell.accuracy)
 
 
 def seed_noise(
     family: Family, cells: Sequence[Cell], measure: Callable[[Cell], float | None]
-) -> Noise | None:
+) -> StandardErrors | None:
     """The spread over seeds; None with one seed."""
     spread = seed_variance(family, measure)
     if spread is None:
         return None
-    return Noise("seeds", spread[1], spread[0] / np.array([len(cell.runs) for cell in cells], dtype=float))
+    return StandardErrors(
+        "seeds", spread[1], spread[0] / np.array([len(cell.runs) for cell in cells], dtype=float)
+    )
 
 
-def slope_noise(family: Family, labels: Sequence[str]) -> Noise | None:
-    """Noise of the slopes of these groups, from the residuals of all lines on common sizes."""
-    joint = family.joint
-    if joint is None or joint.variance is None or joint.df <= 0:
+def slope_noise(lines: JointTest | None, curves: Sequence[Curve]) -> StandardErrors | None:
+    """Noise of the slopes of these curves, from the residuals of all lines on common sizes."""
+    if lines is None or lines.variance is None or lines.df <= 0:
         return None
-    spreads = []
-    for label in labels:
-        x = np.array(family.curves[label].x)
-        spreads.append(float(np.sum((x - x.mean()) ** 2)))
-    if min(spreads, default=0.0) <= 0.0:
+    spreads = np.array([np.sum((np.array(curve.x) - np.mean(curve.x)) ** 2) for curve in curves])
+    if not len(spreads) or spreads.min() <= 0.0:
         return None
-    return Noise("slopes", joint.df, joint.variance / np.array(spreads))
+    return StandardErrors("slopes", lines.df, lines.variance / spreads)
 
 
-def marks(values: Sequence[float | None], noise: Noise | None, *, level: float = 0.95) -> tuple[Mark, ...]:
-    """Mark the lowest figure best, or all that cannot be told from it; no noise estimate, no marks."""
+def as_low_as_best(
+    values: Sequence[float | None], noise: StandardErrors | None, *, level: float = 0.95
+) -> tuple[bool, ...]:
+    """Which figures are the lowest one, or cannot be told from it after Holm's correction over all pairs.
+
+    Without an estimate of the noise, or fewer than two finite figures, none are.
+    """
     known = [i for i, value in enumerate(values) if value is not None and np.isfinite(value)]
-    blank: list[Mark] = [""] * len(values)
+    chosen = [False] * len(values)
     if noise is None or len(known) < 2:
-        return tuple(blank)
+        return tuple(chosen)
     figures = np.array([values[i] for i in known], dtype=float)
     best = int(np.argmin(figures))
     p_values = _against_best(figures, noise.of(known), best)
-    same = p_values >= 1 - level
-    same[best] = True
-    mark: Mark = "best" if same.sum() == 1 else "tied"
-    for position, i in enumerate(known):
-        if same[position]:
-            blank[i] = mark
-    return tuple(blank)
+    for i, p_value in zip(known, p_values, strict=True):
+        chosen[i] = bool(p_value >= 1 - level)
+    chosen[known[best]] = True
+    return tuple(chosen)
 
 
-def noise_finding(column: str, noise: Noise | None) -> Finding:
-    """How the noise of a column was estimated, or that it was not."""
-    if noise is None:
-        return Finding("noise-unknown", {"column": column}, "note")
-    values: dict[str, object] = {"column": column}
-    if np.isfinite(noise.df):
-        values["df"] = int(noise.df)
-        return Finding(f"noise-{noise.method}", values, "note")
-    return Finding(f"noise-{noise.method}-normal", values, "note")
-
-
-def _against_best(figures: Vector, noise: Noise, best: int) -> Vector:
+def _against_best(figures: Vector, noise: StandardErrors, best: int) -> Vector:
     """p of each figure's difference from the best, after Holm's correction over all pairs."""
     count = len(figures)
     if count > HOLM_UP_TO:
@@ -188,13 +182,9 @@ def _against_best(figures: Vector, noise: Noise, best: int) -> Vector:
     rows, columns = np.triu_indices(count, 1)
     variance = np.array([noise.difference_variance(i) for i in range(count)])[rows, columns]
     p_values = _p(figures[columns] - figures[rows], variance, noise.df)
-    order = np.argsort(p_values, kind="stable")
-    steps = len(order) - np.arange(len(order))
-    adjusted = np.empty(len(order))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p_values[order] * steps))
     against = np.ones(count)
     with_best = (rows == best) | (columns == best)
-    against[np.where(rows == best, columns, rows)[with_best]] = adjusted[with_best]
+    against[np.where(rows == best, columns, rows)[with_best]] = holm_adjusted(p_values)[with_best]
     return against
 
 
@@ -207,7 +197,7 @@ def _p(difference: Vector, variance: Vector, df: float) -> Vector:
     return np.asarray(2.0 * tail, dtype=float)
 
 
-def _sample_noise(cells: Sequence[Cell]) -> Noise | None:
+def _sample_noise(cells: Sequence[Cell]) -> StandardErrors | None:
     """Variance of each difference of mean validation loss, from the same samples' losses under both."""
     losses, targets = [], None
     for cell in cells:
@@ -224,4 +214,4 @@ def _sample_noise(cells: Sequence[Cell]) -> Noise | None:
     table = np.array(losses)
     samples = len(targets)
     deviations = weights * (table - (table @ weights)[:, None]) * np.sqrt(samples / (samples - 1))
-    return Noise("samples", samples - 1, np.sum(deviations**2, axis=1), deviations)
+    return StandardErrors("samples", samples - 1, np.sum(deviations**2, axis=1), deviations)

@@ -1,6 +1,6 @@
 """The reference part of each command's page is its ``--help-all``.
 
-``python tests/cli/test_reference.py`` writes it anew into every page that has the mark.
+``python tests/cli/test_help.py`` writes it anew into every page that has the mark.
 """
 
 import os

@@ -1,6 +1,6 @@
 """A real sweep, killed at five moments: resumed, each ends with the uninterrupted sweep's summary.
 
-``python tests/sweep/kill.py 50 20`` does it seventy times.
+``python tests/end_to_end/kill.py 50 20`` does it seventy times.
 """
 
 from pathlib import Path

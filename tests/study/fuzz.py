@@ -1,6 +1,6 @@
 """Fuzz the reader of plain tables with atheris (``pip install atheris``; no part of the test run)::
 
-    python tests/scaling/fuzz.py -timeout=5 -runs=1000000 WORK_FOLDER tests/scaling/corpus
+    python tests/study/fuzz.py -timeout=5 -runs=1000000 WORK_FOLDER tests/study/corpus
 
 Any exception but InputError, a refusal of more than one line, points that are no numbers, a label that is no one
 printable line, or an input that takes over 5 s stops it.
