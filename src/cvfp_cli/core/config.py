@@ -205,6 +205,71 @@ class ExperimentConfig:
 
 
 @dataclass(frozen=True)
+class JointConfig:
+    """Training of both blocks together, through the recurrence."""
+
+    learning_rate: float = setting(0.001, "AdamW learning rate", above=0.0)
+    weight_decay: float = setting(0.0, "AdamW's decay, times the learning rate at each step", min=0.0)
+    streams: int = setting(16, "pieces of the training stream that are read side by side", min=1)
+    chunk_tokens: int = setting(
+        32, "tokens of each piece in one optimiser step: as far as gradients flow back", min=1
+    )
+    grad_clip: float = setting(1.0, "gradient norm limit", above=0.0)
+    epochs: int = setting(40, "most epochs", min=1)
+    patience: int = setting(1, "epochs without improvement that stop early (0: never)", min=0)
+    min_improvement: float = setting(
+        0.0, "an epoch is better only if its val PPL is below the best minus this", min=0.0
+    )
+    context: TokenContext = setting(
+        "after", "what the TokenBlock reads: the context after the current token, the one before it, or zeros"
+    )
+    dropout_input: float = setting(
+        0.0, "share of the window's numbers that the TokenBlock does not see", min=0.0, max=MOST_DROPOUT
+    )
+    dropout_context: float = setting(0.0, "the same of the contexts that it reads", min=0.0, max=MOST_DROPOUT)
+    dropout_head: float = setting(0.0, "the same of what the head reads", min=0.0, max=MOST_DROPOUT)
+    embedding: Embedding = setting("frozen", "whether the table that both blocks and a tied head read learns")
+    embedding_learning_rate: float = setting(
+        0.0, "learning rate of that table (0: that of the rest)", min=0.0
+    )
+    start_from: str = setting(
+        "", "folder of a finished run whose saved weights training starts from (empty: drawn)"
+    )
+
+
+@dataclass(frozen=True)
+class EndToEndConfig:
+    """One end-to-end experiment up to its data."""
+
+    model: ModelConfig = ModelConfig()
+    head: HeadConfig = HeadConfig()
+    joint: JointConfig = JointConfig()
+    seed: int = ExperimentConfig.seed
+
+    @property
+    def as_phases(self) -> ExperimentConfig:
+        """The same model, and its training in phase 2's words: what the two share is asked of these."""
+        joint = self.joint
+        phase2 = Phase2Config(
+            learning_rate=joint.learning_rate,
+            epochs=joint.epochs,
+            patience=joint.patience,
+            min_improvement=joint.min_improvement,
+            batch_tokens=joint.streams * joint.chunk_tokens,
+            grad_clip=joint.grad_clip,
+            train_contexts="recurrence",
+            context=joint.context,
+            weight_decay=joint.weight_decay,
+            dropout_input=joint.dropout_input,
+            dropout_context=joint.dropout_context,
+            dropout_head=joint.dropout_head,
+            embedding=joint.embedding,
+            embedding_learning_rate=joint.embedding_learning_rate,
+        )
+        return ExperimentConfig(self.model, self.head, phase2=phase2, seed=self.seed)
+
+
+@dataclass(frozen=True)
 class Execution:
     """How an experiment runs: where, how precisely, and in which pieces. Recorded beside the result.
 

@@ -1,6 +1,5 @@
 """One experiment from arrays to figures: phase 1, contexts, phase 2."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,21 +16,18 @@ from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
+from cvfp_cli.core.figures import run_result, what_diverged
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.memory import GRAM_TOKENS, MemoryPlan, plan
 from cvfp_cli.core.metrics import (
-    clustered_standard_error,
     effective_rank,
     gram_matrix,
-    perplexity,
-    sample_sums,
     unigram_log_probabilities,
 )
 from cvfp_cli.core.model import SideBySide, Stream, TokenBlock, context_model, initialise
 from cvfp_cli.core.phase1 import Phase1, Phase1Trainer
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.prediction import (
-    DIVERGED_ABOVE_UNIFORM,
     FrozenContexts,
     Pieces,
     PredictionTrainer,
@@ -323,35 +319,11 @@ class _Run:
         growth: float | None,
         seconds: tuple[float, float],
     ) -> RunResult:
-        data = self.data
-        diverged = predicted.stopped_by == "diverged"
-        best = predicted.log[predicted.best_epoch - 1] if predicted.best_epoch and not diverged else None
-        targets = len(data.val_ids) - 1
-        counts = sample_sums(np.ones(targets), data.val_boundaries)
-        losses = hits = None
-        if best is not None and predicted.best_losses is not None and predicted.best_correct is not None:
-            losses = sample_sums(predicted.best_losses, data.val_boundaries)
-            hits = sample_sums(predicted.best_correct.astype(np.float64), data.val_boundaries)
-        unigram_loss = -float(self.unigram[data.val_ids[1:]].mean())
-        return RunResult(
-            train_tokens=len(data.train_ids),
-            val_tokens=len(data.val_ids),
-            val_bytes=data.val_bytes,
-            train_ppl=perplexity(best.train_loss) if best else None,
-            val_ppl=perplexity(best.val_loss) if best else None,
-            val_loss=best.val_loss if best else None,
-            val_loss_se=clustered_standard_error(losses, counts) if losses is not None else None,
-            val_accuracy=best.val_accuracy if best else None,
-            val_accuracy_se=clustered_standard_error(hits, counts) if hits is not None else None,
-            sample_losses=tuple((losses / np.maximum(counts, 1)).tolist()) if losses is not None else (),
-            sample_targets=tuple(counts.astype(int).tolist()),
-            unigram_ppl=float(np.exp(unigram_loss)),
-            best_epoch=best.epoch if best else None,
-            epochs=len(predicted.log),
-            stopped_by=predicted.stopped_by,
-            reason=_what_diverged(phase1, predicted, len(data.table)) if diverged else "",
-            train_ppl_by_epoch=tuple(perplexity(entry.train_loss) for entry in predicted.log),
-            val_ppl_by_epoch=tuple(perplexity(entry.val_loss) for entry in predicted.log),
+        return run_result(
+            self.data,
+            self.unigram,
+            predicted,
+            reason=_what_diverged(phase1, predicted, len(self.data.table)),
             stages=(
                 *phase1.stages,
                 StageResult("contexts", 0, seconds[0]),
@@ -377,15 +349,7 @@ class _Run:
 
 
 def _what_diverged(phase1: Phase1, predicted: PredictionTraining, vocab_size: int) -> str:
-    """Which loss of a run that diverged is no figure, and where."""
+    """Which loss of a run that diverged is no figure, and where; empty where none is."""
     if phase1.diverged:
         return f"the loss of phase 1 was not finite in iteration {phase1.runs[-1].state.iterations}"
-    last = predicted.log[-1]
-    if not (math.isfinite(last.train_loss) and math.isfinite(last.val_loss)):
-        return f"the loss of phase 2 was not finite in epoch {last.epoch}"
-    best = min(entry.val_loss for entry in predicted.log)
-    uniform = math.log(vocab_size)
-    return (
-        f"the best validation loss, {best:.4g} nats, is more than {DIVERGED_ABOVE_UNIFORM:g} above that of a uniform "
-        f"guess, {uniform:.4g}"
-    )
+    return what_diverged(predicted, "phase 2", vocab_size)

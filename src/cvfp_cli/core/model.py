@@ -172,6 +172,14 @@ class ContextBlock(nn.Module):
             parts.append(part)
         return parts
 
+    def window_parts(self, windows: Tensor) -> list[TokenPart]:
+        """``token_parts`` from the windows (n, K·E) themselves, through which gradients flow."""
+        return [
+            F.linear(windows, layer.linear.weight[:, layer.width_in :], layer.linear.bias)
+            for layer in self._layers()
+            if layer.reads_tokens
+        ]
+
     def forward(self, context: Tensor, tokens: list[TokenPart] | Tensor) -> list[Tensor]:
         """c_{t-1} (n, D) and the windows x_t (n, K·E), or their token parts -> [u_1, …, u_L]; u_L is c_t (n, D)."""
         outputs = []
@@ -221,6 +229,10 @@ class SideBySide(nn.Module):
     ) -> list[TokenPart]:
         """``ContextBlock.token_parts`` of each block's table."""
         return self.each()[0].token_parts(tables, window_types, runs)
+
+    def window_parts(self, windows: Tensor) -> list[TokenPart]:
+        """``ContextBlock.window_parts`` of each block."""
+        return [part for block in self.each() for part in block.window_parts(windows)]
 
     def forward(self, context: Tensor, tokens: list[TokenPart] | Tensor) -> list[Tensor]:
         """C_{t-1} (n, D) and the windows x_t (n, K·E), or the blocks' token parts -> [C_t], of (n, D)."""

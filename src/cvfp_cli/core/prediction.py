@@ -157,6 +157,7 @@ class PredictionTrainer:
     Args:
         embedding: raw table (V, E) of the TokenBlock's windows, where it is trained; a tied head shares it.
         seed: of dropout.
+        stage: its name in events.
     """
 
     def __init__(
@@ -171,7 +172,9 @@ class PredictionTrainer:
         arithmetic: Arithmetic,
         embedding: nn.Parameter | None = None,
         seed: int = 0,
+        stage: str = "phase2",
     ) -> None:
+        self.stage = stage
         self.token_block = token_block
         self.head = head
         self.train = train
@@ -215,6 +218,7 @@ class PredictionTrainer:
             val_ppl=perplexity(val_loss) or math.inf,
             val_accuracy=float(correct.mean()),
             seconds=time.perf_counter() - began,
+            stage=self.stage,
         )
         self._judge(state, entry, losses, correct)
         state.log.append(entry)
@@ -255,6 +259,10 @@ class PredictionTrainer:
             stopped_by=saved["stopped_by"],
         )
 
+    def _modules(self) -> dict[str, nn.Module]:
+        """What is trained, by the name that its weights are kept under."""
+        return {"token": self.token_block, "head": self.head}
+
     def _embedding_state(self) -> dict[str, Any]:
         if self.embedding is None:
             return {}
@@ -274,7 +282,7 @@ class PredictionTrainer:
             count = len(inputs[0])
             total += self._step(inputs, (number, at)).to(exact) * count
             at += count
-            progress(Advance("phase2", number, self.config.epochs, count, targets))
+            progress(Advance(self.stage, number, self.config.epochs, count, targets))
         return total
 
     def _step(self, inputs: Batch, place: Place) -> Tensor:
@@ -334,15 +342,19 @@ class PredictionTrainer:
         layers = frozen.layers(contexts, window_types)
         with self.arithmetic.products():
             window = frozen.stream.embed(window_types, self.embedding)
-            if place is None or not self.config.dropout:
-                return self.token_block.forward(layers, window)
-            config = self.config
-            window = self._left_out(window, config.dropout_input, "input", place)
-            layers = [
-                self._left_out(u, config.dropout_context, f"context-{i}", place) for i, u in enumerate(layers)
-            ]
-            v = self.token_block.forward(layers, window)
-            return self._left_out(v, config.dropout_head, "head", place)
+            return self._dropped_out(layers, window, place)
+
+    def _dropped_out(self, layers: list[Tensor], window: Tensor, place: Place | None) -> Tensor:
+        """v_L (n, E) from contexts and windows, with dropout in a training step."""
+        config = self.config
+        if place is None or not config.dropout:
+            return self.token_block.forward(layers, window)
+        window = self._left_out(window, config.dropout_input, "input", place)
+        layers = [
+            self._left_out(u, config.dropout_context, f"context-{i}", place) for i, u in enumerate(layers)
+        ]
+        v = self.token_block.forward(layers, window)
+        return self._left_out(v, config.dropout_head, "head", place)
 
     def _left_out(self, rows: Tensor, share: float, name: str, place: Place) -> Tensor:
         """Rows (n, d) of a piece with dropout; what is left out depends on (seed, epoch, token) alone."""
@@ -373,7 +385,7 @@ class PredictionTrainer:
             state.best_epoch, best = entry.epoch, entry.val_loss
             state.best_losses, state.best_correct = losses, correct
             state.waited = 0
-            modules: dict[str, nn.Module] = {"token": self.token_block, "head": self.head}
+            modules = self._modules()
             state.best_weights = {
                 f"{name}.{key}": value.detach().clone()
                 for name, module in modules.items()

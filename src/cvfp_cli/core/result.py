@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,6 @@ class Iteration(Step):
 class Epoch(Step):
     """One phase-2 epoch: losses in nats per token, perplexities, accuracy as a share 0 to 1."""
 
-    stage: ClassVar[str] = "phase2"
     epoch: int
     train_loss: float
     train_ppl: float
@@ -94,6 +93,7 @@ class Epoch(Step):
     val_ppl: float
     val_accuracy: float
     seconds: float
+    stage: str = "phase2"
 
 
 @dataclass(frozen=True)

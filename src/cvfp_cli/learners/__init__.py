@@ -16,8 +16,10 @@ from cvfp_cli.learners.base import (
     register,
 )
 from cvfp_cli.learners.cvfp import CVFP
+from cvfp_cli.learners.end_to_end import END_TO_END
 
 register(CVFP)
+register(END_TO_END)
 
 __all__ = [
     "Axis",
