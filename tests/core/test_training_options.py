@@ -183,3 +183,25 @@ def test_either_loss_alone_works(weight: float) -> None:
     result = run(replace(CONFIG, phase1=replace(CONFIG.phase1, diversity_weight=weight))).result
     assert result.val_ppl is not None
     assert result.val_ppl < result.unigram_ppl
+
+
+def test_validation_rank_is_of_all_that_is_read_and_divided_by_its_width() -> None:
+    """Against NumPy's singular values of the concatenation, rebuilt from the run's own weights."""
+    import numpy as np
+
+    from cvfp_cli.core.model import context_model
+    from cvfp_cli.core.recurrence import true_contexts as recurrence
+
+    config = replace(CONFIG, model=ONE, phase2=replace(RECURRENCE, past_count=2, past_interval=3, epochs=1))
+    outcome = run(config)
+    block = context_model(ONE, 16)
+    prefix = "context."
+    block.load_state_dict(
+        {key.removeprefix(prefix): v for key, v in outcome.weights.items() if key.startswith(prefix)}
+    )
+    c = recurrence(block, Stream(torch.tensor(DATA.val_ids), torch.tensor(DATA.table), 1))[0].numpy()
+    parts = [np.concatenate([np.zeros((j, 12)), c[: len(c) - j]]) for j in (0, 3, 6)]
+    singular = np.linalg.svd(np.concatenate(parts, 1), compute_uv=False)
+    share = singular / singular.sum()
+    wanted = np.exp(-(share * np.log(share)).sum()) / 36
+    assert outcome.result.own["val_effective_rank"] == pytest.approx(wanted, rel=1e-4)

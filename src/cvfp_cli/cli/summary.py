@@ -366,6 +366,7 @@ def _ending(run: Run) -> str:
     words = {
         "epochs": "ended at its limit of epochs, already worse than its best",
         "patience": "stopped by patience",
+        "gain": "stopped when it gained too little",
         None: "",
     }.get(run.stopped_by, run.stopped_by)
     return f" ({words})" if words else ""

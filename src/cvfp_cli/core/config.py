@@ -178,6 +178,12 @@ class Phase2Config:
     embedding_learning_rate: float = setting(
         0.0, "learning rate of that table (0: phase 2's)", min=0.0, since="0.2.0"
     )
+    min_gain: float = setting(
+        0.0,
+        "stop after an epoch whose val PPL gains less than this on the best so far; it still counts (0: never)",
+        min=0.0,
+        since="0.2.0",
+    )
 
     @property
     def dropout(self) -> bool:

@@ -222,7 +222,7 @@ class _Run:
             if train_contexts is not None:
                 train_rank = thread.submit(effective_rank, self._gram(train_contexts))
             val_contexts, val_trace = self._true_contexts(self.validation)
-            val_rank = thread.submit(effective_rank, self._gram(val_contexts))
+            val_rank = thread.submit(effective_rank, self._gram(val_contexts, past=True))
         traces = {"validation": val_trace}
         growth = growth_per_step(
             self.context_model, self.validation, val_contexts, self.config.seed, "growth", "validation"
@@ -290,13 +290,29 @@ class _Run:
         if self.checkpoint:
             self.checkpoint.save(state)
 
-    def _gram(self, contexts: Contexts) -> Tensor:
-        """Of the contexts after each token, or after as many random ones as the study took."""
+    def _gram(self, contexts: Contexts, *, past: bool = False) -> Tensor:
+        """Of the contexts after each token, or after as many random ones as the study took.
+
+        Args:
+            past: with the earlier contexts that the TokenBlock reads beside each.
+        """
         tokens, sample = len(contexts) - 1, self.config.effective_rank_tokens
+        earlier = range(1, self.config.phase2.past_count + 1) if past else ()
         if not sample or tokens <= sample:
-            return gram_matrix(contexts.pieces(ranges(1, tokens + 1, GRAM_TOKENS)))
-        generator = seeded(torch.device("cpu"), self.config.seed, "effective-rank")
-        return gram_matrix([contexts.take(1 + torch.randperm(tokens, generator=generator)[:sample])])
+            chosen = None
+        else:
+            generator = seeded(torch.device("cpu"), self.config.seed, "effective-rank")
+            chosen = 1 + torch.randperm(tokens, generator=generator)[:sample]
+        if not earlier:
+            if chosen is None:
+                return gram_matrix(contexts.pieces(ranges(1, tokens + 1, GRAM_TOKENS)))
+            return gram_matrix([contexts.take(chosen)])
+        rows = torch.arange(1, tokens + 1) if chosen is None else chosen
+        interval = self.config.phase2.past_interval
+        return gram_matrix(
+            torch.cat([contexts.take((at - j * interval).clamp_min(0)) for j in (0, *earlier)], dim=1)
+            for at in torch.split(rows, GRAM_TOKENS)
+        )
 
     def _true_contexts(self, stream: Stream) -> tuple[Contexts, RecurrenceTrace]:
         """c_{t−1} in row t, (N + 1, D)."""

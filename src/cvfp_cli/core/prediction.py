@@ -57,7 +57,7 @@ class PredictionTraining:
         best_weights: TokenBlock's and head's trained weights after it.
         best_losses, best_correct: cross-entropy and correctness of each validation target in it, (M − 1,).
         waited: epochs in a row that were not better.
-        stopped_by: ``epochs``, ``patience`` or ``diverged``; empty while under way.
+        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``; empty while under way.
     """
 
     log: list[Epoch] = field(default_factory=list)
@@ -381,6 +381,7 @@ class PredictionTrainer:
             if margin == 0 or best == math.inf
             else entry.val_ppl < math.exp(best) - margin
         )
+        gained_little = best < math.inf and math.exp(best) - entry.val_ppl < self.config.min_gain
         if better:
             state.best_epoch, best = entry.epoch, entry.val_loss
             state.best_losses, state.best_correct = losses, correct
@@ -397,6 +398,8 @@ class PredictionTrainer:
             state.waited += 1
         if self.config.patience and state.waited >= self.config.patience:
             state.stopped_by = "patience"
+        elif gained_little:
+            state.stopped_by = "gain"
         elif entry.epoch >= self.config.epochs:
             state.stopped_by = "epochs"
         if state.stopped_by and best > math.log(len(self.head.weight)) + DIVERGED_ABOVE_UNIFORM:

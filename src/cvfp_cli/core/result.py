@@ -147,7 +147,7 @@ class RunResult:
         sample_targets: validation targets of each sample.
         unigram_ppl: validation perplexity of the smoothed training unigram.
         best_epoch, epochs: 1-based; figures are those of the best epoch.
-        stopped_by: ``epochs``, ``patience`` or ``diverged``.
+        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``.
         reason: what diverged, where and how; empty where nothing did.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace), for the record.
     """

@@ -279,6 +279,7 @@ TERMS = {
     "term.parameters": "parameters",
     "term.seconds": "seconds",
     "term.patience": "patience",
+    "term.gain": "too little gain",
     "term.epochs": "epoch limit",
     "term.log": "ln PPL",
     "term.ppl": "PPL",

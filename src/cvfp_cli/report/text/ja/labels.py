@@ -279,6 +279,7 @@ TERMS = {
     "term.parameters": "パラメータ数",
     "term.seconds": "実行時間",
     "term.patience": "早期停止",
+    "term.gain": "改善幅不足",
     "term.epochs": "エポック上限",
     "term.log": "ln PPL",
     "term.ppl": "PPL",
