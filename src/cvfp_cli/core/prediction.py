@@ -381,7 +381,8 @@ class PredictionTrainer:
             if margin == 0 or best == math.inf
             else entry.val_ppl < math.exp(best) - margin
         )
-        gained_little = best < math.inf and math.exp(best) - entry.val_ppl < self.config.min_gain
+        limit = self.config.min_gain
+        gained_little = limit > 0 and best < math.inf and math.exp(best) - entry.val_ppl < limit
         if better:
             state.best_epoch, best = entry.epoch, entry.val_loss
             state.best_losses, state.best_correct = losses, correct
