@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling import held_out
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
 from cvfp_cli.scaling.global_fit import fit_curves
-from cvfp_cli.scaling.laws import LAWS
 from cvfp_cli.scaling.rendering import to_text
 from cvfp_cli.scaling.study import Study
 from cvfp_cli.stats.regression import least_squares

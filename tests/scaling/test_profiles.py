@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.derived import observation_quantity, value_quantity
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.global_fit import fit_curves
-from cvfp_cli.scaling.laws import LAWS
 from cvfp_cli.scaling.profiles import intervals, linear_intervals, profile_rise
-from cvfp_cli.scaling.quantities import parameter_quantities
 from cvfp_cli.stats.variance import error_variance
 from cvfp_cli.study.points import Points
 
@@ -103,7 +102,7 @@ def test_the_walk_gives_the_t_interval_where_the_law_is_a_line() -> None:
     delta = error_variance(batch.residuals(law, fits.theta), batch.data.weight, batch.size, 2).delta(0.95)
     z = np.array([6.0, 5.0])
     quantities = [
-        *parameter_quantities(law, batch.scale),
+        *law.parameter_quantities(batch.scale),
         value_quantity(law, batch.scale, z),
         observation_quantity(law, batch.scale, z, "log"),
     ]
@@ -121,7 +120,7 @@ def test_rise_is_zero_at_the_optimum_and_grows_away_from_it() -> None:
     law = LAWS["saturating"]
     batch = make_batch([Points(X, Y)], "log")
     fits = fit_curves(law, batch.data, starts=12)
-    exponent = parameter_quantities(law, batch.scale)[2]
+    exponent = law.parameter_quantities(batch.scale)[2]
     t = fits.theta[0, 2]
     rises = [profile_rise(fits, exponent, np.array([t + step]))[0] for step in (0.0, 0.1, 0.2, 0.4)]
     assert rises[0] == pytest.approx(0.0, abs=1e-12)
@@ -148,7 +147,7 @@ def test_coverage(name: str, truth: dict[str, float]) -> None:
     batch = make_batch(groups, "log")
     fits = fit_curves(law, batch.data, starts=4)
     delta = error_variance(batch.residuals(law, fits.theta), batch.data.weight, batch.size, law.k).delta(0.95)
-    quantities = parameter_quantities(law, batch.scale)
+    quantities = law.parameter_quantities(batch.scale)
     for q, interval in zip(quantities, intervals(fits, delta, quantities), strict=True):
         low = np.where(np.isnan(interval.low), -np.inf, interval.low)
         high = np.where(np.isnan(interval.high), np.inf, interval.high)

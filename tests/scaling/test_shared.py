@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
@@ -122,6 +123,39 @@ def test_sharing_costs_fit_and_its_values_are_the_same_everywhere(share: list[st
         prediction = fit.predictions[0]
         assert prediction.low is not None
         assert prediction.low < prediction.value < (prediction.high or np.inf)
+
+
+def test_an_end_of_a_far_prediction_is_where_the_least_squares_say() -> None:
+    # By a general optimiser: the rise of the sum of squares at both ends is the same, that at the ends of c too.
+    groups, far = decays(2, 8, noise=0.02, seed=1), 1e7
+    fits = fit_shared_groups(groups, "exp-decay", ["c"], FitOptions(predict=(far,)))
+    z, zero = np.log(groups[0].x / groups[0].x[0]), np.log(groups[0].x[0])
+    log_y = np.log([points.y for points in groups])
+
+    def curve(floor: float, excess: float, a: float, c: float, at: np.ndarray) -> np.ndarray:
+        return np.log(floor + np.exp(excess - np.exp(a) * np.expm1(c * at) / c))
+
+    def least(held: str, value: float) -> float:
+        def errors(u: np.ndarray) -> np.ndarray:
+            curves = [curve(*u[3 * g : 3 * g + 3], u[6], z) for g in range(2)]
+            there = curve(*u[:3], u[6], np.log(far) - zero) if held == "y" else u[6]
+            return np.append((log_y - curves).ravel(), 300.0 * (there - value))
+
+        best = np.inf
+        for c in (0.2, 0.5, 1.0):
+            start = [90.0, 7.5, -1.0, 90.0, 7.5, -1.0, c]
+            low = [0.0, 0.0, -9.0, 0.0, 0.0, -9.0, 1e-6]
+            got = optimize.least_squares(errors, start, bounds=(low, [np.inf] * 6 + [5.0]), x_scale="jac")
+            best = min(best, 2.0 * got.cost)
+        return best - sum(fit.rss_log for fit in fits)
+
+    prediction, c = fits[0].predictions[0], fits[0].parameters["c"]
+    assert prediction.mean_low is not None
+    assert prediction.mean_high is not None
+    assert c.low is not None
+    rise = least("c", c.low)
+    assert least("y", np.log(prediction.mean_low)) == pytest.approx(rise, rel=0.02)
+    assert least("y", np.log(prediction.mean_high)) == pytest.approx(rise, rel=0.02)
 
 
 def test_a_law_without_the_parameter_is_fitted_on_its_own() -> None:

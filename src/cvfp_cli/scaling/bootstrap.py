@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.base import Data
+from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.curves import Data
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, measure
-from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, refit_curves
+from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line, refit_curves
 from cvfp_cli.scaling.held_out import FEW
-from cvfp_cli.scaling.laws import get_law
 from cvfp_cli.scaling.profiles import Interval, fitted_values
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.starts import best_starts
@@ -190,7 +190,7 @@ def _refit(fits: CurveFits, row: int, data: Data) -> Array:
     Of many points the replicates have the same best grid points as the data: these are searched once.
     """
     count = len(data.z)
-    if fits.law.name == "power" and data.objective == "log":
+    if is_line(fits.law, data.objective):
         return fit_curves(fits.law, data, starts=1).theta
     if data.z.shape[1] > FEW:
         grid = np.repeat(best_starts(fits.law, fits.take(np.array([row])).data, 2), count, axis=0)

@@ -1,21 +1,22 @@
 """Fit one law to one group or to many at once, with every interval it can honestly give."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.scaling.assemble import Figures, assemble
+from cvfp_cli.laws.base import Law
+from cvfp_cli.laws.quantities import Quantity
+from cvfp_cli.laws.registry import get_law
+from cvfp_cli.scaling.assemble import FACTORS, Figures, assemble, law_at, new_at
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.derived import change_quantity, drop_quantity, observation_quantity, value_quantity
-from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
+from cvfp_cli.scaling.derived import observation_quantity, value_quantity
+from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line
 from cvfp_cli.scaling.held_out import forward, leave_one_out
-from cvfp_cli.scaling.laws import Law, get_law
 from cvfp_cli.scaling.predictions import find_target
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
-from cvfp_cli.scaling.quantities import Quantity, parameter_quantities
 from cvfp_cli.scaling.result import Fit, Target
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.stats.variance import Variance, error_variance
@@ -132,7 +133,7 @@ def _intervals(
 ) -> list[Interval]:
     part, family = batch.take(rows), fits.take(rows)
     quantities = figure_quantities(fits.law, part, options)
-    if fits.law.name == "power" and options.objective == "log":
+    if is_line(fits.law, options.objective):
         return linear_intervals(family, delta[rows], quantities)
     return intervals(family, delta[rows], quantities)
 
@@ -146,27 +147,21 @@ def _targets(fits: CurveFits, batch: Batch, delta: Array, options: FitOptions) -
     return result
 
 
-def figure_quantities(law: Law, batch: Batch, options: FitOptions) -> list[Quantity]:
-    """Parameters, then the law and a new measurement at every size to predict, then the falls from the largest size."""
-    problems = len(batch.groups)
-    result = list(parameter_quantities(law, batch.scale))
+def figure_quantities(law: Law, batch: Batch, options: FitOptions, *, falls: bool = True) -> list[Quantity]:
+    """Parameters, then the law and a new measurement at every size to predict, then the falls from the largest size.
+
+    Where a parameter is the slope of all of the curve, the falls follow from it.
+    """
+    result = list(law.parameter_quantities(batch.scale))
+    floor = result[0]
     for x in options.predict:
-        if np.isinf(x):
-            if law.has_floor:
-                result += [parameter_quantities(law, batch.scale)[0]]
-                result += [
-                    observation_quantity(law, batch.scale, np.full(problems, np.inf), options.objective)
-                ]
+        if np.isinf(x) and not law.has_floor:
             continue
         z = np.log(x) - batch.scale.origin
-        result += [
-            value_quantity(law, batch.scale, z),
-            observation_quantity(law, batch.scale, z, options.objective),
-        ]
-    if law.name in ("saturating", "exp-decay"):
-        last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
-        result += [drop_quantity(law, last, 2.0), drop_quantity(law, last, 10.0)]
-    if law.name == "bnsl":
-        last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
-        result += [change_quantity(law, last, 2.0), change_quantity(law, last, 10.0)]
-    return result
+        mean = floor if np.isinf(x) else value_quantity(law, batch.scale, z)
+        new = observation_quantity(law, batch.scale, z, options.objective)
+        result += [replace(mean, name=law_at(x)), replace(new, name=new_at(x))]
+    if law.slope or not falls:
+        return result
+    last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
+    return [*result, *(law.fall(last, factor) for factor in FACTORS)]

@@ -6,8 +6,10 @@ import numpy as np
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
+from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.held_out import Mask, hidden_masks
 from cvfp_cli.scaling.joint import (
@@ -106,10 +108,11 @@ def fit_joint_groups(
     total = float(np.sum((data.log_loss - data.log_loss.mean()) ** 2))
     rss = float(errors @ errors)
     loo, forward, held_out = _held_out(law, y, _masks(groups, d, order, options))
-    criteria = _criteria(m, k, rss, log_loss_rss)
+    exact = rss <= 0.0 or log_loss_rss <= 0.0
+    criteria = information(m, k, of_y=None if exact else rss, of_objective=None if exact else log_loss_rss)
     return Fit(
         config=label or (groups[0].label if len(groups) == 1 else counted(len(groups), "configuration")),
-        law="joint",
+        law=JOINT,
         x=groups[0].x_name,
         y=groups[0].y_name,
         y_unit=groups[0].y_unit.name,
@@ -121,9 +124,7 @@ def fit_joint_groups(
         r_squared=1.0 - log_loss_rss / total if total > 0 else None,
         rss_ppl=rss,
         rss_log=float(log_errors @ log_errors),
-        aic=criteria[0],
-        aicc=criteria[1],
-        bic=criteria[2],
+        **criteria,
         fitted=tuple(_point(n[i], d[i], y[i], predicted[i]) for i in range(m)),
         interval_method=_method(fit, draws, ends),
         loo_error=loo,
@@ -212,16 +213,6 @@ def _point(n: float, x: float, y: float, predicted: float) -> FittedPoint:
     return FittedPoint(
         float(x), float(y), float(predicted), float(100.0 * (predicted / y - 1.0)), model_size=float(n)
     )
-
-
-def _criteria(m: int, k: int, rss: float, log_rss: float) -> tuple[float | None, float | None, float | None]:
-    """AIC from y's own sum of squares as the studies print it; AICc and BIC from that of ln L."""
-    if rss <= 0.0 or log_rss <= 0.0:
-        return None, None, None
-    full = k + 1
-    base = m * float(np.log(log_rss / m))
-    aicc = base + 2 * full + 2 * full * (full + 1) / (m - full - 1) if m > full + 1 else None
-    return m * float(np.log(rss / m)) + 2 * k, aicc, base + k * float(np.log(m))
 
 
 def _parameters(
@@ -341,7 +332,7 @@ def _notes(
         message = (
             f"joint has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by."
         )
-        notes.append(Note("no-freedom", message, "warning", {"law": "joint", "parameters": k, "points": m}))
+        notes.append(Note("no-freedom", message, "warning", {"law": JOINT, "parameters": k, "points": m}))
     said = {name for names in reasons.values() for name in names}
     gone = [
         name

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from cvfp_cli.laws.base import Law
+from cvfp_cli.laws.quantities import clipped_exp
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.derived import target_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits
-from cvfp_cli.scaling.laws import Law, log_curve
 from cvfp_cli.scaling.profiles import Interval, intervals, profile_rise
-from cvfp_cli.scaling.quantities import clipped_exp, parameter_quantities
 from cvfp_cli.scaling.result import Estimate, LocalExponent, Target
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.stats.solver import Array
@@ -25,13 +25,13 @@ def maybe(value: float) -> float | None:
 def solve_size(law: Law, theta: Array, log_target: float) -> float:
     """The shifted ln n at which one falling curve reaches a target; NaN where it never does."""
     ends = np.array([[-FARTHEST, FARTHEST]])
-    high, low = log_curve(law, theta[None], ends)[0][0]
+    high, low = law.log_curve(theta[None], ends)[0][0]
     if not low <= log_target <= high or not low < high:
         return float("nan")
     left, right = -FARTHEST, FARTHEST
     for _ in range(80):
         middle = 0.5 * (left + right)
-        above = log_curve(law, theta[None], np.array([[middle]]))[0][0, 0] > log_target
+        above = law.log_curve(theta[None], np.array([[middle]]))[0][0, 0] > log_target
         left, right = (middle, right) if above else (left, middle)
     return 0.5 * (left + right)
 
@@ -60,7 +60,7 @@ def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Targ
     reason = out_of_reach(fits.law, fits.theta, log_unit, points.y_name, ppl)
     if not measured or not fits.law.has_floor or "falls to" not in reason:
         return Target(ppl, None, None, None, True, reason)
-    floor = parameter_quantities(fits.law, batch.scale)[0]
+    floor = fits.law.parameter_quantities(batch.scale)[0]
     if profile_rise(fits, floor, np.array([ppl * np.exp(-log_unit)]))[0] > delta:
         return Target(
             ppl, None, None, None, True, f"{reason}; the interval of the asymptote stays above {ppl:g} too"
@@ -71,7 +71,7 @@ def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Targ
 
 def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: float) -> str:
     """Why one curve, theta (1, k), never is at ``ppl``."""
-    values = clipped_exp(log_curve(law, theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + log_unit)
+    values = clipped_exp(law.log_curve(theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + log_unit)
     if values[1] >= values[0]:
         return f"the fitted law does not fall, so {y_name} {ppl:g} has no size of its own"
     if ppl < values[1]:

@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cvfp_cli.laws.quantities import Edge, Quantity
 from cvfp_cli.scaling.curves import Pull, Tie
-from cvfp_cli.scaling.quantities import Edge, Quantity
 from cvfp_cli.stats.solver import Array, Problem, Rows, minimise
 
 MAX_WALK = 36

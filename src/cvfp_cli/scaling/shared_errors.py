@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.quantities import Quantity
 from cvfp_cli.scaling.shared import SharedFit, curve
 from cvfp_cli.stats.regression import f_quantile
 from cvfp_cli.stats.solver import Array
