@@ -9,7 +9,14 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from cvfp_cli.errors import one_line
 from cvfp_cli.learners import get_learner, learners
 from cvfp_cli.recipes.old_names import OLD_NAMES
-from cvfp_cli.recipes.recipe import BASE_TABLES, RunsConfig, field_of, has_field
+from cvfp_cli.recipes.recipe import (
+    BASE_TABLES,
+    DEFAULT_KIND,
+    RunsConfig,
+    field_of,
+    has_field,
+    tables_of,
+)
 from cvfp_cli.spelling import nearest
 
 MOST_VALUES = 1000  # in one list
@@ -221,8 +228,11 @@ def unknown_key(table: str, key: str, known: Iterable[str] = ()) -> str:
 
 
 def fields_called(key: str) -> list[str]:
-    """``table.key`` for every table that has this key, such as ``phase2.epochs``."""
-    found = [f"{name}.{key}" for name, kind in all_tables().items() if key in table_keys(kind)]
+    """``table.key`` for every table that has this key, such as ``phase2.epochs``; those of the usual kind of model first
+    and alone."""
+    places = [name for name, kind in all_tables().items() if key in table_keys(kind)]
+    usual = [name for name in places if name in (*tables_of(DEFAULT_KIND), "runs")]
+    found = [f"{name}.{key}" for name in usual or places]
     return found + [f"grid.{name}" for name in axis_names() if name == key]
 
 
