@@ -14,7 +14,8 @@ from cvfp_cli.core.fixed_point import FixedPoint, FixedPointTrainer
 from cvfp_cli.core.memory import GRAM_TOKENS, MemoryPlan
 from cvfp_cli.core.model import ContextBlock, Recurrent, SideBySide, Stream
 from cvfp_cli.core.precision import Arithmetic
-from cvfp_cli.core.result import Progress, StageResult, block_stage
+from cvfp_cli.core.result import Progress, StageResult
+from cvfp_cli.core.shapes import block_stage
 
 
 @dataclass

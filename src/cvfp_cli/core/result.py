@@ -53,11 +53,6 @@ class Step:
         }
 
 
-def block_stage(number: int) -> str:
-    """The stage of phase 1: ``phase1``, or ``phase1-block2`` for one block of several, counted from 1."""
-    return f"phase1-block{number}" if number else "phase1"
-
-
 @dataclass(frozen=True)
 class Iteration(Step):
     """One phase-1 iteration.

@@ -103,3 +103,8 @@ def parameter_counts(
     head_own += 1 if head.learn_logit_scale else 0
     total = context + token + head_own + table + 2 * embed_dim
     return ParameterCounts(context, token, head_own, total)
+
+
+def block_stage(number: int) -> str:
+    """The stage of phase 1: ``phase1``, or ``phase1-block2`` for one block of several, counted from 1."""
+    return f"phase1-block{number}" if number else "phase1"

@@ -14,8 +14,7 @@ from cvfp_cli.core.config import (
     width_name,
 )
 from cvfp_cli.core.memory import MemoryPlan, plan, work
-from cvfp_cli.core.result import block_stage
-from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
+from cvfp_cli.core.shapes import ParameterCounts, block_stage, parameter_counts
 from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
 
 if TYPE_CHECKING:
