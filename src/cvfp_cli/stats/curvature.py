@@ -1,0 +1,146 @@
+"""Is a log-log line straight? A test of curvature with its verdict, and the nested F test of a law within another.
+
+A power law is a line in ln n, ln y. Whether the data bend is the first question about it, and most sweeps of few sizes
+cannot say: then the verdict is "not decided", neither "straight" nor a warning.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from cvfp_cli.stats.components import Array
+from cvfp_cli.stats.error_model import fit_error_model
+from cvfp_cli.stats.labels import Labels
+from cvfp_cli.stats.regression import f_p_value
+
+CURVED, STRAIGHT, NOT_DECIDED = "curved", "straight", "not-decided"
+SIGNIFICANCE = 0.05
+# A line is straight if its slope changes by less than this share of itself from the first size to the last.
+MARGIN = 0.2
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The bend of one curve.
+
+    Attributes:
+        change: of the local slope d ln y / d ln n from the smallest size to the largest.
+        low, high: its interval at ``1 - SIGNIFICANCE``; None where no degree of freedom is left to see errors by.
+        p_value: two-sided, of no change; None likewise.
+        df: degrees of freedom of the error.
+        slope: of the straight line, the measure of what is small.
+        verdict: ``curved`` where the change is not 0; else ``straight`` where its 90 % interval lies within
+            ``MARGIN`` of the slope on both sides (two one-sided tests: Schuirmann 1987), else ``not-decided``.
+    """
+
+    change: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    df: float
+    slope: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class NestedTest:
+    """F test of a law within a larger one, and its p value; both None where the larger one leaves no freedom."""
+
+    statistic: float | None
+    p_value: float | None
+
+
+def curvature(
+    log_n: ArrayLike, log_y: ArrayLike, labels: Labels | None = None, *, margin: float = MARGIN
+) -> Curvature:
+    """Test a quadratic term in ln n beside a straight line in ln n, ln y.
+
+    With y = a + b x + q (x - x_1)(x - x_m), the local slope changes by 2 q (x_m - x_1) over the sizes. Its t test is
+    exact for normal errors of one variance. Where runs repeat sizes, or several configurations share them, the errors
+    are those of the error model, so that seeds do not count as sizes.
+
+    Args:
+        log_n, log_y: of every run, (m,). labels: who shares what; every run on its own without them.
+        margin: see ``MARGIN``.
+    """
+    x, y = np.asarray(log_n, dtype=float), np.asarray(log_y, dtype=float)
+    reach = float(np.ptp(x))
+    sizes = len(np.unique(x))
+    line = np.column_stack([np.ones(len(x)), x - x.mean()])
+    slope = float(np.linalg.lstsq(line, y, rcond=None)[0][1]) if sizes > 1 else 0.0
+    if sizes < 3:
+        return Curvature(0.0, None, None, None, 0.0, slope, NOT_DECIDED)
+    # In units of the reach, so that the design is far from singular at any n.
+    u = (x - x.min()) / reach
+    design = np.column_stack([np.ones(len(x)), u, u * (u - 1.0)])
+    found = np.linalg.lstsq(design, y, rcond=None)[0]
+    change = 2.0 * float(found[2]) / reach
+    model = fit_error_model(y - design @ found, design, labels or Labels.of(np.arange(len(x))))
+    errors = model.contrasts([0.0, 0.0, 2.0 / reach])
+    if errors.reason[0]:
+        return Curvature(change, None, None, None, 0.0, slope, NOT_DECIDED)
+    half = float(errors.half_widths(1.0 - SIGNIFICANCE)[0])
+    p = float(errors.p_values([change])[0]) if errors.variance[0] > 0 else float(change == 0.0)
+    inner = float(errors.half_widths(1.0 - 2.0 * SIGNIFICANCE)[0])
+    verdict = NOT_DECIDED
+    if p < SIGNIFICANCE:
+        verdict = CURVED
+    elif abs(change) + inner < margin * abs(slope):
+        verdict = STRAIGHT
+    return Curvature(change, change - half, change + half, p, float(errors.df[0]), slope, verdict)
+
+
+def nested_tests(
+    smaller: ArrayLike,
+    larger: ArrayLike,
+    smaller_df: ArrayLike,
+    larger_df: ArrayLike,
+    *,
+    one_sided: bool = False,
+) -> tuple[NestedTest, ...]:
+    """F tests of laws within larger ones, from sums of squares of the same points, for P problems.
+
+    F = ((S_0 - S_1) / (d_0 - d_1)) / (S_1 / d_1) against F(d_0 - d_1, d_1).
+
+    Args:
+        smaller, larger: S_0 and S_1, (P,). smaller_df, larger_df: d_0 and d_1, points minus parameters, (P,).
+        one_sided: the smaller law is the edge of the larger one (an asymptote of 0, which cannot be negative). Half of
+            all tables of the smaller law then end on that edge, where F is 0, and p is half of F's (Self and Liang
+            1987); only for one parameter more.
+    """
+    s0, s1, d0, d1 = (
+        np.broadcast_to(np.asarray(part, dtype=float), np.shape(np.asarray(smaller, dtype=float)))
+        for part in (smaller, larger, smaller_df, larger_df)
+    )
+    tests = []
+    for a, b, da, db in zip(s0, s1, d0, d1, strict=True):
+        if db <= 0 or da <= db or not np.isfinite(a + b):
+            tests.append(NestedTest(None, None))
+            continue
+        gain = max(float(a - b), 0.0)
+        statistic = gain / (da - db) / (b / db) if b > 0 else (np.inf if gain > 0 else 0.0)
+        p = f_p_value(statistic, da - db, db)
+        if one_sided and da - db == 1:
+            # A fall of the sum of squares that is rounding alone is the edge itself.
+            p = 0.5 * p if gain > 1e-9 * float(a) else 1.0
+        tests.append(NestedTest(float(statistic), float(p)))
+    return tuple(tests)
+
+
+def curvature_power(log_n: ArrayLike, change: float, sigma: float) -> float:
+    """Chance of the verdict ``curved`` for a true change of the slope, at noise ``sigma`` of each run, one per size.
+
+    From the noncentral F distribution with 1 and m - 3 degrees of freedom; 0 where m < 4.
+    """
+    x = np.asarray(log_n, dtype=float)
+    df = len(x) - 3
+    if df < 1:
+        return 0.0
+    reach = float(np.ptp(x))
+    u = (x - x.min()) / reach
+    design: Array = np.column_stack([np.ones(len(x)), u, u * (u - 1.0)])
+    variance = float(np.linalg.inv(design.T @ design)[2, 2]) * (2.0 * sigma / reach) ** 2
+    critical = float(special.fdtri(1.0, df, 1.0 - SIGNIFICANCE))
+    return float(1.0 - special.ncfdtr(1.0, df, change**2 / variance, critical))

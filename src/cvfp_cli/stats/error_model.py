@@ -1,0 +1,336 @@
+"""One model of errors for everything: ln y = law + size + configuration×size + seed (+ data seed).
+
+Runs are not independent looks at a curve. All configurations trained on the same samples share what is easy or hard
+in them (``size``; with several draws of the samples also ``data-seed``), all seeds of one cell share how far the law
+misses that cell (``configuration-size``), and only the rest is a run's own (``seed``). Each part is a variance
+component, estimated by REML (``components.py``) from the residuals of a fit and its Jacobian.
+
+Estimates stay least squares. Their covariance is then
+
+    Var(b) = (X'X)^-1 X'VX (X'X)^-1 = sum_i s_i (X'X)^-1 X'V_i X (X'X)^-1,
+
+linear in the components, so that the variance of a contrast c'b is v = sum_i s_i k_i, k_i = |Z_i'X(X'X)^-1 c|^2.
+That is why the adjustment of Kenward and Roger (1997) for the weights' own error is not needed: least squares has no
+estimated weights. Degrees of freedom are Satterthwaite's (1946): nu = 2 v^2 / Var(v), Var(v) = k' I^-1 k with I the
+information of the components. In a balanced design they are those of the analysis of variance.
+
+A component may come out negative: sizes less apart than chance. Held at 0, it would make every interval too wide where
+sizes share little (97.5-99.5 % held instead of 95-97 on 6×6 grids of independent errors), so variances of contrasts
+use its sign, and only what is shown of the parts does not.
+
+What the runs cannot tell is not assumed away. Parts whose groups coincide are told together (one seed: seed and
+configuration×size). A contrast whose k is no combination of what the residuals show has no variance, and the reason
+stands in its place: a law through as many sizes as parameters says nothing of how far laws miss sizes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from cvfp_cli.stats.components import Array, Components, Products, Rows, estimate_components, traces
+from cvfp_cli.stats.labels import CELL, DATA_SEED, SEED, SIZE, Labels, parts_of
+from cvfp_cli.stats.regression import f_p_value
+
+NO_FREEDOM = "no-freedom"  # nothing is left of the residuals to see a part by
+NOT_DETERMINED = "not-determined"  # the design does not determine the contrast
+NOT_SEPARABLE = "not-separable"  # the parts asked for are told only together with others
+# The parts that a prediction adds to the error of the curve.
+PREDICTIONS = {"curve": (), "size": (SIZE, DATA_SEED, CELL), "run": (SIZE, DATA_SEED, CELL, SEED)}
+SINGULAR = 1e-9  # relative to what the part is before the design is taken out
+SMALLEST = 1e-3  # of the variance with components at 0 or above, below which that one is taken
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component of the error.
+
+    Attributes:
+        names: of the parts that it stands for; more than one where the runs tell them only together.
+        groups: how many values of it there are among the runs.
+        variance: of ln y (or of the scale of the residuals), 0 or above; None where the residuals say nothing of it.
+        df: 2 variance^2 / Var(variance), Satterthwaite's; 0 where the variance is None or 0.
+    """
+
+    names: tuple[str, ...]
+    groups: int
+    variance: float | None
+    df: float
+
+
+@dataclass(frozen=True)
+class Wald:
+    """F test that several contrasts are 0 together; ``df2`` need not be whole."""
+
+    statistic: float
+    df1: int
+    df2: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class ContrastErrors:
+    """Errors of k contrasts of the coefficients, or of k predictions; each array has shape (k,).
+
+    Attributes:
+        variance: NaN where ``reason`` is given.
+        df: Satterthwaite's degrees of freedom; 0 where there is no variance.
+        scale: variance / c'(X'X)^-1 c, the variance that independent errors would need for the same interval: a rise
+            of the sum of squares by F(1, df) * scale bounds a profile interval. NaN for predictions of a new run.
+        reason: empty, or why there is no variance.
+    """
+
+    variance: Array
+    df: Array
+    scale: Array
+    reason: tuple[str, ...]
+
+    def half_widths(self, level: float) -> Array:
+        """Half-widths of t intervals, (k,); NaN where there is no variance."""
+        df = np.where(self.df > 0, self.df, np.nan)
+        return np.asarray(special.stdtrit(df, 0.5 + level / 2.0) * np.sqrt(self.variance), dtype=float)
+
+    def p_values(self, estimates: ArrayLike) -> Array:
+        """Two-sided p values of ``estimates`` (k,) against 0; NaN where there is no variance."""
+        df = np.where(self.df > 0, self.df, np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.abs(np.asarray(estimates, dtype=float)) / np.sqrt(self.variance)
+        return np.asarray(2.0 * special.stdtr(df, -t), dtype=float)
+
+
+@dataclass(frozen=True)
+class Workings:
+    """What contrasts are computed from. Components stand with that of the rows (``seed``) first.
+
+    Attributes:
+        values: the components, of either sign, 0 where unseen, (1 + c,).
+        held: the same, none below 0, (1 + c,).
+        inverse: inverse of the information of those seen, 0 elsewhere, (1 + c, 1 + c).
+        blind: combinations of components that the residuals cannot tell, one in each column, (1 + c, b).
+        bread: (X'X)^-1, (p, p). loads: (X'X)^-1 X'W, (p, q). owner: the component of each column of W, (q,).
+        norms: of the columns of X, (p,). lost: directions of coefficients times norms that X leaves open, (p, z).
+    """
+
+    values: Array
+    held: Array
+    inverse: Array
+    blind: Array
+    bread: Array
+    loads: Array
+    owner: Rows
+    norms: Array
+    lost: Array
+
+    def shares(self, c: Array) -> Array:
+        """k of every component for the contrasts c (k, p), shape (k, 1 + c)."""
+        k = np.empty((len(c), len(self.values)))
+        k[:, 0] = np.einsum("ki,ij,kj->k", c, self.bread, c)
+        for i in range(k.shape[1] - 1):
+            k[:, i + 1] = np.sum((c @ self.loads[:, self.owner == i]) ** 2, axis=1)
+        return k
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """The components of one fit, and what follows from them.
+
+    Attributes:
+        parts: coarse to fine; a part's variance is None where nothing is left to see it by.
+        method: ``reml`` or ``moments``.
+        free: runs minus the rank of the design.
+    """
+
+    parts: tuple[Part, ...]
+    method: str
+    free: int
+    workings: Workings
+
+    @property
+    def covariance(self) -> Array:
+        """Of the coefficients, (p, p), with unseen parts counted as 0; ``contrasts`` says where that matters."""
+        own = self.workings
+        per_column = own.values[1:][own.owner]
+        return np.asarray(own.values[0] * own.bread + (own.loads * per_column) @ own.loads.T)
+
+    @property
+    def told_together(self) -> tuple[tuple[str, ...], ...]:
+        """Parts that these runs tell only in sum."""
+        return tuple(part.names for part in self.parts if len(part.names) > 1)
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Parts of which these residuals say nothing."""
+        return tuple(name for part in self.parts if part.variance is None for name in part.names)
+
+    def contrasts(self, weights: ArrayLike) -> ContrastErrors:
+        """Errors of ``weights @ coefficients``; weights of shape (k, p) or (p,)."""
+        return self.predictions(weights, "curve")
+
+    def predictions(self, rows: ArrayLike, kind: str) -> ContrastErrors:
+        """Errors of the law at new sizes.
+
+        Args:
+            rows: the Jacobian there, (k, p) or (p,).
+            kind: ``curve`` for the law itself, ``size`` for the expected result of a configuration at a size not yet
+                trained (a new size effect and a new miss of the law), ``run`` for one run there.
+        """
+        own = self.workings
+        c = np.atleast_2d(np.asarray(rows, dtype=float))
+        added, mixed = self._added(kind)
+        plain = own.shares(c)
+        k = plain + added
+        variance, least = k @ own.values, SMALLEST * (k @ own.held)
+        variance = np.where(variance > least, variance, k @ own.held)
+        df = self._df(k, variance)
+        relative = c / own.norms
+        lost = np.linalg.norm(relative @ own.lost, axis=1) > 1e-6 * np.linalg.norm(relative, axis=1)
+        unknown = np.linalg.norm(k @ own.blind, axis=1) > 1e-6 * np.linalg.norm(k, axis=1)
+        reason = tuple(
+            NOT_DETERMINED if a else NO_FREEDOM if b or self.free <= 0 else NOT_SEPARABLE if mixed else ""
+            for a, b in zip(lost, unknown, strict=True)
+        )
+        bad = np.array([bool(text) for text in reason])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scale = np.where(bad | (kind != "curve"), np.nan, variance / plain[:, 0])
+        return ContrastErrors(np.where(bad, np.nan, variance), np.where(bad, 0.0, df), scale, reason)
+
+    def wald(self, weights: ArrayLike, estimates: ArrayLike) -> Wald | None:
+        """Test that several contrasts are 0 together; None where one of them has no variance.
+
+        F = e'(L Var(b) L')^-1 e / q. Its second degrees of freedom are those of Fai and Cornelius (1996): with nu_j
+        Satterthwaite's for each principal axis of L Var(b) L', the sum E of nu_j / (nu_j - 2) gives 2 E / (E - q).
+
+        Args:
+            weights: L, (q, p), of full row rank. estimates: L b, (q,).
+        """
+        rows = np.atleast_2d(np.asarray(weights, dtype=float))
+        e = np.atleast_1d(np.asarray(estimates, dtype=float))
+        if any(self.contrasts(rows).reason):
+            return None
+        values, axes = np.linalg.eigh(rows @ self.covariance @ rows.T)
+        if values[0] <= 1e-12 * values[-1]:
+            return None
+        q = len(e)
+        statistic = float(np.sum((axes.T @ e) ** 2 / values)) / q
+        nu = self.contrasts(axes.T @ rows).df
+        if q == 1:
+            df = float(nu[0])
+        elif np.ptp(nu) < 1e-6 * nu.max():
+            df = float(nu[0])  # the formula's own limit where all axes have the same
+        else:
+            total = float(np.sum(nu[nu > 2] / (nu[nu > 2] - 2.0)))
+            df = 2.0 * total / (total - q) if total > q else float(nu.min())
+        return Wald(statistic, q, df, f_p_value(statistic, q, df))
+
+    def _added(self, kind: str) -> tuple[Array, bool]:
+        """What a prediction adds to k, and whether a part would have to be split for it."""
+        wanted = PREDICTIONS[kind]
+        added, mixed = np.zeros(len(self.parts)), False
+        for i, part in enumerate((self.parts[-1], *self.parts[:-1])):  # rows first, as in k
+            share = [name in wanted for name in part.names]
+            added[i] = float(all(share))
+            mixed |= any(share) and not all(share)
+        return added, mixed
+
+    def _df(self, k: Array, variance: Array) -> Array:
+        spread = np.einsum("ki,ij,kj->k", k, self.workings.inverse, k)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(spread > 0.0, np.clip(2.0 * variance**2 / spread, 1.0, self.free), 0.0)
+
+
+def fit_error_model(
+    residuals: ArrayLike, design: ArrayLike, labels: Labels, *, weight: ArrayLike | None = None
+) -> ErrorModel:
+    """Estimate the components of the error from a fit that is linear, or linear near its end.
+
+    Args:
+        residuals: y minus fitted, (m,), on the scale that the errors have one variance on. For an M-estimate with
+            slope psi, hand in psi(residual) / mean(psi'): it has the errors' place in the estimate's first order.
+        design: X, or the Jacobian at the estimate, (m, p).
+        weight: relative precision of each run's own error, (m,), that the fit used; the other parts have none.
+    """
+    root = np.ones(len(labels.size)) if weight is None else np.sqrt(np.asarray(weight, dtype=float))
+    x = np.asarray(design, dtype=float) * root[:, None]
+    r = np.asarray(residuals, dtype=float) * root
+    basis, bread, norms, lost = _solve(x)
+    free = len(r) - basis.shape[1]
+    classes = parts_of(labels)
+    groups = [int(codes.max()) + 1 for _, codes in classes]
+    random = list(range(len(classes) - 1))
+    owner = np.repeat(np.arange(len(random)), [groups[i] for i in random]).astype(np.intp)
+    w = np.zeros((len(r), len(owner)))
+    start = 0
+    for i in random:
+        w[np.arange(len(r)), start + classes[i][1]] = root
+        start += groups[i]
+    off_w = w - basis @ (basis.T @ w)
+    off_r = r - basis @ (basis.T @ r)
+    products = Products.of(off_r, off_w, owner, len(random), free)
+    size = np.array(
+        [np.sqrt(len(r)), *(np.linalg.norm(w[:, owner == i].T @ w[:, owner == i]) for i in random)]
+    )
+    blind, seen = _seen(traces(products), size)
+    signed, inverse = _estimate(products, seen, negative=True)
+    held, held_inverse = signed, inverse
+    if np.any(signed.values < 0.0):
+        held, held_inverse = _estimate(products, seen, negative=False)
+    parts = []
+    for i, (names, _) in zip((*(1 + j for j in random), 0), classes, strict=True):
+        value, spread = float(held.values[i]), float(held_inverse[i, i])
+        df = 2.0 * value**2 / spread if spread > 0 else 0.0
+        parts.append(Part(names, groups[i - 1], value if seen[i] else None, df))
+    loads = bread @ (x.T @ w)
+    workings = Workings(signed.values, held.values, inverse, blind, bread, loads, owner, norms, lost)
+    return ErrorModel(tuple(parts), signed.method, free, workings)
+
+
+def _solve(x: Array) -> tuple[Array, Array, Array, Array]:
+    """Orthonormal basis of the columns of X, pseudo-inverse of X'X, norms of the columns, and what X leaves open."""
+    norms = np.linalg.norm(x, axis=0)
+    norms = np.where(norms > 0, norms, 1.0)
+    u, s, vt = np.linalg.svd(x / norms, full_matrices=False)
+    rank = int(np.sum(s > 1e-10 * s[0]))
+    half = vt[:rank].T / s[:rank] / norms[:, None]
+    lost = np.linalg.svd(vt[:rank], full_matrices=True)[2][rank:].T
+    return u[:, :rank], half @ half.T, norms, lost
+
+
+def _seen(full: Array, size: Array) -> tuple[Array, Flags]:
+    """Null space of the traces, one vector a column, and which parts can be seen by themselves.
+
+    ``size`` is each part's norm before the design is projected out; it makes the traces free of units. Where parts
+    are dependent, the coarsest go, because the finer ones describe the rows that are left.
+    """
+    relative = full / np.outer(size, size)
+    values, vectors = np.linalg.eigh(relative)
+    blind = vectors[:, values < SINGULAR] / size[:, None]
+    blind = blind / np.where(np.linalg.norm(blind, axis=0) > 0, np.linalg.norm(blind, axis=0), 1.0)
+    seen = np.zeros(len(full), dtype=bool)
+    for i in (0, *range(len(full) - 1, 0, -1)):
+        trial = seen.copy()
+        trial[i] = True
+        part = relative[np.ix_(trial, trial)]
+        seen[i] = np.linalg.eigvalsh(part)[0] > SINGULAR
+    return blind, seen
+
+
+def _estimate(products: Products, seen: Flags, *, negative: bool) -> tuple[Components, Array]:
+    """Components with those unseen put to 0, and the inverse of the information of the others."""
+    width = 1 + products.parts
+    inverse = np.zeros((width, width))
+    if not seen[0]:
+        return Components(np.zeros(width), np.zeros((width, width)), "reml", float("-inf")), inverse
+    kept = np.flatnonzero(seen[1:])
+    found = estimate_components(products.only(kept), negative=negative)
+    values, information = np.zeros(width), np.zeros((width, width))
+    at = np.concatenate([[0], 1 + kept])
+    values[at] = found.values
+    information[np.ix_(at, at)] = found.information
+    if np.any(found.information):
+        scale = 1.0 / np.sqrt(np.diag(found.information))
+        part = np.linalg.pinv(found.information * np.outer(scale, scale), rcond=1e-12, hermitian=True)
+        inverse[np.ix_(at, at)] = part * np.outer(scale, scale)
+    return Components(values, information, found.method, found.deviance), inverse

@@ -1,0 +1,219 @@
+"""CR2 against its definition, the test of unequal variance against simulation, outliers."""
+
+import numpy as np
+import pytest
+
+from cvfp_cli.stats.error_model import NO_FREEDOM
+from cvfp_cli.stats.regression import least_squares
+from cvfp_cli.stats.robust import (
+    OUTLIER,
+    cr2_errors,
+    cr2_wald,
+    outliers,
+    trend_errors,
+    unequal_errors,
+    variance_test,
+)
+
+
+def line(m):
+    return np.column_stack([np.ones(m), np.log(2.0) * np.arange(m)])
+
+
+def residual(x, y):
+    return y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+
+
+def power(matrix, exponent):
+    values, axes = np.linalg.eigh(matrix)
+    return (axes * values**exponent) @ axes.T
+
+
+def test_cr2_is_its_definition():
+    """Bell and McCaffrey's estimator written out cluster by cluster, and its df from the whole matrices."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([np.ones(12), rng.normal(size=12), rng.normal(size=12)])
+    clusters = np.repeat(np.arange(5), [3, 2, 4, 2, 1])
+    r = residual(x, rng.normal(size=12))
+    c = np.array([0.3, 1.0, -2.0])
+    bread = np.linalg.inv(x.T @ x)
+    off = np.eye(12) - x @ bread @ x.T
+    meat, columns = np.zeros((3, 3)), []
+    for g in range(5):
+        rows = clusters == g
+        a = power(off[np.ix_(rows, rows)], -0.5)
+        half = x[rows].T @ a @ r[rows]
+        meat += np.outer(half, half)
+        columns.append(off[:, rows] @ a @ x[rows] @ bread @ c)
+    eigenvalues = np.linalg.eigvalsh(np.column_stack(columns).T @ np.column_stack(columns))
+    errors = cr2_errors(x, r, c, clusters)
+    assert errors.variance[0] == pytest.approx(c @ bread @ meat @ bread @ c)
+    assert errors.df[0] == pytest.approx(eigenvalues.sum() ** 2 / np.sum(eigenvalues**2))
+
+
+def test_cr2_of_a_mean_is_the_textbooks():
+    """HC2 of a mean is s^2 / m with m - 1 degrees of freedom; clusters of one size make it the cluster means'."""
+    y = np.array([1.0, 4.0, 2.0, 7.0, 5.0, 5.0])
+    x = np.ones((6, 1))
+    errors = cr2_errors(x, y - y.mean(), [1.0])
+    assert errors.variance[0] == pytest.approx(np.var(y, ddof=1) / 6)
+    assert errors.df[0] == pytest.approx(5.0)
+    errors = cr2_errors(x, y - y.mean(), [1.0], np.repeat(np.arange(3), 2))
+    means = y.reshape(3, 2).mean(axis=1)
+    assert errors.variance[0] == pytest.approx(np.var(means, ddof=1) / 3)
+    assert errors.df[0] == pytest.approx(2.0)
+
+
+def test_two_groups_of_own_variance_are_welchs():
+    """The difference of two means: s1^2/n1 + s2^2/n2; with equal groups Welch's df at equal variances, 2(n - 1)."""
+    rng = np.random.default_rng(1)
+    y = np.concatenate([rng.normal(size=4), 5.0 * rng.normal(size=4)])
+    x = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
+    errors = cr2_errors(x, residual(x, y), [0.0, 1.0])
+    assert errors.variance[0] == pytest.approx(np.var(y[:4], ddof=1) / 4 + np.var(y[4:], ddof=1) / 4)
+    assert errors.df[0] == pytest.approx(6.0)
+
+
+def test_no_freedom_gives_the_reason():
+    x = line(2)
+    for errors in (cr2_errors(x, np.zeros(2), [0.0, 1.0]), trend_errors(x, np.zeros(2), [0.0, 1.0], x[:, 1])):
+        assert errors.reason == (NO_FREEDOM,)
+        assert np.isnan(errors.half_widths(0.95)[0])
+
+
+def test_few_sizes_take_the_trend_and_more_take_cr2():
+    rng = np.random.default_rng(10)
+    for m, same in (
+        (7, lambda x, r: trend_errors(x, r, [0.0, 1.0], x[:, 1])),
+        (8, lambda x, r: cr2_errors(x, r, [0, 1.0])),
+    ):
+        x = line(m)
+        r = residual(x, rng.standard_normal(m))
+        assert unequal_errors(x, r, [0.0, 1.0], x[:, 1]).variance == pytest.approx(same(x, r).variance)
+
+
+def coverage(ratio, m=8, sets=600):
+    """How often three intervals of the line at 10x the largest size hold; noise rises by ``ratio``."""
+    rng = np.random.default_rng(2)
+    x = line(m)
+    row = np.array([1.0, x[-1, 1] + np.log(10.0)])
+    noise = ratio ** (np.arange(m) / (m - 1))
+    held = []
+    for _ in range(sets):
+        y = noise * rng.standard_normal(m)
+        fit = least_squares(x, y)
+        at = row @ fit.values
+        plain = fit.contrast(row)
+        halves = (
+            plain.high - plain.value,
+            cr2_errors(x, fit.residuals, row).half_widths(0.95)[0],
+            trend_errors(x, fit.residuals, row, x[:, 1]).half_widths(0.95)[0],
+        )
+        held.append([abs(at) <= half for half in halves])
+    return np.mean(held, axis=0)
+
+
+def test_intervals_hold_where_noise_rises_and_the_textbooks_do_not():
+    textbook, cr2, trend = coverage(4.0)
+    assert textbook < 0.91
+    assert cr2 > 0.92
+    assert trend > 0.91
+
+
+def test_intervals_hold_where_noise_is_equal():
+    textbook, cr2, trend = coverage(1.0)
+    assert textbook == pytest.approx(0.95, abs=0.03)
+    assert 0.93 < cr2 < 0.985
+    assert 0.93 < trend < 0.985
+
+
+def test_p_values_of_the_test_are_uniform():
+    rng = np.random.default_rng(3)
+    x = line(6)
+    p = [variance_test(residual(x, rng.standard_normal(6)), x, x[:, 1]).p_value for _ in range(3000)]
+    for level in (0.05, 0.2, 0.5, 0.9):
+        assert np.mean(np.array(p) < level) == pytest.approx(
+            level, abs=4 * np.sqrt(level * (1 - level) / 3000)
+        )
+
+
+def test_the_test_finds_a_rise_and_a_fall():
+    rng = np.random.default_rng(4)
+    x = line(40)
+    rising = residual(x, np.exp(0.1 * x[:, 1]) * rng.standard_normal(40))
+    found = variance_test(rising, x, x[:, 1])
+    assert found.p_value < 0.01
+    assert found.rises
+    flipped = variance_test(rising[::-1], x[::-1] * [1.0, -1.0] + [0.0, x[-1, 1]], x[:, 1])
+    assert flipped.p_value < 0.01
+    assert not flipped.rises
+    assert variance_test(np.zeros(40), x, x[:, 1]).p_value is None
+    assert variance_test([1.0, -2.0, 1.0], line(3), line(3)[:, 1]).p_value is None
+
+
+def test_outliers_stand_out_and_normal_errors_do_not():
+    rng = np.random.default_rng(5)
+    x = line(30)
+    y = rng.standard_normal(30)
+    assert not np.any(outliers(residual(x, y), x)[1])
+    y[[3, 20]] += [60.0, -40.0]
+    relative, flagged = outliers(residual(x, y), x)
+    assert np.flatnonzero(flagged).tolist() == [3, 20]
+    assert relative[3] > OUTLIER
+    assert not np.any(outliers([1.0, -2.0, 1.0, 50.0], line(4))[1])
+
+
+def test_false_outliers_are_rare():
+    rng = np.random.default_rng(6)
+    for m in (7, 12, 60):
+        x = line(m)
+        share = np.mean([np.any(outliers(residual(x, rng.standard_normal(m)), x)[1]) for _ in range(1000)])
+        assert share < 0.045
+
+
+def grid_of_lines(configurations, sizes):
+    """A level for each size, and a level and a slope for each configuration but the first; rows of the slopes."""
+    s, c = (part.ravel() for part in np.meshgrid(np.arange(sizes), np.arange(configurations), indexing="ij"))
+    z = np.log(2.0) * (s - (sizes - 1) / 2)
+    own = np.equal.outer(c, np.arange(1, configurations)).astype(float)
+    x = np.column_stack([np.equal.outer(s, np.arange(sizes)), own, own * z[:, None]]).astype(float)
+    return x, np.eye(x.shape[1])[sizes + configurations - 1 :], c
+
+
+def test_the_joint_test_of_one_contrast_is_its_t_test():
+    rng = np.random.default_rng(7)
+    x, rows, _ = grid_of_lines(2, 6)
+    y = rng.standard_normal(12)
+    b = np.linalg.lstsq(x, y, rcond=None)[0]
+    joint = cr2_wald(x, y - x @ b, rows, rows @ b)
+    single = cr2_errors(x, y - x @ b, rows)
+    assert joint.df2 == pytest.approx(single.df[0])
+    assert joint.p_value == pytest.approx(single.p_values(rows @ b)[0])
+
+
+def test_degrees_of_freedom_of_the_joint_test_are_the_spread_of_its_covariance():
+    """Var(D_st) over simulated residuals of one variance, D in the coordinates where its mean is the identity."""
+    rng = np.random.default_rng(8)
+    x, rows, _ = grid_of_lines(3, 6)
+    inverse = np.linalg.pinv(x)
+    off = np.eye(18) - x @ inverse
+    loads = power(rows @ inverse @ inverse.T @ rows.T, -0.5) @ rows @ inverse / np.sqrt(np.diag(off))
+    r = rng.standard_normal((40_000, 18)) @ off
+    d = np.einsum("sm,nm,tm->nst", loads, r**2, loads, optimize=True)
+    eta = 2 * 3 / d.var(axis=0).sum()
+    b = rng.standard_normal(x.shape[1])
+    joint = cr2_wald(x, r[0], rows, rows @ b)
+    assert joint.df2 + 1 == pytest.approx(eta, rel=0.05)
+
+
+def test_one_noisy_configuration_does_not_make_slopes_differ():
+    rng = np.random.default_rng(9)
+    x, rows, c = grid_of_lines(4, 6)
+    inverse = np.linalg.pinv(x)
+    rejected = 0
+    for _ in range(400):
+        y = np.where(c == 0, 4.0, 1.0) * rng.standard_normal(24)
+        b = inverse @ y
+        rejected += cr2_wald(x, y - x @ b, rows, rows @ b).p_value < 0.05
+    assert rejected / 400 < 0.06
+    assert cr2_wald(x[:, :1], np.zeros(24), np.eye(1), [1.0]) is None
