@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array
-from cvfp_cli.stats.error_model import ErrorModel
+from cvfp_cli.stats.error_model import Differences
 
 MOST = 200  # seeds or sizes beyond which no number is named
 
@@ -96,20 +96,15 @@ def best_of(
     return Best(first, rival, largest, largest < significance, tuple(kept))
 
 
-def best_of_model(
-    model: ErrorModel, rows: ArrayLike, estimates: ArrayLike, *, significance: float = 0.05
+def best_of_differences(
+    estimates: ArrayLike, differences: Differences, *, significance: float = 0.05
 ) -> Best:
-    """``best_of`` for g contrasts of one fit, ``rows`` of shape (g, p), with the errors of their differences.
+    """``best_of`` with the errors of each difference, such as ``ErrorModel.differences`` gives.
 
     What the configurations share, such as the effect of a size, cancels in the differences and need not be seen.
     """
-    each = np.atleast_2d(np.asarray(rows, dtype=float))
-    first, second = np.triu_indices(len(each), 1)
-    df = np.zeros((len(each), len(each)))
-    df[first, second] = df[second, first] = (
-        model.contrasts(each[first] - each[second]).df if len(first) else 0.0
-    )
-    return best_of(estimates, each @ model.covariance @ each.T, df, significance=significance)
+    # Any covariance with these variances of differences does, as only they are used.
+    return best_of(estimates, -0.5 * differences.variance, differences.df, significance=significance)
 
 
 def equivalence_p_values(differences: ArrayLike, variances: ArrayLike, df: ArrayLike, margin: float) -> Array:
