@@ -223,7 +223,9 @@ class ErrorModel:
         own = self.workings
         c = np.asarray(weights, dtype=float)
         found = self._differences(c @ own.bread @ c.T, c @ own.loads, unseen_is_zero=False)
-        lost = np.linalg.norm((c / own.norms) @ own.lost, axis=1) > 1e-6 * np.linalg.norm(c / own.norms, axis=1)
+        lost = np.linalg.norm((c / own.norms) @ own.lost, axis=1) > 1e-6 * np.linalg.norm(
+            c / own.norms, axis=1
+        )
         bad = (lost[:, None] | lost[None, :]) & ~np.eye(len(c), dtype=bool)
         return Differences(np.where(bad, np.nan, found.variance), np.where(bad, 0.0, found.df))
 
@@ -279,7 +281,10 @@ class ErrorModel:
     def _differences(self, plain: Array, loads: Array, *, unseen_is_zero: bool) -> Differences:
         """From the products of the estimates' loads on the runs (g, g), and their loads on the groups (g, q)."""
         own = self.workings
-        grams = [plain, *(loads[:, own.owner == i] @ loads[:, own.owner == i].T for i in range(len(self.parts) - 1))]
+        grams = [
+            plain,
+            *(loads[:, own.owner == i] @ loads[:, own.owner == i].T for i in range(len(self.parts) - 1)),
+        ]
         k = np.stack([np.diag(one)[:, None] + np.diag(one)[None, :] - 2.0 * one for one in grams], axis=-1)
         flat = np.maximum(k.reshape(-1, len(self.parts)), 0.0)
         variance, held = flat @ own.values, flat @ own.held

@@ -95,11 +95,11 @@ class Regression:
 
 @dataclass(frozen=True)
 class FTest:
-    """A test of a smaller model inside a larger one: F(df1, df2) and its p value."""
+    """A test of a smaller model inside a larger one: F(df1, df2), which need not be whole, and its p value."""
 
     statistic: float
-    df1: int
-    df2: int
+    df1: float
+    df2: float
     p_value: float
 
 
@@ -107,7 +107,7 @@ def tested(value: float, se: float, df: float, level: float) -> Estimate:
     """A value with its standard error, t interval and two-sided test against 0."""
     half = t_quantile(level, df) * se
     p_value = t_p_value(value / se, df) if se > 0 else (1.0 if value == 0 else 0.0)
-    return Estimate(value, value - half, value + half, se=float(se), p_value=p_value)
+    return Estimate(value, value - half, value + half, se=float(se), p_value=p_value, df=float(df))
 
 
 def least_squares(
