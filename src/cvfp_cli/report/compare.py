@@ -11,7 +11,7 @@ from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Sub
 from cvfp_cli.report.pairs import pair_blocks
 from cvfp_cli.report.scope import Scope, fit_family
 from cvfp_cli.report.sections import summary
-from cvfp_cli.report.sections.equal_lines import tests_of
+from cvfp_cli.report.sections.equal_lines import lines_tested
 from cvfp_cli.results.reader import Results
 from cvfp_cli.spelling import advice
 from cvfp_cli.stats.comparison import MARGIN, Pair, compare_pairs, corrected
@@ -157,7 +157,7 @@ def _configurations(scopes: Sequence[Scope]) -> tuple[Block, ...]:
             continue
         if len(scopes) > 1:
             blocks.append(Subheading("family", {"name": scope.family.name or "-"}))
-        blocks += [*built, *tests_of(scope, margin=None)]
+        blocks += [*built, *lines_tested(scope, margin=None)]
     return tuple(blocks)
 
 

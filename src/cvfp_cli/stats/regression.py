@@ -6,7 +6,6 @@ Every formula here is in any textbook of linear models (Seber and Lee, *Linear R
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atanh, sqrt, tanh
-from statistics import fmean
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -170,14 +169,6 @@ def determined(columns: ArrayLike, y: ArrayLike, *, names: Sequence[str], level:
     if len(x) <= x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
         return None
     return least_squares(x, y, names=names, level=level)
-
-
-def mean_of(values: Sequence[float], level: float) -> Estimate:
-    """The mean of independent values, at least one, with its t interval; one value has none."""
-    centre = fmean(values)
-    if len(values) < 2:
-        return Estimate(centre)
-    return tested(centre, float(np.std(values, ddof=1)) / len(values) ** 0.5, len(values) - 1, level)
 
 
 def correlation(

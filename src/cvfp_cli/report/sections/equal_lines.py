@@ -11,7 +11,7 @@ MOST_PAIRS = 2000  # pairs that are tested one by one; beyond, only the joint te
 SHOWN_PAIRS = 10
 
 
-def tests_of(scope: Scope, *, margin: float | None = MARGIN) -> list[Block]:
+def lines_tested(scope: Scope, *, margin: float | None) -> list[Block]:
     """Equal slopes? Equal levels? Which pairs? On common sizes, with size as a factor.
 
     Args:
@@ -31,7 +31,7 @@ def tests_of(scope: Scope, *, margin: float | None = MARGIN) -> list[Block]:
     if fair is not None:
         items.append(Finding("unequal-stands-out" if fair.stands_out else "unequal-allowed", {}, "note"))
     slopes = fair.slopes if fair is not None and fair.slopes is not None else joint.slopes
-    items.append(_test_finding("equal-slopes", slopes, alpha))
+    items.append(_test_finding("equal-slopes", slopes, joint.slopes, alpha))
     count = len(scope.curves)
     if count * (count - 1) // 2 <= MOST_PAIRS:
         compared = scope.pairs(margin or MARGIN)
@@ -51,8 +51,8 @@ def tests_of(scope: Scope, *, margin: float | None = MARGIN) -> list[Block]:
             }
             items.append(Finding("slope-pairs-none", values))
         levels = fair.levels if fair is not None and fair.levels is not None else joint.levels
-        if levels is not None:
-            items.append(_test_finding("equal-levels", levels, alpha))
+        if levels is not None and joint.levels is not None:
+            items.append(_test_finding("equal-levels", levels, joint.levels, alpha))
         if margin is not None:
             items += equal_findings(compared, margin, scope.level)
     return [Subheading("equal-lines"), Findings(tuple(items))]
@@ -71,7 +71,14 @@ def equal_findings(pairs: Sequence[Pair], margin: float, level: float) -> list[F
     return [Finding("pairs-equal", {**values, "count": len(equal), "names": names})]
 
 
-def _test_finding(code: str, test: FTest, alpha: float) -> Finding:
+def _test_finding(code: str, test: FTest, pooled: FTest, alpha: float) -> Finding:
+    """The verdict of one test, with that under one variance for all beside it."""
     verdict = "rejected" if test.p_value < alpha else "kept"
-    values = {"f": test.statistic, "df1": test.df1, "df2": test.df2, "p": test.p_value}
-    return Finding(f"{code}-{verdict}", values)
+    return Finding(f"{code}-{verdict}", {**_values(test), **_values(pooled, "pooled_")})
+
+
+def _values(test: FTest, before: str = "") -> dict[str, object]:
+    # Degrees of freedom that are whole but for rounding are written so.
+    df1, df2 = round(test.df1, 6), round(test.df2, 6)
+    values = {"f": test.statistic, "df1": df1, "df2": df2, "p": test.p_value}
+    return {f"{before}{name}": value for name, value in values.items()}

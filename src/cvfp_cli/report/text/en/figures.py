@@ -51,7 +51,7 @@ FIGURES = {
     "noise-clustered": "{column:term}: the noise is the standard error, clustered by validation sample ({df:count} degree{df:s} of freedom); it does not hold the spread over seeds.",
     "noise-clustered-normal": "{column:term}: the noise is the standard error, clustered by validation sample; it does not hold the spread over seeds.",
     "error-parts": "Parts of the error of ln PPL that these runs show: {seen:sums} (where + stands, only the sum).",
-    "error-parts-unseen": "Parts of the error of ln PPL that these runs show: {seen:sums} (where + stands, only the sum). Not shown, and taken as 0 in the marks: {unseen:terms}.",
+    "error-parts-unseen": "Parts of the error of ln PPL that these runs show: {seen:sums} (where + stands, only the sum). Not shown, and assumed to be nothing in the marks: {unseen:terms}.",
     "law-needs-sizes": "{config:name}: {law:name} is not fitted, since it has {sizes:int} size{sizes:s} and this takes {least:int}.",
     # Summary
     "steepest-best": "{config:name} has the steepest slope, α = {value:alpha}, beyond the noise.",

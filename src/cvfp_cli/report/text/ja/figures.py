@@ -51,7 +51,7 @@ FIGURES = {
     "noise-clustered": "{column:term}: ノイズは検証サンプルでクラスター化した標準誤差による (自由度{df:count})。シード間のばらつきは含まない。",
     "noise-clustered-normal": "{column:term}: ノイズは検証サンプルでクラスター化した標準誤差による。シード間のばらつきは含まない。",
     "error-parts": "ln PPLの誤差のうち、このデータに現れる成分: {seen:sums} (+でつないだものは和だけがわかる)。",
-    "error-parts-unseen": "ln PPLの誤差のうち、このデータに現れる成分: {seen:sums} (+でつないだものは和だけがわかる)。現れず、印では0とみなした成分: {unseen:terms}。",
+    "error-parts-unseen": "ln PPLの誤差のうち、このデータに現れる成分: {seen:sums} (+でつないだものは和だけがわかる)。現れず、印ではないものとみなした成分: {unseen:terms}。",
     "law-needs-sizes": "{config:name}: サイズが{sizes:int}通りであり、{law:name} の当てはめには{least:int}通り必要なため当てはめない。",
     # Summary
     "steepest-best": "αがノイズを超えて最も急峻なのは {config:name} である (α = {value:alpha})。",
