@@ -27,7 +27,7 @@ from cvfp_cli.stats.comparison import (
     joint_test,
     unequal_tests,
 )
-from cvfp_cli.stats.lines import Lines
+from cvfp_cli.stats.lines import ENOUGH_FREEDOM, Lines
 from cvfp_cli.stats.noise import (
     Noise,
     accuracy_noise,
@@ -106,6 +106,9 @@ class Scope:
 
     def lines_of(self, measure: str) -> Lines | None:
         """The lines of ``val_ppl``, ``train_ppl`` or ``gap``, whose errors marks rest on."""
+        own = self.slope_lines if measure == "val_ppl" else None
+        if own is not None and own.spare >= ENOUGH_FREEDOM and self.family.sized:
+            return own
         if measure not in self.fitted_lines:
             of = val_ppl if measure == "val_ppl" else lambda cell: getattr(cell, measure)
             self.fitted_lines[measure] = ppl_lines(self.family, of)

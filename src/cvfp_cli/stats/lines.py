@@ -51,6 +51,7 @@ class Lines:
 
     Attributes:
         labels: of the configurations, (g,). sizes: nominal ones, ascending.
+        spare: degrees of freedom of configurations by sizes that lines of their own leave.
         coefficients: levels, then slopes (own ones, or one for all), (p,). centre: of ln n.
         slope_of: the column of each configuration's slope; -1 where it has none, (g,).
         model: the errors. assumed: parts that these runs do not show, taken as 0 in what is said of one size.
@@ -62,6 +63,7 @@ class Lines:
 
     labels: tuple[str, ...]
     sizes: tuple[float, ...]
+    spare: int
     coefficients: Array
     centre: float
     slope_of: Rows
@@ -198,7 +200,9 @@ def fit_lines(points: Sequence[RunPoint], *, own: bool = False) -> Lines | None:
         return None
     assumed = model.unseen if len(sizes) == 1 else ()
     relative = _relative(labels, sizes, kept, residuals, counts) if separate else None
-    return Lines(labels, sizes, coefficients, centre, slope_of, model, assumed, tuple(kept), counts, relative)
+    return Lines(
+        labels, sizes, spare, coefficients, centre, slope_of, model, assumed, tuple(kept), counts, relative
+    )
 
 
 def _least_squares(design: Array, y: Array, root: Array, blocks: Rows | None) -> Array:

@@ -90,7 +90,7 @@ def ppl_lines(
     """
     logged = log_of(measure)
     runs = [(group, cell, run) for group in family.groups for cell in group.cells for run in cell.runs]
-    by_x = own or all(getattr(run, family.x) for _, _, run in runs)
+    by_x = own or family.sized
     points = []
     for group, cell, run in runs:
         at = getattr(run, family.x) if by_x else cell.size
