@@ -96,16 +96,15 @@ class JointTest:
 
 @dataclass(frozen=True)
 class UnequalTests:
-    """The same tests where each configuration may have a variance of its own (``unequal.py``).
+    """Equal slopes and levels where each configuration may have a variance of its own (``unequal.py``).
 
     Attributes:
-        slopes, levels, lines: None without freedom.
+        slopes, levels: None without freedom.
         stands_out: one configuration is noisier than the others, so that no variance of all serves a pair.
     """
 
     slopes: FTest | None
     levels: FTest | None
-    lines: FTest | None
     stands_out: bool
 
 
@@ -194,10 +193,12 @@ def unequal_tests(curves: Sequence[Curve]) -> UnequalTests | None:
     levels = np.equal.outer(rows, np.arange(len(kept))).astype(float)
     parallel = np.hstack([sizes, levels])
     sloped = np.hstack([parallel, levels * (x - x.mean())[:, None]])
-    slopes = unequal_test(parallel, sloped, y, rows)
-    tests = (slopes, unequal_test(sizes, parallel, y, rows), unequal_test(sizes, sloped, y, rows))
-    found = [None if one is None else one.test for one in tests]
-    return UnequalTests(found[0], found[1], found[2], slopes is not None and slopes.stands_out)
+    slopes, same = unequal_test(parallel, sloped, y, rows), unequal_test(sizes, parallel, y, rows)
+    return UnequalTests(
+        None if slopes is None else slopes.test,
+        None if same is None else same.test,
+        slopes is not None and slopes.stands_out,
+    )
 
 
 def compare_pairs(
