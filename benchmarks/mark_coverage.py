@@ -29,7 +29,7 @@ from cvfp_cli.stats.comparison import Curve, compare_pairs, joint_test, unequal_
 from cvfp_cli.stats.contrasts import holm
 from cvfp_cli.stats.effects import main_effects
 from cvfp_cli.stats.lines import Lines, RunPoint, fit_lines
-from cvfp_cli.stats.noise import Noise, best_by, slope_noise
+from cvfp_cli.stats.noise import FigureNoise, best_by, slope_noise
 
 Array = NDArray[np.float64]
 SHARED = 0.05  # standard deviation of what a size adds to all configurations
@@ -84,7 +84,7 @@ def curves_of(points: list[RunPoint]) -> list[Curve]:
     return found
 
 
-def named(values: list[float], noise: Noise | None) -> tuple[int, int]:
+def named(values: list[float], noise: FigureNoise | None) -> tuple[int, int]:
     """Which figure is named the best, by itself and by Holm over all pairs; -1: none."""
     found = best_by(values, noise, level=LEVEL)
     if found is None or noise is None:
@@ -136,7 +136,7 @@ def stars(sets: int, rng: np.random.Generator) -> Iterator[str]:
                 lines = fit_lines(points)
                 noise = None
                 if lines is not None:
-                    noise = Noise("lines", lines.at_size(lines.labels, sizes - 1.0), lines)
+                    noise = FigureNoise("lines", lines.at_size(lines.labels, sizes - 1.0), lines)
                 names.append(named(cell_means(points, sizes - 1.0), noise))
             right = count - 1 if ahead else -1
             found += [share([a for a, _ in names], right), share([b for _, b in names], right)]

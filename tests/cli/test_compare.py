@@ -33,7 +33,7 @@ def out(capsysbinary: pytest.CaptureFixture[bytes], *arguments: str) -> str:
 
 def test_the_default_compares_everything_in_results(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     text = out(capsysbinary)
-    assert "Equal slopes are rejected: F(8, 16) = 2.65, p = 0.046." in text
+    assert "under one variance for all: F(8, 16) = 2.65, p = 0.046)." in text
     assert text.count("paired, 4 sizes") == 36
 
 

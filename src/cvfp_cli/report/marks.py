@@ -7,17 +7,19 @@ from cvfp_cli.report.model import Finding, Mark
 from cvfp_cli.stats.best import MOST, POWER, Question, needed_to_decide
 from cvfp_cli.stats.labels import SEED
 from cvfp_cli.stats.lines import Lines
-from cvfp_cli.stats.noise import Noise, as_low_as_best, best_by
+from cvfp_cli.stats.noise import FigureNoise, as_low_as_best, best_by
 
 
-def marks(values: Sequence[float | None], noise: Noise | None, *, level: float = 0.95) -> tuple[Mark, ...]:
+def marks(
+    values: Sequence[float | None], noise: FigureNoise | None, *, level: float = 0.95
+) -> tuple[Mark, ...]:
     """Mark the lowest figure best, or all that may be the lowest; no noise estimate, no marks."""
     chosen = as_low_as_best(values, noise, level=level)
     mark: Mark = "best" if sum(chosen) == 1 else "tied"
     return tuple(mark if one else "" for one in chosen)
 
 
-def noise_finding(column: str, noise: Noise | None) -> Finding:
+def noise_finding(column: str, noise: FigureNoise | None) -> Finding:
     """How the noise of a column was estimated, or that it was not."""
     if noise is None:
         return Finding("noise-unknown", {"column": column}, "note")
@@ -39,7 +41,7 @@ def parts_finding(lines: Lines | None) -> Finding | None:
 
 
 def needed_finding(
-    values: Sequence[float | None], noise: Noise | None, of: Question, *, level: float = 0.95
+    values: Sequence[float | None], noise: FigureNoise | None, of: Question, *, level: float = 0.95
 ) -> Finding:
     """How many seeds or sizes would tell the lowest figure from its nearest rival at this noise."""
     found = best_by(values, noise, level=level)

@@ -29,7 +29,7 @@ from cvfp_cli.stats.comparison import (
 )
 from cvfp_cli.stats.lines import ENOUGH_FREEDOM, Lines
 from cvfp_cli.stats.noise import (
-    Noise,
+    FigureNoise,
     accuracy_noise,
     best_by,
     ppl_lines,
@@ -140,7 +140,7 @@ class Scope:
         )
 
     @cached_property
-    def alpha_noise(self) -> tuple[tuple[Mark, ...], Noise | None]:
+    def alpha_noise(self) -> tuple[tuple[Mark, ...], FigureNoise | None]:
         """Marks of the steepest slopes, group by group."""
         labels = [group.label for group in self.groups if self.alpha(group) is not None]
         noise = slope_noise(self.slope_lines, labels)
@@ -196,7 +196,7 @@ class Ranking:
     cells: tuple[Cell, ...]
     values: tuple[float | None, ...]
     marks: tuple[Mark, ...]
-    noise: Noise | None
+    noise: FigureNoise | None
 
     def tested(self, level: float) -> Best | None:
         """The lowest value against every other."""

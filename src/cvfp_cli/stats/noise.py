@@ -27,7 +27,7 @@ ROUNDING = 1e-12  # differences (of shares, or of logarithms) up to this are rou
 
 
 @dataclass(frozen=True)
-class Noise:
+class FigureNoise:
     """Errors of the differences between figures.
 
     Attributes:
@@ -41,7 +41,7 @@ class Noise:
     lines: Lines | None = None
 
     @classmethod
-    def of_variances(cls, method: Method, variance: Vector, df: float) -> "Noise":
+    def of_variances(cls, method: Method, variance: Vector, df: float) -> "FigureNoise":
         """Of figures that share nothing; ``variance`` is that of each, shape (figures,)."""
         both = variance[:, None] + variance[None, :]
         np.fill_diagonal(both, 0.0)
@@ -53,11 +53,11 @@ class Noise:
         off = ~np.eye(len(self.differences.df), dtype=bool)
         return float(self.differences.df[off].min()) if off.any() else 0.0
 
-    def of(self, rows: Sequence[int]) -> "Noise":
+    def of(self, rows: Sequence[int]) -> "FigureNoise":
         """The noise of these figures alone."""
         return replace(self, differences=self.differences.of(rows))
 
-    def spread(self, rows: Sequence[int], count: int) -> "Noise":
+    def spread(self, rows: Sequence[int], count: int) -> "FigureNoise":
         """These figures at their places among ``count``, of which the others are not known."""
         variance, df = np.full((count, count), np.nan), np.full((count, count), self.df)
         at = np.ix_(list(rows), list(rows))
@@ -100,11 +100,11 @@ def ppl_lines(
     return fit_lines(points, own=own)
 
 
-def ppl_noise(lines: Lines | None, labels: Sequence[str], size: float | None) -> Noise | None:
+def ppl_noise(lines: Lines | None, labels: Sequence[str], size: float | None) -> FigureNoise | None:
     """Noise of the mean logarithms of these configurations at one size; None where the runs give none."""
     if lines is None or size is None or not set(labels) <= set(lines.labels):
         return None
-    found = Noise(
+    found = FigureNoise(
         "seeds" if len(lines.sizes) == 1 else "lines" if lines.own else "two-way",
         lines.at_size(labels, size),
         lines,
@@ -112,7 +112,7 @@ def ppl_noise(lines: Lines | None, labels: Sequence[str], size: float | None) ->
     return found if found.df > 0 else None
 
 
-def slope_noise(lines: Lines | None, labels: Sequence[str]) -> Noise | None:
+def slope_noise(lines: Lines | None, labels: Sequence[str]) -> FigureNoise | None:
     """Noise of the slopes of these configurations."""
     if lines is None or not lines.own:
         return None
@@ -122,17 +122,17 @@ def slope_noise(lines: Lines | None, labels: Sequence[str]) -> Noise | None:
     return _of_contrasts(lines, labels, lines.slopes(labels))
 
 
-def mean_slope_noise(lines: Lines | None, members: Sequence[Sequence[str]]) -> Noise | None:
+def mean_slope_noise(lines: Lines | None, members: Sequence[Sequence[str]]) -> FigureNoise | None:
     """Noise of means of slopes, each over some configurations."""
     if slope_noise(lines, [label for part in members for label in part]) is None:
         return None
     assert lines is not None
     rows = np.array([lines.slopes(part).mean(axis=0) for part in members])
-    found = Noise("lines", lines.model.differences(rows), lines)
+    found = FigureNoise("lines", lines.model.differences(rows), lines)
     return found if found.df > 0 else None
 
 
-def line_noise(lines: Lines | None, labels: Sequence[str], log_n: float) -> Noise | None:
+def line_noise(lines: Lines | None, labels: Sequence[str], log_n: float) -> FigureNoise | None:
     """Noise of the lines of these configurations at ln n."""
     if slope_noise(lines, labels) is None:
         return None
@@ -140,19 +140,21 @@ def line_noise(lines: Lines | None, labels: Sequence[str], log_n: float) -> Nois
     return _of_contrasts(lines, labels, lines.at(labels, log_n))
 
 
-def accuracy_noise(family: Family, cells: Sequence[Cell]) -> Noise | None:
+def accuracy_noise(family: Family, cells: Sequence[Cell]) -> FigureNoise | None:
     """Standard errors clustered by validation sample; without them the spread over seeds."""
     errors = [[run.val_accuracy_se for run in cell.runs if run.val_accuracy_se is not None] for cell in cells]
     if cells and all(errors):
         clusters = [len(run.sample_targets) for cell in cells for run in cell.runs if run.sample_targets]
         variance = np.array([float(np.mean(np.square(error))) for error in errors])
-        return Noise.of_variances("clustered", variance, min(clusters) - 1 if clusters else float("inf"))
+        return FigureNoise.of_variances(
+            "clustered", variance, min(clusters) - 1 if clusters else float("inf")
+        )
     return seed_noise(family, cells, lambda cell: cell.accuracy)
 
 
 def seed_noise(
     family: Family, cells: Sequence[Cell], measure: Callable[[Cell], float | None]
-) -> Noise | None:
+) -> FigureNoise | None:
     """The spread over seeds, pooled over all cells; None with one seed."""
     squares, df = 0.0, 0
     for cell in family.cells:
@@ -164,10 +166,10 @@ def seed_noise(
     if not df:
         return None
     runs = np.array([len(cell.runs) for cell in cells], dtype=float)
-    return Noise.of_variances("seeds", squares / df / runs, df)
+    return FigureNoise.of_variances("seeds", squares / df / runs, df)
 
 
-def best_by(values: Sequence[float | None], noise: Noise | None, *, level: float = 0.95) -> Best | None:
+def best_by(values: Sequence[float | None], noise: FigureNoise | None, *, level: float = 0.95) -> Best | None:
     """The lowest figure, against every other; None without noise, or with fewer than two finite figures."""
     figures = np.array([np.nan if value is None or not np.isfinite(value) else value for value in values])
     if noise is None or np.sum(np.isfinite(figures)) < 2:
@@ -180,7 +182,7 @@ def best_by(values: Sequence[float | None], noise: Noise | None, *, level: float
 
 
 def as_low_as_best(
-    values: Sequence[float | None], noise: Noise | None, *, level: float = 0.95
+    values: Sequence[float | None], noise: FigureNoise | None, *, level: float = 0.95
 ) -> tuple[bool, ...]:
     """Which figures may be the lowest one: it alone where it is told from every other, else the candidates.
 
@@ -193,6 +195,6 @@ def as_low_as_best(
     return tuple(i in chosen for i in range(len(values)))
 
 
-def _of_contrasts(lines: Lines, labels: Sequence[str], rows: Vector) -> Noise | None:
-    found = Noise("lines", lines.fair(labels, lines.model.differences(rows)), lines)
+def _of_contrasts(lines: Lines, labels: Sequence[str], rows: Vector) -> FigureNoise | None:
+    found = FigureNoise("lines", lines.fair(labels, lines.model.differences(rows)), lines)
     return found if found.df > 0 else None

@@ -9,7 +9,7 @@ from cvfp_cli.report.marks import noise_finding, parts_finding
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.scaling.numbers import NO_SLOPE
-from cvfp_cli.stats.noise import Noise
+from cvfp_cli.stats.noise import FigureNoise
 from cvfp_cli.study.families import Group
 
 COLUMNS = (
@@ -93,7 +93,7 @@ def _table(scope: Scope, ppl: Ranking, accuracy: Ranking, *, wide: bool) -> Tabl
 
 
 def _notes(
-    scope: Scope, table: Table, alpha_noise: Noise | None, ppl: Ranking, accuracy: Ranking
+    scope: Scope, table: Table, alpha_noise: FigureNoise | None, ppl: Ranking, accuracy: Ranking
 ) -> list[Finding]:
     """How to read the table: intervals, noise a column, what is missing."""
     present = {column.key for column in table.columns}
@@ -138,7 +138,7 @@ def _mark_at(ranking: Ranking, group: Group, size: int | None, largest: int | No
     return ranking.mark_of(group) if size == largest else ""
 
 
-def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: Noise | None) -> Finding | None:
+def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: FigureNoise | None) -> Finding | None:
     known = [
         (alpha, group, mark)
         for group, mark in zip(scope.groups, marks, strict=True)

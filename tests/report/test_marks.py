@@ -10,7 +10,7 @@ from report_cases import findings, report, results, simulated, table
 
 from cvfp_cli.report.marks import marks
 from cvfp_cli.results.schema import Run
-from cvfp_cli.stats.noise import Noise, accuracy_noise, ppl_lines, ppl_noise, seed_noise
+from cvfp_cli.stats.noise import FigureNoise, accuracy_noise, ppl_lines, ppl_noise, seed_noise
 from cvfp_cli.study.families import Family, gather
 from cvfp_cli.study.groups import Source
 
@@ -24,7 +24,7 @@ def at_largest(found: Family) -> list:
     return [group.cells[-1] for group in found.groups]
 
 
-def noise_of(found: Family) -> Noise | None:
+def noise_of(found: Family) -> FigureNoise | None:
     return ppl_noise(ppl_lines(found), [group.label for group in found.groups], found.largest)
 
 
@@ -121,7 +121,7 @@ def test_a_star_is_given_by_chance_no_more_often_than_promised() -> None:
     for _ in range(400):
         values = generator.normal(0, 0.1, 5)
         spread = 0.01 * generator.chisquare(12) / 12
-        stars += "best" in marks(list(values), Noise.of_variances("seeds", np.full(5, spread), 12))
+        stars += "best" in marks(list(values), FigureNoise.of_variances("seeds", np.full(5, spread), 12))
     assert stars / 400 <= 0.07
 
 
@@ -135,7 +135,7 @@ def test_a_clear_best_is_starred_and_a_close_one_is_not() -> None:
 
 
 def test_missing_and_infinite_figures_take_no_part() -> None:
-    noise = Noise.of_variances("seeds", np.full(4, 0.01), 10)
+    noise = FigureNoise.of_variances("seeds", np.full(4, 0.01), 10)
     assert marks([None, 5.0, float("inf"), 1.0], noise) == ("", "", "", "best")
     assert marks([None, 1.0], noise.of([0, 1])) == ("", "")
     assert marks([1.0, 2.0], None) == ("", "")
