@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from cvfp_cli.stats.best import best_of_differences
-from cvfp_cli.stats.error_model import ContrastErrors, fit_error_model
+from cvfp_cli.stats.contrast_errors import ContrastErrors
+from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.robust import cr2_errors, trend_errors
 

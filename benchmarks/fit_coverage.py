@@ -13,16 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from cvfp_cli.scaling.laws import LAWS
+from cvfp_cli.scaling.quantities import parameter_quantities
+from cvfp_cli.stats.variance import error_variance
 from numpy.typing import NDArray
 
 from cvfp_cli.scaling.batch import Batch, make_batch
 from cvfp_cli.scaling.derived import drop_quantity, observation_quantity, target_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
-from cvfp_cli.scaling.laws import LAWS
 from cvfp_cli.scaling.predictions import solve_size
 from cvfp_cli.scaling.profiles import Interval, intervals, linear_intervals
-from cvfp_cli.scaling.quantities import parameter_quantities
-from cvfp_cli.stats.variance import error_variance
 from cvfp_cli.study.points import Points
 
 Array = NDArray[Any]

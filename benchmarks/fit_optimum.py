@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import leastsq
 
+from cvfp_cli.laws.base import Law
+from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.scaling.batch import make_batch
-from cvfp_cli.scaling.curves import box
 from cvfp_cli.scaling.global_fit import fit_curves
-from cvfp_cli.scaling.laws import LAWS, Law
 from cvfp_cli.study.points import Points
 
 Array = NDArray[Any]
@@ -102,7 +102,7 @@ def main() -> None:
         batch = make_batch([points], objective)
         fits = fit_curves(law, batch.data, starts=24)
         ours += time.perf_counter() - begin
-        low, high = (bound[0].copy() for bound in box(law, batch.data))
+        low, high = (bound[0].copy() for bound in law.box(batch.data))
         # The level is free in the fit; here it gets a box that no optimum can leave.
         target = batch.data.target[0]
         middle = np.log(np.mean(target)) if objective == "ppl" else float(np.mean(target))

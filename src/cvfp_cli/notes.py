@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 Severity = Literal["finding", "note", "warning"]
 
-FIT, DATA, JOINT, COMMAND = "fit", "data", "joint", "command"
+FIT, DATA, JOINT_LAW, COMMAND = "fit", "data", "joint-law", "command"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ CODES: Mapping[str, frozenset[str]] = {
         """
     ),
     DATA: _codes("mixed-data seeds-unknown still-converging still-improving"),
-    JOINT: _codes(
+    JOINT_LAW: _codes(
         """
         joint-few-runs joint-fixed-ratio joint-two-data-sizes joint-two-model-sizes joint-unbounded
         limit-joint no-freedom

@@ -40,6 +40,10 @@ def dialogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["recurrence.py", "--small"], r"3L_32d_3tok: .* times faster"),
         (["arithmetic.py", "--small"], r"products: [\d.]+ s, \d+ %"),
         (["startup.py", "--small"], r"cvfp report: [\d.]+ s"),
+        (
+            ["error_coverage.py", "--sets", "3"],
+            r"joint 6x6, common 0.9, Huber(.|\n)*alpha \| no interval \| 100 %(.|\n)*3 sets",
+        ),
         (["fit_coverage.py", "--sets", "5", "--laws", "power,saturating"], r"saturating at ppl_min = 0: 5"),
         (
             ["mark_coverage.py", "--sets", "4"],

@@ -207,15 +207,16 @@ def test_the_tables_name_words_that_exist() -> None:
 def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     from cvfp_cli.cli import choices
     from cvfp_cli.data.config import Empty
+    from cvfp_cli.laws import names
+    from cvfp_cli.laws.registry import LAWS
     from cvfp_cli.report.build import SECTIONS
     from cvfp_cli.report.text.language import LANGUAGES
     from cvfp_cli.scaling.bootstrap import KINDS
     from cvfp_cli.scaling.fits import OBJECTIVES
-    from cvfp_cli.scaling.laws import LAWS
-    from cvfp_cli.scaling.study import ALL, JOINT
+    from cvfp_cli.scaling.study import ALL
 
-    assert tuple(LAWS) == choices.LAWS
-    assert (*LAWS, JOINT, ALL) == choices.LAWS_OR_ALL
+    assert tuple(LAWS) == names.SINGLE
+    assert (*LAWS, names.JOINT, ALL) == choices.LAWS_OR_ALL
     assert tuple(OBJECTIVES) == choices.OBJECTIVES
     assert tuple(KINDS) == choices.BOOTSTRAP_KINDS
     assert tuple(SECTIONS) == choices.SECTIONS

@@ -39,7 +39,7 @@ def test_every_path_of_the_map_is_in_the_tree():
 
 def test_a_name_that_is_gone_is_found():
     page = (
-        "## Laws (`scaling/`)\n\n1. `laws.py`, `gone.py`\n| row | `data/files.py`, `samples.py`, `gone/` |\n"
+        "## Laws (`scaling/`)\n\n1. `fits.py`, `gone.py`\n| row | `data/files.py`, `samples.py`, `gone/` |\n"
     )
     assert [name for name, place in named(page) if place is None] == ["gone.py", "gone/"]
 

@@ -37,7 +37,7 @@ def test_a_learner_is_found_by_its_kind_and_replaced_by_another_of_it(
     for other in (first, second):
         register(other)  # type: ignore[arg-type]
         assert get_learner("other") is other
-    assert list(learners()) == ["cvfp", "other"]
+    assert list(learners())[-1] == "other"
     assert get_learner("cvfp") is CVFP
 
 

@@ -46,8 +46,12 @@ def shapes(recipe: Recipe) -> list[tuple[int, int, int]]:
     ]
 
 
-def test_every_study_has_a_recipe_and_nothing_else_but_the_demo_does() -> None:
-    assert set(list_recipes()) == {*STUDIES, "demo"} == set(TABLE)
+OF_OTHER_KINDS = {"baselines", "demo-baselines"}
+
+
+def test_every_study_has_a_recipe_and_nothing_else_but_the_demo_and_other_kinds_do() -> None:
+    assert set(list_recipes()) == {*TABLE, *OF_OTHER_KINDS}
+    assert {*STUDIES, "demo"} == set(TABLE)
     assert DEFAULT_RECIPE == load_recipe().name == "2025-11-30-matrix"
 
 
@@ -96,7 +100,7 @@ def only_in(*names: str) -> set[str]:
     ],
 )  # fmt: skip
 def test_where_studies_differ_exactly_these_do(differs: Any, studies: set[str]) -> None:
-    assert {name for name in list_recipes() if differs(load_recipe(name))} == studies
+    assert {name for name in TABLE if differs(load_recipe(name))} == studies
 
 
 def test_the_december_rules() -> None:
@@ -266,3 +270,32 @@ def test_the_studys_own_names_are_labels_and_not_configurations() -> None:
     ]
     names = [recipe.experiment(item, 42).model.name for item in recipe.configurations]
     assert names == ["6L_768d_1tok", "6L_768d_2tok", "6L_1152d_1tok", "9L_768d_1tok"]
+
+
+@pytest.mark.parametrize("name", sorted(OF_OTHER_KINDS))
+def test_the_baselines_are_every_kind_but_cvfp_and_say_what_to_expect(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.kinds == ("ngram", "gru", "lstm", "transformer")
+    assert len(recipe.configurations) == len(recipe.kinds)
+    assert recipe.left_out == ()
+    assert "val_ppl" in recipe.expected
+    assert all(word in recipe.header for word in ("Hardware:", "Source:"))
+
+
+def test_the_demo_of_the_baselines_reads_what_is_installed() -> None:
+    recipe = load_recipe("demo-baselines")
+    assert (recipe.data.source, recipe.tokenizer.name, recipe.embedding.name) == (
+        "pydocs",
+        "bpe:2048",
+        "ppmi:128",
+    )
+    assert len(recipe.sizes) == 3  # the fewest that a law can be fitted to
+
+
+def test_the_baselines_are_trained_alike() -> None:
+    recipe = load_recipe("baselines")
+    shared = ("table", "head", "bias", "patience", "min_improvement", "weight_decay", "epochs")
+    settings = {tuple(getattr(recipe.tables[kind], key) for key in shared) for kind in recipe.kinds[1:]}
+    assert len(settings) == 1
+    assert recipe.embedding.name == "ppmi:256"
+    assert recipe.validation.source == "test_sft:0-19"

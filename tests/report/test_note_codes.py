@@ -8,7 +8,7 @@ import pytest
 from report_cases import LANGUAGES
 
 import cvfp_cli
-from cvfp_cli.notes import CODES, DATA, FIT, JOINT, Note, told
+from cvfp_cli.notes import CODES, DATA, FIT, JOINT_LAW, Note, told
 from cvfp_cli.report.text import load_language
 
 LISTED = frozenset().union(*CODES.values())
@@ -75,12 +75,12 @@ def test_every_code_in_the_source_is_listed_and_every_listed_one_is_there() -> N
 def test_every_code_that_a_report_shows_has_its_sentence(language: str) -> None:
     sentences = load_language(language).findings
     wanted = {f"fit-{code}" for code in CODES[FIT] | CODES[DATA]} | {
-        f"joint-fit-{code}" for code in CODES[JOINT]
+        f"joint-fit-{code}" for code in CODES[JOINT_LAW]
     }
     there = {code for code in sentences if re.match(r"(joint-)?fit-", code)}
     assert there - {"fit-warning"} == wanted
 
 
 def test_where_a_note_is_told() -> None:
-    assert told(Note("no-freedom", "")) == {FIT, JOINT}
+    assert told(Note("no-freedom", "")) == {FIT, JOINT_LAW}
     assert told(Note("of-another-package", "")) == frozenset()

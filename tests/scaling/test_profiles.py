@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.derived import observation_quantity, value_quantity
-from cvfp_cli.scaling.fits import fit_law
+from cvfp_cli.scaling.fits import allowed_rises, errors_of, fit_law
 from cvfp_cli.scaling.global_fit import fit_curves
-from cvfp_cli.scaling.laws import LAWS
 from cvfp_cli.scaling.profiles import intervals, linear_intervals, profile_rise
-from cvfp_cli.scaling.quantities import parameter_quantities
-from cvfp_cli.stats.variance import error_variance
 from cvfp_cli.study.points import Points
 
 X = 6e4 * 2.0 ** np.arange(6)
@@ -60,22 +58,29 @@ def least_rss(law: str, held: str, value: float) -> float:
     return best
 
 
+def allowed(law: str, name: str) -> float:
+    """By how much the sum of squares may rise; tests/stats/test_size_errors.py has what that is."""
+    batch = make_batch([Points(X, Y)], "log")
+    fits = fit_curves(LAWS[law], batch.data, starts=24)
+    named = [q for q in LAWS[law].parameter_quantities(batch.scale) if q.name == name]
+    return float(allowed_rises(fits, errors_of(fits, batch), named, 0.95)[0, 0])
+
+
 @pytest.mark.parametrize(
     ("law", "name"), [("saturating", "ppl_min"), ("saturating", "A"), ("saturating", "a")]
 )
 def test_ends_lie_where_brute_force_reaches_the_threshold(law: str, name: str) -> None:
     fit = fit_law(Points(X, Y), law)
-    threshold = fit.rss_log * (1.0 + stats.f.ppf(0.95, 1, len(X) - fit.k) / (len(X) - fit.k))
     estimate = fit.parameters[name]
     ends = [end for end in (estimate.low, estimate.high) if end is not None and end > 0]
     assert ends
     for end in ends:
-        assert least_rss(law, name, end) == pytest.approx(threshold, rel=1e-3)
+        assert least_rss(law, name, end) == pytest.approx(fit.rss_log + allowed(law, name), rel=1e-3)
 
 
 def test_an_exp_decay_end_lies_where_brute_force_reaches_the_threshold() -> None:
     fit = fit_law(Points(X, Y), "exp-decay")
-    threshold = fit.rss_log * (1.0 + stats.f.ppf(0.95, 1, 2) / 2)
+    threshold = fit.rss_log + allowed("exp-decay", "ppl_min")
     high = fit.parameters["ppl_min"].high
     assert high is not None
     assert least_rss("exp-decay", "ppl_min", high) == pytest.approx(threshold, rel=2e-3)
@@ -100,10 +105,11 @@ def test_the_walk_gives_the_t_interval_where_the_law_is_a_line() -> None:
     law = LAWS["power"]
     batch = make_batch([Points(X, Y), Points(X[:4], Y[:4])], "log")
     fits = fit_curves(law, batch.data, starts=1)
-    delta = error_variance(batch.residuals(law, fits.theta), batch.data.weight, batch.size, 2).delta(0.95)
+    df = batch.counts - 2
+    delta = stats.f.ppf(0.95, 1, df) * fits.rss / df
     z = np.array([6.0, 5.0])
     quantities = [
-        *parameter_quantities(law, batch.scale),
+        *law.parameter_quantities(batch.scale),
         value_quantity(law, batch.scale, z),
         observation_quantity(law, batch.scale, z, "log"),
     ]
@@ -121,7 +127,7 @@ def test_rise_is_zero_at_the_optimum_and_grows_away_from_it() -> None:
     law = LAWS["saturating"]
     batch = make_batch([Points(X, Y)], "log")
     fits = fit_curves(law, batch.data, starts=12)
-    exponent = parameter_quantities(law, batch.scale)[2]
+    exponent = law.parameter_quantities(batch.scale)[2]
     t = fits.theta[0, 2]
     rises = [profile_rise(fits, exponent, np.array([t + step]))[0] for step in (0.0, 0.1, 0.2, 0.4)]
     assert rises[0] == pytest.approx(0.0, abs=1e-12)
@@ -147,8 +153,8 @@ def test_coverage(name: str, truth: dict[str, float]) -> None:
     groups = [Points(x, curve * np.exp(0.02 * rng.standard_normal(7))) for _ in range(sets)]
     batch = make_batch(groups, "log")
     fits = fit_curves(law, batch.data, starts=4)
-    delta = error_variance(batch.residuals(law, fits.theta), batch.data.weight, batch.size, law.k).delta(0.95)
-    quantities = parameter_quantities(law, batch.scale)
+    quantities = law.parameter_quantities(batch.scale)
+    delta = allowed_rises(fits, errors_of(fits, batch), quantities, 0.95)
     for q, interval in zip(quantities, intervals(fits, delta, quantities), strict=True):
         low = np.where(np.isnan(interval.low), -np.inf, interval.low)
         high = np.where(np.isnan(interval.high), np.inf, interval.high)

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
-from cvfp_cli.scaling.laws import get_law
 from cvfp_cli.scaling.selection import Selection, akaike_weights, select
 from cvfp_cli.scaling.study import Request, run_study
 from cvfp_cli.study.points import Points

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE, fit_error_model
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE
+from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import least_squares
 
@@ -116,6 +117,17 @@ def test_exact_fits_and_undetermined_contrasts():
     assert full.contrasts([0.0, 1.0]).reason == (NO_FREEDOM,)
 
 
+def test_residuals_of_0_leave_intervals_without_width():
+    s, c = crossed(5, 2)
+    x = np.column_stack([np.ones(10), s]).astype(float)
+    model = fit_error_model(np.zeros(10), x, Labels.of(s, c))
+    errors = model.contrasts(np.eye(2))
+    assert errors.reason == ("", "")
+    assert errors.half_widths(0.95).tolist() == [0.0, 0.0]
+    assert errors.p_values([0.0, 1.0]).tolist() == [1.0, 0.0]
+    assert model.predictions([1.0, 9.0], "run").half_widths(0.95)[0] == 0.0
+
+
 def test_a_new_size_needs_its_parts_told_apart():
     rng = np.random.default_rng(3)
     s, c = crossed(6, 3)
@@ -202,3 +214,18 @@ def test_intervals_hold_on_a_grid_with_missing_cells(shared):
             [abs(beta[1]) <= curve.half_widths(0.95)[0], abs(ahead - new) <= run.half_widths(0.95)[0]]
         )
     assert np.all((np.mean(held, axis=0) >= 0.92) & (np.mean(held, axis=0) <= 0.98))
+
+
+def test_new_runs_hold_where_few_sizes_repeat_many_seeds():
+    """Three sizes leave one degree of freedom to the lack of fit; Satterthwaite's df held 88 % here."""
+    rng = np.random.default_rng(9)
+    s, _ = crossed(3, 1, 5)
+    x = np.column_stack([np.ones(15), s]).astype(float)
+    inverse, row, held = np.linalg.pinv(x), np.array([1.0, 5.0]), []
+    for _ in range(400):
+        y = rng.normal(size=3)[s] + rng.normal(size=15)
+        b = inverse @ y
+        model = fit_error_model(y - x @ b, x, Labels.of(s))
+        new = rng.normal() + rng.normal()
+        held.append(abs(row @ b - new) <= model.predictions(row, "run").half_widths(0.95)[0])
+    assert 0.93 < np.mean(held) < 0.995

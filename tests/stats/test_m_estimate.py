@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED
 from cvfp_cli.stats.m_estimate import local_errors
 from cvfp_cli.stats.regression import least_squares
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cvfp_cli.stats.error_model import NO_FREEDOM
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.stats.robust import (
     OUTLIER,

@@ -31,7 +31,8 @@ class AxisOptions:
         """The dataclass to fill, made anew for each command line, so that it knows every learner."""
         from cvfp_cli.learners import learners
 
-        axes = {axis.name: axis.help for learner in learners().values() for axis in learner.axes}
+        every = [axis for learner in learners().values() for axis in learner.axes]
+        axes = {axis.name: axis.help for axis in every if axis.help}
         fields = [
             (name, list[str] | None, given(self.panel, self.metavar, help)) for name, help in axes.items()
         ]

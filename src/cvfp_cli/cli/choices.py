@@ -4,13 +4,14 @@ Those of other rooms stand here again so that a shell is offered them without lo
 what the commands take.
 """
 
+from cvfp_cli.laws.names import JOINT, single
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16")
+KINDS = ("cvfp", "ngram", "gru", "lstm", "transformer")
 EMPTY = ("skip", "refuse")
 MESSAGES = ("all", "first")
 
-LAWS = ("power", "saturating", "exp-decay", "bnsl")
-LAWS_OR_ALL = (*LAWS, "joint", "all")
 OBJECTIVES = ("log", "ppl")
 Y_UNITS = ("ppl", "nats", "bits", "bpb", "other")
 BOOTSTRAP_KINDS = ("residual", "parametric", "case")
@@ -29,3 +30,11 @@ SECTIONS = (
     "previous",
 )
 LANGUAGES = ("en", "ja")
+
+
+def laws_or_all() -> tuple[str, ...]:
+    """Names of laws; those that were registered while the program runs are among them."""
+    return (*single(), JOINT, "all")
+
+
+LAWS_OR_ALL = laws_or_all()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cvfp_cli.cli import writing
-from cvfp_cli.cli.choices import FACTORS, LAWS, OBJECTIVES
+from cvfp_cli.cli.choices import FACTORS, OBJECTIVES
 from cvfp_cli.cli.options import MORE, OUTPUT, flag, given, one_of, share_between, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import (
@@ -14,6 +14,7 @@ from cvfp_cli.cli.shared import (
     check_there,
     language_of,
 )
+from cvfp_cli.laws.names import SINGLE, single
 
 WHAT = "What to compare"
 FORMATS = ("table", "markdown", "json", "csv")
@@ -30,7 +31,7 @@ def compare(
         words=FACTORS,
     ),
     model: str | None = given(
-        WHAT, "LAW", "Also compare this law's parameters, such as exp-decay.", words=LAWS
+        WHAT, "LAW", "Also compare this law's parameters, such as exp-decay.", words=SINGLE
     ),
     objective: str = given(WHAT, "log|ppl", "What --model's fit squares.", start="log", words=OBJECTIVES),
     x: str | None = given(
@@ -67,7 +68,7 @@ def compare(
     problems.check_words(
         ("--format", form, FORMATS),
         ("--objective", objective, OBJECTIVES),
-        ("--model", model, LAWS),
+        ("--model", model, single()),
         ("--x", x, SIZES),
     )
     with problems.collect():

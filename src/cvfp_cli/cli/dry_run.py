@@ -27,7 +27,7 @@ def print_plan(plan: "Plan") -> None:
                 f"{job.parameters.parts[name]:,}" if name in job.parameters.parts else MISSING
                 for name in parts
             ),
-            f"{job.parameters.total:,}",
+            MISSING if job.parameters.total is None else f"{job.parameters.total:,}",
             f"{job.train_tokens:,}",
             byte_size(job.memory.peak_bytes),
             duration(times.seconds(job)),

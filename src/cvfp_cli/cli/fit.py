@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cvfp_cli.cli import writing
-from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES, Y_UNITS
+from cvfp_cli.cli.choices import BOOTSTRAP_KINDS, LAWS_OR_ALL, OBJECTIVES, Y_UNITS, laws_or_all
 from cvfp_cli.cli.options import MORE, OUTPUT, listed, one_of, option, share_between, words_of
 from cvfp_cli.cli.shared import (
     DEFAULT_RESULTS,
@@ -18,6 +18,7 @@ from cvfp_cli.cli.shared import (
 )
 from cvfp_cli.cli.terminal import say, screen
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import JOINT
 
 if TYPE_CHECKING:
     from cvfp_cli.notes import Note
@@ -257,8 +258,8 @@ def fit(
     }[one_of(format, FORMATS, "--format")]
     if plot is not None:
         check_picture(plot)
-    laws = listed(model, LAWS_OR_ALL, "--model") or ("all",)
-    sizes, pairs = _sizes_and_pairs(predict, joint_only=set(laws) == {"joint"})
+    laws = listed(model, laws_or_all(), "--model") or ("all",)
+    sizes, pairs = _sizes_and_pairs(predict, joint_only=set(laws) == {JOINT})
     out = answer_file(out)
     if out is not None:
         check_answer(out)

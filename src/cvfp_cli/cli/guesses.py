@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from cvfp_cli.laws.names import OTHER_NAMES
 from cvfp_cli.spelling import like, nearest
 
 COMMANDS = {
@@ -145,15 +146,7 @@ VALUES = {
     "日本語": "ja",
     "eng": "en",
     "english": "en",
-    "power-law": "power",
-    "powerlaw": "power",
-    "exponential": "exp-decay",
-    "exp": "exp-decay",
-    "stretched": "exp-decay",
-    "chinchilla": "joint",
-    "hoffmann": "joint",
-    "broken": "bnsl",
-    "offset": "saturating",
+    **OTHER_NAMES,
     "depth": "layers",
     "dim": "context_dim",
     "width": "context_dim",

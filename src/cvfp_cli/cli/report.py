@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from cvfp_cli.cli import writing
-from cvfp_cli.cli.choices import LAWS_OR_ALL, SECTIONS
+from cvfp_cli.cli.choices import LAWS_OR_ALL, SECTIONS, laws_or_all
 from cvfp_cli.cli.options import OUTPUT, given, listed, one_of
 from cvfp_cli.cli.shared import ResultFiles, answer_file, check_writable, language_of
+from cvfp_cli.laws.names import MAIN
 
 CONTENT = "Content"
 FORMATS = ("markdown", "html", "json")
@@ -30,7 +31,7 @@ def report(
         CONTENT,
         "LIST",
         "Laws to fit, such as power,exp-decay, or all.",
-        default="power",
+        default=MAIN,
         words=LAWS_OR_ALL,
         several=True,
     ),
@@ -68,7 +69,7 @@ def report(
         )
         chosen = form or SUFFIXES[suffix]
     wanted = listed(sections, SECTIONS, "--sections") or SECTIONS
-    fitted = listed(laws, LAWS_OR_ALL, "--laws") or ("power",)
+    fitted = listed(laws, laws_or_all(), "--laws") or (MAIN,)
     with writing.without_collector():
         found = writing.read_all(files.paths, recover=files.recover)
         earlier = writing.read_all([previous], recover=files.recover)[0] if previous is not None else None
@@ -103,7 +104,7 @@ def _command(
     words = ["cvfp", "report", *map(str, paths), "--lang", language, "--format", form]
     if sections:
         words += ["--sections", ",".join(sections)]
-    if laws != ("power",):
+    if laws != (MAIN,):
         words += ["--laws", ",".join(laws)]
     if title:
         words += ["--title", title]

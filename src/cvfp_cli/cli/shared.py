@@ -13,8 +13,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import DEVICES, EMPTY, LANGUAGES, PRECISIONS
-from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, STUDY, TEXT, assignments, flag, given, one_of
+from cvfp_cli.cli.choices import DEVICES, EMPTY, KINDS, LANGUAGES, PRECISIONS
+from cvfp_cli.cli.options import (
+    MACHINE,
+    MORE,
+    OUTPUT,
+    STUDY,
+    TEXT,
+    assignments,
+    flag,
+    given,
+    one_of,
+    words_of,
+)
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.errors import InputError, missing_extra, one_line
 from cvfp_cli.spelling import nearest
@@ -42,18 +53,29 @@ class StudyOptions:
     settings: list[str] | None = given(
         STUDY, "TABLE.KEY=VALUE", "Change any field of the recipe (repeatable).", name="--set"
     )
+    kind: list[str] | None = given(
+        MORE,
+        "KIND",
+        "Kind of model; sweep takes a list.",
+        default="the recipe's, cvfp",
+        words=KINDS,
+        several=True,
+    )
     list_recipes: bool = flag(STUDY, "List the recipes that come with cvfp.")
     print_recipe: str | None = given(
         MORE, "NAME", "Print a recipe that comes with cvfp, to change and save it.", words=_recipes
     )
 
-    def overrides(self) -> dict[str, str]:
-        """The fields that ``--set`` sets.
+    def overrides(self) -> dict[str, object]:
+        """The fields that ``--set`` and ``--kind`` set.
 
         Raises:
             InputError: one is not ``table.key=value``.
         """
-        return assignments(self.settings)
+        found: dict[str, object] = dict(assignments(self.settings))
+        if self.kind is not None:
+            found["kind"] = list(words_of(self.kind))
+        return found
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from cvfp_cli.notes import Note
 if TYPE_CHECKING:
     from cvfp_cli.core.config import Execution
     from cvfp_cli.recipes import Recipe
-    from cvfp_cli.results import ResultsStore
+    from cvfp_cli.results import ResultsStore, Run
     from cvfp_cli.sweep.plan import Plan
     from cvfp_cli.sweep.session import Ended
     from cvfp_cli.sweep.work import Keeping
@@ -306,6 +306,17 @@ def command_line(*, without: tuple[str, ...] = (), add: tuple[str, ...] = ()) ->
     """The command line as it was given, for the user to copy, less and plus some flags."""
     kept = [word for word in sys.argv[1:] if word not in without]
     return shlex.join(["cvfp", *kept, *(word for word in add if word not in kept)])
+
+
+def point_options(run: "Run") -> list[str]:
+    """The options that say where a run stands on the axes of its learner."""
+    from cvfp_cli.learners import get_learner
+
+    found: list[str] = []
+    for axis in get_learner(run.kind).axes:
+        value = run.axes[axis.name]
+        found += [option_of(axis.name), str(value)] if axis.help else ["--set", f"{axis.field}={value}"]
+    return found
 
 
 def as_sweep(grid: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
 from cvfp_cli.cli.terminal import printable
 from cvfp_cli.counting import agreeing, counted
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.results.schema import Run
 from cvfp_cli.study.groups import run_label
 
@@ -61,7 +62,7 @@ class Row:
 
 def rows(runs: Sequence[Run], fits: Sequence[dict[str, Any]]) -> list[Row]:
     """One row a configuration, in the order in which the runs stand."""
-    power = {fit["config"]: fit for fit in fits if fit.get("law") == "power"}
+    power = {fit["config"]: fit for fit in fits if fit.get("law") == MAIN}
     # Fits bear the labels of cvfp fit, which names the study where a folder holds runs of several.
     several = len({run.study for run in runs if run.status == "done"}) > 1
     by_label: dict[str, list[Run]] = {}
@@ -417,6 +418,8 @@ def _parameters(run: Run) -> str:
     counts = run.parameters
     if counts.context_block is not None and counts.token_block is not None:
         return f"{counts.context_block:,} ContextBlock, {counts.token_block:,} TokenBlock"
+    if counts.body is None:
+        return MISSING if counts.total is None else f"{counts.total:,}"
     return f"{counts.body or 0:,} and {(counts.total or 0) - (counts.body or 0):,} of table and head"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
-from cvfp_cli.cli.options import MORE, OUTPUT, flag, given, option_of
+from cvfp_cli.cli.options import MORE, OUTPUT, flag, given, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions
 from cvfp_cli.errors import InputError
@@ -57,6 +57,9 @@ def train(
 
     overrides = study.overrides(chosen, text, problems)
     overrides |= study.grid_overrides(given, problems, single=True)
+    with problems.collect():
+        if len(words_of(chosen.kind)) > 1:
+            raise InputError("--kind: train takes one value.", hint="For several use cvfp sweep.")
     if resume and fresh:
         problems.found.append(InputError("--resume and --fresh exclude each other."))
     study.check_machine(machine, problems)
@@ -116,6 +119,5 @@ def _next_commands(ended: "Ended", loaded: "Recipe", place: Place) -> list[str]:
     has_law = any(fit["config"] == run.config for fit in ended.fits)
     if run.status != "done" or has_law or len(sizes) < 2:
         return study.reading_commands(ended, place)
-    own = [axis.name for axis in loaded.configurations[0].learner.axes]
-    point = [word for name in own for word in (option_of(name), str(run.axes[name]))]
+    point = study.point_options(run)
     return [study.as_sweep([*point, "--samples", ",".join(map(str, sizes))])]

@@ -95,9 +95,9 @@ class Phase2Config:
 
     learning_rate: float = setting(0.001, "Adam learning rate", above=0.0)
     epochs: int = setting(10, "most epochs", min=1)
-    patience: int = setting(1, "epochs without improvement that stop early (0: never)", min=0)
+    patience: int = setting(1, "epochs without improvement that stop early (0: never)", min=0, stopping=True)
     min_improvement: float = setting(
-        0.0, "an epoch is better only if its val PPL is below the best minus this", min=0.0
+        0.0, "an epoch is better only if its val PPL is below the best minus this", min=0.0, stopping=True
     )
     batch_tokens: int = setting(4096, "targets in one optimiser step", min=1)
     grad_clip: float = setting(1.0, "gradient norm limit", above=0.0)

@@ -30,7 +30,6 @@ from cvfp_cli.core.metrics import (
 from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock, initialise
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.prediction import (
-    DIVERGED_ABOVE_UNIFORM,
     FrozenContexts,
     Pieces,
     PredictionTrainer,
@@ -38,6 +37,7 @@ from cvfp_cli.core.prediction import (
 )
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult, StageResult
+from cvfp_cli.core.stopping import DIVERGED_ABOVE_UNIFORM
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError, WorkError
 

@@ -24,13 +24,12 @@ from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
 from cvfp_cli.core.optimiser import Adam
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, Epoch, Progress
+from cvfp_cli.core.stopping import is_better, verdict
 
 # A graph is captured after this many eager steps, and only for streams with this many batches an epoch: capturing
 # costs about as much as twenty steps save.
 STEPS_BEFORE_GRAPH = 3
 GRAPH_FROM_BATCHES = 8
-# A best loss this far above that of a uniform guess, ln V, is no figure: the head's logits have run away.
-DIVERGED_ABOVE_UNIFORM = 20.0
 
 # Contexts (n, D), window types (n, K) and targets (n,) of a batch.
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -251,15 +250,9 @@ class PredictionTrainer:
         if not (math.isfinite(entry.train_loss) and math.isfinite(entry.val_loss)):
             state.stopped_by = "diverged"
             return
-        best = math.inf if state.best_epoch is None else state.log[state.best_epoch - 1].val_loss
-        margin = self.config.min_improvement
-        better = (
-            entry.val_loss < best
-            if margin == 0 or best == math.inf
-            else entry.val_ppl < math.exp(best) - margin
-        )
-        if better:
-            state.best_epoch, best = entry.epoch, entry.val_loss
+        best = None if state.best_epoch is None else state.log[state.best_epoch - 1]
+        if best is None or is_better(self.config, entry, best):
+            state.best_epoch, best = entry.epoch, entry
             state.best_losses, state.best_correct = losses, correct
             state.waited = 0
             modules = {"token": self.token_block, "head": self.head}
@@ -270,9 +263,10 @@ class PredictionTrainer:
             }
         else:
             state.waited += 1
-        if self.config.patience and state.waited >= self.config.patience:
-            state.stopped_by = "patience"
-        elif entry.epoch >= self.config.epochs:
-            state.stopped_by = "epochs"
-        if state.stopped_by and best > math.log(len(self.head.weight)) + DIVERGED_ABOVE_UNIFORM:
-            state.stopped_by = "diverged"
+        state.stopped_by = verdict(
+            self.config,
+            epoch=entry.epoch,
+            waited=state.waited,
+            best=best.val_loss,
+            vocab_size=len(self.head.weight),
+        )

@@ -83,6 +83,26 @@ class Epoch(Step):
 
 
 @dataclass(frozen=True)
+class TrainEpoch(Epoch):
+    """One epoch of a model that is trained in one stage."""
+
+    stage: ClassVar[str] = "training"
+
+
+@dataclass(frozen=True)
+class Counted(Step):
+    """The one pass of a model that counts: its parameters, and the validation's figures as an epoch has them."""
+
+    stage: ClassVar[str] = "count"
+    number: int
+    parameters: int
+    val_loss: float
+    val_ppl: float | None
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Advance:
     """Work done inside a step, for progress bars.
 
@@ -127,12 +147,14 @@ class RunResult:
     Attributes:
         stages: its parts, in order.
         own: what only this kind of model has, by its name in the results, such as ``phase1_iterations``.
+        counted_parameters: all of the model's, where only its training tells how many there are.
         val_loss_se: standard error of val_loss in nats, clustered by validation sample.
         val_accuracy_se: standard error of val_accuracy, clustered by validation sample.
         sample_losses: mean validation loss of each sample in the best epoch, in nats.
         sample_targets: validation targets of each sample.
         unigram_ppl: validation perplexity of the smoothed training unigram.
-        best_epoch, epochs: 1-based; figures are those of the best epoch.
+        best_epoch, epochs: 1-based; figures are those of the best epoch. None for a model that is not trained in epochs,
+            as are stopped_by and the figures by epoch.
         stopped_by: ``epochs``, ``patience`` or ``diverged``.
         reason: what diverged, where and how; empty where nothing did.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace), for the record.
@@ -151,12 +173,13 @@ class RunResult:
     sample_targets: tuple[int, ...]
     unigram_ppl: float
     best_epoch: int | None
-    epochs: int
-    stopped_by: str
+    epochs: int | None
+    stopped_by: str | None
     reason: str
-    train_ppl_by_epoch: tuple[float | None, ...]
-    val_ppl_by_epoch: tuple[float | None, ...]
+    train_ppl_by_epoch: tuple[float | None, ...] | None
+    val_ppl_by_epoch: tuple[float | None, ...] | None
     stages: tuple[StageResult, ...]
     peak_memory_bytes: int | None
     execution_path: dict[str, object]
     own: Mapping[str, Any] = field(default_factory=dict)
+    counted_parameters: int | None = None

@@ -17,17 +17,17 @@ AxisValue = int | float | str | bool
 
 @dataclass(frozen=True)
 class Axis:
-    """A field of a learner's tables that has an option of its own and stands in every run's name.
+    """A field of a learner's tables that stands in every run's name, as a rule with an option of its own.
 
     Attributes:
-        name: in options, JSON keys and tables, such as ``context_dim``.
+        name: in options, JSON keys and tables, such as ``context_dim``; no two learners share one.
         field: where a recipe holds it, such as ``model.context_dim``; a whole number with a least value.
-        help: for the option, one clause.
+        help: for the option, one clause; empty where there is none, and ``--grid`` takes the field.
     """
 
     name: str
     field: str
-    help: str
+    help: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class RunParameters(Protocol):
         """Of each part that is no table and no head, by name, such as ``context_block``."""
 
     @property
-    def total(self) -> int:
-        """Of everything, the table included."""
+    def total(self) -> int | None:
+        """Of everything, the table included; None where only training tells."""
 
 
 class Memory(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from cvfp_cli.errors import one_line
 from cvfp_cli.learners import get_learner, learners
 from cvfp_cli.recipes.old_names import OLD_NAMES
-from cvfp_cli.recipes.recipe import BASE_TABLES, RunsConfig, field_of, has_field
+from cvfp_cli.recipes.recipe import BASE_TABLES, DEFAULT_KIND, RunsConfig, field_of, has_field
 from cvfp_cli.spelling import nearest
 
 MOST_VALUES = 1000  # in one list
@@ -184,17 +184,20 @@ def _check_one(path: str, key: Key, value: Any, problems: list[str]) -> Any:
     return None
 
 
-def unknown_key(table: str, key: str, known: Iterable[str] = ()) -> str:
+def unknown_key(
+    table: str, key: str, known: Iterable[str] = (), kinds: Iterable[str] = (DEFAULT_KIND,)
+) -> str:
     """What is wrong with a key that its table does not have, and which one was probably meant.
 
     Args:
         known: the keys that the table has; empty for a key outside any table.
+        kinds: whose tables it was probably meant for.
     """
     path = f"{table}.{key}" if table else key
     for name in (key, f"{table}_{key}"):
         if name in OLD_NAMES:
             return f"{one_line(path, 80)} is an old script's name: here it is {OLD_NAMES[name]}"
-    if elsewhere := fields_called(key):
+    if elsewhere := fields_called(key, kinds):
         return f"unknown key {one_line(path, 80)} (did you mean {' or '.join(elsewhere)}?)"
     if own := nearest(key, known):
         return f"unknown key {one_line(path, 80)} (did you mean {table}.{own}?)"
@@ -208,10 +211,13 @@ def unknown_key(table: str, key: str, known: Iterable[str] = ()) -> str:
     return f"unknown key {one_line(path, 80)}{there}"
 
 
-def fields_called(key: str) -> list[str]:
-    """``table.key`` for every table that has this key, such as ``phase2.epochs``."""
-    found = [f"{name}.{key}" for name, kind in all_tables().items() if key in table_keys(kind)]
-    return found + [f"grid.{name}" for name in axis_names() if name == key]
+def fields_called(key: str, kinds: Iterable[str] = (DEFAULT_KIND,)) -> list[str]:
+    """``table.key`` for every table that has this key, such as ``phase2.epochs``: those of the kinds, or else of any."""
+    found = [name for name, table in all_tables().items() if key in table_keys(table)]
+    own = [name for name in found if any(has_field(f"{name}.{key}", kind) for kind in kinds)]
+    return [f"{name}.{key}" for name in own or found] + [
+        f"grid.{name}" for name in axis_names() if name == key
+    ]
 
 
 def unknown_table(name: str) -> str:

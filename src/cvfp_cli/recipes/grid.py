@@ -98,25 +98,6 @@ def whole_grid(grid: Lists, configurations: tuple[Configuration, ...], kinds: tu
     return whole
 
 
-def leave_out_axes(raw: dict[str, Any], kinds: tuple[str, ...], set_now: Mapping[str, Any]) -> list[str]:
-    """Take out of the file's grid what belongs to kinds of model that are not run, unless it was asked for now."""
-    grid = raw.get("grid")
-    if not isinstance(grid, dict):
-        return []
-    foreign = [
-        axis
-        for kind, learner in learners().items()
-        if kind not in kinds
-        for axis in learner.axes
-        if axis.name in grid and axis_key(axis.name, kinds) is None
-    ]
-    asked = [axis.name for axis in foreign if {f"grid.{axis.name}", axis.field} & set_now.keys()]
-    left_out = [axis.name for axis in foreign if axis.name not in asked]
-    for name in left_out:
-        del grid[name]
-    return [f"grid.{name}" for name in left_out]
-
-
 def move_single_values(raw: dict[str, Any], kinds: tuple[str, ...], problems: list[str]) -> None:
     """``[model] layers = 3`` is a grid of one value: move it to where the lists are."""
     for axis in (axis for kind in kinds for axis in get_learner(kind).axes):

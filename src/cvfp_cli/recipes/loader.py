@@ -29,18 +29,19 @@ from cvfp_cli.recipes.grid import (
     expand,
     grid_lists,
     kinds_of,
-    leave_out_axes,
     listed_configurations,
     move_single_values,
     unknown_axis,
     whole_grid,
 )
+from cvfp_cli.recipes.kinds import choose_kinds, hand_on_stopping, kinds_in, leave_out_axes, left_out_tables
 from cvfp_cli.recipes.paths import read_beside
 from cvfp_cli.recipes.recipe import BASE_TABLES, Recipe
 from cvfp_cli.spelling import advice
 
 DEFAULT_RECIPE = "2025-11-30-matrix"
 SIZE_LIMIT = 64 * 1024
+MOST_NAMED = 8  # recipes in one message; --list-recipes has them all
 DECIDES_TEXT = ("data", "validation", "tokenizer")
 
 
@@ -85,14 +86,16 @@ def load_recipe(
     if not isinstance(given, str) or not given.isprintable() or not 0 < len(given) <= 100:
         problems.append("name must be one line of at most 100 characters")
         given = name
-    laid = _lay_over(raw, overrides or {}, problems)
+    unused: list[str] = []
+    laid = _lay_over(raw, overrides or {}, problems, unused)
     kinds = kinds_of(raw, problems)
     for key in [key for key in raw if key not in (*all_tables(), "grid", "configurations")]:
         if len(problems) < MOST_PROBLEMS:
             problems.append(unknown_table(key))
         del raw[key]
-    unused = leave_out_axes(raw, kinds, laid)
+    unused += leave_out_axes(raw, kinds, laid)
     move_single_values(raw, kinds, problems)
+    handed = hand_on_stopping(raw, kinds)
     wanted = {name: table for kind in kinds for name, table in get_learner(kind).tables.items()}
     tables = {
         key: check_table(key, kind, raw.get(key, {}), problems)
@@ -118,7 +121,7 @@ def load_recipe(
         configurations=configurations,
         overrides=laid,
         tables={name: table for name, table in own.items() if name in wanted},
-        left_out=(*(name for name in own if name not in wanted), *unused),
+        left_out=(*left_out_tables((name for name in own if name not in wanted), handed), *unused),
         **tables,
     )
     if configurations:
@@ -158,7 +161,9 @@ def _find(wanted: str) -> tuple[str, str, str, Path | None]:
 
 
 def _unknown(message: str, wanted: str, packaged: Iterable[str]) -> InputError:
-    return InputError(f"{message}.", hint=advice(wanted.removesuffix(".toml"), sorted(packaged)))
+    return InputError(
+        f"{message}.", hint=advice(wanted.removesuffix(".toml"), sorted(packaged), most=MOST_NAMED)
+    )
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
@@ -181,21 +186,26 @@ def _header(text: str) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def _lay_over(raw: dict[str, Any], overrides: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """Set each override in ``raw``; returns what was set, values read from text."""
+def _lay_over(
+    raw: dict[str, Any], overrides: Mapping[str, Any], problems: list[str], unused: list[str]
+) -> dict[str, Any]:
+    """Set each override in ``raw``; returns what was set, values read from text.
+
+    Args:
+        unused: what another kind leaves out of the file's configurations is added to it.
+    """
     laid: dict[str, Any] = {}
     if "data.source" in overrides and isinstance(raw.get("data"), dict):
         raw["data"].pop("also", None)  # another source stands for all that the recipe reads
     for path, value in overrides.items():
         table, _, key = path.partition(".")
         if path in ("kind", "grid.kind"):
-            laid[path] = raw["kind"] = list(value) if isinstance(value, tuple) else value
-            _forget_axis(raw, "kind")
-            raw.pop("configurations", None)
+            laid[path] = list(value) if isinstance(value, tuple) else value
+            unused += choose_kinds(raw, value)
             continue
         known = _key_of(table, key)
         if known is None:
-            problems.append(_unknown_setting(table, key))
+            problems.append(_unknown_setting(table, key, kinds_in(raw)))
             continue
         if isinstance(value, str):
             value = value_from_text(value, known)
@@ -219,13 +229,13 @@ def _key_of(table: str, key: str) -> Key | None:
     return None if kind is None else table_keys(kind).get(key)
 
 
-def _unknown_setting(table: str, key: str) -> str:
+def _unknown_setting(table: str, key: str, kinds: Iterable[str]) -> str:
     if table == "grid":
         return unknown_axis(key, tuple(learners()))
     tables = all_tables()
     if table not in tables:
-        return unknown_key("", table) if not key else unknown_table(table)
-    return unknown_key(table, key, table_keys(tables[table]))
+        return unknown_key("", table, kinds=kinds) if not key else unknown_table(table)
+    return unknown_key(table, key, table_keys(tables[table]), kinds)
 
 
 def _forget_axis(raw: dict[str, Any], key: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.scope import Context, Scope, fit_family
 from cvfp_cli.report.sections import (
@@ -54,7 +55,7 @@ def build_report(
     *,
     names: Sequence[str],
     command: str,
-    laws_fitted: Sequence[str] = ("power",),
+    laws_fitted: Sequence[str] = (MAIN,),
     sections: Sequence[str] = SECTIONS,
     title: str | None = None,
     level: float = 0.95,

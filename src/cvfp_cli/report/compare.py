@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.report.build import once
 from cvfp_cli.report.comparability import differences, summed
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
@@ -71,7 +72,7 @@ def build_comparison(
     distinct, _ = once(results)
     families = [_with_x(family, x) for family in families_of(distinct, names)]
     chosen = _pick(families, configs)
-    scopes = [fit_family(family, ("power",), level) for family in chosen]
+    scopes = [fit_family(family, (MAIN,), level) for family in chosen]
     sides = [Side(scope, group, _file_of(group, distinct)) for scope in scopes for group in scope.groups]
     sections = [Section("configurations", _configurations(scopes))]
     warnings: tuple[Finding, ...] = ()

@@ -1,10 +1,12 @@
 """The chart of PPL over sizes: measured points and fitted curves."""
 
 from collections.abc import Sequence
-from math import exp, inf, isfinite, log
+from math import inf, isfinite
 
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.report.model import Chart, Series
 from cvfp_cli.report.scope import Scope
+from cvfp_cli.scaling.predictions import fitted_line
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.study.families import Group
 
@@ -39,30 +41,17 @@ def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
 
 
 def _first_fit(scope: Scope, group: Group) -> Fit | None:
-    shown = ("power",) if "power" in scope.laws else scope.laws
+    shown = (MAIN,) if MAIN in scope.laws else scope.laws
     fits = (scope.fits.get((group.label, law)) for law in shown)
     return next((fit for fit in fits if fit is not None), None)
 
 
 def _curve(fit: Fit, ends: tuple[float, float, float]) -> tuple[tuple[float, float], ...]:
     """The fitted law from the smallest size over the largest (both are points of it) to the last prediction, evenly
-    on a logarithmic axis; nothing where a parameter has no value."""
-    values = {name: parameter.value for name, parameter in fit.parameters.items()}
-    if any(value is None for value in values.values()) or fit.law not in ("power", "saturating", "exp-decay"):
-        return ()
-    known = {name: float(value) for name, value in values.items() if value is not None}
-    floor, a = known.get("ppl_min", 0.0), known["A"]
-    if not 0 < a < inf:
-        return ()
+    on a logarithmic axis; nothing where a parameter has no value, or the curve leaves what a chart can show."""
     low, middle, high = ends
     sizes = [low * (high / low) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
-    points = []
-    for x in sorted({*sizes, middle}):
-        if fit.law == "power":
-            excess = known["alpha"] * log(x)
-        elif fit.law == "saturating":
-            excess = -known["a"] * log(x)
-        else:
-            excess = -known["b"] * exp(min(700.0, known["c"] * log(x)))
-        points.append((x, floor + exp(min(700.0, log(a) + excess))))
-    return tuple(points)
+    x = sorted({*sizes, middle})
+    y = fitted_line(fit, x)
+    shown = bool(y) and all(isfinite(value) and value > 0.0 for value in y)
+    return tuple(zip(x, y, strict=True)) if shown else ()

@@ -6,12 +6,12 @@ from functools import cached_property
 from math import inf, isfinite, log
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import JOINT, MAIN
+from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.report.marks import marks
 from cvfp_cli.report.model import Finding, Mark
 from cvfp_cli.results.reader import Results
-from cvfp_cli.scaling.asked import JOINT
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
-from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection
 from cvfp_cli.scaling.study import ALL, Request, Study, run_study
@@ -116,7 +116,7 @@ class Scope:
 
     def power(self, group: Group) -> Fit | None:
         """The log-log line of a group."""
-        return self.fits.get((group.label, "power"))
+        return self.fits.get((group.label, MAIN))
 
     def alpha(self, group: Group) -> float | None:
         """The slope of a group's log-log line."""
@@ -150,7 +150,7 @@ class Scope:
 
     def alpha_of(self, label: str) -> float | None:
         """The slope of the group with this label."""
-        fit = self.fits.get((label, "power"))
+        fit = self.fits.get((label, MAIN))
         return fit.parameters["alpha"].value if fit else None
 
     def at(self, size: int | None) -> list[tuple[Group, Cell]]:
@@ -275,25 +275,25 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     known = [family.points(group) for group in family.groups if family.usable(group)]
     usable = [points for points in known if points.distinct_sizes > 1 and points.x.min() < points.x.max()]
     # The log-log line is always there: slopes are marked, tested and recommended by it, whatever laws are shown.
-    lines = fit_groups(usable, "power", options) if usable else ()
+    lines = fit_groups(usable, MAIN, options) if usable else ()
     fits = {(fit.config, fit.law): fit for fit in lines}
     joint: Fit | None = None
     selection: Selection | None = None
     shown = tuple(laws)
-    if usable and shown != ("power",):
+    if usable and shown != (MAIN,):
         # The lines have the windows already, which are theirs alone.
         study = _study(usable, Request(laws=shown, options=replace(options, window=0)))
         others = study.fits if study is not None else ()
         fits = {(fit.config, fit.law): fit for fit in others if fit.law != JOINT} | fits
         joint = next((fit for fit in others if fit.law == JOINT), None)
         selection = study.selection if study is not None else None
-        shown = tuple(dict.fromkeys(fit.law for fit in others if fit.law != JOINT)) or ("power",)
-    fitted = tuple(law for law in shown if law in LAWS) or ("power",)
+        shown = tuple(dict.fromkeys(fit.law for fit in others if fit.law != JOINT)) or (MAIN,)
+    fitted = tuple(law for law in shown if law in LAWS) or (MAIN,)
     unfitted: dict[tuple[str, str], Finding] = {}
     for group in family.groups:
         for law in fitted:
             if (group.label, law) not in fits:
-                least = 2 if law == "power" or ALL not in laws else max(2, get_law(law).k + 1)
+                least = 2 if law == MAIN or ALL not in laws else max(2, get_law(law).k + 1)
                 values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
     return Scope(family, fitted, fits, unfitted, level, joint, selection)

@@ -2,43 +2,42 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypedDict
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cvfp_cli.counting import counted
-from cvfp_cli.notes import Note
+from cvfp_cli.laws.base import NEAR, Law, Limit, fall_name
+from cvfp_cli.laws.floored import CONSTANT
+from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.global_fit import CurveFits
-from cvfp_cli.scaling.laws import ALPHA_RANGE, Law, log_value
-from cvfp_cli.scaling.limits import NEAR, Limit, find_limit, limiting_parameters
+from cvfp_cli.scaling.criteria import Criteria, information
+from cvfp_cli.scaling.fit_notes import fit_notes
+from cvfp_cli.scaling.global_fit import CurveFits, is_line
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
-from cvfp_cli.scaling.quantities import Quantity
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
+from cvfp_cli.stats.replicates import replicates_of
 from cvfp_cli.stats.solver import Array
-from cvfp_cli.stats.variance import Variance
 from cvfp_cli.study.points import Points
 
-NO_AICC = "no-aicc"
-# Exponents, of either sign; every other parameter is not negative.
-SLOPES = ("alpha", "a", "c0", "c1")
-# No parameter of a law through measurements is as large as this, or as small as its inverse.
+# Of the falls that are told: per doubling and per tenfold.
+FACTORS = (2.0, 10.0)
+# No other parameter of a law through measurements is as large as this, or as small as its inverse.
 HUGE = 1e30
 # And no perplexity or loss as this.
 HUGE_Y = 1e15
-# Sizes within this factor hardly tell a slope.
-NARROW = 1.1
-# A line that changes ln y by less than this over all sizes is level to rounding.
-FLAT = 1e-9
 
 
-class Criteria(TypedDict):
-    """Information criteria by their names in ``Fit``; None where one does not exist."""
+def law_at(x: float) -> str:
+    """What the figure of the law at a size is called."""
+    return f"law at {x!r}"
 
-    aic: float | None
-    aicc: float | None
-    bic: float | None
+
+def new_at(x: float) -> str:
+    """What the figure of a new measurement at a size is called."""
+    return f"measurement at {x!r}"
 
 
 class Wanted(Protocol):
@@ -68,24 +67,32 @@ class Figures:
     quantities: Sequence[Quantity]
     values: Sequence[Array]
     intervals: Sequence[Interval]
-    has_intervals: Array
+    has_intervals: NDArray[np.bool_]
     targets: Sequence[tuple[Target, ...]]
     loo: Array
     forward: list[list[tuple[int, float]]]
 
-    def estimate(self, index: int, row: int, *, at_bound: bool = False) -> Estimate:
-        """One figure of one fit."""
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a figure of that name."""
+        return name in self._index
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {quantity.name: index for index, quantity in enumerate(self.quantities)}
+
+    def estimate(self, name: str, row: int, *, at_bound: bool = False) -> Estimate:
+        """One figure of one fit, by its name."""
+        index = self._index[name]
         interval = self.intervals[index] if self.has_intervals[row] else None
         return estimate_of(float(self.values[index][row]), interval, row, at_bound=at_bound)
 
 
-def assemble(
-    fits: CurveFits, batch: Batch, variance: Variance, figures: Figures, options: Wanted
-) -> tuple[Fit, ...]:
-    """One ``Fit`` for each group of the batch."""
+def assemble(fits: CurveFits, batch: Batch, df: Array, figures: Figures, options: Wanted) -> tuple[Fit, ...]:
+    """One ``Fit`` for each group of the batch; ``df``: sizes to spare for each, (P,)."""
     log_predicted = batch.log_predicted(fits.law, fits.theta) + batch.scale.log_unit[:, None]
+    residuals = batch.residuals(fits.law, fits.theta)
     return tuple(
-        _one(row, fits, batch, variance, figures, options, log_predicted[row])
+        _one(row, fits, batch, df, figures, options, log_predicted[row], residuals[row])
         for row in range(len(batch.groups))
     )
 
@@ -94,10 +101,11 @@ def _one(
     row: int,
     fits: CurveFits,
     batch: Batch,
-    variance: Variance,
+    df: Array,
     figures: Figures,
     options: Wanted,
     log_predicted: Array,
+    residuals: Array,
 ) -> Fit:
     law, points = fits.law, batch.groups[row]
     m = len(points)
@@ -107,7 +115,7 @@ def _one(
     weight = batch.data.weight[row, :m]
     rss_ppl, rss_log = float(weight * errors @ errors), float(weight * log_errors @ log_errors)
     rss = rss_log if options.objective == "log" else rss_ppl
-    limit = find_limit(law, points.label, fits.theta[row])
+    limit = law.find_limit(points.label, fits.theta[row])
     parameters = _parameters(law, figures, row, limit, points)
     held_out, forward_error = _held_out(figures.forward[row], points)
     drops = _drops(law, fits, batch, figures, row, parameters)
@@ -126,7 +134,7 @@ def _one(
         r_squared=_r_squared(points, rss, options.objective),
         rss_ppl=rss_ppl,
         rss_log=rss_log,
-        **information(m, law.k, rss_ppl, rss, points, options.objective),
+        **_information(m, law.k, rss_ppl, rss, points, options.objective),
         fitted=tuple(_point(points, c, float(predicted[c])) for c in range(m)),
         interval_method=_method(law, figures, row, options),
         limit=limit.law,
@@ -141,43 +149,33 @@ def _one(
         predictions=_predictions(law, figures, row, points, options, parameters),
         targets=figures.targets[row],
         local_exponents=local_exponents(points, options.window, options.level) if options.window else (),
-        replicates=variance.replicates[row],
+        replicates=replicates_of(residuals, batch.data.weight[row], batch.size[row], law.k),
         starts=Starts(fits.tried, float(fits.agree[row])),
-        warnings=(*points.notes, *_notes(law, fits, batch, row, limit, variance, parameters)),
+        warnings=(*points.notes, *fit_notes(law, fits, batch, row, limit, df, parameters)),
     )
 
 
-def information(m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str) -> Criteria:
-    """AIC as the studies print it, AICc that counts the error variance, BIC; None where they do not exist.
-
-    AIC = m ln(RSS_ppl / m) + 2k whatever the objective. AICc and BIC use the objective's own RSS:
-    AICc = m ln(RSS / m) + 2K + 2K(K + 1) / (m - K - 1) with K = k + 1, BIC = m ln(RSS / m) + k ln m.
-    """
+def _information(m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str) -> Criteria:
+    """The criteria, but none of a curve that goes through all points."""
     noise = 1e-24 * float(np.sum(points.y**2))
-    aic = m * float(np.log(rss_ppl / m)) + 2 * k if rss_ppl > noise else None
-    fit = m * float(np.log(rss / m)) if rss > (1e-24 * m if objective == "log" else noise) else None
-    full = k + 1
-    aicc = (
-        fit + 2 * full + 2 * full * (full + 1) / (m - full - 1)
-        if fit is not None and m - full - 1 > 0
-        else None
+    least = 1e-24 * m if objective == "log" else noise
+    return information(
+        m, k, of_y=rss_ppl if rss_ppl > noise else None, of_objective=rss if rss > least else None
     )
-    bic = fit + k * float(np.log(m)) if fit is not None else None
-    return {"aic": aic, "aicc": aicc, "bic": bic}
 
 
 def _parameters(law: Law, figures: Figures, row: int, limit: Limit, points: Points) -> dict[str, Estimate]:
     result = {}
-    for index, name in enumerate(law.parameters):
-        estimate = figures.estimate(index, row, at_bound=name in limit.at_bound)
+    for name in law.parameters:
+        estimate = figures.estimate(name, row, at_bound=name in limit.at_bound)
         if name in limit.endless:
-            low, high = (None, None) if limit.law == "constant" else (estimate.low, estimate.high)
+            low, high = (None, None) if limit.law == CONSTANT else (estimate.low, estimate.high)
             estimate = Estimate(None, low, high, at_bound=True)
-        result[name] = _believable(name, estimate, points)
+        result[name] = _believable(law, name, estimate, points)
     return result
 
 
-def _believable(name: str, estimate: Estimate, points: Points) -> Estimate:
+def _believable(law: Law, name: str, estimate: Estimate, points: Points) -> Estimate:
     """The estimate with figures that are none as what they are: no value, an open end, 0.
 
     Slopes steeper than any curve may have, and sizes of parameters that no measurement has, come of directions that
@@ -185,13 +183,13 @@ def _believable(name: str, estimate: Estimate, points: Points) -> Estimate:
     """
     value, low, high = estimate.value, estimate.low, estimate.high
     at_bound = estimate.at_bound
-    if name == "d":
+    if name == law.break_at:
         first, last = float(points.x.min()), float(points.x.max())
         at_bound |= value is not None and not first * (1.0 + NEAR) < value < last * (1.0 - NEAR)
         low = None if low is not None and low < first else low
         high = None if high is not None and high > last else high
-    elif name in SLOPES:
-        least, most = ALPHA_RANGE
+    elif name in law.ranges:
+        least, most = law.ranges[name]
         if value is not None and not least <= value <= most:
             return replace(estimate, value=None, low=None, high=None)
         at_bound |= value is not None and (value <= least + NEAR or value >= most - NEAR)
@@ -210,35 +208,11 @@ def _of_size(low: float | None, high: float | None, huge: float) -> tuple[float 
     return None if low is not None and low > huge else low, None if high is not None and high > huge else high
 
 
-def _undetermined(name: str, points: Points, parameters: dict[str, Estimate], limit: Limit) -> list[Note]:
-    """Which parameters have no value that the data determine, beyond those of a limit."""
-    lost = [
-        key for key, estimate in parameters.items() if estimate.value is None and key not in limit.endless
-    ]
-    if not lost:
-        return []
-    span = float(points.x.max() / points.x.min())
-    near = f": the largest {points.x_name} is only {span:.9g} times the smallest" if span < NARROW else ""
-    message = f"{name}: these data do not determine {', '.join(lost)}{near}."
-    return [Note("undetermined", message, "warning", {"parameters": ", ".join(lost)})]
-
-
-def _break_at_end(name: str, points: Points, parameters: dict[str, Estimate]) -> list[Note]:
-    """A break of bnsl that ended at the smallest or the largest size."""
-    d = parameters.get("d")
-    if d is None or d.value is None or not d.at_bound:
-        return []
-    last = d.value > float(points.x.min()) * (1.0 + NEAR)
-    beyond = ", so no point tells how the law goes on" if last else ""
-    message = f"{name}: the break d lies at the {'largest' if last else 'smallest'} size, the edge of the data{beyond}."
-    return [Note("break-at-end", message, "warning")]
-
-
-def _unseen_beyond(points: Points, parameters: dict[str, Estimate]) -> bool:
-    """Whether nothing says how bnsl goes on: it breaks at the largest size, or its second slope may be anything."""
-    if "d" not in parameters:
+def _unseen_beyond(law: Law, points: Points, parameters: dict[str, Estimate]) -> bool:
+    """Whether nothing says how a law goes on: it breaks at the largest size, or its second slope may be anything."""
+    if not law.break_at:
         return False
-    d, slope = parameters["d"].value, parameters["c1"]
+    d, slope = parameters[law.break_at].value, parameters[law.slope_beyond]
     at_end = d is not None and d >= float(points.x.max()) * (1.0 - NEAR)
     return at_end or (slope.value is not None and slope.low is None and slope.high is None)
 
@@ -263,30 +237,30 @@ def _r_squared(points: Points, rss: float, objective: str) -> float | None:
 def _drops(
     law: Law, fits: CurveFits, batch: Batch, figures: Figures, row: int, parameters: dict[str, Estimate]
 ) -> tuple[Estimate, Estimate]:
-    """Fall in percent per doubling and per tenfold: of the whole line for power, else from the largest size on."""
-    if law.name == "power":
-        alpha = parameters["alpha"]
+    """Fall in percent per doubling and per tenfold: of the whole line where it has one slope, else from the largest size."""
+    if law.slope:
+        alpha = parameters[law.slope]
 
         def fall(slope: float | None, factor: float) -> float | None:
             return None if slope is None else -100.0 * float(np.expm1(min(slope * np.log(factor), 700.0)))
 
         doubling, tenfold = (
             Estimate(fall(alpha.value, factor), fall(alpha.high, factor), fall(alpha.low, factor))
-            for factor in (2.0, 10.0)
+            for factor in FACTORS
         )
         return doubling, tenfold
-    names = [q.name for q in figures.quantities]
-    if "per_2" not in names:  # with shared parameters the falls have no interval
+    names = [fall_name(factor) for factor in FACTORS]
+    if names[0] not in figures:  # with shared parameters the falls have no interval
         last = np.max(batch.data.z[row])
-        at = np.array([[last, last + np.log(2.0), last + np.log(10.0)]])
-        value = log_value(law, fits.theta[row : row + 1], at)[0]
+        at = np.array([[last, *(last + np.log(factor) for factor in FACTORS)]])
+        value = law.log_value(fits.theta[row : row + 1], at)[0]
         falls = -100.0 * np.expm1(value[1:] - value[0])
         return Estimate(float(falls[0])), Estimate(float(falls[1]))
-    doubling, tenfold = (figures.estimate(names.index(name), row) for name in ("per_2", "per_10"))
-    if _unseen_beyond(batch.groups[row], parameters) and figures.has_intervals[row]:
+    doubling, tenfold = (figures.estimate(name, row) for name in names)
+    if _unseen_beyond(law, batch.groups[row], parameters) and figures.has_intervals[row]:
         # Anything may follow: it may fall to 0, or rise without bound.
         return Estimate(doubling.value, None, 100.0), Estimate(tenfold.value, None, 100.0)
-    if "d" in parameters and figures.has_intervals[row]:  # nothing falls by more than all of it
+    if law.break_at and figures.has_intervals[row]:  # nothing falls by more than all of it
         doubling, tenfold = (
             replace(fall, high=100.0) if fall.high is None else fall for fall in (doubling, tenfold)
         )
@@ -310,19 +284,17 @@ def _predictions(
     law: Law, figures: Figures, row: int, points: Points, options: Wanted, parameters: dict[str, Estimate]
 ) -> tuple[Prediction, ...]:
     result = []
-    index = law.k
     for x in options.predict:
         outside = not points.x.min() <= x <= points.x.max()
         if np.isinf(x) and not law.has_floor:
             result.append(Prediction(x, 0.0, None, None, True))
             continue
-        mean, new = figures.estimate(index, row), figures.estimate(index + 1, row)
-        index += 2
+        mean, new = figures.estimate(law_at(x), row), figures.estimate(new_at(x), row)
         value = mean.value if mean.value is not None else 0.0
         (low, high), (mean_low, mean_high) = (
             _of_size(*ends, HUGE_Y) for ends in ((new.low, new.high), (mean.low, mean.high))
         )
-        if x > points.x.max() and _unseen_beyond(points, parameters) and figures.has_intervals[row]:
+        if x > points.x.max() and _unseen_beyond(law, points, parameters) and figures.has_intervals[row]:
             low, high, mean_low, mean_high = 0.0, None, 0.0, None
         result.append(Prediction(x, value, low, high, outside, mean_low, mean_high))
     return tuple(result)
@@ -331,83 +303,4 @@ def _predictions(
 def _method(law: Law, figures: Figures, row: int, options: Wanted) -> str:
     if not figures.has_intervals[row]:
         return "none"
-    return "t" if law.name == "power" and options.objective == "log" else "profile"
-
-
-def _direction(name: str, points: Points, slope: float, alpha: Estimate) -> list[Note]:
-    """What to say of a line that does not fall: it rises, or the data show no slope at all."""
-    low, high = alpha.low, alpha.high
-    level = abs(slope) * float(np.ptp(np.log(points.x))) < FLAT
-    if level or (slope >= 0.0 and low is not None and high is not None and low <= 0.0 <= high):
-        seen = "does not vary" if level else "shows neither a fall nor a rise (the interval of alpha holds 0)"
-        return [Note("flat", f"{name}: {points.y_name} {seen} over these {points.x_name}.", "warning")]
-    if slope > 0.0:
-        return [
-            Note("rising", f"{name}: {points.y_name} rises with {points.x_name} (alpha above 0).", "warning")
-        ]
-    return []
-
-
-def _notes(
-    law: Law,
-    fits: CurveFits,
-    batch: Batch,
-    row: int,
-    limit: Limit,
-    variance: Variance,
-    parameters: dict[str, Estimate],
-) -> list[Note]:
-    points = batch.groups[row]
-    m, sizes, k = len(points), points.distinct_sizes, law.k
-    name = f"{points.label}: {law.name}" if points.label else law.name
-    help_line = "More sizes, more seeds, or parameters shared across configurations (--share) would help."
-    notes = []
-    if limit.note is not None:
-        message = limit.note.message
-        if limit.law in ("power", "saturating"):
-            found = limiting_parameters(
-                fits.theta[row], float(batch.scale.origin[row]), float(batch.scale.log_unit[row])
-            )
-            message += " There: " + ", ".join(f"{key} = {value:.4g}" for key, value in found.items()) + "."
-        notes.append(Note(limit.note.code, message, limit.note.severity))
-    notes += _break_at_end(name, points, parameters) if limit.law != "constant" else []
-    notes += _undetermined(name, points, parameters, limit)
-    if sizes < k:
-        notes.append(
-            Note(
-                "underdetermined",
-                f"{name} has {counted(k, 'parameter')} and {counted(sizes, 'size')}: many curves fit as well as this one. {help_line}",
-                "warning",
-            )
-        )
-    elif m <= k:
-        notes.append(
-            Note(
-                "no-freedom",
-                f"{name} has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by, and no interval exists. "
-                f"{help_line}",
-                "warning",
-            )
-        )
-    elif variance.df[row] == 1:
-        notes.append(
-            Note(
-                "one-degree-of-freedom",
-                f"{name} leaves one residual degree of freedom: its intervals are as wide as that makes them, "
-                "and AIC cannot choose between laws.",
-            )
-        )
-    if m - k - 2 <= 0:
-        message = f"{name}: AICc does not exist with {counted(m, 'point')} and {counted(k, 'parameter')} (m - k - 2 = {m - k - 2})."
-        notes.append(Note(NO_AICC, message))
-    if law.name == "power" and parameters["alpha"].value is not None:
-        notes += _direction(name, points, fits.theta[row, 1], parameters["alpha"])
-    if fits.tried > 4 and fits.agree[row] < 0.1:
-        notes.append(
-            Note(
-                "starts-disagree",
-                f"{name}: only {100 * fits.agree[row]:.0f} % of {fits.tried} starts reached the best optimum.",
-                "warning",
-            )
-        )
-    return notes
+    return "t" if is_line(law, options.objective) else "profile"

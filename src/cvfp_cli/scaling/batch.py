@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.scaling.curves import Data, residuals
-from cvfp_cli.scaling.laws import Law, log_value
-from cvfp_cli.scaling.quantities import Scale
+from cvfp_cli.laws.base import Data, Law
+from cvfp_cli.laws.quantities import Scale
+from cvfp_cli.scaling.curves import residuals
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
@@ -50,7 +50,7 @@ class Batch:
 
     def log_predicted(self, law: Law, theta: Array) -> Array:
         """ln of the fitted curve at every point, in the curve's unit, (P, m)."""
-        return log_value(law, theta, self.data.z)
+        return law.log_value(theta, self.data.z)
 
     def residuals(self, law: Law, theta: Array) -> Array:
         """Residuals on the objective's scale, 0 where left out, (P, m)."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cvfp_cli.scaling.laws import Law, log_curve, log_value
+from cvfp_cli.laws.base import Data, Law
+from cvfp_cli.laws.quantities import Functional
 from cvfp_cli.stats.solver import Array, Evaluation, Rows
 
 # Values of a curve that are worked on at a time: their derivatives then stay within a processor's cache, and what a
@@ -25,30 +25,6 @@ def pieces(rows: int, width: int) -> Iterator[slice]:
     return (slice(first, first + step) for first in range(0, rows, step))
 
 
-@dataclass(frozen=True)
-class Data:
-    """A batch of P data sets of up to m points.
-
-    Attributes:
-        z: shifted ln n, shape (P, m).
-        target: ln y (``log``) or y divided by its scale (``ppl``), shape (P, m).
-        weight: how often a point counts: 1, 0 for one left out or for padding, a resampling count, or its precision
-            relative to the group's mean, shape (P, m).
-        objective: ``log`` or ``ppl``.
-    """
-
-    z: Array
-    target: Array
-    weight: Array
-    objective: str
-
-    def take(self, rows: Rows) -> "Data":
-        """The data sets at ``rows`` (repeats allowed)."""
-        return Data(self.z[rows], self.target[rows], self.weight[rows], self.objective)
-
-
-# theta (P, k) and the problem of each row -> value (P,) and gradient (P, k).
-Functional = Callable[[Array, Rows], tuple[Array, Array]]
 # Unknowns (P, k) and the problem of each row -> coordinates that obey a constraint (P, k), and their derivatives by
 # the unknowns (P, k, k). An unknown that the constraint solves for has a column of zeros.
 Tie = Callable[[Array, Rows], tuple[Array, Array]]
@@ -84,7 +60,7 @@ def best_level(law: Law, data: Data, theta: Array, rows: Rows) -> tuple[Array, A
     out[:, 0] = 0.0
     for part in pieces(len(theta), data.z.shape[1]):
         own = data.take(rows[part])
-        log_f = log_value(law, out[part], own.z)
+        log_f = law.log_value(out[part], own.z)
         if data.objective == "log":
             level = np.sum(own.weight * (own.target - log_f), axis=1) / np.sum(own.weight, axis=1)
             miss = own.target - (log_f + level[:, None])
@@ -101,7 +77,7 @@ def best_level(law: Law, data: Data, theta: Array, rows: Rows) -> tuple[Array, A
 
 def residuals(law: Law, data: Data, theta: Array) -> tuple[Array, Array]:
     """Weighted residuals (P, m) and the curve's weighted Jacobian (P, m, k), on the objective's scale."""
-    value, jacobian = log_curve(law, theta, data.z)
+    value, jacobian = law.log_curve(theta, data.z)
     if data.objective == "ppl":
         value = np.exp(np.minimum(value, 300.0))
         jacobian = jacobian * value[:, :, None]
@@ -163,19 +139,3 @@ def through(at: Evaluation, by_unknown: Array) -> Evaluation:
         (transposed @ at.direction[:, :, None])[:, :, 0],
         transposed @ at.gram @ by_unknown,
     )
-
-
-def box(law: Law, data: Data) -> tuple[Array, Array]:
-    """Bounds of the coordinates of each problem, shape (P, k) each.
-
-    A break of bnsl lies within the data, where alone it can be seen.
-    """
-    rows = len(data.z)
-    low = np.tile(np.array([-np.inf, *law.lower]), (rows, 1))
-    high = np.tile(np.array([np.inf, *law.upper]), (rows, 1))
-    if "break" in law.coordinates:
-        at = law.index("break")
-        counted: NDArray[np.bool_] = data.weight > 0
-        low[:, at] = np.min(np.where(counted, data.z, np.inf), axis=1)
-        high[:, at] = np.max(np.where(counted, data.z, -np.inf), axis=1)
-    return low, high

@@ -1,10 +1,14 @@
 """A ``Study`` as a document: headings, tables and sentences, before it is text or Markdown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cvfp_cli.counting import counted
-from cvfp_cli.scaling.assemble import NO_AICC
+from cvfp_cli.laws.names import JOINT
+from cvfp_cli.laws.registry import LAWS
+from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
+from cvfp_cli.scaling.fit_notes import NO_AICC
+from cvfp_cli.scaling.forecast_text import forecast_blocks
+from cvfp_cli.scaling.joint import FORMULA
 from cvfp_cli.scaling.joint_fits import DIFFER
 from cvfp_cli.scaling.numbers import (
     ALL_MEASURE,
@@ -31,54 +35,19 @@ from cvfp_cli.scaling.result import (
 from cvfp_cli.scaling.selection import LawScore
 from cvfp_cli.scaling.study import Study
 
-FORMULAS = {
-    "power": "y = A n^alpha",
-    "saturating": "y = ppl_min + A n^(-a)",
-    "exp-decay": "y = ppl_min + A exp(-b n^c)",
-    "bnsl": "y = E + A n^(-c0) (1 + (n/d)^(1/f))^(-c1 f)",
-    "joint": "loss = E + A N^(-alpha) + B D^(-beta)",
-}
 METHODS = {
-    "t": "t intervals of the log-log line: exact for independent normal errors of ln y",
-    "profile": "profile-likelihood intervals with F(1, m - k)",
+    "t": "t intervals of the log-log line, for errors that may differ by size",
+    "profile": "profile-likelihood intervals, for errors that may differ by size",
     "none": "no intervals, nothing is left to make them from",
 }
-VARIANCES = {"replicates": "the repeats", "lack-of-fit": "the means of the sizes about the curve"}
 MODEL_SIZE = "model size"
 # A fit of many runs shows its points only in JSON and CSV.
 MOST_POINTS = 40
 
 
-@dataclass(frozen=True)
-class Heading:
-    """A title of level 1 (a fit) or 2 (a part of one)."""
-
-    text: str
-    level: int = 1
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """Rows of text cells below a header; columns from the second on are flush right unless ``left``."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: bool = False
-
-
-@dataclass(frozen=True)
-class Line:
-    """One sentence."""
-
-    text: str
-
-
-Block = Heading | TextTable | Line
-
-
 def study_blocks(study: Study) -> list[Block]:
     """The whole answer: every fit, then all fits side by side, then what the data decide."""
-    blocks: list[Block] = []
+    blocks: list[Block] = forecast_blocks(study.forecasts)
     said: set[str] = set()  # what concerns the data is said once, not with each law
     for fit in study.fits:
         blocks += fit_blocks(fit, said)
@@ -106,7 +75,7 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
     blocks: list[Block] = [
         Heading(f"{fit.config or 'all points'}: {fit.law}{limit}"),
         Line(
-            f"{FORMULAS[fit.law]}; {counted(fit.points, 'point')}, {counted(fit.k, 'parameter')}, objective {fit.objective}; {method}."
+            f"{_formula(fit.law)}; {counted(fit.points, 'point')}, {counted(fit.k, 'parameter')}, objective {fit.objective}; {method}."
         ),
         TextTable(
             ("parameter", "value", f"{level} interval", ""),
@@ -144,6 +113,15 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
             said.add(note.message)
             blocks.append(Line(f"{note.severity}: {note.message}"))
     return blocks
+
+
+def _formula(law: str) -> str:
+    return FORMULA if law == JOINT else LAWS[law].formula
+
+
+def _slope(law: str) -> str:
+    """The parameter that is the slope of a law that is a straight line on logarithms; empty for any other."""
+    return "" if law == JOINT else LAWS[law].slope
 
 
 def _parameter(name: str, estimate: Estimate, measured: bool) -> tuple[str, str, str, str]:
@@ -216,7 +194,7 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
             f"Asymptote {figure(fit.asymptote.value)} ({ends(fit.asymptote, measured)}); the last measurement lies "
             f"{figure(away.value)} {'below' if below else 'above'} it ({ends(away, measured)})."
         )
-    elif fit.law == "power":
+    elif _slope(fit.law):
         lines.append(f"Asymptote: none, {_power_end(fit)}.")
     return lines
 
@@ -231,7 +209,7 @@ def _power_end(fit: Fit) -> str:
 
 def _size_names(fit: Fit) -> tuple[str, ...]:
     """The headers over a point's sizes."""
-    return (MODEL_SIZE, fit.x) if fit.law == "joint" else (fit.x,)
+    return (MODEL_SIZE, fit.x) if fit.law == JOINT else (fit.x,)
 
 
 def _sizes(point: FittedPoint | Prediction) -> tuple[str, ...]:
@@ -244,7 +222,7 @@ def _pair(point: FittedPoint | Prediction) -> str:
 
 def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> str:
     """How far y falls, or rises where it does; a change without digits is none."""
-    where = "" if fit.law == "power" else " from the largest size"
+    where = "" if _slope(fit.law) else " from the largest size"
     assert doubling.value is not None  # the caller looked
     if abs(doubling.value) < NO_CHANGE and abs(tenfold.value or 0.0) < NO_CHANGE:
         bounds = [end for estimate in (doubling, tenfold) for end in (estimate.low, estimate.high)]
@@ -340,7 +318,7 @@ def _replicates(fit: Fit) -> str:
         test = "no size to spare for a test of lack of fit"
     return (
         f"Replicates at {counted(r.sizes, 'size')}: standard deviation {figure(r.pure_sd)} with {counted(r.pure_df, 'degree of freedom', 'degrees of freedom')}; "
-        f"{test}; intervals use the variance of {VARIANCES[r.variance_from]}."
+        f"{test}; intervals use the scatter of the means of the sizes about the curve."
     )
 
 

@@ -1,24 +1,27 @@
 """Fit one law to one group or to many at once, with every interval it can honestly give."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.scaling.assemble import Figures, assemble
+from cvfp_cli.laws.base import Law
+from cvfp_cli.laws.quantities import Quantity
+from cvfp_cli.laws.registry import get_law
+from cvfp_cli.scaling.assemble import FACTORS, Figures, assemble, law_at, new_at
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.derived import change_quantity, drop_quantity, observation_quantity, value_quantity
-from cvfp_cli.scaling.global_fit import CurveFits, fit_curves
+from cvfp_cli.scaling.curves import residuals
+from cvfp_cli.scaling.derived import observation_quantity, value_quantity
+from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line
 from cvfp_cli.scaling.held_out import forward, leave_one_out
-from cvfp_cli.scaling.laws import Law, get_law
 from cvfp_cli.scaling.predictions import find_target
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
-from cvfp_cli.scaling.quantities import Quantity, parameter_quantities
 from cvfp_cli.scaling.result import Fit, Target
+from cvfp_cli.stats.size_errors import SizeErrors, size_errors
 from cvfp_cli.stats.solver import Array, Rows
-from cvfp_cli.stats.variance import Variance, error_variance
 from cvfp_cli.study.points import Points
 
 OBJECTIVES = ("log", "ppl")
@@ -95,78 +98,95 @@ def fit_groups(groups: Sequence[Points], law: str, options: FitOptions | None = 
         return ()
     batch = make_batch(groups, options.objective)
     fits = fit_curves(chosen, batch.data, starts=options.starts)
-    variance = error_variance(batch.residuals(chosen, fits.theta), batch.data.weight, batch.size, chosen.k)
-    figures = measure(fits, batch, variance, options)
-    return assemble(fits, batch, variance, figures, options)
+    errors = errors_of(fits, batch)
+    figures = measure(fits, batch, errors, options)
+    return assemble(fits, batch, errors.between_df, figures, options)
 
 
-def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptions) -> Figures:
+def measure(fits: CurveFits, batch: Batch, errors: SizeErrors, options: FitOptions) -> Figures:
     """Every figure of every fit, with intervals where there is a variance to make them from."""
     law = fits.law
     quantities = figure_quantities(law, batch, options)
     values = [np.asarray(value) for value in fitted_values(fits, quantities)]
-    delta = variance.delta(options.level)
-    if not options.intervals:
-        delta = np.full_like(delta, np.nan)
+    known = (errors.between_df > 0) & options.intervals
     spread = np.sum(batch.data.weight * batch.data.target**2, axis=1)
     # A curve through all points with degrees of freedom to spare has intervals of width 0.
-    exact = np.isfinite(delta) & (fits.rss <= EXACT * spread)
-    rows = np.flatnonzero(np.isfinite(delta) & ~exact)
+    exact = known & (fits.rss <= EXACT * spread)
+    rows = np.flatnonzero(known & ~exact)
     found = [Interval(np.where(exact, v, np.nan), np.where(exact, v, np.nan)) for v in values]
     if rows.size:
-        for whole, part in zip(found, _intervals(fits, batch, rows, delta, options), strict=True):
+        for whole, part in zip(found, _intervals(fits, batch, rows, options), strict=True):
             whole.low[rows], whole.high[rows] = part.low, part.high
     return Figures(
         quantities=quantities,
         values=values,
         intervals=found,
-        has_intervals=np.isfinite(delta),
-        targets=_targets(fits, batch, np.where(exact, np.nan, delta), options),
+        has_intervals=known,
+        targets=_targets(fits, batch, known & ~exact, options),
         loo=leave_one_out(fits, batch) if options.hold_out else np.full(len(batch.groups), np.nan),
         forward=forward(law, batch, options.holdout) if options.hold_out else [[] for _ in batch.groups],
     )
 
 
-def _intervals(
-    fits: CurveFits, batch: Batch, rows: Rows, delta: Array, options: FitOptions
-) -> list[Interval]:
+def errors_of(fits: CurveFits, batch: Batch) -> SizeErrors:
+    """What the residuals of fitted curves say about their errors, by size."""
+    r, jacobian = residuals(fits.law, batch.data, fits.theta)
+    return size_errors(r, jacobian, batch.data.weight, batch.size, batch.data.z)
+
+
+def allowed_rises(fits: CurveFits, errors: SizeErrors, quantities: Sequence[Quantity], level: float) -> Array:
+    """By how much the sum of squares may rise within the interval of each figure, (Q, P)."""
+    every = np.arange(len(fits.theta))
+    rises = []
+    for q in quantities:
+        # A figure held by a heavy measurement is as wide as that leaves it.
+        held = 1.0 / q.weight if q.hold is None and q.place is None else 0.0
+        rises.append(errors.allowed(q.functional(fits.theta, every)[1], level, q.place, held))
+    return np.array(rises)
+
+
+def _intervals(fits: CurveFits, batch: Batch, rows: Rows, options: FitOptions) -> list[Interval]:
     part, family = batch.take(rows), fits.take(rows)
     quantities = figure_quantities(fits.law, part, options)
-    if fits.law.name == "power" and options.objective == "log":
-        return linear_intervals(family, delta[rows], quantities)
-    return intervals(family, delta[rows], quantities)
+    rises = allowed_rises(family, errors_of(family, part), quantities, options.level)
+    if is_line(fits.law, options.objective):
+        return linear_intervals(family, rises, quantities)
+    return intervals(family, rises, quantities)
 
 
-def _targets(fits: CurveFits, batch: Batch, delta: Array, options: FitOptions) -> list[tuple[Target, ...]]:
+def _targets(
+    fits: CurveFits, batch: Batch, measured: NDArray[np.bool_], options: FitOptions
+) -> list[tuple[Target, ...]]:
     result = []
     for row in range(len(batch.groups)):
         one = np.array([row])
         family, single = fits.take(one), batch.take(one)
-        result.append(tuple(find_target(family, single, float(delta[row]), ppl) for ppl in options.targets))
+        rise = None
+        if measured[row]:
+            errors = errors_of(family, single)
+
+            def rise(quantity: Quantity, family: CurveFits = family, errors: SizeErrors = errors) -> float:
+                return float(allowed_rises(family, errors, [quantity], options.level)[0, 0])
+
+        result.append(tuple(find_target(family, single, rise, ppl) for ppl in options.targets))
     return result
 
 
-def figure_quantities(law: Law, batch: Batch, options: FitOptions) -> list[Quantity]:
-    """Parameters, then the law and a new measurement at every size to predict, then the falls from the largest size."""
-    problems = len(batch.groups)
-    result = list(parameter_quantities(law, batch.scale))
+def figure_quantities(law: Law, batch: Batch, options: FitOptions, *, falls: bool = True) -> list[Quantity]:
+    """Parameters, then the law and a new measurement at every size to predict, then the falls from the largest size.
+
+    Where a parameter is the slope of all of the curve, the falls follow from it.
+    """
+    result = list(law.parameter_quantities(batch.scale))
+    floor = result[0]
     for x in options.predict:
-        if np.isinf(x):
-            if law.has_floor:
-                result += [parameter_quantities(law, batch.scale)[0]]
-                result += [
-                    observation_quantity(law, batch.scale, np.full(problems, np.inf), options.objective)
-                ]
+        if np.isinf(x) and not law.has_floor:
             continue
         z = np.log(x) - batch.scale.origin
-        result += [
-            value_quantity(law, batch.scale, z),
-            observation_quantity(law, batch.scale, z, options.objective),
-        ]
-    if law.name in ("saturating", "exp-decay"):
-        last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
-        result += [drop_quantity(law, last, 2.0), drop_quantity(law, last, 10.0)]
-    if law.name == "bnsl":
-        last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
-        result += [change_quantity(law, last, 2.0), change_quantity(law, last, 10.0)]
-    return result
+        mean = floor if np.isinf(x) else value_quantity(law, batch.scale, z)
+        new = observation_quantity(law, batch.scale, z, options.objective)
+        result += [replace(mean, name=law_at(x)), replace(new, name=new_at(x))]
+    if law.slope or not falls:
+        return result
+    last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
+    return [*result, *(law.fall(last, factor) for factor in FACTORS)]

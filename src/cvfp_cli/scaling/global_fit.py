@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.scaling.curves import CurveProblem, Data, Pull, Tie, best_level, box
-from cvfp_cli.scaling.laws import LAWS, LOG_A_RANGE, Law
-from cvfp_cli.scaling.quantities import SHARE
+from cvfp_cli.laws.base import Data, Law
+from cvfp_cli.laws.quantities import SHARE
+from cvfp_cli.scaling.curves import CurveProblem, Pull, Tie, best_level
 from cvfp_cli.scaling.starts import best_starts
 from cvfp_cli.stats.solver import Array, Problem, Rows, minimise
 
@@ -59,15 +59,15 @@ def fit_curves(law: Law, data: Data, *, starts: int) -> CurveFits:
     Args:
         starts: grid points to start from.
     """
-    lower, upper = box(law, data)
-    if law.name == "power" and data.objective == "log":
+    lower, upper = law.box(data)
+    if is_line(law, data.objective):
         theta, rss = _line(data)
         return CurveFits(law, data, theta, rss, lower, upper, np.ones(len(rss)), 1)
     begin = best_starts(law, data, starts)
     simple = None
     if law.simpler:
-        simple = fit_curves(LAWS[law.simpler], data, starts=max(2, starts // 4))
-        begin = np.concatenate([begin, contained(law, simple.law, simple.theta)[:, None, :]], axis=1)
+        simple = fit_curves(law.simpler, data, starts=max(2, starts // 4))
+        begin = np.concatenate([begin, law.contained(simple.theta)[:, None, :]], axis=1)
     problems, count, k = begin.shape
     rows = np.repeat(np.arange(problems), count)
     got = minimise(CurveProblem(law, data), begin.reshape(-1, k), lower[rows], upper[rows], rows=rows)
@@ -81,9 +81,12 @@ def fit_curves(law: Law, data: Data, *, starts: int) -> CurveFits:
     theta, lowest = end.theta, end.rss
     if simple is not None:
         # What does not gain over the simpler law, or over a constant, is that, not a neighbour of it.
-        flat = np.zeros((problems, k))
-        flat[:, SHARE] = 1.0
-        for plain in (contained(law, simple.law, simple.theta), flat):
+        plains = [law.contained(simple.theta)]
+        if law.has_floor:
+            flat = np.zeros((problems, k))
+            flat[:, SHARE] = 1.0
+            plains.append(flat)
+        for plain in plains:
             plain, rss_there = best_level(law, data, plain, np.arange(problems))
             same = lowest >= rss_there * (1.0 - 1e-9)
             theta = np.where(same[:, None], plain, theta)
@@ -93,11 +96,11 @@ def fit_curves(law: Law, data: Data, *, starts: int) -> CurveFits:
 
 def refit_curves(law: Law, data: Data, starts: Array, tolerance: float) -> Array:
     """The best end of ``starts`` (P, S, k) for each data set, (P, k)."""
-    if law.name == "power" and data.objective == "log":
+    if is_line(law, data.objective):
         return _line(data)[0]
     problems, count, k = starts.shape
     rows = np.repeat(np.arange(problems), count)
-    lower, upper = box(law, data)
+    lower, upper = law.box(data)
     got = minimise(
         CurveProblem(law, data),
         starts.reshape(-1, k),
@@ -110,18 +113,9 @@ def refit_curves(law: Law, data: Data, starts: Array, tolerance: float) -> Array
     return np.asarray(got.theta.reshape(problems, count, k)[np.arange(problems), best])
 
 
-def contained(law: Law, simple: Law, theta: Array) -> Array:
-    """The coordinates at which ``law`` is the same curve as ``simple`` at ``theta`` (P, k)."""
-    out = np.zeros((len(theta), law.k))
-    if simple.name == "power":
-        out[:, 0], out[:, 2] = (
-            theta[:, 0],
-            np.log(np.clip(-theta[:, 1], np.exp(LOG_A_RANGE[0]), np.exp(LOG_A_RANGE[1]))),
-        )
-        return out
-    out[:, :2] = theta[:, :2]
-    out[:, 2] = np.exp(theta[:, 2]) if law.name == "bnsl" else theta[:, 2]
-    return out
+def is_line(law: Law, objective: str) -> bool:
+    """Whether a fit is a straight line with normal errors, which has closed forms."""
+    return bool(law.slope) and objective == "log"
 
 
 def _line(data: Data) -> tuple[Array, Array]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cvfp_cli.laws.base import Law
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.curves import pieces
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, refit_curves
-from cvfp_cli.scaling.laws import Law
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Holdout, Points
 

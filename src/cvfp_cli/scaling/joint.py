@@ -15,6 +15,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.stats.huber import huber_loss, minimise_huber
 from cvfp_cli.stats.solver import Array, Rows
 
+FORMULA = "loss = E + A N^(-alpha) + B D^(-beta)"
 PARAMETERS = ("E", "A", "alpha", "B", "beta")
 THRESHOLD = 1e-3
 EXPONENTS = np.array([0.03, 0.08, 0.15, 0.25, 0.35, 0.45, 0.6, 0.8, 1.1, 1.5, 2.2])

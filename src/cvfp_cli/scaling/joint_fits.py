@@ -1,13 +1,15 @@
 """The joint law's fit of all runs of one pool, put together as one ``Fit``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
+from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.held_out import Mask, hidden_masks
 from cvfp_cli.scaling.joint import (
@@ -21,14 +23,13 @@ from cvfp_cli.scaling.joint import (
     joint_data,
     log_loss_at,
     solve_joint,
-    user_jacobian,
     user_values,
 )
+from cvfp_cli.scaling.joint_errors import ENOUGH_RUNS, REPLICATES, JointErrors, joint_errors, parameter_rows
 from cvfp_cli.scaling.joint_pool import pool_test
-from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, allowed_rise, design_flaws, parameter_ends
+from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, design_flaws, parameter_ends
 from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
-from cvfp_cli.stats.regression import t_quantile
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 from cvfp_cli.study.units import PPL, YUnit, loss_of, required_unit
@@ -75,23 +76,29 @@ def fit_joint_groups(
             f"The joint law's bootstrap resamples runs; {m} are too few.", hint="Leave out --bootstrap."
         )
     fit = fit_joint(data)
-    half = t_quantile(options.level, m - k) if m > k else float("nan")
     flaws = _flaws(data)
-    profiled = _leaves_the_law(fit, data, half, flaws)
+    rows = parameter_rows(data)
+    errors = joint_errors(fit, data, *_labels(groups, n, d, member))
+    profiled = _leaves_the_law(fit, data, errors, flaws, options.level)
     flawed = {name for names in flaws.values() for name in names}
+    unseen = {name for name, row in rows.items() if errors is not None and errors.unseen(row)}
     ends = None
-    if profiled and fit.noise is not None:
-        ends = parameter_ends(data, fit, options.level, flawed=flawed)
+    if not replicates and _draws_runs(errors, flaws, m):
+        replicates = REPLICATES
+    elif profiled and errors is not None:
+        rises = {name: errors.allowed(row, options.level) for name, row in rows.items()}
+        ends = parameter_ends(data, fit, rises, flawed=flawed | unseen)
+        ends |= dict.fromkeys(unseen - flawed, Ends(None, None))
     draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
-    parameters, reasons = _parameters(fit, data, half, draws, ends, flaws, options.level)
+    parameters, reasons = _parameters(fit, data, errors, draws, ends, flaws, options.level)
     law = AskedFit(
         data,
         fit,
         n,
         d,
         unit,
-        half,
-        None if ends is None else allowed_rise(fit, options.level),
+        errors,
+        ends is not None,
         draws,
         options.level,
         any(estimate.reason for estimate in parameters.values()),
@@ -101,15 +108,16 @@ def fit_joint_groups(
         [(n[member == g], d[member == g], data.log_loss[member == g]) for g in range(len(groups))], data, fit
     )
     predicted = law.to_y(log_loss_at(fit.theta[None], data.u[None], data.v[None])[0][0])
-    errors, log_errors = predicted - y, np.log(predicted / y)
+    misses, log_misses = predicted - y, np.log(predicted / y)
     log_loss_rss = float(fit.residuals @ fit.residuals)
     total = float(np.sum((data.log_loss - data.log_loss.mean()) ** 2))
-    rss = float(errors @ errors)
+    rss = float(misses @ misses)
     loo, forward, held_out = _held_out(law, y, _masks(groups, d, order, options))
-    criteria = _criteria(m, k, rss, log_loss_rss)
+    exact = rss <= 0.0 or log_loss_rss <= 0.0
+    criteria = information(m, k, of_y=None if exact else rss, of_objective=None if exact else log_loss_rss)
     return Fit(
         config=label or (groups[0].label if len(groups) == 1 else counted(len(groups), "configuration")),
-        law="joint",
+        law=JOINT,
         x=groups[0].x_name,
         y=groups[0].y_name,
         y_unit=groups[0].y_unit.name,
@@ -120,10 +128,8 @@ def fit_joint_groups(
         parameters=parameters,
         r_squared=1.0 - log_loss_rss / total if total > 0 else None,
         rss_ppl=rss,
-        rss_log=float(log_errors @ log_errors),
-        aic=criteria[0],
-        aicc=criteria[1],
-        bic=criteria[2],
+        rss_log=float(log_misses @ log_misses),
+        **criteria,
         fitted=tuple(_point(n[i], d[i], y[i], predicted[i]) for i in range(m)),
         interval_method=_method(fit, draws, ends),
         loo_error=loo,
@@ -136,7 +142,10 @@ def fit_joint_groups(
         cheapest=answers.cheapest,
         pool=pool,
         starts=Starts(fit.tried, fit.agree),
-        warnings=tuple(_notes(groups, fit, data, reasons, answers, pool, options)),
+        warnings=(
+            *_notes(groups, fit, data, reasons, answers, pool, options),
+            *_error_notes(errors, unseen - flawed, draws),
+        ),
     )
 
 
@@ -185,12 +194,31 @@ def _flaws(data: JointData) -> dict[str, tuple[str, ...]]:
     return {"few-runs": PARAMETERS} if pairs < len(PARAMETERS) else design_flaws(data)
 
 
-def _leaves_the_law(fit: JointFit, data: JointData, half: float, flaws: dict[str, tuple[str, ...]]) -> bool:
+def _labels(groups: Sequence[Points], n: Array, d: Array, member: Rows) -> tuple[Rows, Rows]:
+    """Which samples and which model each run has: a data size is shared within a study."""
+    studies = np.unique([points.study for points in groups], return_inverse=True)[1]
+    sizes = np.unique(np.column_stack([studies[member], d]), axis=0, return_inverse=True)[1]
+    models = np.unique(np.column_stack([member, n]), axis=0, return_inverse=True)[1]
+    return sizes.ravel(), models.ravel()
+
+
+def _draws_runs(errors: JointErrors | None, flaws: dict[str, tuple[str, ...]], runs: int) -> bool:
+    """Whether the default intervals come from runs drawn again: enough of them, and no sizes that they share."""
+    return errors is not None and not errors.by_size and not flaws and runs >= ENOUGH_RUNS
+
+
+def _leaves_the_law(
+    fit: JointFit,
+    data: JointData,
+    errors: JointErrors | None,
+    flaws: dict[str, tuple[str, ...]],
+    level: float,
+) -> bool:
     """Whether an asymptotic interval would leave what the law allows, so that it says nothing."""
     bound = (fit.theta <= LOWER + 1e-9) | (fit.theta >= UPPER - 1e-9)
-    if flaws or fit.covariance is None or np.any(bound[1:]):
+    if flaws or fit.covariance is None or errors is None or np.any(bound[1:]):
         return True
-    reach = half * np.sqrt(np.diag(fit.covariance))
+    reach = np.array([errors.half_width(row, level) for row in np.eye(len(PARAMETERS))])
     exponents = slice(3, 5)
     lowest = np.min(data.log_loss - fit.residuals)
     return bool(
@@ -205,7 +233,7 @@ def _method(fit: JointFit, draws: Array | None, ends: dict[str, Ends] | None) ->
         return "none"
     if draws is not None:
         return "case bootstrap"
-    return "asymptotic (M-estimate)" if ends is None else "profile of the Huber loss"
+    return "error components (M-estimate)" if ends is None else "profile of the Huber loss"
 
 
 def _point(n: float, x: float, y: float, predicted: float) -> FittedPoint:
@@ -214,20 +242,10 @@ def _point(n: float, x: float, y: float, predicted: float) -> FittedPoint:
     )
 
 
-def _criteria(m: int, k: int, rss: float, log_rss: float) -> tuple[float | None, float | None, float | None]:
-    """AIC from y's own sum of squares as the studies print it; AICc and BIC from that of ln L."""
-    if rss <= 0.0 or log_rss <= 0.0:
-        return None, None, None
-    full = k + 1
-    base = m * float(np.log(log_rss / m))
-    aicc = base + 2 * full + 2 * full * (full + 1) / (m - full - 1) if m > full + 1 else None
-    return m * float(np.log(rss / m)) + 2 * k, aicc, base + k * float(np.log(m))
-
-
 def _parameters(
     fit: JointFit,
     data: JointData,
-    half: float,
+    errors: JointErrors | None,
     draws: Array | None,
     ends: dict[str, Ends] | None,
     flaws: dict[str, tuple[str, ...]],
@@ -246,7 +264,7 @@ def _parameters(
     elif ends is not None:
         intervals = {name: (ends[name].low, ends[name].high) for name in PARAMETERS}
     else:
-        intervals = _asymptotic(fit, data, values, half)
+        intervals = _asymptotic(data, values, errors, level)
     result = {}
     for i, name in enumerate(PARAMETERS):
         if name in why:
@@ -260,14 +278,14 @@ def _parameters(
 
 
 def _asymptotic(
-    fit: JointFit, data: JointData, values: Array, half: float
+    data: JointData, values: Array, errors: JointErrors | None, level: float
 ) -> dict[str, tuple[float | None, float | None]]:
-    if fit.covariance is None or not np.isfinite(half):
-        return dict.fromkeys(PARAMETERS, (None, None))
-    jacobian = user_jacobian(data)
-    reach = half * np.sqrt(np.diag(jacobian @ fit.covariance @ jacobian.T))
     result: dict[str, tuple[float | None, float | None]] = {}
-    for name, value, width in zip(PARAMETERS, values, reach, strict=True):
+    for (name, row), value in zip(parameter_rows(data).items(), values, strict=True):
+        width = float("nan") if errors is None else errors.half_width(row, level)
+        if not np.isfinite(width):
+            result[name] = (None, None)
+            continue
         low, high = value - width, value + width
         if name in ("A", "B"):
             low, high = np.exp(low), np.exp(high)
@@ -341,7 +359,7 @@ def _notes(
         message = (
             f"joint has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by."
         )
-        notes.append(Note("no-freedom", message, "warning", {"law": "joint", "parameters": k, "points": m}))
+        notes.append(Note("no-freedom", message, "warning", {"law": JOINT, "parameters": k, "points": m}))
     said = {name for names in reasons.values() for name in names}
     gone = [
         name
@@ -365,6 +383,26 @@ def _notes(
         values = {"groups": pool.groups, "df1": pool.df1, "df2": pool.df2, "f": pool.f or 0.0, "p": pool.p}
         notes.append(Note("pool-differs", message, "warning", values))
     return notes
+
+
+def _error_notes(errors: JointErrors | None, unseen: Collection[str], draws: Array | None) -> list[Note]:
+    """What the intervals take the runs' errors to be."""
+    if errors is None or draws is not None:
+        return []
+    if unseen:
+        listed = ", ".join(name for name in PARAMETERS if name in unseen)
+        message = (
+            f"joint: no interval for {listed}: there are no more data sizes than parameters that only they tell, so how "
+            "far the law misses a size cannot be seen. More data sizes would show it."
+        )
+        return [Note("common-errors-unknown", message, "warning", {"parameters": listed})]
+    share = errors.shared_by_size
+    if not errors.by_size or share <= 0.0:
+        return []
+    message = (
+        f"joint: models err together at one data size (correlation {share:.2f}); the intervals allow for it."
+    )
+    return [Note("common-errors", message, values={"correlation": share})]
 
 
 def _undetermined(reason: str, names: Sequence[str], spans: Sequence[float]) -> Note:

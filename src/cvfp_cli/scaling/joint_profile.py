@@ -1,10 +1,10 @@
 """What runs say of a joint law where its intervals leave the law: profiles of the Huber loss, open ends, no figure.
 
 A value of a parameter is allowed while the least Huber loss with the parameter held there rises by no more than
-F(1, m - k) times ``Noise.unit``: for a threshold far above the noise this is the profile likelihood.
+``JointErrors.allowed``: for a threshold far above the noise and independent errors this is the profile likelihood.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -23,7 +23,6 @@ from cvfp_cli.scaling.joint import (
     user_values,
 )
 from cvfp_cli.stats.huber import huber_loss
-from cvfp_cli.stats.regression import f_quantile
 from cvfp_cli.stats.solver import Array
 
 
@@ -87,29 +86,21 @@ def design_flaws(data: JointData) -> dict[str, tuple[str, ...]]:
     return flaws
 
 
-def allowed_rise(fit: JointFit, level: float) -> float:
-    """By how much the loss may rise within an interval of ``level``."""
-    m, k = len(fit.residuals), len(PARAMETERS)
-    rounding = 0.5 * m * ROUNDING**2
-    return (
-        rounding
-        if fit.noise is None or m <= k
-        else max(rounding, f_quantile(level, 1, m - k) * fit.noise.unit)
-    )
-
-
 def parameter_ends(
-    data: JointData, fit: JointFit, level: float, *, flawed: Collection[str] = ()
+    data: JointData, fit: JointFit, rises: Mapping[str, float], *, flawed: Collection[str] = ()
 ) -> dict[str, Ends]:
-    """The profile interval of every parameter, A and B at N = 1 and D = 1; ``flawed`` ones are known to have none."""
-    rise = allowed_rise(fit, level)
+    """The profile interval of every parameter, A and B at N = 1 and D = 1; ``flawed`` ones are known to have none.
+
+    Args:
+        rises: by how much the loss may rise within the interval of each.
+    """
     _, log_a, alpha, log_b, beta = user_values(fit.theta[None], data)[0]
     ends = dict.fromkeys(PARAMETERS, FREE)
     if "E" not in flawed:
-        ends["E"] = _floor_ends(data, fit, rise)
+        ends["E"] = _floor_ends(data, fit, rises["E"])
     for name, value in (("alpha", alpha), ("beta", beta)):
         if name not in flawed:
-            ends[name] = _exponent_ends(data, fit, rise, COORDINATE[name], float(value))
+            ends[name] = _exponent_ends(data, fit, rises[name], COORDINATE[name], float(value))
     # At N = 1 itself the amplitude is a coordinate.
     at_one = (
         ("A", ends["alpha"], replace(data, u=data.u + data.centre_n, centre_n=0.0), float(log_a)),
@@ -121,8 +112,8 @@ def parameter_ends(
         theta = fit.theta.copy()
         theta[COORDINATE[name]] = value
         there = _profile(moved, replace(fit, theta=theta), COORDINATE[name])
-        low = None if own.low == 0.0 else walk(there, value, -1.0, rise)
-        high = None if own.high is None else walk(there, value, 1.0, rise)
+        low = None if own.low == 0.0 else walk(there, value, -1.0, rises[name])
+        high = None if own.high is None else walk(there, value, 1.0, rises[name])
         ends[name] = Ends(
             0.0 if low is None else float(np.exp(low)), None if high is None else float(np.exp(high))
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvfp_cli.scaling.joint import JointData, JointFit, log_loss_at
+from cvfp_cli.scaling.joint_errors import JointErrors, gradient
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Cheapest, Estimate, Prediction, Target
@@ -26,8 +27,7 @@ class AskedFit:
 
     Attributes:
         n, d: sizes of the runs, (m,). unit: of y.
-        half: t quantile; NaN without degrees of freedom.
-        allowed: rise of the loss for profile intervals; None for asymptotic ones.
+        errors: of its figures; None without degrees of freedom. profiled: whether intervals are profiles of the loss.
         draws: bootstrap refits in the fit's coordinates, (R, 5), or None. level: of intervals.
         undetermined: some parameter has no value.
     """
@@ -37,8 +37,8 @@ class AskedFit:
     n: Array
     d: Array
     unit: YUnit
-    half: float
-    allowed: float | None
+    errors: JointErrors | None
+    profiled: bool
     draws: Array | None
     level: float
     undetermined: bool
@@ -64,15 +64,14 @@ class AskedFit:
         wide = (len(theta), 1)
         return log_loss_at(theta, np.full(wide, u), np.full(wide, v))[0][:, 0]
 
-    def spread(self, n: float, d: float) -> float:
-        """Asymptotic standard deviation of ln L at N and D; NaN where there is none."""
-        if self.fit.covariance is None or not np.isfinite(self.half):
-            return float("nan")
+    def row(self, n: float, d: float) -> Array:
+        """Gradient of ln L at N and D by the coordinates of ``JointFit.covariance``, (5,)."""
         u, v = self.coordinates(n, d)
-        value, jacobian = log_loss_at(self.fit.theta[None], np.array([[u]]), np.array([[v]]))
-        row = jacobian[0, 0].copy()
-        row[0] = np.exp(-value[0, 0])
-        return float(np.sqrt(row @ self.fit.covariance @ row))
+        return np.asarray(gradient(self.fit.theta, np.array([u]), np.array([v]))[0])
+
+    def half_width(self, n: float, d: float) -> float:
+        """Half-width of the asymptotic interval of ln L at N and D; NaN where there is none."""
+        return float("nan") if self.errors is None else self.errors.half_width(self.row(n, d), self.level)
 
 
 @dataclass(frozen=True)
@@ -118,21 +117,25 @@ def _ends(law: AskedFit, n: float, d: float, value: float) -> tuple[float | None
         return tuple(
             float(end) for part in (there, there + errors) for end in np.quantile(part, [tail, 1.0 - tail])
         )
-    noise = law.half * law.fit.scale
-    if law.allowed is not None:
-        low, high = value_ends(law.data, law.fit, n, d, value, law.allowed)
-    else:
-        width = law.half * law.spread(n, d)
-        if not np.isfinite(width):
-            return (None,) * 4
+    if law.errors is None:
+        return (None,) * 4
+    row = law.row(n, d)
+    width = law.errors.half_width(row, law.level)
+    if law.profiled:
+        low, high = value_ends(law.data, law.fit, n, d, value, law.errors.allowed(row, law.level))
+    elif np.isfinite(width):
         low, high = value - width, value + width
-    if not np.isfinite(noise):
-        return low, high, None, None
+    else:
+        return (None,) * 4
+    run_low, run_high = (
+        None if end is None else law.errors.run_half_width(abs(end - value), row, law.level)
+        for end in (low, high)
+    )
     return (
         low,
         high,
-        None if low is None else value - float(np.hypot(value - low, noise)),
-        None if high is None else value + float(np.hypot(high - value, noise)),
+        None if low is None or run_low is None else min(low, value - run_low),
+        None if high is None or run_high is None else max(high, value + run_high),
     )
 
 
@@ -171,21 +174,26 @@ def _reach(law: AskedFit, n: float, target: float) -> Target:
 
 def _test(law: AskedFit, n: float, log_target: float) -> tuple[Callable[[float], float] | None, float]:
     """A function of ln D that tells how far the data are from a law through the target at N, and what is allowed."""
-    if law.allowed is not None:
+    if law.errors is None:
+        return None, 0.0
+    errors, level = law.errors, law.level
+    if law.profiled:
         starts = few_starts(law.data, law.fit)
 
         def rise(log_d: float) -> float:
-            return through(law.data, law.fit, n, float(np.exp(log_d)), starts)(log_target)
+            d = float(np.exp(log_d))
+            risen = through(law.data, law.fit, n, d, starts)(log_target)
+            return risen / errors.allowed(law.row(n, d), level)
 
-        return rise, law.allowed
-    if not np.isfinite(law.spread(n, float(law.d[0]))):
+        return rise, 1.0
+    if not np.isfinite(law.half_width(n, float(law.d[0]))):
         return None, 0.0
 
     def squared(log_d: float) -> float:
         d = float(np.exp(log_d))
-        return float(((law.log_loss(law.fit.theta[None], n, d)[0] - log_target) / law.spread(n, d)) ** 2)
+        return float(((law.log_loss(law.fit.theta[None], n, d)[0] - log_target) / law.half_width(n, d)) ** 2)
 
-    return squared, law.half**2
+    return squared, 1.0
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
@@ -249,12 +257,18 @@ def _drawn(law: AskedFit) -> Array | None:
     """Coordinates of laws that the data allow, (R, 5): bootstrap refits, or t draws of the asymptotic distribution."""
     if law.draws is not None:
         return law.draws
-    if law.allowed is not None or law.fit.covariance is None or not np.isfinite(law.half):
+    if law.profiled or law.fit.covariance is None or law.errors is None:
         return None
-    df = len(law.n) - law.fit.theta.size
+    parameters = law.errors.model.contrasts(np.eye(5))
+    if any(parameters.reason):
+        return None
+    # One number of degrees of freedom for all: the least, so that none is drawn too near.
+    df = float(parameters.df.min())
     rng = np.random.default_rng(0)
     scale = np.sqrt(df / rng.chisquare(df, size=(DRAWS, 1)))
-    moved = scale * rng.multivariate_normal(np.zeros(5), law.fit.covariance, size=DRAWS, method="eigh")
+    moved = scale * rng.multivariate_normal(
+        np.zeros(5), law.errors.model.covariance, size=DRAWS, method="eigh"
+    )
     theta = law.fit.theta + moved
     floor = np.exp(law.fit.theta[0]) + moved[:, 0]
     theta[:, 0] = np.log(np.maximum(floor, 1e-13))

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cvfp_cli.errors import WorkError, missing_extra
+from cvfp_cli.laws.names import JOINT
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.ticks import label_log_axes
 from cvfp_cli.study.points import Points
@@ -17,7 +19,8 @@ FORMATS = (".png", ".svg", ".pdf")
 GRID = 48
 # A panel a configuration up to this many; beyond, all share one.
 MOST_PANELS = 12
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: told apart by all eyes
+# Okabe and Ito: told apart by all eyes.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLES = ("-", "--", "-.", ":")
 
 
@@ -78,7 +81,7 @@ def draw(
 
 
 def _panel(axis: Any, points: Points, fits: Mapping[str, Fit], laws: Sequence[str], *, alone: bool) -> None:
-    for law, colour, style in zip(laws, COLOURS, STYLES, strict=False):
+    for law, colour, style in zip(laws, cycle(COLOURS), cycle(STYLES), strict=False):
         fit = fits.get(law)
         if fit is None:
             continue
@@ -127,7 +130,7 @@ def _measured_against_predicted(axis: Any, joint: Sequence[Fit]) -> None:
         axis.legend(fontsize=7, frameon=False)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_title("joint", fontsize=9)
+    axis.set_title(JOINT, fontsize=9)
     axis.set_xlabel(f"{joint[0].y} by the joint law")
     axis.set_ylabel(f"{joint[0].y} measured")
     label_log_axes(axis)

@@ -1,14 +1,17 @@
 """What a fitted curve says elsewhere: values with prediction intervals, the n that reaches a target, local slopes."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
+from cvfp_cli.laws.base import Law
+from cvfp_cli.laws.quantities import Quantity, clipped_exp
+from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.derived import target_quantity, value_quantity
+from cvfp_cli.scaling.derived import value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits
-from cvfp_cli.scaling.laws import Law, log_curve
-from cvfp_cli.scaling.profiles import Interval, intervals, profile_rise
-from cvfp_cli.scaling.quantities import clipped_exp, parameter_quantities
-from cvfp_cli.scaling.result import Estimate, LocalExponent, Target
+from cvfp_cli.scaling.profiles import Interval, profile_rise
+from cvfp_cli.scaling.result import Estimate, Fit, LocalExponent, Target
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
@@ -25,53 +28,51 @@ def maybe(value: float) -> float | None:
 def solve_size(law: Law, theta: Array, log_target: float) -> float:
     """The shifted ln n at which one falling curve reaches a target; NaN where it never does."""
     ends = np.array([[-FARTHEST, FARTHEST]])
-    high, low = log_curve(law, theta[None], ends)[0][0]
+    high, low = law.log_curve(theta[None], ends)[0][0]
     if not low <= log_target <= high or not low < high:
         return float("nan")
     left, right = -FARTHEST, FARTHEST
     for _ in range(80):
         middle = 0.5 * (left + right)
-        above = log_curve(law, theta[None], np.array([[middle]]))[0][0, 0] > log_target
+        above = law.log_curve(theta[None], np.array([[middle]]))[0][0, 0] > log_target
         left, right = (middle, right) if above else (left, middle)
     return 0.5 * (left + right)
 
 
-def find_target(fits: CurveFits, batch: Batch, delta: float, ppl: float) -> Target:
-    """The size at which one fitted curve (a family of one) reaches ``ppl``, with its interval.
+# By how much the sum of squares may rise within the interval of a figure.
+Rise = Callable[[Quantity], float]
 
-    Args:
-        delta: as in ``profiles.intervals``; NaN for no interval.
-    """
+
+def find_target(fits: CurveFits, batch: Batch, rise: Rise | None, ppl: float) -> Target:
+    """The size at which one fitted curve (a family of one) reaches ``ppl``, with its interval; none without ``rise``."""
     points = batch.groups[0]
     origin, log_unit = float(batch.scale.origin[0]), float(batch.scale.log_unit[0])
     log_target = float(np.log(ppl)) - log_unit
     z = solve_size(fits.law, fits.theta[0], log_target)
-    measured = bool(np.isfinite(delta) and delta > 0)
     if np.isfinite(z):
         x = float(np.exp(z + origin))
         low = high = None
-        if measured:
-            quantity = target_quantity(fits.law, np.array([z]), np.array([log_target]))
-            ends = intervals(fits, np.array([delta]), [quantity])[0]
+        if rise is not None:
             low, high = (
-                None if np.isnan(end[0]) else float(np.exp(end[0] + origin)) for end in (ends.low, ends.high)
+                None if end is None else float(np.exp(end + origin))
+                for end in (_last_allowed(fits, batch, rise, log_target, z, side) for side in (-1.0, 1.0))
             )
         return Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max())
     reason = out_of_reach(fits.law, fits.theta, log_unit, points.y_name, ppl)
-    if not measured or not fits.law.has_floor or "falls to" not in reason:
+    if rise is None or not fits.law.has_floor or "falls to" not in reason:
         return Target(ppl, None, None, None, True, reason)
-    floor = parameter_quantities(fits.law, batch.scale)[0]
-    if profile_rise(fits, floor, np.array([ppl * np.exp(-log_unit)]))[0] > delta:
+    floor = fits.law.parameter_quantities(batch.scale)[0]
+    if profile_rise(fits, floor, np.array([ppl * np.exp(-log_unit)]))[0] > rise(floor):
         return Target(
             ppl, None, None, None, True, f"{reason}; the interval of the asymptote stays above {ppl:g} too"
         )
-    low_end = _nearest_size(fits, batch, delta, log_target)
+    low_end = _nearest_size(fits, batch, rise, log_target)
     return Target(ppl, None, None if low_end is None else float(np.exp(low_end + origin)), None, True, reason)
 
 
 def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: float) -> str:
     """Why one curve, theta (1, k), never is at ``ppl``."""
-    values = clipped_exp(log_curve(law, theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + log_unit)
+    values = clipped_exp(law.log_curve(theta, np.array([[-FARTHEST, FARTHEST]]))[0][0] + log_unit)
     if values[1] >= values[0]:
         return f"the fitted law does not fall, so {y_name} {ppl:g} has no size of its own"
     if ppl < values[1]:
@@ -79,22 +80,54 @@ def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: floa
     return f"the fitted law is never above {values[0]:.4g}"
 
 
-def _nearest_size(fits: CurveFits, batch: Batch, delta: float, log_target: float) -> float | None:
-    """The smallest shifted ln n at which the data still allow the target, by bisection."""
+def _allows(fits: CurveFits, batch: Batch, rise: Rise, log_target: float, z: float) -> bool:
+    """Whether the interval of the law at ``z`` holds the target."""
+    quantity = value_quantity(fits.law, batch.scale, np.array([z]))
+    return bool(profile_rise(fits, quantity, np.array([log_target]))[0] <= rise(quantity))
 
-    def allowed(z: float) -> bool:
-        quantity = value_quantity(fits.law, batch.scale, np.array([z]))
-        return bool(profile_rise(fits, quantity, np.array([log_target]))[0] <= delta)
 
+def _last_allowed(
+    fits: CurveFits, batch: Batch, rise: Rise, log_target: float, z: float, side: float
+) -> float | None:
+    """Where the interval of the law ceases to hold the target, on one side of ``z``; None where it never does."""
+    step = 0.1
+    inside, outside = z, z + side * step
+    while _allows(fits, batch, rise, log_target, outside):
+        step *= 2.0
+        inside, outside = outside, outside + side * step
+        if abs(outside - z) > FARTHEST:
+            return None
+    return _between(fits, batch, rise, log_target, inside, outside)
+
+
+def _nearest_size(fits: CurveFits, batch: Batch, rise: Rise, log_target: float) -> float | None:
+    """The smallest shifted ln n at which the data still allow a target that the fitted curve never reaches."""
     left, right = float(batch.data.z.max()), FARTHEST
-    if allowed(left):
+    if _allows(fits, batch, rise, log_target, left) or not _allows(fits, batch, rise, log_target, right):
         return None
-    if not allowed(right):
-        return None
-    while right - left > 1e-3:
-        middle = 0.5 * (left + right)
-        left, right = (left, middle) if allowed(middle) else (middle, right)
-    return right
+    return _between(fits, batch, rise, log_target, right, left)
+
+
+def _between(
+    fits: CurveFits, batch: Batch, rise: Rise, log_target: float, inside: float, outside: float
+) -> float:
+    """The border of what is allowed between two places, by bisection."""
+    while abs(outside - inside) > 1e-4:
+        middle = 0.5 * (inside + outside)
+        if _allows(fits, batch, rise, log_target, middle):
+            inside = middle
+        else:
+            outside = middle
+    return inside
+
+
+def fitted_line(fit: Fit, sizes: Sequence[float]) -> list[float]:
+    """A fitted law of one variable at ``sizes``, from its parameters; empty where one of them has no value."""
+    known = {name: np.array(one.value) for name, one in fit.parameters.items() if one.value is not None}
+    if len(known) < len(fit.parameters):
+        return []
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        return [float(y) for y in get_law(fit.law).value(known, np.array(sizes))]
 
 
 def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExponent, ...]:

@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cvfp_cli.laws.quantities import Edge, Quantity
 from cvfp_cli.scaling.curves import Pull, Tie
-from cvfp_cli.scaling.quantities import Edge, Quantity
 from cvfp_cli.stats.solver import Array, Problem, Rows, minimise
 
 MAX_WALK = 36
@@ -236,10 +236,10 @@ def linear_intervals(family: RefittableBatch, delta: Array, quantities: Sequence
     every = np.arange(len(family.theta))
     inverse = np.linalg.inv(family.pose(every, None, None).evaluate(family.theta, every).gram)
     result = []
-    for q in quantities:
+    for q, allowed in zip(quantities, np.broadcast_to(delta, (len(quantities), len(every))), strict=True):
         value, gradient = q.functional(family.theta, every)
         variance = np.einsum("pi,pij,pj->p", gradient, inverse, gradient) + (1.0 if q.hold is None else 0.0)
-        half = np.sqrt(delta * variance)
+        half = np.sqrt(allowed * variance)
         ends = (q.user(value - half, every), q.user(value + half, every))
         result.append(Interval(*(ends[::-1] if q.falling else ends)))
     return result

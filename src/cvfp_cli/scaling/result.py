@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
 from cvfp_cli.stats.estimate import Estimate as Estimate
-from cvfp_cli.stats.variance import Replicates
+from cvfp_cli.stats.replicates import Replicates
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class Fit:
     """One law fitted to one group.
 
     Attributes:
-        config: the group's label. law: ``power``, ``saturating``, ``exp-decay``, ``bnsl`` or ``joint``.
+        config: the group's label. law: its name (``laws.names``).
         x, y: names of the columns. objective: ``log`` or ``ppl``: what was squared (``huber`` for ``joint``).
         points: how many. k: parameters fitted. level: of every interval.
         limit: the simpler law that the fit ran into, or empty.
@@ -268,7 +269,7 @@ class Fit:
             "starts": self.starts.to_json() if self.starts else None,
             "warnings": [{"code": note.code, "message": note.message} for note in self.warnings],
         }
-        if self.law == "joint":
+        if self.law == JOINT:
             shape["cheapest"] = [least.to_json() for least in self.cheapest]
             shape["pool"] = self.pool.to_json() if self.pool else None
         return shape

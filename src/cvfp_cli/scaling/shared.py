@@ -1,9 +1,9 @@
 """One law through several groups at once, with some parameters the same in all of them.
 
 Nine configurations of four sizes cannot determine exp-decay's four parameters each, but they can determine one b and
-one c for all, and a ppl_min and an A each. All groups make one least-squares problem. Coordinates of a group are
-``ln B`` and ``E`` (``f = E + B exp(-h(z))``, z with one origin for all groups) and the shape, or level and alpha for
-``power``; a shared coordinate stands once in the vector of unknowns.
+one c for all, and a ppl_min and an A each. All groups make one least-squares problem. Coordinates of a group are the
+law's common ones (``Law.from_common``), with one origin of z for all groups; a shared coordinate stands once in the
+vector of unknowns.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.base import Data, Law
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.curves import Data, Pull, Tie, normal_equations, through
+from cvfp_cli.scaling.curves import Pull, Tie, normal_equations, through
 from cvfp_cli.scaling.global_fit import ROUNDING, SAME, fit_curves
-from cvfp_cli.scaling.laws import MAX_H, Law, stretch
 from cvfp_cli.stats.solver import Array, Evaluation, Problem, Rows, minimise
-
-# What the user may share, and the coordinate that makes it the same.
-SHAREABLE = {
-    "power": {"alpha": 1},
-    "saturating": {"ppl_min": 1, "a": 2},
-    "exp-decay": {"ppl_min": 1, "b": 2, "c": 3},
-}
-SHAPES_A = np.log([0.1, 0.2, 0.4, 0.7, 1.2, 2.5])
-SHAPES_C = np.array([0.0, 0.3, 0.7, 1.5])
 
 
 def shared_coordinates(law: Law, names: Sequence[str]) -> tuple[int, ...]:
@@ -35,7 +26,7 @@ def shared_coordinates(law: Law, names: Sequence[str]) -> tuple[int, ...]:
     Raises:
         InputError: a parameter that cannot be shared.
     """
-    possible = SHAREABLE.get(law.name, {})
+    possible = law.shareable
     mine = [name for name in names if name in law.parameters]
     for name in mine:
         if name not in possible:
@@ -43,28 +34,22 @@ def shared_coordinates(law: Law, names: Sequence[str]) -> tuple[int, ...]:
                 f"--share: {name} of {law.name} cannot be shared.",
                 hint=f"It can share {', '.join(possible)}." if possible else "Leave that law out.",
             )
-    if "b" in mine and "c" not in mine:
-        raise InputError("--share b alone means nothing: its unit depends on c.", hint="Use --share b,c.")
+    for name, other in law.needs.items():
+        if name in mine and other not in mine:
+            raise InputError(
+                f"--share {name} alone means nothing: its unit depends on {other}.",
+                hint=f"Use --share {name},{other}.",
+            )
     return tuple(sorted(possible[name] for name in mine))
 
 
-def curve(law: Law, coordinates: Array, z: Array) -> tuple[Array, Array]:
-    """``ln f`` (..., m) and its Jacobian (..., m, k) for coordinates (..., k) at z (..., m)."""
-    jacobian = np.empty((*z.shape, law.k))
-    first = coordinates[..., :1]
-    if law.name == "power":
-        jacobian[..., 0], jacobian[..., 1] = 1.0, z
-        return first + coordinates[..., 1:] * z, jacobian
-    floor, a = np.maximum(coordinates[..., 1:2], 0.0), np.exp(coordinates[..., 2:3])
-    g, by_c = stretch(coordinates[..., 3:4], z) if law.name == "exp-decay" else (z, z)
-    h = a * g
-    excess = np.exp(np.clip(first - h, -MAX_H, MAX_H))
-    f = np.maximum(floor + excess, 1e-280)
-    share = excess / f
-    jacobian[..., 0], jacobian[..., 1], jacobian[..., 2] = share, 1.0 / f, -share * h
-    if law.name == "exp-decay":
-        jacobian[..., 3] = -share * a * by_c
-    return np.log(f), jacobian
+def curve(law: Law, own: Array, z: Array) -> tuple[Array, Array]:
+    """``ln f`` (..., m) and its Jacobian (..., m, k) for common coordinates (..., k) at z (..., m)."""
+    theta, by_own = law.from_common(own.reshape(-1, law.k))
+    value, jacobian = law.log_curve(theta, z.reshape(-1, z.shape[-1]))
+    if by_own is not None:
+        jacobian = jacobian @ by_own
+    return value.reshape(z.shape), jacobian.reshape(*z.shape, law.k)
 
 
 @dataclass(frozen=True)
@@ -90,7 +75,7 @@ class Layout:
 def make_layout(law: Law, groups: int, shared: Sequence[int]) -> Layout:
     """Shared coordinates first, then each group's own."""
     position = np.zeros((groups, law.k), dtype=np.intp)
-    low, high = coordinate_bounds(law)
+    low, high = law.common_bounds()
     lower, upper = [low[i] for i in shared], [high[i] for i in shared]
     for order, i in enumerate(shared):
         position[:, i] = order
@@ -101,13 +86,6 @@ def make_layout(law: Law, groups: int, shared: Sequence[int]) -> Layout:
                 lower.append(low[i])
                 upper.append(high[i])
     return Layout(position, len(lower), np.array(lower), np.array(upper))
-
-
-def coordinate_bounds(law: Law) -> tuple[list[float], list[float]]:
-    """Bounds of the coordinates here: the excess is free, the asymptote at least 0, the shape as in ``laws``."""
-    if law.name == "power":
-        return [-np.inf, law.lower[0]], [np.inf, law.upper[0]]
-    return [-np.inf, 0.0, *law.lower[1:]], [np.inf, np.inf, *law.upper[1:]]
 
 
 @dataclass(frozen=True)
@@ -193,11 +171,7 @@ class SharedFit:
 def shared_starts(law: Law, batch: Batch, layout: Layout, shared: Sequence[int]) -> Array:
     """Starting points (S, K): the groups' own fits averaged, each group's shape for all, and a grid of shapes."""
     own = fit_curves(law, batch.data, starts=6).theta
-    coordinates = own.copy()
-    if law.has_floor:
-        share = np.clip(own[:, 1], 0.0, 1.0 - 1e-9)
-        coordinates[:, 0] = own[:, 0] + np.log1p(-share)
-        coordinates[:, 1] = np.exp(own[:, 0]) * share
+    coordinates = law.to_common(own)[0]
     options = [coordinates]
     for g in range(len(coordinates)):
         option = coordinates.copy()
@@ -206,14 +180,12 @@ def shared_starts(law: Law, batch: Batch, layout: Layout, shared: Sequence[int])
     if law.has_floor:
         lowest = np.exp(np.min(np.where(batch.data.weight > 0, batch.log_y, np.inf), axis=1))
         level = np.sum(batch.data.weight * batch.log_y, axis=1) / batch.data.weight.sum(axis=1)
-        for log_a in SHAPES_A:
-            for c in SHAPES_C if law.name == "exp-decay" else SHAPES_C[:1]:
-                option = np.zeros_like(coordinates)
-                option[:, 1] = 0.5 * lowest
-                option[:, 0] = np.log(np.maximum(np.exp(level) - option[:, 1], 1e-6))
-                option[:, 2] = log_a
-                option[:, 3:] = c
-                options.append(option)
+        for shape in law.shapes:
+            option = np.zeros_like(coordinates)
+            option[:, 1] = 0.5 * lowest
+            option[:, 0] = np.log(np.maximum(np.exp(level) - option[:, 1], 1e-6))
+            option[:, 2:] = shape
+            options.append(option)
     starts = []
     for option in options:
         unknowns = np.zeros(layout.unknowns)

@@ -2,9 +2,7 @@
 
 Configurations trained on the same samples and judged on the same text share what is hard or easy in them: their
 residuals at one size rise and fall together, and nine lines then are not nine independent looks at one slope. The
-errors are taken as a part common to all points of one size and a part of each point's own, with variances from the
-mean squares between and within sizes; each figure's variance follows from both (the sandwich formula), and its degrees
-of freedom from Satterthwaite's.
+variance of each figure follows from the components of ``stats.error_model``.
 """
 
 from collections.abc import Sequence
@@ -12,100 +10,76 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.quantities import Quantity
 from cvfp_cli.scaling.shared import SharedFit, curve
+from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
+from cvfp_cli.stats.labels import SEED, SIZE, Labels
 from cvfp_cli.stats.regression import f_quantile
 from cvfp_cli.stats.solver import Array
 
 
 @dataclass(frozen=True)
 class SharedErrors:
-    """Variance components of a shared fit's residuals.
+    """The components of a shared fit's residuals; ``several``: more configurations than one at some size."""
 
-    Attributes:
-        within, within_df: mean square within sizes and its degrees of freedom.
-        between, between_df: mean square between sizes; df 0 where the law leaves no size to estimate it from.
-        per_size: points a size, on average. jacobian: of all points, (n, K). cluster: size of each point, (n,).
-    """
-
-    within: float
-    within_df: int
-    between: float
-    between_df: int
-    per_size: float
-    jacobian: Array
-    cluster: Array
+    model: ErrorModel
+    several: bool
 
     @property
     def df(self) -> int:
         """Degrees of freedom there are in all."""
-        return self.within_df + self.between_df
+        return self.model.free
 
     @property
     def common(self) -> float:
-        """Variance of the part that all points of one size have in common."""
-        if self.between_df <= 0:
-            return 0.0
-        return max(0.0, (self.between - self.within) / self.per_size)
+        """Share of the variance that all points of one size have in common."""
+        variances = {part.names: part.variance or 0.0 for part in self.model.parts}
+        total = sum(variances.values())
+        shared = sum(value for names, value in variances.items() if SIZE in names and SEED not in names)
+        return shared / total if total > 0.0 else 0.0
 
     def delta(self, fit: SharedFit, quantities: Sequence[Quantity], level: float) -> Array:
-        """Allowed rise of the sum of squares for each figure, (Q, 1)."""
-        gram = self.jacobian.T @ self.jacobian
-        unit = 1.0 / np.sqrt(np.maximum(np.diag(gram), 1e-300))
-        inverse = np.linalg.inv(gram * np.outer(unit, unit) + 1e-10 * np.eye(len(gram))) * np.outer(
-            unit, unit
-        )
-        sums = np.array([self.jacobian[self.cluster == size].sum(axis=0) for size in np.unique(self.cluster)])
+        """Allowed rise of the sum of squares for each figure, (Q, 1); NaN where the residuals do not tell."""
+        rows = np.array([q.functional(fit.theta, np.zeros(1, dtype=np.intp))[1][0] for q in quantities])
+        of_curve, of_run = (self.model.predictions(rows, kind) for kind in ("curve", "run"))
         result = []
-        for q in quantities:
-            _, gradient = q.functional(fit.theta, np.zeros(1, dtype=np.intp))
-            row = inverse @ gradient[0]
-            new = 1.0 if q.hold is None else 0.0
-            alone = float(gradient[0] @ row) + new
-            clustered = float(np.sum((sums @ row) ** 2)) + new
-            result.append([self._allowed(max(alone, 1e-300), clustered, level)])
+        for i, q in enumerate(quantities):
+            found = of_run if q.place is not None else of_curve
+            if found.reason[i]:
+                result.append([np.nan])
+                continue
+            # The cost of one more measurement rises by its miss squared over 1 + the curve's own share.
+            alone = of_curve.variance[i] / of_curve.scale[i] if of_curve.scale[i] > 0.0 else 0.0
+            unit = alone + 1.0 if q.place is not None else max(alone, 1e-300)
+            result.append([f_quantile(level, 1.0, float(found.df[i])) * float(found.variance[i]) / unit])
         return np.array(result)
-
-    def _allowed(self, alone: float, clustered: float, level: float) -> float:
-        """F quantile times variance, from the figure's variance per unit of own error and of common error."""
-        if self.common == 0.0:
-            pooled = (self.within * self.within_df + self.between * self.between_df) / self.df
-            return f_quantile(level, 1.0, self.df) * pooled
-        of_between = clustered / self.per_size * self.between
-        of_within = max(alone - clustered / self.per_size, 0.0) * self.within
-        variance = of_between + of_within
-        df = variance**2 / (of_between**2 / self.between_df + of_within**2 / max(self.within_df, 1))
-        return f_quantile(level, 1.0, df) * variance / alone
 
     def notes(self, law: str) -> list[Note]:
         """What the intervals assume."""
         if self.df <= 0:
-            return [
-                Note(
-                    "no-freedom",
-                    f"{law}: even shared, its parameters leave no degrees of freedom.",
-                    "warning",
-                )
-            ]
-        if self.per_size <= 1.0:
+            message = f"{law}: even shared, its parameters leave no degrees of freedom."
+            return [Note("no-freedom", message, "warning")]
+        if not self.several:
             return []
-        if self.between_df <= 0:
+        if SIZE in self.model.unseen:
             message = (
-                f"{law}: as many sizes as the law has parameters: errors common to all configurations at one size "
-                "cannot be seen, and the intervals assume that there are none."
+                f"{law}: as many sizes as the law has parameters: how far it misses a size that all configurations "
+                "share cannot be seen, so figures that depend on it have no interval. More sizes would show it."
             )
             return [Note("common-errors-unknown", message, "warning")]
         if self.common == 0.0:
             return []
-        share = self.common / (self.common + self.within) if self.within + self.common > 0 else 1.0
-        message = f"{law}: configurations err together at one size (correlation {share:.2f}); the intervals allow for it."
-        return [Note("common-errors", message)]
+        message = (
+            f"{law}: configurations err together at one size (correlation {self.common:.2f}); "
+            "the intervals allow for it."
+        )
+        return [Note("common-errors", message, values={"correlation": self.common})]
 
 
 def shared_errors(fit: SharedFit, batch: Batch, residuals: Array) -> SharedErrors:
-    """Mean squares of a shared fit's residuals (G, m) between and within sizes."""
+    """The error model of a shared fit from its weighted residuals (G, m)."""
     counted = batch.data.weight > 0
     value, own = curve(fit.law, fit.coordinates(), batch.data.z)
     if batch.data.objective == "ppl":
@@ -114,25 +88,18 @@ def shared_errors(fit: SharedFit, batch: Batch, residuals: Array) -> SharedError
     for g, positions in enumerate(fit.layout.position):
         full[g][:, positions] = own[g]
     sizes = np.zeros(counted.shape)
+    configuration = np.zeros(counted.shape)
+    studies = np.unique([points.study for points in batch.groups], return_inverse=True)[1]
     for g, points in enumerate(batch.groups):
         sizes[g, : len(points)] = points.sizes
-    jacobian, r = full[counted], residuals[counted]
-    cluster = np.unique(sizes[counted], return_inverse=True)[1].astype(float)
-    index = cluster.astype(np.intp)
-    counts = np.bincount(index)
-    rss = float(r @ r)
-    between_ss = float(np.sum(np.bincount(index, r) ** 2 / counts))
-    total_df = len(r) - fit.layout.unknowns
-    between_df = max(min(len(counts) - fit.law.k, total_df - 1), 0) if counts.max() > 1 else 0
-    within_df = total_df - between_df
-    if between_df == 0:
-        between_ss = 0.0
-    return SharedErrors(
-        within=max(rss - between_ss, 0.0) / within_df if within_df > 0 else 0.0,
-        within_df=max(within_df, 0),
-        between=between_ss / between_df if between_df > 0 else 0.0,
-        between_df=between_df,
-        per_size=len(r) / len(counts),
-        jacobian=jacobian,
-        cluster=cluster,
+        configuration[g] = g
+    weight = batch.data.weight[counted]
+    study = np.broadcast_to(studies[:, None], counted.shape)[counted]
+    size = np.unique(np.column_stack([study, sizes[counted]]), axis=0, return_inverse=True)[1].ravel()
+    model = fit_error_model(
+        residuals[counted] / np.sqrt(weight),
+        full[counted],
+        Labels.of(size, configuration[counted]),
+        weight=weight,
     )
+    return SharedErrors(model, bool(np.bincount(size).max() > 1))

@@ -6,16 +6,19 @@ from dataclasses import replace
 import numpy as np
 
 from cvfp_cli.counting import counted
+from cvfp_cli.laws.quantities import Quantity
+from cvfp_cli.laws.registry import get_law
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.assemble import NO_AICC, Figures, assemble
+from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.criteria import information
+from cvfp_cli.scaling.derived import target_quantity
+from cvfp_cli.scaling.fit_notes import NO_AICC
+from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.held_out import Origin
-from cvfp_cli.scaling.laws import get_law
 from cvfp_cli.scaling.predictions import out_of_reach, solve_size
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals
-from cvfp_cli.scaling.quantities import Quantity
 from cvfp_cli.scaling.result import Fit, Target
 from cvfp_cli.scaling.shared import (
     SharedFit,
@@ -26,9 +29,8 @@ from cvfp_cli.scaling.shared import (
     shared_starts,
 )
 from cvfp_cli.scaling.shared_errors import SharedErrors, shared_errors
-from cvfp_cli.scaling.shared_quantities import GroupQuantities
+from cvfp_cli.scaling.shared_quantities import lifted
 from cvfp_cli.stats.solver import Array
-from cvfp_cli.stats.variance import Variance
 from cvfp_cli.study.points import Points
 
 # Notes of a fit on its own that a shared fit answers differently.
@@ -57,8 +59,7 @@ def fit_shared_groups(
     errors = shared_errors(fit, batch, batch.residuals(chosen, curves.theta))
     figures = _figures(fit, batch, curves, errors, options)
     count = len(groups)
-    none = Variance(np.full(count, np.nan), np.full(count, errors.df), (None,) * count)
-    fits = assemble(curves, batch, none, figures, options)
+    fits = assemble(curves, batch, np.full(count, errors.df), figures, options)
     names = [name for name in chosen.parameters if name in share]
     return tuple(_with_joint(one, fit, errors, names, count) for one in fits)
 
@@ -77,12 +78,7 @@ def shared_batch(groups: Sequence[Points], objective: str) -> Batch:
 
 def as_curves(fit: SharedFit) -> CurveFits:
     """The groups' curves in the coordinates of ``laws``."""
-    own = fit.coordinates()
-    theta = own.copy()
-    if fit.law.has_floor:
-        excess = np.exp(own[:, 0])
-        total = own[:, 1] + excess
-        theta[:, 0], theta[:, 1] = np.log(total), own[:, 1] / total
+    theta, _ = fit.law.from_common(fit.coordinates())
     groups = len(theta)
     empty = np.zeros((groups, fit.law.k))
     return CurveFits(
@@ -134,16 +130,18 @@ def _figures(
     flat = [q for quantities in per_group for q in quantities]
     values = [float(value[0]) for value in fitted_values(fit, flat)]
     measured = errors.df > 0 and fit.rss[0] > 1e-24 * np.sum(batch.data.weight * batch.data.target**2)
-    found = intervals(fit, errors.delta(fit, flat, options.level), flat) if measured else []
+    delta = errors.delta(fit, flat, options.level) if measured else np.full((len(flat), 1), np.nan)
+    known = np.flatnonzero(np.isfinite(delta[:, 0]))
+    found = intervals(fit, delta[known], [flat[i] for i in known]) if known.size else []
+    ends = np.full((2, len(flat)), np.nan)
+    for i, one in zip(known, found, strict=True):
+        ends[:, i] = one.low[0], one.high[0]
     count, groups = len(per_group[0]), len(per_group)
 
     def column(ends: list[float]) -> list[Array]:
         return list(np.array(ends).reshape(groups, count).T)
 
-    lows, highs = (
-        column([float(getattr(interval, side)[0]) for interval in found] or [np.nan] * len(flat))
-        for side in ("low", "high")
-    )
+    lows, highs = (column(list(side)) for side in ends)
     loo, forward = _held_out(fit, batch, options)
     return Figures(
         quantities=per_group[0],
@@ -159,21 +157,15 @@ def _figures(
 
 
 def _quantities(fit: SharedFit, batch: Batch, g: int, options: FitOptions) -> list[Quantity]:
-    make = GroupQuantities(fit.law, fit.layout, g, batch.scale)
-    result = list(make.parameters())
-    for x in options.predict:
-        if np.isinf(x) and not fit.law.has_floor:
-            continue
-        z = float(np.log(x) - batch.scale.origin[g])
-        result += [make.value(z), make.observation(z, options.objective)]
-    return result
+    own = figure_quantities(fit.law, batch, options, falls=False)
+    return [lifted(quantity, fit.law, fit.layout, g) for quantity in own]
 
 
 def _targets(
     fit: SharedFit, batch: Batch, curves: CurveFits, g: int, errors: SharedErrors | None, options: FitOptions
 ) -> tuple[Target, ...]:
     points, origin, log_unit = batch.groups[g], float(batch.scale.origin[g]), float(batch.scale.log_unit[g])
-    make = GroupQuantities(fit.law, fit.layout, g, batch.scale)
+    groups = len(batch.groups)
     result = []
     for ppl in options.targets:
         log_target = float(np.log(ppl)) - log_unit
@@ -184,11 +176,15 @@ def _targets(
             continue
         low = high = None
         if errors is not None:
-            wanted = [make.target(z, log_target)]
-            ends = intervals(fit, errors.delta(fit, wanted, options.level), wanted)[0]
-            low, high = (
-                None if np.isnan(end[0]) else float(np.exp(end[0] + origin)) for end in (ends.low, ends.high)
-            )
+            target = target_quantity(fit.law, np.full(groups, z), np.full(groups, log_target))
+            wanted = [lifted(target, fit.law, fit.layout, g)]
+            delta = errors.delta(fit, wanted, options.level)
+            if np.isfinite(delta[0, 0]):
+                ends = intervals(fit, delta, wanted)[0]
+                low, high = (
+                    None if np.isnan(end[0]) else float(np.exp(end[0] + origin))
+                    for end in (ends.low, ends.high)
+                )
         x = float(np.exp(z + origin))
         result.append(Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max()))
     return tuple(result)
@@ -229,11 +225,6 @@ def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, names: Sequence[
         "k, AICc, BIC and all intervals belong to it."
     )
     notes += [Note("shared-fit", said), *errors.notes(one.law)]
-    full = k + 1
-    fitted = m * float(np.log(rss / m)) if rss > 0 else None
-    aicc = bic = None
-    if fitted is not None:
-        bic = fitted + k * float(np.log(m))
-        if m - full - 1 > 0:
-            aicc = fitted + 2 * full + 2 * full * (full + 1) / (m - full - 1)
-    return replace(one, k=k, aic=None, aicc=aicc, bic=bic, parameters=parameters, warnings=tuple(notes))
+    # AIC of one group's y would count parameters that the others paid for.
+    criteria = information(m, k, of_y=None, of_objective=rss if rss > 0 else None)
+    return replace(one, replicates=None, k=k, parameters=parameters, warnings=tuple(notes), **criteria)

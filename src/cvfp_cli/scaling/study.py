@@ -5,14 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import JOINT, MAIN
+from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.asked import JOINT, NO_PAIRS, refuse, unanswered
+from cvfp_cli.scaling.asked import NO_PAIRS, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
 from cvfp_cli.scaling.joint_study import POOLINGS, fit_named, fit_unasked
-from cvfp_cli.scaling.laws import LAWS, get_law
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.shared import shared_coordinates
@@ -67,15 +69,18 @@ class Study:
     Attributes:
         selection: of the laws of one variable that were fitted to the same groups; None for fewer than two.
         notes: what concerns no single fit.
+        forecasts: of each group, by a mixture of laws, and whether its log-log line bends.
     """
 
     fits: tuple[Fit, ...]
     selection: Selection | None
     notes: tuple[Note, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What ``--format json`` prints."""
         return {
+            "forecasts": [forecast.to_json() for forecast in self.forecasts],
             "fits": [fit.to_json() for fit in self.fits],
             "selection": [score.to_json() for score in self.selection.laws] if self.selection else [],
             "verdict": self.selection.sentence if self.selection else None,
@@ -111,12 +116,16 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
             fits[law], fitted_to[law] = _fit(chosen, law, request), chosen
     if not fits and not joint:
         raise InputError(
-            "No law has fewer parameters than these data have points.", hint="Name one with --model power."
+            "No law has fewer parameters than these data have points.", hint=f"Name one with --model {MAIN}."
         )
     selection, notes = _select(fits, fitted_to, request)
     everything = (*(fit for law in fits for fit in fits[law]), *joint)
     asked = unanswered(fittable, tuple(dict.fromkeys(fit.law for fit in everything)), request)
-    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked))
+    ahead: tuple[Forecast, ...] = ()
+    if fits and request.options.hold_out:
+        mixed = not named or bool(request.options.predict or request.options.targets)
+        ahead = forecasts(fittable, request.options, {} if request.share else fits, mixed=mixed)
+    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked), ahead)
 
 
 def curves_of(
@@ -204,14 +213,14 @@ def _check_share(laws: Sequence[str], request: Request, named: bool) -> None:
                 hint=f"There are {', '.join(sorted(known))}." if known else "",
             )
     for law in laws:
-        if law in LAWS and (named or law != "bnsl"):
+        if law in LAWS and (named or LAWS[law].shareable):
             shared_coordinates(LAWS[law], request.share)
 
 
 def _with_room(groups: Sequence[Points], law: str, request: Request) -> tuple[Points, ...]:
     """The groups with more points than the law has parameters: all or none where parameters are shared."""
     k = LAWS[law].k
-    if law != "bnsl":
+    if LAWS[law].shareable:
         shared = len(shared_coordinates(LAWS[law], request.share))
         if shared and len(groups) > 1:
             unknowns = shared + len(groups) * (k - shared)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.results.schema import Run
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.study.groups import Source, group_runs
@@ -27,7 +28,7 @@ def summary_fits(runs: Iterable[Run]) -> tuple[dict[str, Any], ...]:
     for points in groups:
         if len(points) < 2 or np.ptp(points.x) == 0.0:
             continue
-        fit = fit_law(points, "power")
+        fit = fit_law(points, MAIN)
         alpha, amplitude = fit.parameters["alpha"], fit.parameters["A"]
         beside = {
             "alpha": alpha.value,

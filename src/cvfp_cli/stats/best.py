@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array
-from cvfp_cli.stats.error_model import Differences
+from cvfp_cli.stats.contrast_errors import Differences
 
 Question = Literal["mean", "size", "slope"]  # of a configuration, over the sizes or at one of them
 LN2 = float(np.log(2.0))

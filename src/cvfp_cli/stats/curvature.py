@@ -82,7 +82,7 @@ def curvature(
     if errors.reason[0]:
         return Curvature(change, None, None, None, 0.0, slope, NOT_DECIDED)
     half = float(errors.half_widths(1.0 - SIGNIFICANCE)[0])
-    p = float(errors.p_values([change])[0]) if errors.variance[0] > 0 else float(change == 0.0)
+    p = float(errors.p_values([change])[0])
     inner = float(errors.half_widths(1.0 - 2.0 * SIGNIFICANCE)[0])
     verdict = NOT_DECIDED
     if p < SIGNIFICANCE:

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cvfp_cli.stats.components import Array, Rows
-from cvfp_cli.stats.error_model import Differences, ErrorModel, fit_error_model
+from cvfp_cli.stats.contrast_errors import Differences
+from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
 from cvfp_cli.stats.estimate import Estimate
 from cvfp_cli.stats.labels import CELL, SEED, Labels
 from cvfp_cli.stats.regression import tested

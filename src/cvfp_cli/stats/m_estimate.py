@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array, Rows
-from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, ContrastErrors
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, ContrastErrors
 
 
 def local_errors(

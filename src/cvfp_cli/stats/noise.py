@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvfp_cli.stats.best import Best, best_of_differences
-from cvfp_cli.stats.error_model import Differences
+from cvfp_cli.stats.contrast_errors import Differences
 from cvfp_cli.stats.lines import Lines, RunPoint, fit_lines
 from cvfp_cli.study.families import Cell, Family
 

@@ -28,7 +28,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array, Rows
-from cvfp_cli.stats.error_model import NO_FREEDOM, NOT_DETERMINED, ContrastErrors, Flags, Wald
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, ContrastErrors, Wald
+from cvfp_cli.stats.error_model import Flags
 from cvfp_cli.stats.regression import f_p_value
 
 # Standard deviation of the prior on the log of the ratio of noise at both ends of the sizes: a factor of 3.

@@ -85,7 +85,8 @@ class SweepLog(Watcher):
     def started(self, job: Job, number: int, total: int) -> None:
         """Name the run and its size."""
         blocks = " + ".join(f"{count:,}" for count in job.parameters.parts.values())
-        self.line(f"[{number}/{total}] {job.name} {counted(job.train_tokens, 'token')} {blocks} parameters")
+        parameters = f" {blocks} parameters" if blocks else ""
+        self.line(f"[{number}/{total}] {job.name} {counted(job.train_tokens, 'token')}{parameters}")
 
     def advanced(self, job: Job, event: Event) -> None:
         """Write iterations and epochs, not the steps within them."""

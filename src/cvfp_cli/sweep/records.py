@@ -28,6 +28,7 @@ def finished_run(job: Job, result: RunResult, origin: RunOrigin) -> Run:
     keys = {item.name for item in fields(Run)}
     figures = {name: value for name, value in {**vars(result), **result.own}.items() if name in keys}
     kept = {
+        "parameters": parameters_of(job, result),
         "status": "diverged" if diverged else "done",
         "reason": result.reason if diverged else None,
         "sample_losses": result.sample_losses or None,
@@ -53,6 +54,7 @@ def failed_run(job: Job, reason: str, origin: RunOrigin) -> Run:
     """A job that could not come to an end."""
     return Run(
         **_identity(job, origin),
+        parameters=parameters_of(job),
         status="failed",
         reason=reason,
         train_tokens=job.train_tokens,
@@ -80,17 +82,20 @@ def _identity(job: Job, origin: RunOrigin) -> dict[str, Any]:
         "samples": point.samples,
         "seed": point.seed,
         "data_seed": point.data_seed,
-        "parameters": parameters_of(job),
         "data_fingerprint": origin.data_fingerprint,
     }
 
 
-def parameters_of(job: Job) -> Parameters:
-    """The counts that the schema has keys for."""
+def parameters_of(job: Job, result: RunResult | None = None) -> Parameters:
+    """The counts that the schema has keys for; what only training tells comes from the result."""
     parts = job.parameters.parts
     known = {item.name for item in fields(Parameters)}
-    own = {name: count for name, count in parts.items() if name in known}
-    return Parameters(**own, body=sum(parts.values()), total=job.parameters.total)
+    own: dict[str, int | None] = {name: count for name, count in parts.items() if name in known}
+    own["body"] = sum(parts.values()) if parts else None
+    total = job.parameters.total
+    if total is None and result is not None:
+        total = result.counted_parameters
+    return Parameters(**own, total=total)
 
 
 def weights_file(job: Job, weights: "Mapping[str, torch.Tensor]", table_fingerprint: str) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cvfp_cli.core.config import HeadConfig
 from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.notes import Note
-from cvfp_cli.recipes import Recipe
+from cvfp_cli.recipes import Recipe, fields_called
 from cvfp_cli.results.schema import Run
 
 NAMED = 3  # runs named one by one
@@ -30,9 +30,11 @@ def remarks(runs: Sequence[Run], recipe: Recipe) -> tuple[Note, ...]:
         notes.append(Note("unigram-not-beaten", message, "warning"))
     if improving:
         limit = max(run.epochs or 0 for run in improving)
+        fields = [field for kind in _kinds(improving) for field in fields_called("epochs", [kind])]
+        longer = " ".join(f"--set {field}={2 * limit}" for field in fields)
         message = (
             f"{_counted(improving, runs)} still improving at the limit of {counted(limit, 'epoch')}: "
-            f"{_named(improving)}. --set phase2.epochs={2 * limit} trains longer."
+            f"{_named(improving)}. {longer} trains longer."
         )
         notes.append(Note("still-improving", message, "warning"))
     if converging:
@@ -44,6 +46,11 @@ def remarks(runs: Sequence[Run], recipe: Recipe) -> tuple[Note, ...]:
         )
         notes.append(Note("still-converging", message))
     return tuple(notes)
+
+
+def _kinds(runs: Sequence[Run]) -> list[str]:
+    """The kinds of model of runs, each once."""
+    return list(dict.fromkeys(run.kind for run in runs))
 
 
 def _learned_nothing(run: Run) -> bool:

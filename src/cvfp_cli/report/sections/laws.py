@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cvfp_cli.notes import COMMAND, DATA, FIT, JOINT, Note, told
+from cvfp_cli.laws.names import JOINT, MAIN
+from cvfp_cli.notes import COMMAND, DATA, FIT, JOINT_LAW, Note, told
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.report.sections.equal_lines import lines_tested
 from cvfp_cli.report.sections.summary import filled
-from cvfp_cli.scaling.assemble import NO_AICC
+from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.stats.comparison import MARGIN
 from cvfp_cli.study.families import Group
@@ -19,9 +20,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     """Every law's parameters and errors, the tests of equal lines, predictions and windows."""
     if not scope.fits:
         return Finding("laws-too-few-sizes", {"sizes": len(scope.family.sizes)}, "note")
-    blocks: list[Block] = (
-        [_lines(scope)] if scope.laws == ("power",) else [_parameters(scope), _quality(scope)]
-    )
+    blocks: list[Block] = [_lines(scope)] if scope.laws == (MAIN,) else [_parameters(scope), _quality(scope)]
     chart = scaling_chart([(scope, group) for group in scope.groups])
     if chart is not None:
         blocks.append(chart)
@@ -126,7 +125,7 @@ def _fit_notes(scope: Scope) -> tuple[Finding, ...]:
         (law, group.label, note)
         for group, law, fit in _fitted(scope)
         for note in fit.warnings
-        if note.code != NO_AICC or scope.laws != ("power",)
+        if note.code != NO_AICC or scope.laws != (MAIN,)
     )
 
 
@@ -158,15 +157,15 @@ def _joint(scope: Scope) -> list[Block]:
     notes += [
         Finding(f"joint-fit-{note.code}", {**note.values, "message": note.message}, note.severity)
         for note in others
-        if JOINT in told(note)
+        if JOINT_LAW in told(note)
     ]
-    notes += _worded(("joint", everything, note) for note in others if JOINT not in told(note))
+    notes += _worded((JOINT, everything, note) for note in others if JOINT_LAW not in told(note))
     test = scope.joint.pool
     if test is not None and test.p is not None and test.f is not None:
         values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
         verdict = "rejected" if test.p < 1.0 - scope.level else "kept"
         notes.append(Finding(f"joint-shared-{verdict}", values, "note"))
-    return [Subheading("joint"), Table("joint", columns, rows, tuple(notes))]
+    return [Subheading(JOINT), Table(JOINT, columns, rows, tuple(notes))]
 
 
 def _selection(scope: Scope) -> list[Block]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from math import exp, log
 
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.report.hypotheses import LARGE, claims_of
 from cvfp_cli.report.marks import marks, needed_finding
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
@@ -119,7 +120,7 @@ def _large_data(scope: Scope) -> Finding:
 
 
 def _line_at(scope: Scope, label: str, n: float) -> float:
-    fit = scope.fits[label, "power"]
+    fit = scope.fits[label, MAIN]
     a, alpha = fit.parameters["A"].value, fit.parameters["alpha"].value
     return log(a or 1.0) + (alpha or 0.0) * log(n)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.report.model import Block, Column, Commands, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Context
 from cvfp_cli.report.sections.summary import filled
@@ -117,7 +118,7 @@ def _checklist(context: Context, runs: list[Run]) -> list[Block]:
     xs = tuple(dict.fromkeys(scope.family.x for scope in context.scopes))
     points = [fit.points for fit in fits]
     epochs = [run.epochs for run in trained if run.epochs is not None]
-    started = [fit.starts for fit in fits if fit.starts is not None and fit.law != "power"]
+    started = [fit.starts for fit in fits if fit.starts is not None and fit.law != MAIN]
     forward = [fit.forward_error for fit in fits if fit.forward_error is not None]
     left_out = [fit.loo_error for fit in fits if fit.loo_error is not None]
     recipe = next(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.notes import Severity
 from cvfp_cli.report.format import MILLIONS_FROM
 from cvfp_cli.report.marks import noise_finding, parts_finding
@@ -168,7 +169,7 @@ def _bests(scope: Scope, ppl: Ranking, accuracy: Ranking) -> list[Finding | None
 
 
 def _unfitted(scope: Scope) -> list[Finding]:
-    return [finding for (_, law), finding in scope.unfitted.items() if law == "power"]
+    return [finding for (_, law), finding in scope.unfitted.items() if law == MAIN]
 
 
 def _unfinished_training(scope: Scope) -> list[Finding]:

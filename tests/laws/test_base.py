@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.scaling.derived import drop_quantity, observation_quantity, target_quantity, value_quantity
-from cvfp_cli.scaling.global_fit import contained
-from cvfp_cli.scaling.laws import LAWS, Law, get_law, log_curve
-from cvfp_cli.scaling.quantities import Quantity, Scale, parameter_quantities
+from cvfp_cli.laws.base import Law
+from cvfp_cli.laws.quantities import Quantity, Scale
+from cvfp_cli.laws.registry import LAWS, get_law
+from cvfp_cli.scaling.derived import observation_quantity, target_quantity, value_quantity
 
 SETS = 25
 ROWS = np.arange(SETS)
@@ -41,11 +41,11 @@ def users_formula(law: Law, parameters: dict[str, np.ndarray], n: np.ndarray) ->
 def test_jacobian_is_the_derivative(law: Law) -> None:
     rng = np.random.default_rng(1)
     theta, z = random_coordinates(law, rng), rng.uniform(0.0, 4.0, (SETS, 6))
-    _, jacobian = log_curve(law, theta, z)
+    _, jacobian = law.log_curve(theta, z)
     for i in range(law.k):
         step = np.zeros(law.k)
         step[i] = 1e-6
-        numeric = (log_curve(law, theta + step, z)[0] - log_curve(law, theta - step, z)[0]) / 2e-6
+        numeric = (law.log_curve(theta + step, z)[0] - law.log_curve(theta - step, z)[0]) / 2e-6
         np.testing.assert_allclose(jacobian[:, :, i], numeric, rtol=1e-5, atol=1e-6)
 
 
@@ -54,22 +54,42 @@ def test_coordinates_and_the_users_formula_agree(law: Law) -> None:
     rng = np.random.default_rng(2)
     theta, z = random_coordinates(law, rng), rng.uniform(0.0, 4.0, (SETS, 6))
     scale = Scale(rng.uniform(4.0, 13.0, SETS), np.zeros(SETS), np.full(SETS, 4.0))
-    parameters = {
-        q.name: q.user(q.functional(theta, ROWS)[0], ROWS) for q in parameter_quantities(law, scale)
-    }
+    parameters = {q.name: q.user(q.functional(theta, ROWS)[0], ROWS) for q in law.parameter_quantities(scale)}
     assert tuple(parameters) == law.parameters
     expected = users_formula(law, parameters, np.exp(z + scale.origin[:, None]))
-    np.testing.assert_allclose(np.exp(log_curve(law, theta, z)[0]), expected, rtol=1e-7)
+    np.testing.assert_allclose(np.exp(law.log_curve(theta, z)[0]), expected, rtol=1e-7)
+    np.testing.assert_allclose(law.log_value(theta, z), law.log_curve(theta, z)[0], rtol=1e-12)
+    columns = {name: value[:, None] for name, value in parameters.items()}
+    np.testing.assert_allclose(law.value(columns, np.exp(z + scale.origin[:, None])), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_common_coordinates_are_the_same_curve_and_their_derivatives_hold(law: Law) -> None:
+    theta = random_coordinates(law, np.random.default_rng(6))
+    own, by_theta = law.to_common(theta)
+    back, by_own = law.from_common(own)
+    np.testing.assert_allclose(back, theta, rtol=1e-12)
+    if by_theta is None or by_own is None:
+        assert by_theta is by_own is None
+        return
+    for i in range(law.k):
+        step = np.zeros(law.k)
+        step[i] = 1e-6
+        numeric = (law.to_common(theta + step)[0] - law.to_common(theta - step)[0]) / 2e-6
+        np.testing.assert_allclose(by_theta[:, :, i], numeric, rtol=1e-5, atol=1e-6)
+        step *= np.maximum(1.0, np.abs(own[0, i]))
+        numeric = (law.from_common(own + step)[0] - law.from_common(own - step)[0]) / (2.0 * step[i])
+        np.testing.assert_allclose(by_own[:, :, i], numeric, rtol=1e-5, atol=1e-8)
 
 
 def quantities_of(law: Law, theta: np.ndarray, rng: np.random.Generator) -> list[Quantity]:
     scale = Scale(rng.uniform(4.0, 13.0, SETS), np.zeros(SETS), np.full(SETS, 4.0))
     z = rng.uniform(1.0, 2.0, SETS)
-    result = [*parameter_quantities(law, scale), value_quantity(law, scale, rng.uniform(-1.0, 6.0, SETS))]
+    result = [*law.parameter_quantities(scale), value_quantity(law, scale, rng.uniform(-1.0, 6.0, SETS))]
     if law.name in ("saturating", "exp-decay"):
         result += [
-            drop_quantity(law, rng.uniform(0.5, 1.5, SETS), 2.0),
-            target_quantity(law, z, log_curve(law, theta, z[:, None])[0][:, 0]),
+            law.fall(rng.uniform(0.5, 1.5, SETS), 2.0),
+            target_quantity(law, z, law.log_curve(theta, z[:, None])[0][:, 0]),
         ]
     return result
 
@@ -114,22 +134,23 @@ def test_a_measurement_at_infinity_is_the_asymptote() -> None:
 @pytest.mark.parametrize("name", ["saturating", "exp-decay", "bnsl"])
 def test_the_simpler_law_is_contained(name: str) -> None:
     law = LAWS[name]
-    simple = LAWS[law.simpler]
+    simple = law.simpler
+    assert simple is not None
     rng = np.random.default_rng(5)
     theta = random_coordinates(simple, rng)
     if simple.name == "power":
         theta[:, 1] = -np.abs(theta[:, 1]) - 0.01
     z = rng.uniform(0.0, 4.0, (SETS, 6))
-    richer = contained(law, simple, theta)
-    np.testing.assert_allclose(log_curve(law, richer, z)[0], log_curve(simple, theta, z)[0], rtol=1e-9)
+    richer = law.contained(theta)
+    np.testing.assert_allclose(law.log_curve(richer, z)[0], simple.log_curve(theta, z)[0], rtol=1e-9)
 
 
 @given(st.floats(-12, -5), st.floats(0.1, 3.0))
 @settings(max_examples=40, deadline=None)
 def test_exp_decay_is_smooth_where_it_becomes_saturating(log_c: float, a: float) -> None:
     z = np.linspace(0.0, 4.0, 5)[None]
-    near = log_curve(LAWS["exp-decay"], np.array([[5.0, 0.3, np.log(a), 10.0**log_c]]), z)
-    at = log_curve(LAWS["saturating"], np.array([[5.0, 0.3, np.log(a)]]), z)
+    near = LAWS["exp-decay"].log_curve(np.array([[5.0, 0.3, np.log(a), 10.0**log_c]]), z)
+    at = LAWS["saturating"].log_curve(np.array([[5.0, 0.3, np.log(a)]]), z)
     np.testing.assert_allclose(near[0], at[0], atol=30.0 * a * 10.0**log_c + 1e-12)
     assert np.all(np.isfinite(near[1]))
 

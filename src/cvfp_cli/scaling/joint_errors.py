@@ -1,0 +1,142 @@
+"""Errors of a joint fit's figures: components of what runs share, or the runs themselves drawn again.
+
+Runs of one data size share their samples, so that models err together there. Where several models were trained on each
+size, the components of ``stats.error_model`` say by how much. They are estimated from psi(residual) / mean psi', which
+stands in the place of the errors in the first order of a Huber estimate.
+
+Tables whose sizes differ from run to run show no such parts, but runs that err by very unequal amounts. The density of
+the errors at 0, on which asymptotic intervals rest, is then another one for each run: there the default is the
+bootstrap of runs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvfp_cli.scaling.joint import PARAMETERS, THRESHOLD, JointData, JointFit, log_loss_at, user_jacobian
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM
+from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
+from cvfp_cli.stats.labels import SEED, SIZE, Labels
+from cvfp_cli.stats.regression import f_quantile, t_quantile
+from cvfp_cli.stats.solver import Array, Rows
+
+# Runs from which on they are drawn again by default, and how often.
+ENOUGH_RUNS, REPLICATES = 30, 400
+# A rise of this many units of ln L at every run is rounding, whatever the noise.
+ROUNDING = 1e-6
+# Residuals beyond this many robust standard deviations count as that far away.
+FAR = 3.0
+
+
+@dataclass(frozen=True)
+class JointErrors:
+    """Errors of one joint fit's figures.
+
+    Attributes:
+        model: of psi(residual) / mean psi', with gradients by the coordinates of ``JointFit.covariance``.
+        run: variance of one new run's ln L about the law; run_df: its degrees of freedom.
+        plain: scale of a contrast's variance if errors were independent; slope: mean psi'; df: runs minus parameters.
+        floor: the least rise that is more than rounding. by_size: whether data sizes were seen to share errors.
+    """
+
+    model: ErrorModel
+    run: float
+    run_df: float
+    plain: float
+    slope: float
+    df: int
+    floor: float
+    by_size: bool
+
+    def variance(self, row: Array) -> tuple[float, float, str]:
+        """Variance of the figure with gradient ``row`` (5,), its degrees of freedom, and why there is none."""
+        found = self.model.contrasts(row)
+        return float(found.variance[0]), float(found.df[0]), found.reason[0]
+
+    def unseen(self, row: Array) -> bool:
+        """Whether the residuals say nothing of an error that the figure with gradient ``row`` (5,) has."""
+        return self.model.contrasts(row).reason[0] == NO_FREEDOM
+
+    @property
+    def shared_by_size(self) -> float:
+        """Share of the error variance that all models trained on one data size have in common."""
+        variances = {part.names: part.variance or 0.0 for part in self.model.parts}
+        common = sum(value for names, value in variances.items() if SIZE in names and SEED not in names)
+        return common / total if (total := sum(variances.values())) > 0.0 else 0.0
+
+    def half_width(self, row: Array, level: float) -> float:
+        """Half-width of a t interval of ``level``; NaN where there is no variance."""
+        variance, df, reason = self.variance(row)
+        return float("nan") if reason else t_quantile(level, df) * float(np.sqrt(variance))
+
+    def run_half_width(self, half: float, row: Array, level: float) -> float:
+        """Half-width for one new run where the law's own is ``half``: both errors together, by Satterthwaite's rule."""
+        variance, df, reason = self.variance(row)
+        if reason:
+            return float(np.hypot(half, t_quantile(level, self.run_df) * np.sqrt(self.run)))
+        total = variance + self.run
+        both = total**2 / (variance**2 / df + self.run**2 / self.run_df)
+        return t_quantile(level, both) * float(np.sqrt(total))
+
+    def allowed(self, row: Array, level: float) -> float:
+        """By how much the Huber loss may rise within the profile interval of the figure with gradient ``row`` (5,)."""
+        found = self.model.contrasts(row)
+        scale, df = float(found.scale[0]), float(found.df[0])
+        if found.reason[0]:
+            # A figure on a bound of the law has no gradient of its own: it gets the widest of the others'.
+            others = self.model.contrasts(np.eye(len(PARAMETERS)))
+            known = [i for i, reason in enumerate(others.reason) if not reason]
+            widest = max(known, key=lambda i: float(others.scale[i]), default=None)
+            scale, df = (
+                (self.plain, float(self.df))
+                if widest is None
+                else (float(others.scale[widest]), float(others.df[widest]))
+            )
+        return max(self.floor, f_quantile(level, 1.0, df) * scale * self.slope / 2.0)
+
+
+def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> JointErrors | None:
+    """Errors of a joint fit; None where nothing is left to see them by.
+
+    Args:
+        size, model: which data size and which model each run has, codes of shape (m,).
+    """
+    m, k = len(fit.residuals), len(PARAMETERS)
+    if fit.noise is None or m <= k:
+        return None
+    design = gradient(fit.theta, data.u, data.v)
+    psi = np.clip(fit.residuals, -THRESHOLD, THRESHOLD) / fit.noise.slope
+    labels = Labels.of(size, model)
+    errors = fit_error_model(psi, design, labels)
+    near = np.clip(fit.residuals, -FAR * fit.scale, FAR * fit.scale)
+    own = fit_error_model(near, design, labels)
+    run = own.predictions(np.zeros(k), "run")
+    known = not run.reason[0]
+    return JointErrors(
+        model=errors,
+        run=float(run.variance[0]) if known else fit.scale**2,
+        run_df=float(run.df[0]) if known else float(m - k),
+        plain=fit.noise.psi_square / fit.noise.slope**2,
+        slope=fit.noise.slope,
+        df=m - k,
+        floor=0.5 * m * ROUNDING**2,
+        by_size=shares_sizes(errors),
+    )
+
+
+def shares_sizes(model: ErrorModel) -> bool:
+    """Whether errors common to a data size can be told from those of one run."""
+    return any(SIZE in part.names and SEED not in part.names for part in model.parts)
+
+
+def gradient(theta: Array, u: Array, v: Array) -> Array:
+    """Derivatives of ln L by the coordinates of ``JointFit.covariance`` at u, v (m,), shape (m, 5)."""
+    value, jacobian = log_loss_at(theta[None], u[None], v[None])
+    rows = jacobian[0].copy()
+    rows[:, 0] = np.exp(-value[0])
+    return np.asarray(rows)
+
+
+def parameter_rows(data: JointData) -> dict[str, Array]:
+    """The gradient of every parameter, of ln A and ln B for the amplitudes, (5,) each."""
+    return dict(zip(PARAMETERS, user_jacobian(data), strict=True))

@@ -1,0 +1,108 @@
+"""Errors by size against the matrices that the formulas are written in, the t interval, and simulated truths."""
+
+import numpy as np
+import pytest
+from scipy import linalg, stats
+
+from cvfp_cli.stats.size_errors import SizeErrors, size_errors
+
+
+def a_line(sizes: int, seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ln n, the design of a line, and the index of each point's size."""
+    index = np.repeat(np.arange(sizes), seeds)
+    z = np.log(2.0) * index
+    return z, np.column_stack([np.ones(len(z)), z]), index
+
+
+def errors_of(y: np.ndarray, design: np.ndarray, index: np.ndarray, z: np.ndarray) -> SizeErrors:
+    residual = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    ones = np.ones((1, len(y)))
+    return size_errors(residual[None], design[None], ones, index[None], z[None])
+
+
+@pytest.mark.parametrize(("sizes", "seeds"), [(5, 1), (8, 1), (6, 3)])
+def test_variance_and_df_are_those_of_the_matrices(sizes: int, seeds: int) -> None:
+    rng = np.random.default_rng(sizes)
+    z, design, index = a_line(sizes, seeds, rng)
+    y = rng.standard_normal(len(z)) * (1.0 + index)
+    bread = np.linalg.inv(design.T @ design)
+    hat = design @ bread @ design.T
+    keep = np.eye(len(y)) - hat
+    residual = keep @ y
+    for gradient in (np.array([0.0, 1.0]), np.array([1.0, z[-1] + 2.0])):
+        columns = []
+        for size in range(sizes):
+            own = np.flatnonzero(index == size)
+            adjust = np.real(linalg.inv(linalg.sqrtm(keep[np.ix_(own, own)])))
+            column = np.zeros(len(y))
+            column[own] = adjust @ design[own] @ bread @ gradient
+            columns.append(column)
+        forms = np.array(columns).T
+        expected = float(np.sum((forms.T @ residual) ** 2))
+        gram = forms.T @ keep @ forms
+        plain, variance, df = errors_of(y, design, index, z).variance(gradient[None])
+        assert plain[0] == pytest.approx(gradient @ bread @ gradient, rel=1e-6)
+        assert variance[0] == pytest.approx(expected, rel=1e-6)
+        assert df[0] == pytest.approx(np.trace(gram) ** 2 / np.sum(gram**2), rel=1e-6)
+
+
+def test_four_sizes_give_the_t_interval() -> None:
+    z, design, index = a_line(4, 1, np.random.default_rng(0))
+    y = np.array([0.3, -0.2, 0.1, 0.4])
+    line = stats.linregress(z, y)
+    _, variance, df = errors_of(y, design, index, z).variance(np.array([[0.0, 1.0]]))
+    assert np.sqrt(variance[0]) == pytest.approx(line.stderr, rel=1e-6)
+    assert df[0] == 2.0
+
+
+def test_seeds_of_one_size_count_once() -> None:
+    """Balanced seeds: the regression on the means of the sizes, whatever the seeds' own scatter."""
+    rng = np.random.default_rng(1)
+    z, design, index = a_line(4, 5, rng)
+    y = rng.standard_normal(4)[index] + 0.1 * rng.standard_normal(20)
+    line = stats.linregress(z[::5], y.reshape(4, 5).mean(axis=1))
+    _, variance, df = errors_of(y, design, index, z).variance(np.array([[0.0, 1.0]]))
+    assert np.sqrt(variance[0]) == pytest.approx(line.stderr, rel=1e-6)
+    assert df[0] == 2.0
+
+
+def test_as_many_sizes_as_parameters_leave_no_variance() -> None:
+    z, design, index = a_line(2, 5, np.random.default_rng(2))
+    y = np.random.default_rng(3).standard_normal(10)
+    _, variance, df = errors_of(y, design, index, z).variance(np.array([[0.0, 1.0]]))
+    assert np.isnan(variance[0])
+    assert np.isnan(df[0])
+
+
+@pytest.mark.parametrize("trend", [-1.0, 0.0, 1.0])
+def test_intervals_of_a_line_hold_when_the_noise_follows_n(trend: float) -> None:
+    """4,000 lines through 8 sizes: within four standard errors of 95 %, or above; equal variances would hold 87 %."""
+    sets, sizes = 4000, 8
+    rng = np.random.default_rng(4)
+    z, design, index = a_line(sizes, 1, rng)
+    noise = np.exp(0.5 * trend * z)
+    y = noise * rng.standard_normal((sets, sizes))
+    solve = np.linalg.pinv(design)
+    slope = y @ solve[1]
+    residual = y - y @ solve.T @ design.T
+    errors = size_errors(
+        residual,
+        np.broadcast_to(design, (sets, sizes, 2)),
+        np.ones((sets, sizes)),
+        np.broadcast_to(index, (sets, sizes)),
+        np.broadcast_to(z, (sets, sizes)),
+    )
+    _, variance, df = errors.variance(np.tile([0.0, 1.0], (sets, 1)))
+    held = np.mean(np.abs(slope) <= stats.t.ppf(0.975, df) * np.sqrt(variance))
+    assert 0.93 < held < 0.975
+
+
+def test_a_new_run_beyond_the_sizes_errs_like_the_nearest() -> None:
+    """With noise that grows with n, the interval of a new run is the wider one at the large end."""
+    sizes = 8
+    z, design, index = a_line(sizes, 1, np.random.default_rng(5))
+    y = np.where(index % 2 == 0, 1.0, -1.0) * np.exp(0.7 * z)
+    errors = errors_of(y, design, index, z)
+    gradient = np.array([[1.0, 0.0]])
+    own = [errors.variance(gradient, np.array([at]))[1][0] for at in (-1.0, np.inf)]
+    assert own[1] > 3.0 * own[0]
