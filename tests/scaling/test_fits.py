@@ -200,7 +200,6 @@ def test_replicates_give_pure_error_and_the_larger_variance() -> None:
     shaken = Points(sizes, quiet.y * shock, sizes=sizes)
     fit = fit_law(shaken, "power")
     assert fit.replicates is not None
-    assert fit.replicates.variance_from == "lack-of-fit"
     assert fit.replicates.lack_of_fit_p is not None
     assert fit.replicates.lack_of_fit_p < 0.01
     means = np.exp(np.log(shaken.y).reshape(5, 3).mean(axis=1))
@@ -224,7 +223,7 @@ def test_repeats_that_agree_exactly_are_told_once_and_leave_the_curve_to_judge_b
     text = to_text(Study(fit_groups([Points(x, y, "a")], "power"), None))
     told = " ".join(text.split())
     assert "agree in every digit" in told
-    assert "use the variance of the means of the sizes about the curve" in told
+    assert "intervals use the scatter of the means of the sizes about the curve" in told
     assert "lack-of-fit" not in told
     assert told.count("80,000 predicted") == 1
 

@@ -10,7 +10,6 @@ from cvfp_cli.scaling.derived import observation_quantity, value_quantity
 from cvfp_cli.scaling.fits import allowed_rises, errors_of, fit_law
 from cvfp_cli.scaling.global_fit import fit_curves
 from cvfp_cli.scaling.profiles import intervals, linear_intervals, profile_rise
-from cvfp_cli.stats.variance import error_variance
 from cvfp_cli.study.points import Points
 
 X = 6e4 * 2.0 ** np.arange(6)
@@ -106,7 +105,8 @@ def test_the_walk_gives_the_t_interval_where_the_law_is_a_line() -> None:
     law = LAWS["power"]
     batch = make_batch([Points(X, Y), Points(X[:4], Y[:4])], "log")
     fits = fit_curves(law, batch.data, starts=1)
-    delta = error_variance(batch.residuals(law, fits.theta), batch.data.weight, batch.size, 2).delta(0.95)
+    df = batch.counts - 2
+    delta = stats.f.ppf(0.95, 1, df) * fits.rss / df
     z = np.array([6.0, 5.0])
     quantities = [
         *law.parameter_quantities(batch.scale),
@@ -153,8 +153,8 @@ def test_coverage(name: str, truth: dict[str, float]) -> None:
     groups = [Points(x, curve * np.exp(0.02 * rng.standard_normal(7))) for _ in range(sets)]
     batch = make_batch(groups, "log")
     fits = fit_curves(law, batch.data, starts=4)
-    delta = error_variance(batch.residuals(law, fits.theta), batch.data.weight, batch.size, law.k).delta(0.95)
     quantities = law.parameter_quantities(batch.scale)
+    delta = allowed_rises(fits, errors_of(fits, batch), quantities, 0.95)
     for q, interval in zip(quantities, intervals(fits, delta, quantities), strict=True):
         low = np.where(np.isnan(interval.low), -np.inf, interval.low)
         high = np.where(np.isnan(interval.high), np.inf, interval.high)

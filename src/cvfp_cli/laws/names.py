@@ -6,6 +6,8 @@ JOINT = "joint"
 SINGLE = (POWER, "saturating", "exp-decay", "bnsl")
 # The law that slopes are marked, tested and recommended by.
 MAIN = POWER
+# The laws whose forecasts are mixed where nobody knows which is true.
+MIXED = (POWER, "saturating", "exp-decay")
 # What people call them elsewhere.
 OTHER_NAMES = {
     "power-law": POWER,

@@ -12,6 +12,7 @@ from cvfp_cli.report.marks import marks
 from cvfp_cli.report.model import Finding, Mark
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection
 from cvfp_cli.scaling.study import ALL, Request, Study, run_study
@@ -33,6 +34,7 @@ class Scope:
         fits: by label and law. unfitted: why a group has no fit of a law.
         level: confidence level of every interval.
         joint: the law over parameters and tokens, one for the whole family. selection: which law predicts best.
+        forecasts: what a mixture of laws says of every group with two sizes or more.
         rankings: those made so far, by size and measure; several sections ask for the same.
     """
 
@@ -43,6 +45,7 @@ class Scope:
     level: float
     joint: Fit | None = None
     selection: Selection | None = None
+    forecasts: tuple[Forecast, ...] = ()
     rankings: "dict[tuple[int | None, str], Ranking]" = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -238,7 +241,9 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
                 least = 2 if law == MAIN or ALL not in laws else max(2, get_law(law).k + 1)
                 values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
-    return Scope(family, fitted, fits, unfitted, level, joint, selection)
+    known_fits = {law: tuple(fit for (_, name), fit in fits.items() if name == law) for law in LAWS}
+    ahead = forecasts(usable, replace(options, window=0), known_fits, mixed=True)
+    return Scope(family, fitted, fits, unfitted, level, joint, selection, ahead)
 
 
 def _study(groups: Sequence[Points], request: Request) -> Study | None:

@@ -18,8 +18,8 @@ from cvfp_cli.scaling.global_fit import CurveFits, is_line
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
+from cvfp_cli.stats.replicates import replicates_of
 from cvfp_cli.stats.solver import Array
-from cvfp_cli.stats.variance import Variance
 from cvfp_cli.study.points import Points
 
 # Of the falls that are told: per doubling and per tenfold.
@@ -87,13 +87,12 @@ class Figures:
         return estimate_of(float(self.values[index][row]), interval, row, at_bound=at_bound)
 
 
-def assemble(
-    fits: CurveFits, batch: Batch, variance: Variance, figures: Figures, options: Wanted
-) -> tuple[Fit, ...]:
-    """One ``Fit`` for each group of the batch."""
+def assemble(fits: CurveFits, batch: Batch, df: Array, figures: Figures, options: Wanted) -> tuple[Fit, ...]:
+    """One ``Fit`` for each group of the batch; ``df``: sizes to spare for each, (P,)."""
     log_predicted = batch.log_predicted(fits.law, fits.theta) + batch.scale.log_unit[:, None]
+    residuals = batch.residuals(fits.law, fits.theta)
     return tuple(
-        _one(row, fits, batch, variance, figures, options, log_predicted[row])
+        _one(row, fits, batch, df, figures, options, log_predicted[row], residuals[row])
         for row in range(len(batch.groups))
     )
 
@@ -102,10 +101,11 @@ def _one(
     row: int,
     fits: CurveFits,
     batch: Batch,
-    variance: Variance,
+    df: Array,
     figures: Figures,
     options: Wanted,
     log_predicted: Array,
+    residuals: Array,
 ) -> Fit:
     law, points = fits.law, batch.groups[row]
     m = len(points)
@@ -149,9 +149,9 @@ def _one(
         predictions=_predictions(law, figures, row, points, options, parameters),
         targets=figures.targets[row],
         local_exponents=local_exponents(points, options.window, options.level) if options.window else (),
-        replicates=variance.replicates[row],
+        replicates=replicates_of(residuals, batch.data.weight[row], batch.size[row], law.k),
         starts=Starts(fits.tried, float(fits.agree[row])),
-        warnings=(*points.notes, *fit_notes(law, fits, batch, row, limit, variance, parameters)),
+        warnings=(*points.notes, *fit_notes(law, fits, batch, row, limit, df, parameters)),
     )
 
 

@@ -10,14 +10,14 @@ from cvfp_cli.laws.base import Data
 from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.fits import FitOptions, figure_quantities, measure
+from cvfp_cli.scaling.fits import FitOptions, errors_of, figure_quantities, measure
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line, refit_curves
 from cvfp_cli.scaling.held_out import FEW
 from cvfp_cli.scaling.profiles import Interval, fitted_values
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.starts import best_starts
+from cvfp_cli.stats.size_errors import SizeErrors
 from cvfp_cli.stats.solver import Array
-from cvfp_cli.stats.variance import Variance, error_variance
 from cvfp_cli.study.points import Points
 
 KINDS = ("residual", "parametric", "case")
@@ -40,9 +40,9 @@ def bootstrap_groups(
 ) -> tuple[Fit, ...]:
     """``fit_groups`` with percentile intervals from ``replicates`` refits.
 
-    ``residual`` draws from the residuals, scaled by sqrt(m / (m - k)) to the error's own size; ``parametric`` draws
-    normal errors of the estimated variance; both allow for that size being an estimate. ``case`` draws whole points, of
-    which there must be at least 8.
+    ``parametric`` draws a normal error for each size; ``residual`` draws half of its variance from the residuals of the
+    sizes' means, scaled by sqrt(sizes / (sizes - k)) to the errors' own size. Both allow for that being an estimate.
+    ``case`` draws whole points, of which there must be at least 8.
 
     Raises:
         InputError: too few replicates, an unknown kind, or too few points for ``case``.
@@ -64,13 +64,12 @@ def bootstrap_groups(
         points.require_fittable()
     batch = make_batch(groups, options.objective)
     fits = fit_curves(chosen, batch.data, starts=options.starts)
-    variance = error_variance(batch.residuals(chosen, fits.theta), batch.data.weight, batch.size, chosen.k)
+    errors = errors_of(fits, batch)
     # The figures themselves are as without a bootstrap; only the intervals are replaced.
-    quiet = Variance(np.full(len(groups), np.nan), variance.df, variance.replicates)
-    figures = measure(fits, batch, quiet, options)
+    figures = measure(fits, batch, errors, replace(options, intervals=False))
     rng = np.random.default_rng(seed)
     found = [
-        _percentiles(fits, batch, row, variance, options, replicates, kind, rng) for row in range(len(groups))
+        _percentiles(fits, batch, row, errors, options, replicates, kind, rng) for row in range(len(groups))
     ]
     count = len(figures.quantities)
     with_intervals = np.array([ends is not None for ends in found])
@@ -88,7 +87,7 @@ def bootstrap_groups(
         figures.loo,
         figures.forward,
     )
-    result = assemble(fits, batch, variance, figures, options)
+    result = assemble(fits, batch, errors.between_df, figures, options)
     method = f"{kind} bootstrap"
     return tuple(
         replace(fit, interval_method=method if good else "none")
@@ -100,7 +99,7 @@ def _percentiles(
     fits: CurveFits,
     batch: Batch,
     row: int,
-    variance: Variance,
+    errors: SizeErrors,
     options: FitOptions,
     replicates: int,
     kind: str,
@@ -108,27 +107,36 @@ def _percentiles(
 ) -> tuple[Array, Array] | None:
     """Ends of every figure's interval for one group, (Q,) each; None where no error can be estimated."""
     law, m = fits.law, len(batch.groups[row])
-    if not np.isfinite(variance.value[row]):
+    df = float(errors.between_df[row])
+    if df <= 0:
         return None
     one = np.full(replicates, row)
     part = batch.take(one)
-    # Errors of weight 1: those of a point are its own size, 1 / root times them.
     root = np.sqrt(batch.data.weight[row, :m])
     residuals = batch.residuals(law, fits.theta)[row, :m]
     fitted = part.data.target[:, :m] - residuals / root
-    sd = float(np.sqrt(variance.value[row]))
+    # Seeds of one size err together: errors are drawn for sizes, those of weight 1 (``SizeErrors.residual``).
+    there = errors.count[row] > 0
+    mean, sizes = errors.residual[row, there], int(there.sum())
+    sd = float(np.sqrt(mean @ mean / df))
+    index = batch.size[row, :m]
+    unit = np.sqrt(np.bincount(index, root**2))[index]
     weight, target = part.data.weight.copy(), part.data.target.copy()
     # How large the errors are is itself known from few residuals: every replicate draws it anew, as s sqrt(df / chi^2).
     # For a straight line and normal errors the percentiles then are the t interval; without, they are far too short.
-    unknown = np.sqrt(variance.df[row] / rng.chisquare(variance.df[row], size=(replicates, 1)))
+    unknown = np.sqrt(df / rng.chisquare(df, size=(replicates, 1)))
     unknown = np.minimum(unknown, WIDEST)
     if kind == "case":
         weight[:, :m] *= rng.multinomial(m, np.full(m, 1.0 / m), size=replicates)
-    elif kind == "parametric":
-        target[:, :m] = fitted + unknown * sd * rng.standard_normal((replicates, m)) / root
     else:
-        scaled = (residuals - residuals.mean()) * np.sqrt(m / (m - law.k))
-        target[:, :m] = fitted + unknown * rng.choice(scaled, size=(replicates, m)) / root
+        drawn = sd * rng.standard_normal((replicates, sizes))
+        if kind == "residual":
+            # A handful of residuals has no tails: half of each error's variance is theirs, half is normal.
+            scaled = (mean - mean.mean()) * np.sqrt(sizes / df)
+            drawn = np.sqrt(0.5) * (drawn + rng.choice(scaled, size=(replicates, sizes)))
+        target[:, :m] = fitted + (unknown * drawn)[:, index] / unit
+    count = float(np.mean(errors.count[row, there]))
+    run = float(np.sqrt(sd**2 / count + (1.0 - 1.0 / count) * errors.within[row]))
     if options.objective == "ppl":
         # A draw below 0 is no perplexity; it is held just above.
         target = np.where(weight > 0, np.maximum(target, 1e-3 * fitted.min()), target)
@@ -141,12 +149,12 @@ def _percentiles(
     tail = 0.5 * (1.0 - options.level)
     ends = []
     for q, value, own in zip(quantities, values, at_fit, strict=True):
-        if q.hold is None:
+        if q.place is not None:
             ends.append(
                 _new_run(
                     value,
                     own,
-                    unknown[:, 0] * sd,
+                    unknown[:, 0] * run,
                     float(np.exp(batch.scale.log_unit[row])),
                     options,
                     tail,

@@ -1,12 +1,13 @@
 """A ``Study`` as a document: headings, tables and sentences, before it is text or Markdown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cvfp_cli.counting import counted
 from cvfp_cli.laws.names import JOINT
 from cvfp_cli.laws.registry import LAWS
+from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
 from cvfp_cli.scaling.fit_notes import NO_AICC
+from cvfp_cli.scaling.forecast_text import forecast_blocks
 from cvfp_cli.scaling.joint import FORMULA
 from cvfp_cli.scaling.joint_fits import DIFFER
 from cvfp_cli.scaling.numbers import (
@@ -35,46 +36,18 @@ from cvfp_cli.scaling.selection import LawScore
 from cvfp_cli.scaling.study import Study
 
 METHODS = {
-    "t": "t intervals of the log-log line: exact for independent normal errors of ln y",
-    "profile": "profile-likelihood intervals with F(1, m - k)",
+    "t": "t intervals of the log-log line, for errors that may differ by size",
+    "profile": "profile-likelihood intervals, for errors that may differ by size",
     "none": "no intervals, nothing is left to make them from",
 }
-VARIANCES = {"replicates": "the repeats", "lack-of-fit": "the means of the sizes about the curve"}
 MODEL_SIZE = "model size"
 # A fit of many runs shows its points only in JSON and CSV.
 MOST_POINTS = 40
 
 
-@dataclass(frozen=True)
-class Heading:
-    """A title of level 1 (a fit) or 2 (a part of one)."""
-
-    text: str
-    level: int = 1
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """Rows of text cells below a header; columns from the second on are flush right unless ``left``."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: bool = False
-
-
-@dataclass(frozen=True)
-class Line:
-    """One sentence."""
-
-    text: str
-
-
-Block = Heading | TextTable | Line
-
-
 def study_blocks(study: Study) -> list[Block]:
     """The whole answer: every fit, then all fits side by side, then what the data decide."""
-    blocks: list[Block] = []
+    blocks: list[Block] = forecast_blocks(study.forecasts)
     said: set[str] = set()  # what concerns the data is said once, not with each law
     for fit in study.fits:
         blocks += fit_blocks(fit, said)
@@ -345,7 +318,7 @@ def _replicates(fit: Fit) -> str:
         test = "no size to spare for a test of lack of fit"
     return (
         f"Replicates at {counted(r.sizes, 'size')}: standard deviation {figure(r.pure_sd)} with {counted(r.pure_df, 'degree of freedom', 'degrees of freedom')}; "
-        f"{test}; intervals use the variance of {VARIANCES[r.variance_from]}."
+        f"{test}; intervals use the scatter of the means of the sizes about the curve."
     )
 
 

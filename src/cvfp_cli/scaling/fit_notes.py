@@ -10,7 +10,7 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.result import Estimate
-from cvfp_cli.stats.variance import Variance
+from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
 
 NO_AICC = "no-aicc"
@@ -26,7 +26,7 @@ def fit_notes(
     batch: Batch,
     row: int,
     limit: Limit,
-    variance: Variance,
+    df: Array,
     parameters: dict[str, Estimate],
 ) -> list[Note]:
     """Everything there is to say of one group's fit."""
@@ -62,7 +62,16 @@ def fit_notes(
                 "warning",
             )
         )
-    elif variance.df[row] == 1:
+    elif sizes == k:
+        notes.append(
+            Note(
+                "no-freedom",
+                f"{name} has {counted(k, 'parameter')} and as many sizes: it passes through the mean of each, so how far "
+                f"it misses a size cannot be seen, and no interval exists. {help_line}",
+                "warning",
+            )
+        )
+    elif df[row] == 1:
         notes.append(
             Note(
                 "one-degree-of-freedom",

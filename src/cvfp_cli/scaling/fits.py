@@ -22,7 +22,6 @@ from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear
 from cvfp_cli.scaling.result import Fit, Target
 from cvfp_cli.stats.size_errors import SizeErrors, size_errors
 from cvfp_cli.stats.solver import Array, Rows
-from cvfp_cli.stats.variance import Variance, error_variance
 from cvfp_cli.study.points import Points
 
 OBJECTIVES = ("log", "ppl")
@@ -99,19 +98,17 @@ def fit_groups(groups: Sequence[Points], law: str, options: FitOptions | None = 
         return ()
     batch = make_batch(groups, options.objective)
     fits = fit_curves(chosen, batch.data, starts=options.starts)
-    variance = error_variance(batch.residuals(chosen, fits.theta), batch.data.weight, batch.size, chosen.k)
-    figures = measure(fits, batch, variance, options)
-    return assemble(fits, batch, variance, figures, options)
+    errors = errors_of(fits, batch)
+    figures = measure(fits, batch, errors, options)
+    return assemble(fits, batch, errors.between_df, figures, options)
 
 
-def measure(fits: CurveFits, batch: Batch, variance: Variance, options: FitOptions) -> Figures:
+def measure(fits: CurveFits, batch: Batch, errors: SizeErrors, options: FitOptions) -> Figures:
     """Every figure of every fit, with intervals where there is a variance to make them from."""
     law = fits.law
     quantities = figure_quantities(law, batch, options)
     values = [np.asarray(value) for value in fitted_values(fits, quantities)]
-    known = (errors_of(fits, batch).between_df > 0) & np.isfinite(variance.value)
-    if not options.intervals:
-        known = np.zeros_like(known)
+    known = (errors.between_df > 0) & options.intervals
     spread = np.sum(batch.data.weight * batch.data.target**2, axis=1)
     # A curve through all points with degrees of freedom to spare has intervals of width 0.
     exact = known & (fits.rss <= EXACT * spread)

@@ -6,7 +6,8 @@ import json
 
 from cvfp_cli.layout import UNBOUNDED, Screen, bands, cells
 from cvfp_cli.markdown import escape, pipe_table
-from cvfp_cli.scaling.document import Block, Heading, Line, TextTable, study_blocks
+from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
+from cvfp_cli.scaling.document import study_blocks
 from cvfp_cli.scaling.study import Study
 
 
@@ -121,4 +122,14 @@ def to_csv(study: Study) -> str:
             row(
                 "local_exponent", name, None, window.estimate.value, window.estimate.low, window.estimate.high
             )
+    for one in study.forecasts:
+        for p in one.predictions:
+            writer.writerow([one.config, "mixture", "prediction", one.y, p.x, p.value, p.low, p.high, None])
+        for t in one.targets:
+            name = f"{one.y}={t.ppl:g}"
+            writer.writerow([one.config, "mixture", "target", name, None, t.x, t.low, t.high, None])
+        if one.asymptote:
+            end = one.asymptote
+            ends = [None, end.value, end.low, end.high, None]
+            writer.writerow([one.config, "mixture", "derived", "asymptote", *ends])
     return out.getvalue()

@@ -6,7 +6,7 @@ from typing import Any
 from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
 from cvfp_cli.stats.estimate import Estimate as Estimate
-from cvfp_cli.stats.variance import Replicates
+from cvfp_cli.stats.replicates import Replicates
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ from cvfp_cli.scaling.shared import (
 from cvfp_cli.scaling.shared_errors import SharedErrors, shared_errors
 from cvfp_cli.scaling.shared_quantities import lifted
 from cvfp_cli.stats.solver import Array
-from cvfp_cli.stats.variance import Variance
 from cvfp_cli.study.points import Points
 
 # Notes of a fit on its own that a shared fit answers differently.
@@ -60,8 +59,7 @@ def fit_shared_groups(
     errors = shared_errors(fit, batch, batch.residuals(chosen, curves.theta))
     figures = _figures(fit, batch, curves, errors, options)
     count = len(groups)
-    none = Variance(np.full(count, np.nan), np.full(count, errors.df), (None,) * count)
-    fits = assemble(curves, batch, none, figures, options)
+    fits = assemble(curves, batch, np.full(count, errors.df), figures, options)
     names = [name for name in chosen.parameters if name in share]
     return tuple(_with_joint(one, fit, errors, names, count) for one in fits)
 
@@ -229,4 +227,4 @@ def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, names: Sequence[
     notes += [Note("shared-fit", said), *errors.notes(one.law)]
     # AIC of one group's y would count parameters that the others paid for.
     criteria = information(m, k, of_y=None, of_objective=rss if rss > 0 else None)
-    return replace(one, k=k, parameters=parameters, warnings=tuple(notes), **criteria)
+    return replace(one, replicates=None, k=k, parameters=parameters, warnings=tuple(notes), **criteria)

@@ -12,6 +12,7 @@ from cvfp_cli.scaling.asked import NO_PAIRS, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
 from cvfp_cli.scaling.joint_study import POOLINGS, fit_named, fit_unasked
 from cvfp_cli.scaling.result import Fit
@@ -68,15 +69,18 @@ class Study:
     Attributes:
         selection: of the laws of one variable that were fitted to the same groups; None for fewer than two.
         notes: what concerns no single fit.
+        forecasts: of each group, by a mixture of laws, and whether its log-log line bends.
     """
 
     fits: tuple[Fit, ...]
     selection: Selection | None
     notes: tuple[Note, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What ``--format json`` prints."""
         return {
+            "forecasts": [forecast.to_json() for forecast in self.forecasts],
             "fits": [fit.to_json() for fit in self.fits],
             "selection": [score.to_json() for score in self.selection.laws] if self.selection else [],
             "verdict": self.selection.sentence if self.selection else None,
@@ -117,7 +121,11 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     selection, notes = _select(fits, fitted_to, request)
     everything = (*(fit for law in fits for fit in fits[law]), *joint)
     asked = unanswered(fittable, tuple(dict.fromkeys(fit.law for fit in everything)), request)
-    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked))
+    ahead: tuple[Forecast, ...] = ()
+    if fits and request.options.hold_out:
+        mixed = not named or bool(request.options.predict or request.options.targets)
+        ahead = forecasts(fittable, request.options, {} if request.share else fits, mixed=mixed)
+    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked), ahead)
 
 
 def curves_of(

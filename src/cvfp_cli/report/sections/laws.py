@@ -9,6 +9,7 @@ from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, 
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.report.sections.equal_lines import tests_of
+from cvfp_cli.report.sections.forecast import forecast
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.result import Fit
@@ -28,6 +29,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
         blocks.append(Findings(notes))
     blocks += [*_joint(scope), *_selection(scope)]
     blocks += tests_of(scope)
+    blocks += forecast(scope)
     blocks += _predictions(scope)
     blocks += _reductions(scope)
     blocks += _windows(scope)

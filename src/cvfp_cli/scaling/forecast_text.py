@@ -1,0 +1,126 @@
+"""A forecast as headings, tables and sentences: what is said first, before any single law."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cvfp_cli.counting import counted
+from cvfp_cli.laws.names import MIXED
+from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
+from cvfp_cli.scaling.forecasts import Forecast
+from cvfp_cli.scaling.numbers import MISSING, figure, interval, size
+from cvfp_cli.stats.curvature import CURVED, STRAIGHT
+
+VERDICTS = {CURVED: "bends", STRAIGHT: "straight"}
+# With fewer sizes than this, what is forecast rests on the laws more than on the data.
+FEW = 6
+
+
+def forecast_blocks(forecasts: Sequence[Forecast]) -> list[Block]:
+    """Predictions, targets and asymptotes of the mixture of laws, then whether each log-log line bends."""
+    mixed = [one for one in forecasts if one.weights]
+    blocks: list[Block] = []
+    if mixed:
+        level = f"{100 * mixed[0].level:g} %"
+        blocks += [Heading("Forecast"), Line(_how(mixed))]
+        if any(one.predictions for one in mixed):
+            blocks.append(_predictions(mixed, level))
+        targets = [_target(one, i) for one in mixed for i in range(len(one.targets))]
+        blocks += [Line(text) for text in targets]
+        blocks += [_laws(mixed, level), Line(_decided(mixed))]
+    bends = [one for one in forecasts if one.curvature.p_value is not None]
+    if bends:
+        blocks += [Heading("Is the log-log line straight?"), _bends(bends)]
+    return blocks
+
+
+def _how(mixed: Sequence[Forecast]) -> str:
+    laws = list(dict.fromkeys(law for one in mixed for law in one.weights))
+    if len(laws) == 1:
+        return f"By {laws[0]} alone: these sizes leave room for no other law."
+    said = (
+        f"From a mixture of {', '.join(laws[:-1])} and {laws[-1]}, weighted by AIC, since the law is not known; what each "
+        "law says by itself stands with its fit."
+    )
+    untested = sorted({law for one in mixed for law in set(MIXED) - set(one.weights)})
+    if not untested:
+        return said
+    return (
+        f"{said} Where the sizes are too few for {' and '.join(untested)}, the richest law that they can test has all the "
+        "weight."
+    )
+
+
+def _predictions(mixed: Sequence[Forecast], level: str) -> TextTable:
+    rows = [
+        (
+            one.config or "all points",
+            size(p.x),
+            figure(p.value),
+            interval(p.mean_low, p.mean_high),
+            interval(p.low, p.high),
+            _distance(distance),
+        )
+        for one in mixed
+        for p, distance in zip(one.predictions, one.distances, strict=True)
+    ]
+    header = (
+        "",
+        mixed[0].x,
+        mixed[0].y,
+        f"{level} for the law",
+        f"{level} for a new run",
+        "beyond, in ranges",
+    )
+    return TextTable(header, tuple(rows))
+
+
+def _distance(distance: float) -> str:
+    """How far beyond the data, in their range of ln n."""
+    return "inf" if not np.isfinite(distance) else f"{distance:.2f}"
+
+
+def _target(one: Forecast, i: int) -> str:
+    target = one.targets[i]
+    who = f"{one.config}: " if one.config else ""
+    ends = "" if target.low is None and target.high is None else f" ({interval(target.low, target.high)})"
+    if target.x is None:
+        return f"{who}{one.y} {figure(target.ppl)}: {target.reason}{ends}."
+    return f"{who}{one.y} {figure(target.ppl)} is reached at {one.x} {size(target.x)}{ends}."
+
+
+def _laws(mixed: Sequence[Forecast], level: str) -> TextTable:
+    laws = list(dict.fromkeys(law for one in mixed for law in one.weights))
+    rows = []
+    for one in mixed:
+        weights = (f"{100 * one.weights[law]:.0f} %" if law in one.weights else MISSING for law in laws)
+        end = one.asymptote
+        asymptote = (figure(end.value), interval(end.low, end.high)) if end else (MISSING, MISSING)
+        rows.append((one.config or "all points", *weights, *asymptote))
+    return TextTable(("weight of", *laws, "asymptote", f"{level} interval"), tuple(rows))
+
+
+def _decided(mixed: Sequence[Forecast]) -> str:
+    """Whether the data tell the laws apart, and how much that matters."""
+    settled = [one for one in mixed if one.decided]
+    few = min(one.sizes for one in mixed)
+    sizes = (
+        f"; with {counted(few, 'size')} a forecast far beyond them rests on the laws more than on the data"
+    )
+    if not settled:
+        return f"Which law holds is not decided{sizes if few < FEW else ''}."
+    laws = sorted({one.decided for one in settled})
+    where = "" if len(settled) == len(mixed) else f" for {len(settled)} of {len(mixed)} configurations"
+    return f"{' and '.join(laws)} {'has' if len(laws) == 1 else 'have'} nearly all of the weight{where}{sizes if few < FEW else ''}."
+
+
+def _bends(forecasts: Sequence[Forecast]) -> TextTable:
+    rows = []
+    for one in forecasts:
+        bend = one.curvature
+        change = (figure(bend.change, 3), interval(bend.low, bend.high))
+        verdict = VERDICTS.get(bend.verdict, "not decided")
+        rows.append(
+            (one.config or "all points", figure(bend.slope, 3), *change, figure(bend.p_value, 2), verdict)
+        )
+    return TextTable(("", "slope", "its change over the sizes", "95 % interval", "p", ""), tuple(rows))

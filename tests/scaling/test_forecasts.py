@@ -1,0 +1,123 @@
+"""Forecasts of the mixture of laws: held in simulation where a single law fails, and told before any law."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.forecasts import forecasts
+from cvfp_cli.scaling.rendering import to_csv, to_json, to_text
+from cvfp_cli.scaling.study import Request, run_study
+from cvfp_cli.study.points import Points
+
+FIRST = 60_000.0
+
+
+def saturating(sizes: int, sets: int, seed: int = 0, noise: float = 0.01) -> tuple[list[Points], float]:
+    """Data sets of 80 + A n^-0.5 with noise, and the truth at ten times the largest size."""
+    rng = np.random.default_rng(seed)
+    x = FIRST * 2.0 ** np.arange(sizes)
+
+    def curve(n: np.ndarray) -> np.ndarray:
+        return np.asarray(80.0 + 420.0 * (n / FIRST) ** -0.5)
+
+    groups = [
+        Points(x=x, y=curve(x) * np.exp(noise * rng.standard_normal(sizes)), label=str(i))
+        for i in range(sets)
+    ]
+    return groups, float(curve(np.array([10.0 * x[-1]]))[0])
+
+
+@pytest.mark.pinned_only("many data sets for what other tests do with one")
+def test_the_mixture_holds_where_a_power_law_does_not() -> None:
+    groups, truth = saturating(6, 60)
+    options = FitOptions(predict=(10.0 * float(groups[0].x[-1]),))
+    alone = [fit.predictions[0] for fit in fit_groups(groups, "power", options)]
+    mixed = [one.predictions[0] for one in forecasts(groups, options, {}, mixed=True)]
+    held_alone, held_mixed = (
+        np.mean([(p.mean_low or 0.0) <= truth <= (p.mean_high or np.inf) for p in each])
+        for each in (alone, mixed)
+    )
+    assert held_alone < 0.4
+    assert held_mixed > 0.88
+
+
+def test_it_lies_between_the_laws_and_weights_sum_to_one() -> None:
+    groups, _ = saturating(7, 3)
+    far = 10.0 * float(groups[0].x[-1])
+    options = FitOptions(predict=(far, float("inf")), targets=(100.0,))
+    for points, one in zip(groups, forecasts(groups, options, {}, mixed=True), strict=True):
+        assert sum(one.weights.values()) == pytest.approx(1.0)
+        own = [fit_groups([points], law, options)[0] for law in one.weights]
+        values = [fit.predictions[0].value for fit in own]
+        assert min(values) * 0.999 <= one.predictions[0].value <= max(values) * 1.001
+        first, last = float(points.x[0]), float(points.x[-1])
+        assert one.distances[0] == pytest.approx(np.log(far / last) / np.log(last / first))
+        assert one.distances[1] == float("inf")
+        assert one.asymptote is not None
+        assert one.asymptote.low is not None
+        assert one.asymptote.low <= 80.0 <= (one.asymptote.high or np.inf)
+        assert one.predictions[1].mean_high == pytest.approx(one.asymptote.high, rel=1e-6)
+
+
+def test_fits_at_hand_are_used_and_change_nothing() -> None:
+    groups, _ = saturating(6, 2)
+    options = FitOptions(predict=(1e8,))
+    known = {law: fit_groups(groups, law, options) for law in ("power", "exp-decay")}
+    assert forecasts(groups, options, known, mixed=True) == forecasts(groups, options, {}, mixed=True)
+
+
+def test_with_four_sizes_the_richest_law_that_they_test_has_all_the_weight() -> None:
+    groups, _ = saturating(4, 1)
+    (one,) = forecasts(groups, FitOptions(), {}, mixed=True)
+    assert one.weights == {"power": 0.0, "saturating": pytest.approx(1.0)}
+    assert one.decided == ""
+
+
+def test_three_sizes_leave_power_alone_and_two_nothing() -> None:
+    groups, _ = saturating(3, 1)
+    (one,) = forecasts(groups, FitOptions(), {}, mixed=True)
+    assert list(one.weights) == ["power"]
+    assert one.asymptote is not None
+    assert one.asymptote.high == 0.0
+    groups, _ = saturating(2, 1)
+    (one,) = forecasts(groups, FitOptions(), {}, mixed=True)
+    assert one.weights == {}
+
+
+def test_a_target_below_every_asymptote_is_not_reached() -> None:
+    groups, _ = saturating(8, 1, noise=0.001)
+    (one,) = forecasts(groups, FitOptions(targets=(60.0, 200.0)), {}, mixed=True)
+    never, soon = one.targets
+    assert never.x is None
+    assert "never reach" in never.reason
+    assert soon.x is not None
+    assert FIRST < soon.x < FIRST * 2.0**8
+
+
+def test_it_stands_first_in_every_format() -> None:
+    groups, _ = saturating(6, 2)
+    study = run_study(groups, Request(options=FitOptions(predict=(1e8,))))
+    text = to_text(study)
+    assert text.index("Forecast") < text.index("0: power")
+    shape = json.loads(to_json(study))
+    assert [one["config"] for one in shape["forecasts"]] == ["0", "1"]
+    assert shape["forecasts"][0]["predictions"][0]["distance"] > 0
+    rows = list(csv.DictReader(io.StringIO(to_csv(study))))
+    mixture = [row for row in rows if row["law"] == "mixture"]
+    assert {row["kind"] for row in mixture} == {"prediction", "derived"}
+
+
+def test_a_named_law_without_a_question_has_the_test_of_curvature_alone() -> None:
+    groups, _ = saturating(8, 1)
+    study = run_study(groups, Request(laws=("power",)))
+    assert study.forecasts[0].weights == {}
+    assert study.forecasts[0].curvature.verdict == "curved"
+    assert "Is the log-log line straight?" in to_text(study)
+    # Asked for a prediction, it gets the mixture's too, and its own as it is.
+    asked = run_study(groups, Request(laws=("power",), options=FitOptions(predict=(1e8,))))
+    assert len(asked.forecasts[0].weights) == 3
+    assert asked.fits[0].predictions == fit_groups(groups, "power", FitOptions(predict=(1e8,)))[0].predictions
