@@ -71,7 +71,7 @@ def needed_finding(
         )  # enough by itself: another rival, or the correction, stands against it
     together = any(SEED in names and len(names) > 1 for names in lines.model.told_together)
     least = "-least" if together and needed.seeds is not None else ""
-    counts = {"seeds": needed.seeds, "sizes": needed.sizes, "power": POWER}
+    counts = {"seeds": needed.seeds, "sizes": needed.sizes, "chance": POWER}
     if needed.seeds is not None and needed.sizes is not None:
         return Finding(f"needed-both{least}", counts)
     if needed.seeds is not None:
