@@ -9,8 +9,6 @@ from cvfp_cli.stats.curvature import (
     NOT_DECIDED,
     STRAIGHT,
     curvature,
-    curvature_power,
-    nested_tests,
 )
 from cvfp_cli.stats.labels import Labels
 
@@ -26,7 +24,6 @@ def test_it_is_the_f_test_of_a_quadratic_term():
     squares = [np.sum((y - np.polyval(np.polyfit(x - x[3], y, degree), x - x[3])) ** 2) for degree in (1, 2)]
     f = (squares[0] - squares[1]) / (squares[1] / 4)
     assert curvature(x, y).p_value == pytest.approx(stats.f.sf(f, 1, 4))
-    assert nested_tests([squares[0]], [squares[1]], [5], [4])[0].p_value == pytest.approx(stats.f.sf(f, 1, 4))
 
 
 def test_the_change_is_that_of_the_slope():
@@ -48,17 +45,6 @@ def test_false_curves_come_as_often_as_they_may(m):
         [curvature(x, -0.4 * x + 0.02 * rng.standard_normal(m)).verdict == CURVED for _ in range(800)]
     )
     assert 0.027 < share < 0.073
-
-
-def test_power_is_what_simulation_says():
-    rng = np.random.default_rng(1)
-    x = doubling(6)
-    bend = 0.03 * (x - x[0]) ** 2
-    runs = [curvature(x, bend + 0.03 * rng.standard_normal(6)).verdict == CURVED for _ in range(600)]
-    expected = curvature_power(x, 0.06 * (x[-1] - x[0]), 0.03)
-    assert 0.3 < expected < 0.95
-    assert np.mean(runs) == pytest.approx(expected, abs=0.07)
-    assert curvature_power(x[:3], 1.0, 0.01) == 0.0
 
 
 def test_verdicts_of_little_and_of_much_data():
@@ -86,14 +72,3 @@ def test_seeds_do_not_count_as_sizes():
     assert shares[True] / 200 < 0.11
     assert shares[False] / 200 > 0.3
     assert curvature(x[:9], rng.standard_normal(9), Labels.of(size[:9])).p_value is None
-
-
-def test_an_edge_halves_the_p_value():
-    whole, half = (
-        nested_tests([2.0, 1.0], [1.0, 1.0], [6, 6], [5, 5], one_sided=one_sided)
-        for one_sided in (False, True)
-    )
-    assert half[0].p_value == pytest.approx(whole[0].p_value / 2)
-    assert half[1].p_value == 1.0
-    assert nested_tests([1.0], [0.5], [1], [0])[0].p_value is None
-    assert nested_tests([1.0], [0.0], [2], [1])[0].p_value == 0.0

@@ -11,7 +11,6 @@ from cvfp_cli.stats.robust import (
     cr2_wald,
     outliers,
     trend_errors,
-    unequal_errors,
     variance_test,
 )
 
@@ -79,17 +78,6 @@ def test_no_freedom_gives_the_reason():
     for errors in (cr2_errors(x, np.zeros(2), [0.0, 1.0]), trend_errors(x, np.zeros(2), [0.0, 1.0], x[:, 1])):
         assert errors.reason == (NO_FREEDOM,)
         assert np.isnan(errors.half_widths(0.95)[0])
-
-
-def test_few_sizes_take_the_trend_and_more_take_cr2():
-    rng = np.random.default_rng(10)
-    for m, same in (
-        (7, lambda x, r: trend_errors(x, r, [0.0, 1.0], x[:, 1])),
-        (8, lambda x, r: cr2_errors(x, r, [0, 1.0])),
-    ):
-        x = line(m)
-        r = residual(x, rng.standard_normal(m))
-        assert unequal_errors(x, r, [0.0, 1.0], x[:, 1]).variance == pytest.approx(same(x, r).variance)
 
 
 def coverage(ratio, m=8, sets=600):

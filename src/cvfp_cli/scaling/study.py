@@ -11,6 +11,7 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.asked import NO_PAIRS, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
+from cvfp_cli.scaling.checks import check_groups
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
@@ -125,7 +126,8 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     if fits and request.options.hold_out:
         mixed = not named or bool(request.options.predict or request.options.targets)
         ahead = forecasts(fittable, request.options, {} if request.share else fits, mixed=mixed)
-    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked), ahead)
+    checked = check_groups(fittable, fits, request.options) if ahead and not request.share else ()
+    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked, *checked), ahead)
 
 
 def curves_of(

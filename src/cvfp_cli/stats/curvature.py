@@ -1,4 +1,4 @@
-"""Is a log-log line straight? A test of curvature with its verdict, and the nested F test of a law within another.
+"""Is a log-log line straight? A test of curvature with its verdict.
 
 A power law is a line in ln n, ln y. Whether the data bend is the first question about it, and most sweeps of few sizes
 cannot say: then the verdict is "not decided", neither "straight" nor a warning.
@@ -8,12 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
-from cvfp_cli.stats.components import Array
 from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
-from cvfp_cli.stats.regression import f_p_value
 
 CURVED, STRAIGHT, NOT_DECIDED = "curved", "straight", "not-decided"
 SIGNIFICANCE = 0.05
@@ -42,14 +39,6 @@ class Curvature:
     df: float
     slope: float
     verdict: str
-
-
-@dataclass(frozen=True)
-class NestedTest:
-    """F test of a law within a larger one, and its p value; both None where the larger one leaves no freedom."""
-
-    statistic: float | None
-    p_value: float | None
 
 
 def curvature(
@@ -90,57 +79,3 @@ def curvature(
     elif abs(change) + inner < margin * abs(slope):
         verdict = STRAIGHT
     return Curvature(change, change - half, change + half, p, float(errors.df[0]), slope, verdict)
-
-
-def nested_tests(
-    smaller: ArrayLike,
-    larger: ArrayLike,
-    smaller_df: ArrayLike,
-    larger_df: ArrayLike,
-    *,
-    one_sided: bool = False,
-) -> tuple[NestedTest, ...]:
-    """F tests of laws within larger ones, from sums of squares of the same points, for P problems.
-
-    F = ((S_0 - S_1) / (d_0 - d_1)) / (S_1 / d_1) against F(d_0 - d_1, d_1).
-
-    Args:
-        smaller, larger: S_0 and S_1, (P,). smaller_df, larger_df: d_0 and d_1, points minus parameters, (P,).
-        one_sided: the smaller law is the edge of the larger one (an asymptote of 0, which cannot be negative). Half of
-            all tables of the smaller law then end on that edge, where F is 0, and p is half of F's (Self and Liang
-            1987); only for one parameter more.
-    """
-    s0, s1, d0, d1 = (
-        np.broadcast_to(np.asarray(part, dtype=float), np.shape(np.asarray(smaller, dtype=float)))
-        for part in (smaller, larger, smaller_df, larger_df)
-    )
-    tests = []
-    for a, b, da, db in zip(s0, s1, d0, d1, strict=True):
-        if db <= 0 or da <= db or not np.isfinite(a + b):
-            tests.append(NestedTest(None, None))
-            continue
-        gain = max(float(a - b), 0.0)
-        statistic = gain / (da - db) / (b / db) if b > 0 else (np.inf if gain > 0 else 0.0)
-        p = f_p_value(statistic, da - db, db)
-        if one_sided and da - db == 1:
-            # A fall of the sum of squares that is rounding alone is the edge itself.
-            p = 0.5 * p if gain > 1e-9 * float(a) else 1.0
-        tests.append(NestedTest(float(statistic), float(p)))
-    return tuple(tests)
-
-
-def curvature_power(log_n: ArrayLike, change: float, sigma: float) -> float:
-    """Chance of the verdict ``curved`` for a true change of the slope, at noise ``sigma`` of each run, one per size.
-
-    From the noncentral F distribution with 1 and m - 3 degrees of freedom; 0 where m < 4.
-    """
-    x = np.asarray(log_n, dtype=float)
-    df = len(x) - 3
-    if df < 1:
-        return 0.0
-    reach = float(np.ptp(x))
-    u = (x - x.min()) / reach
-    design: Array = np.column_stack([np.ones(len(x)), u, u * (u - 1.0)])
-    variance = float(np.linalg.inv(design.T @ design)[2, 2]) * (2.0 * sigma / reach) ** 2
-    critical = float(special.fdtri(1.0, df, 1.0 - SIGNIFICANCE))
-    return float(1.0 - special.ncfdtr(1.0, df, change**2 / variance, critical))

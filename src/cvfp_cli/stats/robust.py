@@ -13,8 +13,8 @@ both ends, and width beside the textbook's under equal noise):
 
 The test finds a ratio of 4 in 8-13 % of tables of six sizes, so no rule that waits for it can help: the choice is not
 left to it. Where noise rises fourfold, ``trend_errors`` hold the saturating law at 10x in 94, 93, 92, 92 % at 5, 6, 8,
-12 sizes, CR2 in 93, 94, 95, 95 %, and at 4 to 6 sizes they are up to a fifth shorter. ``unequal_errors`` takes them up
-to seven sizes and CR2 from eight. Clusters are for runs whose errors may share more than n.
+12 sizes, CR2 in 93, 94, 95, 95 %, and at 4 to 6 sizes they are up to a fifth shorter. What ``fit`` takes is CR2 by sizes, from
+five sizes on (``size_errors.py``): it needs no prior. Clusters are for runs whose errors may share more than n.
 
 Between configurations: equal slopes of four to nine configurations in six sizes, one of them four times noisier, are
 rejected in 12-19 % by the pooled F test, in 1-3 % by ``cr2_wald`` with every run by itself (400 sets each). It costs
@@ -39,9 +39,6 @@ TRENDS = np.linspace(-4.0, 4.0, 41)  # in units of the prior's standard deviatio
 # 3 % of tables (8,000 tables for each of 6 to 245 runs and 2 to 5 parameters); the 5 % point is 3.0 to 3.9.
 OUTLIER = 4.5
 LEAST_FREE = 3  # degrees of freedom below which no run is called an outlier
-
-
-FEW = 7  # runs up to which ``unequal_errors`` takes the trend
 
 
 @dataclass(frozen=True)
@@ -178,18 +175,6 @@ def trend_errors(
     half = _mixture_half(scale, share, free, level)
     t = special.stdtrit(free, 0.5 + level / 2.0)
     return _errors((half / t) ** 2, np.full(len(c), float(free)), plain, determined, free)
-
-
-def unequal_errors(
-    design: ArrayLike, residuals: ArrayLike, weights: ArrayLike, log_n: ArrayLike, *, level: float = 0.95
-) -> ContrastErrors:
-    """Errors of contrasts of one curve, one run for each size, that hold where noise follows n and where it does not.
-
-    ``trend_errors`` up to seven runs, ``cr2_errors`` from eight: see the head of the module.
-    """
-    if len(np.asarray(residuals)) <= FEW:
-        return trend_errors(design, residuals, weights, log_n, level=level)
-    return cr2_errors(design, residuals, weights)
 
 
 def variance_test(residuals: ArrayLike, design: ArrayLike, log_n: ArrayLike) -> VarianceTest:

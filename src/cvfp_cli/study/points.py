@@ -121,6 +121,22 @@ class Points:
         assert self.sizes is not None
         return len(np.unique(self.sizes))
 
+    def only(self, kept: NDArray[np.bool_]) -> "Points":
+        """The same group with the points at ``kept`` (m,) alone, and the usual held-out sizes."""
+
+        def part(values: Vector | None) -> Vector | None:
+            return None if values is None else values[kept]
+
+        return replace(
+            self,
+            x=self.x[kept],
+            y=self.y[kept],
+            sizes=part(self.sizes),
+            parameters=part(self.parameters),
+            weights=part(self.weights),
+            holdout=None,
+        )
+
     def require_fittable(self) -> None:
         """Check that a law can be drawn at all.
 
