@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from cvfp_cli.errors import InputError
@@ -84,12 +85,12 @@ class Held:
     @property
     def k(self) -> int:
         """Number of parameters that are estimated."""
-        return self.matrix.shape[1]
+        return int(self.matrix.shape[1])
 
     @property
-    def fixed(self) -> Array:
+    def fixed(self) -> NDArray[np.bool_]:
         """Which coordinates are fixed, (5,)."""
-        return ~self.matrix.any(axis=1)
+        return np.asarray(~np.any(self.matrix, axis=1))
 
     @property
     def tied(self) -> bool:

@@ -294,7 +294,10 @@ def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, constraint: Cons
         notes.append(Note("shared-fit", said))
     notes += errors.notes(one.law)
     # AIC of one group's y would count parameters that the others paid for.
-    of_y = one.rss_ppl if groups == 1 and one.rss_ppl > 0 else None
+    of_y = None
+    if groups == 1:
+        of_y = one.rss_ppl if one.rss_ppl > 0 else None
+        rss = one.rss_log if fit.data.objective == "log" else one.rss_ppl
     criteria = information(m, k, of_y=of_y, of_objective=rss if rss > 0 else None)
     asymptote = parameters[fit.law.parameters[0]] if fit.law.has_floor else None
     return replace(
