@@ -80,6 +80,9 @@ class Logarithmic(Law):
     def common_bounds(self) -> tuple[Array, Array]:
         return np.array([-np.inf, 0.0]), np.array([np.inf, np.inf])
 
+    def common_value(self, name: str, values: Mapping[str, float], origin: float, log_unit: float) -> float:
+        return values[name] * float(np.exp(-log_unit))
+
     def from_common(self, own: Array) -> tuple[Array, Array | None]:
         theta, by_own = own.copy(), np.tile(np.eye(2), (len(own), 1, 1))
         per_unit = clipped_exp(-own[:, 0])

@@ -15,8 +15,9 @@ from cvfp_cli.report.scope import fit_family
 from cvfp_cli.results import read_results
 from cvfp_cli.results.codec import dump_json
 from cvfp_cli.results.schema import Run, Summary
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
-from cvfp_cli.scaling.shared_fits import fit_shared_groups
+from cvfp_cli.scaling.shared_fits import fit_constrained, fit_shared_groups
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.study.families import families_of
 from cvfp_cli.study.points import Points
@@ -90,6 +91,19 @@ def test_a_shared_slope_is_the_covariance_model() -> None:
         assert fit.parameters["b"].shared
         assert fit.parameters["b"].value == pytest.approx(line.values[3], rel=1e-6)
         assert fit.parameters["a"].value == pytest.approx(line.values[g], rel=1e-6)
+
+
+def test_a_fixed_slope_leaves_a_mean() -> None:
+    fits = fit_constrained(
+        groups(), LAW.name, Constraint(fixed=(("b", 48.0),)), FitOptions(objective="ppl", predict=(1e7,))
+    )
+    for fit, points in zip(fits, groups(), strict=True):
+        levels = points.y + 48.0 * np.log(points.x)
+        assert fit.k == 1
+        assert fit.parameters["b"].value == 48.0
+        assert fit.parameters["b"].fixed
+        assert fit.parameters["a"].value == pytest.approx(levels.mean(), rel=1e-7)
+        assert fit.predictions[0].value == pytest.approx(levels.mean() - 48.0 * np.log(1e7), rel=1e-6)
 
 
 @pytest.mark.parametrize("objective", ["log", "ppl"])

@@ -7,6 +7,7 @@ import pytest
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.bootstrap import bootstrap_groups
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
 from cvfp_cli.scaling.held_out import hidden_masks
 from cvfp_cli.scaling.study import Request, run_study
@@ -113,7 +114,10 @@ def test_replicates_of_other_precision_give_the_pure_error_of_weight_one() -> No
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (Request(laws=("power",), share=("alpha",)), "--weights cannot be combined with --share"),
+        (
+            Request(laws=("power",), constraint=Constraint(("alpha",))),
+            "--weights cannot be combined with --share",
+        ),
         (Request(laws=("joint",)), "--weights cannot be used by joint"),
     ],
 )
@@ -158,4 +162,4 @@ def test_the_largest_values_or_each_value_are_held_out() -> None:
 def test_sharing_and_a_column_to_hold_out_by_do_not_go_together() -> None:
     groups = drawn(2, weighted=False, holdout=Holdout("k", np.arange(8.0), each=False))
     with pytest.raises(InputError, match="--holdout-by cannot be combined with --share"):
-        run_study(groups, Request(laws=("power",), share=("alpha",)))
+        run_study(groups, Request(laws=("power",), constraint=Constraint(("alpha",))))

@@ -190,6 +190,21 @@ def fit(
             default="all alike",
         ),
     ] = None,
+    fix: Annotated[
+        list[str] | None,
+        option(
+            "--fix",
+            panel=MORE,
+            metavar="NAME=VALUE",
+            help="Hold parameters, such as alpha=-0.5 or c0=0.2,c1=0.1.",
+        ),
+    ] = None,
+    tie: Annotated[
+        list[str] | None,
+        option(
+            "--tie", panel=MORE, metavar="NAME=NAME", help="Make two parameters equal: alpha=beta, c0=c1."
+        ),
+    ] = None,
     best_of: Annotated[
         list[str] | None,
         option(
@@ -245,6 +260,7 @@ def fit(
 
     from cvfp_cli.layout import Screen
     from cvfp_cli.scaling import rendering
+    from cvfp_cli.scaling.constraint import Constraint, parse_fixed, parse_tied
     from cvfp_cli.scaling.fits import FitOptions
     from cvfp_cli.scaling.study import Request, run_study
     from cvfp_cli.study.sources import STDIN, pick, points_of, read_inputs
@@ -275,7 +291,7 @@ def fit(
     request = Request(
         laws=laws,
         options=options,
-        share=words_of(share),
+        constraint=Constraint(words_of(share), parse_fixed(words_of(fix)), parse_tied(words_of(tie))),
         bootstrap=bootstrap,
         bootstrap_kind=bootstrap_kind and one_of(bootstrap_kind, BOOTSTRAP_KINDS, "--bootstrap-kind"),
         seed=seed,

@@ -84,6 +84,8 @@ class Law:
         ranges: parameters of either sign, and between what they may be believed; all others are not negative.
         shareable: what groups can have in common, and the common coordinate that makes it the same.
         needs: parameters whose unit depends on another, so that they can be shared only with it.
+        fixable: what can be held at a value beside ``shareable``, and its common coordinate.
+        alike: parameters whose coordinates are of one kind, so that they can be tied to each other.
         blocks: kinds of shape in ``grid``, in equal blocks; the best starts take some of each.
         shapes: further shapes that a fit with common parameters starts from, (S, k - 2).
     """
@@ -102,6 +104,8 @@ class Law:
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({})
     shareable: ClassVar[Mapping[str, int]] = NOTHING
     needs: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    fixable: ClassVar[Mapping[str, int]] = NOTHING
+    alike: ClassVar[tuple[str, ...]] = ()
     blocks: ClassVar[int] = 1
     shapes: ClassVar[Array] = np.empty((0, 0))
 
@@ -176,6 +180,20 @@ class Law:
     def common_bounds(self) -> tuple[Array, Array]:
         """Bounds of the common coordinates, (k,) each."""
         return np.array([-np.inf, *self.lower]), np.array([np.inf, *self.upper])
+
+    def common_box(self, data: Data) -> tuple[Array, Array]:
+        """Bounds of the common coordinates of each problem, shape (P, k) each."""
+        low, high = self.common_bounds()
+        return np.tile(low, (len(data.z), 1)), np.tile(high, (len(data.z), 1))
+
+    def common_value(self, name: str, values: Mapping[str, float], origin: float, log_unit: float) -> float:
+        """The common coordinate of a parameter of ``shareable`` or ``fixable`` that is held at a value.
+
+        Args:
+            values: all parameters that are held, in the user's units.
+            origin, log_unit: of the fit, as in ``Scale``.
+        """
+        return values[name]
 
     def from_common(self, own: Array) -> tuple[Array, Array | None]:
         """Coordinates (P, k) from common ones, and their derivatives (P, k, k); None where they are the same."""

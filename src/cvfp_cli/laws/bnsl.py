@@ -21,6 +21,7 @@ from cvfp_cli.laws.quantities import (
     coordinate_quantity,
     exp_user,
     plain_user,
+    safe_log,
 )
 from cvfp_cli.laws.saturating import LAW as SATURATING
 from cvfp_cli.stats.solver import Array, Rows
@@ -44,6 +45,8 @@ class Broken(Floored):
     simpler = SATURATING
     break_at = "d"
     slope_beyond = "c1"
+    fixable = {"E": SHARE, "c0": C0, "c1": C1, "d": BREAK, "f": LOG_F}  # noqa: RUF012
+    alike = ("c0", "c1")
     ranges = {"c0": ALPHA_RANGE, "c1": ALPHA_RANGE}  # noqa: RUF012
 
     def exponent(self, shape: Array, z: Array) -> tuple[Array, tuple[Array, ...]]:
@@ -98,6 +101,21 @@ class Broken(Floored):
             d,
             coordinate_quantity("f", LOG_F, *WIDTH_RANGE, exp_user, 0.0),
         )
+
+    def common_value(self, name: str, values: Mapping[str, float], origin: float, log_unit: float) -> float:
+        """See ``Law``: d stands as ln d above the origin, f as its logarithm."""
+        if name == "d":
+            return safe_log(values[name]) - origin
+        if name == "f":
+            return safe_log(values[name])
+        return super().common_value(name, values, origin, log_unit)
+
+    def common_box(self, data: Data) -> tuple[Array, Array]:
+        """See ``Law``: a break lies within the data here, too."""
+        low, high = super().common_box(data)
+        own_low, own_high = self.box(data)
+        low[:, BREAK], high[:, BREAK] = own_low[:, BREAK], own_high[:, BREAK]
+        return low, high
 
     def box(self, data: Data) -> tuple[Array, Array]:
         """See ``Law``: a break lies within the data, where alone it can be seen."""

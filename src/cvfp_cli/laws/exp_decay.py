@@ -19,6 +19,7 @@ from cvfp_cli.laws.quantities import (
     clipped_exp,
     coordinate_quantity,
     plain_user,
+    safe_log,
     solve_for,
 )
 from cvfp_cli.laws.saturating import LAW as SATURATING
@@ -57,6 +58,13 @@ class ExpDecay(Decay):
         p = parameters
         excess = -p["b"] * np.exp(np.minimum(700.0, p["c"] * np.log(n)))
         return p["ppl_min"] + np.exp(np.minimum(700.0, np.log(p["A"]) + excess))
+
+    def common_value(self, name: str, values: Mapping[str, float], origin: float, log_unit: float) -> float:
+        """See ``Law``: of b stands ln a = ln(b c) + c origin, which needs c."""
+        if name == "b":
+            c = values["c"]
+            return safe_log(values[name]) + safe_log(c) + c * origin
+        return super().common_value(name, values, origin, log_unit)
 
     def parameter_quantities(self, scale: Scale) -> tuple[Quantity, ...]:
         """See ``Law``."""

@@ -4,6 +4,7 @@ Coordinates are ``ln f(0)``, ``s = E / f(0)`` between 0 and 1, and the shape. At
 nothing but it.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -109,6 +110,10 @@ class Floored(Law):
     def common_bounds(self) -> tuple[Array, Array]:
         """See ``Law``: the excess is free, the asymptote at least 0."""
         return np.array([-np.inf, 0.0, *self.lower[1:]]), np.array([np.inf, np.inf, *self.upper[1:]])
+
+    def common_value(self, name: str, values: Mapping[str, float], origin: float, log_unit: float) -> float:
+        """See ``Law``: the asymptote is measured in the fit's unit of y."""
+        return values[name] * float(np.exp(-log_unit)) if name == self.parameters[0] else values[name]
 
     def from_common(self, own: Array) -> tuple[Array, Array | None]:
         """See ``Law``."""

@@ -87,6 +87,11 @@ class Quantity:
     place: Array | None = None
 
 
+def safe_log(value: float) -> float:
+    """ln of a user's value; NaN where it has none."""
+    return float(np.log(value)) if value > 0.0 else float("nan")
+
+
 def clipped_exp(t: Array) -> Array:
     """exp without overflow."""
     return np.exp(np.clip(t, -700.0, 700.0))

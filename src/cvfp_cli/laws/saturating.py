@@ -9,7 +9,7 @@ from cvfp_cli.laws.base import ALPHA_RANGE, Limit
 from cvfp_cli.laws.decay import LOG_A, LOG_A_RANGE, SHAPES_A, Decay, power_limit
 from cvfp_cli.laws.floored import SHARE_RANGE
 from cvfp_cli.laws.power import LAW as LINE
-from cvfp_cli.laws.quantities import SHARE, Edge, Quantity, Scale, coordinate_quantity, exp_user
+from cvfp_cli.laws.quantities import SHARE, Edge, Quantity, Scale, coordinate_quantity, exp_user, safe_log
 from cvfp_cli.stats.solver import Array, Rows
 
 
@@ -35,6 +35,12 @@ class Saturating(Decay):
         """See ``Law``."""
         p = parameters
         return p["ppl_min"] + np.exp(np.log(p["A"]) - p["a"] * np.log(n))
+
+    def common_value(self, name: str, values: Mapping[str, float], origin: float, log_unit: float) -> float:
+        """See ``Law``: a stands as its logarithm."""
+        if name == "a":
+            return safe_log(values[name])
+        return super().common_value(name, values, origin, log_unit)
 
     def parameter_quantities(self, scale: Scale) -> tuple[Quantity, ...]:
         """See ``Law``."""

@@ -8,7 +8,9 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import JOINT
 from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.notes import Note
+from cvfp_cli.scaling.constraint import Constraint, check_law
 from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.joint import PARAMETERS, check_joint
 from cvfp_cli.study.points import Points
 
 NO_PAIRS = "a pair N:D asks the joint law, which is not fitted"
@@ -20,7 +22,9 @@ class Asked(Protocol):
     @property
     def options(self) -> FitOptions: ...
     @property
-    def share(self) -> tuple[str, ...]: ...
+    def constraint(self) -> Constraint: ...
+    @property
+    def bootstrap(self) -> int: ...
     @property
     def bootstrap_kind(self) -> str: ...
     @property
@@ -36,7 +40,7 @@ def joint_cannot(asked: Asked) -> dict[str, str]:
         found["--window"] = "local exponents are slopes over x alone, and the joint law has two sizes"
     if asked.options.objective == "ppl":
         found["--objective ppl"] = "the joint law minimises the Huber loss of ln L"
-    if asked.share:
+    if asked.constraint.shared:
         found["--share"] = (
             "the groups of a joint law share all of its parameters (--pool makes one law of all groups)"
         )
@@ -69,6 +73,49 @@ def refuse(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
         )
 
 
+def check_constraint(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
+    """Check what is asked of parameters; a name that no chosen law has is a mistake.
+
+    Raises:
+        InputError: such a name, one that a law cannot share, fix or tie, or a bootstrap of laws of one variable.
+    """
+    constraint = asked.constraint
+    if not constraint:
+        return
+    constraint.check()
+    own = [law for law in laws if law in LAWS]
+    options = {
+        "--share": constraint.shared,
+        "--fix": tuple(constraint.values),
+        "--tie": tuple(name for pair in constraint.tied for name in pair),
+    }
+    given = [option for option, names in options.items() if names]
+    if asked.bootstrap and own:
+        raise InputError(
+            f"--bootstrap cannot be combined with {' and '.join(given)}.",
+            hint="Profile intervals are given without it.",
+        )
+    parameters = {law: LAWS[law].parameters for law in own}
+    if JOINT in laws and not constraint.shared:
+        parameters[JOINT] = PARAMETERS
+    known = {name for names in parameters.values() for name in names}
+    for option, names in options.items():
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"{option}: none of {', '.join(laws)} has a parameter {name!r}.",
+                    hint=f"There are {', '.join(sorted(known))}." if known else "",
+                )
+    for pair in constraint.tied:
+        if not any(set(pair) <= set(names) for names in parameters.values()):
+            raise InputError(f"--tie {'='.join(pair)}: no law has both of these parameters.")
+    for law in own:
+        if named or LAWS[law].shareable or LAWS[law].fixable:
+            check_law(LAWS[law], constraint)
+    if JOINT in parameters:
+        check_joint(constraint)
+
+
 def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> tuple[Note, ...]:
     """Notes on what was asked of all laws that were fitted and only some of them, or of the groups, answer."""
     notes = []
@@ -86,11 +133,21 @@ def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> t
         )
         notes.append(Note("model-sizes-unused", message, "warning"))
     own = [law for law in laws if law in LAWS]
-    apart = [law for law in own if asked.share and not set(asked.share) & set(LAWS[law].parameters)]
+    shared, named = asked.constraint.shared, asked.constraint.names
+    apart = [law for law in own if shared and not set(named) & set(LAWS[law].parameters)]
     if apart:
-        message = f"--share: {', '.join(apart)} without a parameter {' or '.join(asked.share)}: fitted to each group on its own."
+        message = f"--share: {', '.join(apart)} without a parameter {' or '.join(shared)}: fitted to each group on its own."
         notes.append(Note("not-shared", message))
-    if asked.share and own and len(groups) == 1:
+    rest = set(named) - set(shared)
+    free = [
+        law for law in laws if rest and not rest & set(LAWS[law].parameters if law in LAWS else PARAMETERS)
+    ]
+    if free:
+        message = (
+            f"--fix, --tie: {', '.join(free)} without a parameter {' or '.join(sorted(rest))}: fitted freely."
+        )
+        notes.append(Note("not-fixed", message))
+    if shared and own and len(groups) == 1:
         notes.append(Note("not-shared", "--share: there is one group, and nothing to share parameters with."))
     wide = [points for points in groups if points.distinct_sizes < asked.options.window]
     if wide and own:

@@ -16,6 +16,9 @@ from cvfp_cli.laws.quantities import (
 )
 from cvfp_cli.stats.solver import Array, Rows
 
+# Steps of Newton's method, each of at most a factor of 7 in n.
+REACHING = 20
+
 
 def value_quantity(law: Law, scale: Scale, z: Array) -> Quantity:
     """The law at ``z`` (P,), in the user's unit."""
@@ -74,3 +77,23 @@ def target_quantity(law: Law, z: Array, log_target: Array) -> Quantity:
         return solve_for(theta, 0, log_target[rows] - rest[:, 0], -gradient[:, 0])
 
     return Quantity("target", functional, lambda t, rows: t, hold, farthest=50.0)
+
+
+def reached_quantity(law: Law, z: Array, log_target: Array) -> Quantity:
+    """As ``target_quantity``, where the level cannot be solved for: the n is, by Newton's method from ``z``."""
+
+    def at(theta: Array, place: Array) -> tuple[Array, Array, Array]:
+        small = 1e-5
+        value, gradient = law.log_curve(theta, np.stack([place, place - small, place + small], axis=1))
+        slope = np.minimum((value[:, 2] - value[:, 1]) / (2.0 * small), -1e-12)
+        return value[:, 0], gradient[:, 0], slope
+
+    def functional(theta: Array, rows: Rows) -> tuple[Array, Array]:
+        place = z[rows].copy()
+        for _ in range(REACHING):
+            value, _, slope = at(theta, place)
+            place += np.clip((log_target[rows] - value) / slope, -2.0, 2.0)
+        _, gradient, slope = at(theta, place)
+        return place, -gradient / slope[:, None]
+
+    return Quantity("target", functional, lambda t, rows: t, None, farthest=50.0)

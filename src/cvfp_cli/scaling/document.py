@@ -128,6 +128,8 @@ def _parameter(name: str, estimate: Estimate, measured: bool) -> tuple[str, str,
     remarks = [word for word, on in (("shared", estimate.shared), ("at its bound", estimate.at_bound)) if on]
     if estimate.reason:
         return name, "undetermined", MISSING, f"({estimate.reason})"
+    if estimate.fixed:
+        return name, figure(estimate.known), MISSING, "fixed"
     value = "no finite value" if estimate.value is None else figure(estimate.value)
     return name, value, ends(estimate, measured), ", ".join(remarks)
 

@@ -5,13 +5,15 @@ Form: Hoffmann et al. 2022 ("Chinchilla"), approach 3. Fitted as there and in Be
 alone, since E, A and B enter linearly and have a closed form there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.stats.huber import huber_loss, minimise_huber
 from cvfp_cli.stats.solver import Array, Rows
 
@@ -25,15 +27,102 @@ LOWER = np.array([-30.0, -30.0, -30.0, 0.0, 0.0])
 UPPER = np.array([10.0, 10.0, 10.0, 5.0, 5.0])
 
 
+# The parameters that can be fixed, and where they stand in theta; the exponents can be tied, too.
+HOLDABLE = {"E": 0, "alpha": 3, "beta": 4}
+TIED = ("alpha", "beta")
+
+
+def check_joint(constraint: Constraint) -> None:
+    """Check what is asked of the joint law's parameters.
+
+    Raises:
+        InputError: a parameter that it cannot fix or tie, or a value that it does not allow.
+    """
+    mine = constraint.within(PARAMETERS)
+    for name, value in mine.fixed:
+        if name not in HOLDABLE:
+            raise InputError(
+                f"--fix: {name} of joint cannot be fixed.", hint=f"It can fix {', '.join(HOLDABLE)}."
+            )
+        most = float(UPPER[HOLDABLE[name]]) if name in TIED else float(np.exp(UPPER[0]))
+        if not 0.0 <= value <= most or (name in TIED and value == 0.0):
+            raise InputError(
+                f"--fix {name}={value:g}: joint has no such law.",
+                hint=f"It allows {name} {'above' if name in TIED else 'from'} 0 to {most:.4g}.",
+            )
+    for pair in mine.tied:
+        if set(pair) != set(TIED):
+            raise InputError(
+                f"--tie {'='.join(pair)}: these parameters of joint are not of one kind.",
+                hint=f"It can tie {'='.join(TIED)}.",
+            )
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a constraint leaves of theta: ``theta = base + matrix @ free``.
+
+    Attributes:
+        matrix: (5, F), one 1 a row of a coordinate that is estimated. base: fixed coordinates, else 0, (5,).
+    """
+
+    matrix: Array = field(default_factory=lambda: np.eye(5))
+    base: Array = field(default_factory=lambda: np.zeros(5))
+
+    @classmethod
+    def of(cls, constraint: Constraint) -> "Held":
+        """The map of a constraint; names of other laws are passed over."""
+        mine = constraint.within(PARAMETERS)
+        matrix, base = np.eye(5), np.zeros(5)
+        for name, value in mine.fixed:
+            at = HOLDABLE[name]
+            base[at] = max(np.log(max(value, 1e-300)), LOWER[0]) if at == 0 else value
+            matrix[at] = 0.0
+        for one, other in mine.tied:
+            matrix[HOLDABLE[other]] = matrix[HOLDABLE[one]]
+        return cls(matrix[:, matrix.any(axis=0)], base)
+
+    @property
+    def k(self) -> int:
+        """Number of parameters that are estimated."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def fixed(self) -> NDArray[np.bool_]:
+        """Which coordinates are fixed, (5,)."""
+        return np.asarray(~np.any(self.matrix, axis=1))
+
+    @property
+    def tied(self) -> bool:
+        """Whether the two exponents are one."""
+        return bool(self.matrix[3].any() and np.all(self.matrix[3] == self.matrix[4]))
+
+    def enter(self, theta: Array) -> Array:
+        """The free coordinates (P, F) of theta (P, 5): the mean of tied ones."""
+        return np.asarray(theta @ self.matrix / self.matrix.sum(axis=0))
+
+    def bounds(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Bounds of the free coordinates (P, F) from theirs (P, 5)."""
+        mine = self.matrix.T > 0.0
+        low = np.where(mine, lower[:, None, :], -np.inf).max(axis=2)
+        high = np.where(mine, upper[:, None, :], np.inf).min(axis=2)
+        return low, high
+
+    def leave(self, free: Array) -> Array:
+        """theta (P, 5) from free coordinates (P, F)."""
+        return np.asarray(self.base + free @ self.matrix.T)
+
+
 @dataclass(frozen=True)
 class JointData:
-    """Runs as arrays of shape (m,): centred ln N and ln D, ln L, and the two centres."""
+    """Runs as arrays of shape (m,): centred ln N and ln D, ln L, and the two centres; and how theta is constrained."""
 
     u: Array
     v: Array
     log_loss: Array
     centre_n: float
     centre_d: float
+    held: Held = field(default_factory=Held)
 
 
 @dataclass(frozen=True)
@@ -72,11 +161,11 @@ class JointFit:
     agree: float
 
 
-def joint_data(parameters: Array, tokens: Array, loss: Array) -> JointData:
+def joint_data(parameters: Array, tokens: Array, loss: Array, held: Held | None = None) -> JointData:
     """Centre the logarithms.
 
     Raises:
-        InputError: fewer than two model sizes or data sizes, or a loss that is not above 0.
+        InputError: a fixed E that is not below the largest loss, fewer than two model sizes or data sizes, or a loss that is not above 0.
     """
     if np.any(~(loss > 0)):
         raise InputError("The joint law needs losses above 0 nats: a perplexity of 1 or less has none.")
@@ -86,8 +175,14 @@ def joint_data(parameters: Array, tokens: Array, loss: Array) -> JointData:
                 f"The joint law needs at least two different {name}; all runs have {values[0]:g}.",
                 hint="Fit power, saturating or exp-decay instead.",
             )
+    held = held or Held()
+    if held.fixed[0] and np.exp(held.base[0]) >= loss.max():
+        raise InputError(
+            f"--fix E={np.exp(held.base[0]):g}: no run has a loss above it; the largest is {loss.max():g}.",
+            hint="Choose a smaller E.",
+        )
     u, v = np.log(parameters), np.log(tokens)
-    return JointData(u - u.mean(), v - v.mean(), np.log(loss), float(u.mean()), float(v.mean()))
+    return JointData(u - u.mean(), v - v.mean(), np.log(loss), float(u.mean()), float(v.mean()), held)
 
 
 def log_loss_at(theta: Array, u: Array, v: Array) -> tuple[Array, Array]:
@@ -113,7 +208,12 @@ def log_loss_at(theta: Array, u: Array, v: Array) -> tuple[Array, Array]:
 
 def joint_starts(data: JointData, alphas: Array = EXPONENTS, betas: Array = EXPONENTS) -> Array:
     """The best grid points over (alpha, beta), each with E, A', B' >= 0 by weighted least squares, (S, 5)."""
-    alpha, beta = (grid.ravel() for grid in np.meshgrid(alphas, betas))
+    held = data.held
+    grids = [held.base[at : at + 1] if held.fixed[at] else grid for at, grid in ((3, alphas), (4, betas))]
+    if held.tied:
+        alpha = beta = min(grids, key=len)
+    else:
+        alpha, beta = (grid.ravel() for grid in np.meshgrid(*grids))
     loss = np.exp(data.log_loss)
     columns = np.stack(
         [
@@ -124,22 +224,27 @@ def joint_starts(data: JointData, alphas: Array = EXPONENTS, betas: Array = EXPO
         axis=2,
     )
     columns /= loss[None, :, None]
+    # A fixed E is taken off what the others have to explain.
+    first = 1 if held.fixed[0] else 0
+    target = 1.0 - np.exp(held.base[0]) / loss if first else np.ones_like(loss)
     best_rss = np.full(len(alpha), np.inf)
     best = np.zeros((len(alpha), 3))
     # Non-negative least squares by trying every set of columns: there are seven.
     for size in (1, 2, 3):
-        for chosen in combinations(range(3), size):
+        for chosen in combinations(range(first, 3), size):
             part = columns[:, :, chosen]
             gram = part.transpose(0, 2, 1) @ part
             ridge = 1e-12 * np.einsum("pkk->p", gram)[:, None, None] * np.eye(size)
-            found = np.linalg.solve(gram + ridge, part.sum(axis=1)[:, :, None])[:, :, 0]
-            rss = np.sum((1.0 - (part @ found[:, :, None])[:, :, 0]) ** 2, axis=1)
+            found = np.linalg.solve(gram + ridge, (part * target[:, None]).sum(axis=1)[:, :, None])[:, :, 0]
+            rss = np.sum((target - (part @ found[:, :, None])[:, :, 0]) ** 2, axis=1)
             take = np.all(found >= 0.0, axis=1) & (rss < best_rss)
             best_rss[take] = rss[take]
             full = np.zeros((len(alpha), 3))
             full[:, chosen] = found
             best[take] = full[take]
     theta = np.column_stack([np.log(np.maximum(best, 1e-6)), alpha, beta])
+    if first:
+        theta[:, 0] = held.base[0]
     wide_u, wide_v = (np.broadcast_to(part, (len(alpha), len(loss))) for part in (data.u, data.v))
     r = data.log_loss - log_loss_at(theta, wide_u, wide_v)[0]
     order = np.argsort(huber_loss(r, np.ones_like(r), THRESHOLD))
@@ -159,20 +264,27 @@ def solve_joint(
 ) -> tuple[Array, Array]:
     """Minimise the Huber loss from each start (P, 5) with weights (P, m), within bounds (5,) or (P, 5).
 
+    What ``data.held`` constrains stays so: of tied coordinates the narrower bounds count, and fixed ones have their value.
     The arrays of ``data`` are those of all problems, (m,), or one row a problem, (P, m).
     """
     wide = weight.shape
     u, v, log_loss = (np.broadcast_to(part, wide) for part in (data.u, data.v, data.log_loss))
 
-    def model(theta: Array, rows: Rows) -> tuple[Array, Array]:
-        value, jacobian = log_loss_at(theta, u[rows], v[rows])
-        return value - log_loss[rows], jacobian
+    held = data.held
+    whole = held.k == len(PARAMETERS)
+
+    def model(free: Array, rows: Rows) -> tuple[Array, Array]:
+        value, jacobian = log_loss_at(free if whole else held.leave(free), u[rows], v[rows])
+        return value - log_loss[rows], jacobian if whole else jacobian @ held.matrix
 
     low, high = np.broadcast_to(lower, start.shape), np.broadcast_to(upper, start.shape)
+    if not whole:
+        low, high = held.bounds(low, high)
+        start = np.clip(held.enter(start), low, high)
     got = minimise_huber(
         model, start, weight, low, high, threshold, max_iterations=max_iterations, tolerance=tolerance
     )
-    return got.theta, got.loss
+    return got.theta if whole else held.leave(got.theta), got.loss
 
 
 def fit_joint(data: JointData) -> JointFit:
@@ -185,8 +297,8 @@ def fit_joint(data: JointData) -> JointFit:
     residuals = data.log_loss - value[0]
     by_e = jacobian[0].copy()
     by_e[:, 0] = np.exp(-value[0])  # d ln L / d E
-    noise = noise_of(residuals, len(PARAMETERS))
-    covariance = None if noise is None else _covariance(noise, by_e, theta[best])
+    noise = noise_of(residuals, data.held.k)
+    covariance = None if noise is None else _covariance(noise, by_e, theta[best], data.held)
     scale = robust_scale(residuals)
     return JointFit(theta[best], float(loss[best]), residuals, covariance, noise, scale, len(starts), agree)
 
@@ -213,17 +325,17 @@ def noise_of(residuals: Array, k: int) -> Noise | None:
     return Noise(float(psi @ psi) / (m - k), inside / (m - k) * THRESHOLD / window)
 
 
-def _covariance(noise: Noise, jacobian: Array, theta: Array) -> Array | None:
+def _covariance(noise: Noise, jacobian: Array, theta: Array, held: Held) -> Array | None:
     """Asymptotic covariance of an M-estimate (Huber 1981): mean psi^2 / (mean psi')^2 times (J'J)^-1."""
     free = (theta > LOWER + 1e-9) & (theta < UPPER - 1e-9)
     free[0] = True
-    part = jacobian[:, free]
+    # A tied pair is on its bound together.
+    matrix = held.matrix[:, free @ held.matrix > 0.0]
+    part = jacobian @ matrix
     gram = part.T @ part
     if np.linalg.cond(gram) > 1e14:
         return None
-    covariance = np.zeros((len(theta), len(theta)))
-    covariance[np.ix_(free, free)] = noise.psi_square / noise.slope**2 * np.linalg.inv(gram)
-    return covariance
+    return np.asarray(matrix @ (noise.psi_square / noise.slope**2 * np.linalg.inv(gram)) @ matrix.T)
 
 
 def user_values(theta: Array, data: JointData) -> Array:

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.scaling.joint import PARAMETERS, THRESHOLD, JointData, JointFit, log_loss_at, user_jacobian
+from cvfp_cli.scaling.joint import (
+    PARAMETERS,
+    THRESHOLD,
+    Held,
+    JointData,
+    JointFit,
+    log_loss_at,
+    user_jacobian,
+)
 from cvfp_cli.stats.contrast_errors import NO_FREEDOM
 from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
 from cvfp_cli.stats.labels import SEED, SIZE, Labels
@@ -33,13 +41,15 @@ class JointErrors:
     """Errors of one joint fit's figures.
 
     Attributes:
-        model: of psi(residual) / mean psi', with gradients by the coordinates of ``JointFit.covariance``.
+        model: of psi(residual) / mean psi', with gradients by the free coordinates.
+        held: what makes those of the coordinates of ``JointFit.covariance``.
         run: variance of one new run's ln L about the law; run_df: its degrees of freedom.
         plain: scale of a contrast's variance if errors were independent; slope: mean psi'; df: runs minus parameters.
         floor: the least rise that is more than rounding. by_size: whether data sizes were seen to share errors.
     """
 
     model: ErrorModel
+    held: Held
     run: float
     run_df: float
     plain: float
@@ -50,12 +60,15 @@ class JointErrors:
 
     def variance(self, row: Array) -> tuple[float, float, str]:
         """Variance of the figure with gradient ``row`` (5,), its degrees of freedom, and why there is none."""
-        found = self.model.contrasts(row)
+        own = row @ self.held.matrix
+        if not own.any():  # of fixed coordinates alone
+            return 0.0, float(self.df), ""
+        found = self.model.contrasts(own)
         return float(found.variance[0]), float(found.df[0]), found.reason[0]
 
     def unseen(self, row: Array) -> bool:
         """Whether the residuals say nothing of an error that the figure with gradient ``row`` (5,) has."""
-        return self.model.contrasts(row).reason[0] == NO_FREEDOM
+        return self.variance(row)[2] == NO_FREEDOM
 
     @property
     def shared_by_size(self) -> float:
@@ -80,11 +93,11 @@ class JointErrors:
 
     def allowed(self, row: Array, level: float) -> float:
         """By how much the Huber loss may rise within the profile interval of the figure with gradient ``row`` (5,)."""
-        found = self.model.contrasts(row)
+        found = self.model.contrasts(row @ self.held.matrix)
         scale, df = float(found.scale[0]), float(found.df[0])
         if found.reason[0]:
             # A figure on a bound of the law has no gradient of its own: it gets the widest of the others'.
-            others = self.model.contrasts(np.eye(len(PARAMETERS)))
+            others = self.model.contrasts(np.eye(self.held.k))
             known = [i for i, reason in enumerate(others.reason) if not reason]
             widest = max(known, key=lambda i: float(others.scale[i]), default=None)
             scale, df = (
@@ -101,10 +114,10 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
     Args:
         size, model: which data size and which model each run has, codes of shape (m,).
     """
-    m, k = len(fit.residuals), len(PARAMETERS)
+    m, k = len(fit.residuals), data.held.k
     if fit.noise is None or m <= k:
         return None
-    design = gradient(fit.theta, data.u, data.v)
+    design = gradient(fit.theta, data.u, data.v) @ data.held.matrix
     psi = np.clip(fit.residuals, -THRESHOLD, THRESHOLD) / fit.noise.slope
     labels = Labels.of(size, model)
     errors = fit_error_model(psi, design, labels)
@@ -114,6 +127,7 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
     known = not run.reason[0]
     return JointErrors(
         model=errors,
+        held=data.held,
         run=float(run.variance[0]) if known else fit.scale**2,
         run_df=float(run.df[0]) if known else float(m - k),
         plain=fit.noise.psi_square / fit.noise.slope**2,

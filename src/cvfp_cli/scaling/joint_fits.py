@@ -9,6 +9,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.held_out import Mask, hidden_masks
@@ -16,9 +17,11 @@ from cvfp_cli.scaling.joint import (
     LOWER,
     PARAMETERS,
     UPPER,
+    Held,
     JointData,
     JointFit,
     bootstrap_joint,
+    check_joint,
     fit_joint,
     joint_data,
     log_loss_at,
@@ -54,6 +57,7 @@ def fit_joint_groups(
     replicates: int = 0,
     seed: int = 0,
     label: str = "",
+    constraint: Constraint | None = None,
 ) -> Fit:
     """Fit ``L = E + A / N^alpha + B / D^beta`` to the runs of all groups together, and test whether they share it.
 
@@ -61,6 +65,7 @@ def fit_joint_groups(
 
     Args:
         replicates: 0 for asymptotic intervals, else that many bootstrap refits of resampled runs.
+        constraint: parameters that are fixed or tied.
         label: the fit's name; the group's own, or how many configurations there are, without it.
 
     Raises:
@@ -69,8 +74,10 @@ def fit_joint_groups(
     options = options or FitOptions()
     n, d, y, member, order = _runs(groups)
     unit = required_unit(groups[0].y_unit, groups[0].y_name)
-    data = joint_data(n, d, _losses(y, unit, groups[0].y_name))
-    m, k = len(y), len(PARAMETERS)
+    constraint = constraint or Constraint()
+    check_joint(constraint)
+    data = joint_data(n, d, _losses(y, unit, groups[0].y_name), Held.of(constraint))
+    m, k = len(y), data.held.k
     if replicates and m < LEAST_CASES:
         raise InputError(
             f"The joint law's bootstrap resamples runs; {m} are too few.", hint="Leave out --bootstrap."
@@ -86,11 +93,17 @@ def fit_joint_groups(
     if not replicates and _draws_runs(errors, flaws, m):
         replicates = REPLICATES
     elif profiled and errors is not None:
-        rises = {name: errors.allowed(row, options.level) for name, row in rows.items()}
+        rises = {
+            name: errors.allowed(row, options.level)
+            for name, row in rows.items()
+            if not data.held.fixed[COORDINATE[name]]
+        }
         ends = parameter_ends(data, fit, rises, flawed=flawed | unseen)
         ends |= dict.fromkeys(unseen - flawed, Ends(None, None))
     draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
     parameters, reasons = _parameters(fit, data, errors, draws, ends, flaws, options.level)
+    for name, value in constraint.within(PARAMETERS).fixed:
+        parameters[name] = Estimate(value, fixed=True)
     law = AskedFit(
         data,
         fit,
@@ -191,7 +204,8 @@ def _losses(y: Array, unit: YUnit, name: str) -> Array:
 def _flaws(data: JointData) -> dict[str, tuple[str, ...]]:
     """As ``design_flaws``; with fewer different runs than parameters nothing is determined."""
     pairs = len(np.unique(np.column_stack([data.u, data.v]), axis=0))
-    return {"few-runs": PARAMETERS} if pairs < len(PARAMETERS) else design_flaws(data)
+    free = tuple(name for name, at in COORDINATE.items() if not data.held.fixed[at])
+    return {"few-runs": free} if pairs < data.held.k else design_flaws(data)
 
 
 def _labels(groups: Sequence[Points], n: Array, d: Array, member: Rows) -> tuple[Rows, Rows]:
@@ -215,16 +229,16 @@ def _leaves_the_law(
     level: float,
 ) -> bool:
     """Whether an asymptotic interval would leave what the law allows, so that it says nothing."""
-    bound = (fit.theta <= LOWER + 1e-9) | (fit.theta >= UPPER - 1e-9)
+    bound = ((fit.theta <= LOWER + 1e-9) | (fit.theta >= UPPER - 1e-9)) & ~data.held.fixed
     if flaws or fit.covariance is None or errors is None or np.any(bound[1:]):
         return True
     reach = np.array([errors.half_width(row, level) for row in np.eye(len(PARAMETERS))])
-    exponents = slice(3, 5)
+    exponents = 3 + np.flatnonzero(~data.held.fixed[3:])
     lowest = np.min(data.log_loss - fit.residuals)
     return bool(
         np.any(fit.theta[exponents] - reach[exponents] <= LOWER[exponents])
         or np.any(fit.theta[exponents] + reach[exponents] >= UPPER[exponents])
-        or np.exp(fit.theta[0]) + reach[0] >= np.exp(lowest)
+        or (not data.held.fixed[0] and np.exp(fit.theta[0]) + reach[0] >= np.exp(lowest))
     )
 
 
@@ -254,7 +268,11 @@ def _parameters(
     """Every parameter with its interval, and which have none, by reason."""
     reasons = dict(flaws)
     flawed = {name for names in flaws.values() for name in names}
-    free = tuple(name for name in PARAMETERS if ends is not None and ends[name].free and name not in flawed)
+    free = tuple(
+        name
+        for name, at in COORDINATE.items()
+        if ends is not None and ends[name].free and name not in flawed and not data.held.fixed[at]
+    )
     if free:
         reasons["unbounded"] = free
     why = {name: reason for reason, names in reasons.items() for name in names}
@@ -318,7 +336,7 @@ def _held_out(
 ) -> tuple[float | None, float | None, tuple[FittedPoint, ...]]:
     """Leave-one-out and forward errors; the points of a mask are held out of all groups at once."""
     data, n, d = law.data, law.n, law.d
-    m, k = len(y), len(PARAMETERS)
+    m, k = len(y), data.held.k
 
     def refit(keep: Array) -> Array:
         # One point moves the fit little: the refits start there and need four digits only.
@@ -354,7 +372,7 @@ def _notes(
     options: FitOptions,
 ) -> list[Note]:
     notes = [note for points in groups for note in points.notes]
-    m, k = len(fit.residuals), len(PARAMETERS)
+    m, k = len(fit.residuals), data.held.k
     if m <= k:
         message = (
             f"joint has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by."
@@ -364,13 +382,15 @@ def _notes(
     gone = [
         name
         for name, at in COORDINATE.items()
-        if name not in said and (fit.theta[at] <= LOWER[at] + 1e-9 or fit.theta[at] >= UPPER[at] - 1e-9)
+        if name not in said
+        and not data.held.fixed[at]
+        and (fit.theta[at] <= LOWER[at] + 1e-9 or fit.theta[at] >= UPPER[at] - 1e-9)
     ]
     if gone:
         message = f"joint ran into the edge of what it allows for {', '.join(gone)}."
         notes.append(Note("limit-joint", message, "warning", {"parameters": ", ".join(gone)}))
     spans = [float(np.exp(np.ptp(part))) for part in (data.u, data.v)]
-    notes += [_undetermined(reason, names, spans) for reason, names in reasons.items()]
+    notes += [_undetermined(reason, names, spans, k) for reason, names in reasons.items()]
     if options.predict:
         size = answers.usual_size
         message = f"joint: sizes to predict at without a model size are taken at the one measured most often, {size:.4g}."
@@ -405,10 +425,10 @@ def _error_notes(errors: JointErrors | None, unseen: Collection[str], draws: Arr
     return [Note("common-errors", message, values={"correlation": share})]
 
 
-def _undetermined(reason: str, names: Sequence[str], spans: Sequence[float]) -> Note:
+def _undetermined(reason: str, names: Sequence[str], spans: Sequence[float], k: int) -> Note:
     listed = ", ".join(names)
     why = {
-        "few-runs": f"there are fewer different runs than the law's {counted(len(PARAMETERS), 'parameter')}",
+        "few-runs": f"there are fewer different runs than the law's {counted(k, 'parameter')}",
         "two-model-sizes": "with fewer than three model sizes they trade with one another",
         "two-data-sizes": "with fewer than three data sizes they trade with one another",
         "fixed-ratio": "the data size follows from the model size in all runs, so the two terms can change places",

@@ -72,17 +72,25 @@ def design_flaws(data: JointData) -> dict[str, tuple[str, ...]]:
     """Why these runs cannot tell parameters apart, however small their errors: the parameters by reason.
 
     ``two-model-sizes`` and ``two-data-sizes`` (or one, within ``SAME``) leave E and that size's term to trade with each
-    other; with a ``fixed-ratio`` one size follows from the other, so that the two terms can change places.
+    other; with a ``fixed-ratio`` one size follows from the other, so that the two terms can change places. A parameter
+    that is fixed, or tied to one that is told, can end that.
     """
     flaws: dict[str, tuple[str, ...]] = {}
-    if different(np.exp(data.u)) < 3:
+    held = data.held
+    few_n, few_d = (different(np.exp(part)) < 3 for part in (data.u, data.v))
+    # A fixed parameter ends the trade; so does an exponent that the other size tells, where E is told by neither.
+    if few_n and not held.fixed[[0, 3]].any() and (few_d or not held.tied):
         flaws["two-model-sizes"] = ("E", "A", "alpha")
-    if different(np.exp(data.v)) < 3:
+    if few_d and not held.fixed[[0, 4]].any() and (few_n or not held.tied):
         flaws["two-data-sizes"] = ("E", "B", "beta")
-    if not flaws:
+    if not few_n and not few_d:
         slope = float(data.u @ data.v) / float(data.u @ data.u)
         if np.std(data.v - slope * data.u) < SAME:
-            flaws["fixed-ratio"] = ("A", "alpha", "B", "beta")
+            both = bool(held.fixed[3:].all())
+            if held.tied or (both and abs(held.base[3] - slope * held.base[4]) < SAME):
+                flaws["fixed-ratio"] = ("A", "B")
+            elif not held.fixed[3:].any():
+                flaws["fixed-ratio"] = ("A", "alpha", "B", "beta")
     return flaws
 
 
@@ -96,10 +104,14 @@ def parameter_ends(
     """
     _, log_a, alpha, log_b, beta = user_values(fit.theta[None], data)[0]
     ends = dict.fromkeys(PARAMETERS, FREE)
-    if "E" not in flawed:
+    held = data.held
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if held.fixed[COORDINATE[name]]:
+            ends[name] = Ends(float(value), float(value))
+    if "E" not in flawed and not held.fixed[0]:
         ends["E"] = _floor_ends(data, fit, rises["E"])
     for name, value in (("alpha", alpha), ("beta", beta)):
-        if name not in flawed:
+        if name not in flawed and not held.fixed[COORDINATE[name]]:
             ends[name] = _exponent_ends(data, fit, rises[name], COORDINATE[name], float(value))
     # At N = 1 itself the amplitude is a coordinate.
     at_one = (
@@ -107,7 +119,7 @@ def parameter_ends(
         ("B", ends["beta"], replace(data, v=data.v + data.centre_d, centre_d=0.0), float(log_b)),
     )
     for name, own, moved, value in at_one:
-        if own.free:
+        if own.free or name in flawed:
             continue
         theta = fit.theta.copy()
         theta[COORDINATE[name]] = value

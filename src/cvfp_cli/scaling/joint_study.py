@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint import PARAMETERS
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
@@ -26,6 +27,8 @@ class Pooled(Protocol):
     def pooling(self) -> str: ...
     @property
     def bootstrap(self) -> int: ...
+    @property
+    def constraint(self) -> Constraint: ...
     @property
     def seed(self) -> int: ...
 
@@ -110,7 +113,12 @@ def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, .
 
 def _fit(pool: Pool, request: Pooled) -> Fit:
     return fit_joint_groups(
-        pool.groups, request.options, replicates=request.bootstrap, seed=request.seed, label=pool.label
+        pool.groups,
+        request.options,
+        replicates=request.bootstrap,
+        seed=request.seed,
+        label=pool.label,
+        constraint=request.constraint,
     )
 
 

@@ -1,46 +1,22 @@
-"""One law through several groups at once, with some parameters the same in all of them.
+"""One law through one or several groups at once, with parameters shared, fixed or tied.
 
 Nine configurations of four sizes cannot determine exp-decay's four parameters each, but they can determine one b and
 one c for all, and a ppl_min and an A each. All groups make one least-squares problem. Coordinates of a group are the
 law's common ones (``Law.from_common``), with one origin of z for all groups; a shared coordinate stands once in the
-vector of unknowns.
+vector of unknowns, as do two tied ones, and a fixed one has equal bounds.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvfp_cli.errors import InputError
 from cvfp_cli.laws.base import Data, Law
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.curves import Pull, Tie, normal_equations, through
+from cvfp_cli.scaling.constraint import Constraint, fixed_coordinates, shared_coordinates
+from cvfp_cli.scaling.curves import Pull, Tie, best_level, normal_equations, through
 from cvfp_cli.scaling.global_fit import ROUNDING, SAME, fit_curves
 from cvfp_cli.stats.solver import Array, Evaluation, Problem, Rows, minimise
-
-
-def shared_coordinates(law: Law, names: Sequence[str]) -> tuple[int, ...]:
-    """The coordinates to share for the user's ``names``, of which those that the law does not have are ignored.
-
-    Raises:
-        InputError: a parameter that cannot be shared.
-    """
-    possible = law.shareable
-    mine = [name for name in names if name in law.parameters]
-    for name in mine:
-        if name not in possible:
-            raise InputError(
-                f"--share: {name} of {law.name} cannot be shared.",
-                hint=f"It can share {', '.join(possible)}." if possible else "Leave that law out.",
-            )
-    for name, other in law.needs.items():
-        if name in mine and other not in mine:
-            raise InputError(
-                f"--share {name} alone means nothing: its unit depends on {other}.",
-                hint=f"Use --share {name},{other}.",
-            )
-    return tuple(sorted(possible[name] for name in mine))
 
 
 def curve(law: Law, own: Array, z: Array) -> tuple[Array, Array]:
@@ -52,12 +28,16 @@ def curve(law: Law, own: Array, z: Array) -> tuple[Array, Array]:
     return value.reshape(z.shape), jacobian.reshape(*z.shape, law.k)
 
 
+# Of one group's grid, how many curves are started from, after that many steps of their level alone.
+GRID_STARTS, LEVEL_STEPS = 16, 10
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Where each group's coordinates stand among the unknowns.
+    """Where each group's coordinates stand among the unknowns: what is shared or tied stands once.
 
     Attributes:
-        position: (G, k). unknowns: K. lower, upper: bounds, (K,).
+        position: (G, k). unknowns: K. lower, upper: bounds, (K,); equal ones hold a fixed coordinate.
     """
 
     position: NDArray[np.intp]
@@ -65,26 +45,69 @@ class Layout:
     lower: Array
     upper: Array
 
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which unknowns are estimated, (K,)."""
+        return self.lower < self.upper
+
+    @property
+    def k(self) -> int:
+        """Number of parameters that are estimated."""
+        return int(np.sum(self.free))
+
+    @property
+    def common(self) -> tuple[int, ...]:
+        """The coordinates that are the same unknown in every group."""
+        return tuple(int(i) for i in np.flatnonzero(np.all(self.position == self.position[0], axis=0)))
+
+    @property
+    def own(self) -> int:
+        """How many free unknowns one group has for itself."""
+        mine = self.position[0] if len(self.position) == 1 else np.delete(self.position[0], self.common)
+        return int(np.sum(self.free[np.unique(mine)]))
+
+    @property
+    def held(self) -> bool:
+        """Whether a coordinate is fixed or tied, so that not each can be solved for."""
+        return self.k < self.unknowns or len(np.unique(self.position[0])) < self.position.shape[1]
+
     def scatter(self, group: int, gradient: Array) -> Array:
-        """A gradient by one group's coordinates (P, k) as one by the unknowns (P, K)."""
-        out = np.zeros((len(gradient), self.unknowns))
-        out[:, self.position[group]] = gradient
+        """A gradient by one group's coordinates (..., k) as one by the unknowns (..., K)."""
+        out = np.zeros((*gradient.shape[:-1], self.unknowns))
+        for i, at in enumerate(self.position[group]):
+            out[..., at] += gradient[..., i]
         return out
 
 
-def make_layout(law: Law, groups: int, shared: Sequence[int]) -> Layout:
-    """Shared coordinates first, then each group's own."""
+def make_layout(law: Law, batch: Batch, constraint: Constraint) -> Layout:
+    """Shared coordinates first, then fixed ones, then each group's own.
+
+    Raises:
+        InputError: a value that a fixed parameter cannot have.
+    """
+    groups = len(batch.groups)
     position = np.zeros((groups, law.k), dtype=np.intp)
-    low, high = law.common_bounds()
-    lower, upper = [low[i] for i in shared], [high[i] for i in shared]
-    for order, i in enumerate(shared):
+    low, high = law.common_box(batch.data)
+    fixed = fixed_coordinates(law, constraint, batch)
+    shared = shared_coordinates(law, constraint)
+    lower, upper = [low[:, i].min() for i in shared], [high[:, i].max() for i in shared]
+    lower += fixed.values()
+    upper += fixed.values()
+    for order, i in enumerate((*shared, *fixed)):
         position[:, i] = order
+    common = {*shared, *fixed}
+    places = {**law.shareable, **law.fixable}
+    tied = [sorted((places[one], places[other])) for one, other in constraint.tied]
+    # Of a tied pair the one that is fixed or shared, or else the first, stands for both.
+    follows = {(i if j in common else j): (j if j in common else i) for i, j in tied}
     for g in range(groups):
         for i in range(law.k):
-            if i not in shared:
+            if i not in common and i not in follows:
                 position[g, i] = len(lower)
-                lower.append(low[i])
-                upper.append(high[i])
+                lower.append(low[g, i])
+                upper.append(high[g, i])
+    for i, j in follows.items():
+        position[:, i] = position[:, j]
     return Layout(position, len(lower), np.array(lower), np.array(upper))
 
 
@@ -121,9 +144,9 @@ class SharedProblem:
         weight = self.weight[rows]
         r = weight * (self.data.target - value)
         own = weight[..., None] * own
-        jacobian = np.zeros((*r.shape, self.layout.unknowns))
-        for g, positions in enumerate(self.layout.position):
-            jacobian[:, g][:, :, positions] = own[:, g]
+        jacobian = np.stack(
+            [self.layout.scatter(g, own[:, g]) for g in range(len(self.layout.position))], axis=1
+        )
         flat = r.shape[1] * r.shape[2]
         return r.reshape(len(r), flat), jacobian.reshape(len(r), flat, -1)
 
@@ -168,8 +191,9 @@ class SharedFit:
         return np.empty((1, 0, self.layout.unknowns))
 
 
-def shared_starts(law: Law, batch: Batch, layout: Layout, shared: Sequence[int]) -> Array:
+def shared_starts(law: Law, batch: Batch, layout: Layout) -> Array:
     """Starting points (S, K): the groups' own fits averaged, each group's shape for all, and a grid of shapes."""
+    shared = layout.common
     own = fit_curves(law, batch.data, starts=6).theta
     coordinates = law.to_common(own)[0]
     options = [coordinates]
@@ -195,13 +219,32 @@ def shared_starts(law: Law, batch: Batch, layout: Layout, shared: Sequence[int])
             else:
                 unknowns[layout.position[:, i]] = option[:, i]
         starts.append(unknowns)
-    return np.clip(np.array(starts), layout.lower, layout.upper)
+    found = np.clip(np.array(starts), layout.lower, layout.upper)
+    return found if len(coordinates) > 1 else np.concatenate([found, _grid_starts(law, batch, layout)])
 
 
-def fit_shared(law: Law, batch: Batch, shared: Sequence[int]) -> SharedFit:
+def _grid_starts(law: Law, batch: Batch, layout: Layout) -> Array:
+    """The best of one group's grid (S, K), each with its free first coordinate, the level or the excess, fitted."""
+    grid = law.grid(batch.data)[0]
+    count = len(grid)
+    rows = np.zeros(count, dtype=np.intp)
+    theta, _ = best_level(law, batch.data, grid, rows)
+    unknowns = np.zeros((count, layout.unknowns))
+    unknowns[:, layout.position[0]] = law.to_common(theta)[0]
+    unknowns = np.clip(unknowns, layout.lower, layout.upper)
+    lower, upper = unknowns.copy(), unknowns.copy()
+    level = layout.position[0, 0]
+    lower[:, level], upper[:, level] = layout.lower[level], layout.upper[level]
+    weight = np.broadcast_to(batch.data.weight, (1, *batch.data.weight.shape))
+    problem = SharedProblem(law, batch.data, layout, weight)
+    got = minimise(problem, unknowns, lower, upper, rows=rows, max_iterations=LEVEL_STEPS)
+    return np.asarray(got.theta[np.argsort(got.rss)[:GRID_STARTS]])
+
+
+def fit_shared(law: Law, batch: Batch, constraint: Constraint) -> SharedFit:
     """Fit all groups of a batch (made with one origin) at once."""
-    layout = make_layout(law, len(batch.groups), shared)
-    starts = shared_starts(law, batch, layout, shared)
+    layout = make_layout(law, batch, constraint)
+    starts = shared_starts(law, batch, layout)
     count = len(starts)
     weight = np.broadcast_to(batch.data.weight, (1, *batch.data.weight.shape))
     got = minimise(

@@ -43,6 +43,7 @@ class SharedErrors:
     def delta(self, fit: SharedFit, quantities: Sequence[Quantity], level: float) -> Array:
         """Allowed rise of the sum of squares for each figure, (Q, 1); NaN where the residuals do not tell."""
         rows = np.array([q.functional(fit.theta, np.zeros(1, dtype=np.intp))[1][0] for q in quantities])
+        rows = rows[:, fit.layout.free]
         of_curve, of_run = (self.model.predictions(rows, kind) for kind in ("curve", "run"))
         result = []
         for i, q in enumerate(quantities):
@@ -59,7 +60,7 @@ class SharedErrors:
     def notes(self, law: str) -> list[Note]:
         """What the intervals assume."""
         if self.df <= 0:
-            message = f"{law}: even shared, its parameters leave no degrees of freedom."
+            message = f"{law}: even so, its parameters leave no degrees of freedom."
             return [Note("no-freedom", message, "warning")]
         if not self.several:
             return []
@@ -84,9 +85,7 @@ def shared_errors(fit: SharedFit, batch: Batch, residuals: Array) -> SharedError
     value, own = curve(fit.law, fit.coordinates(), batch.data.z)
     if batch.data.objective == "ppl":
         own = own * np.exp(value)[..., None]
-    full = np.zeros((*value.shape, fit.layout.unknowns))
-    for g, positions in enumerate(fit.layout.position):
-        full[g][:, positions] = own[g]
+    full = np.stack([fit.layout.scatter(g, part) for g, part in enumerate(own)])[..., fit.layout.free]
     sizes = np.zeros(counted.shape)
     configuration = np.zeros(counted.shape)
     studies = np.unique([points.study for points in batch.groups], return_inverse=True)[1]

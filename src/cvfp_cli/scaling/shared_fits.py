@@ -1,4 +1,4 @@
-"""Fits with shared parameters, put together as one ``Fit`` a group."""
+"""Fits with shared, fixed or tied parameters, put together as one ``Fit`` a group."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,30 +6,31 @@ from dataclasses import replace
 import numpy as np
 
 from cvfp_cli.counting import counted
+from cvfp_cli.laws.base import Law
 from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.laws.registry import get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
+from cvfp_cli.scaling.constraint import Constraint, check_law
 from cvfp_cli.scaling.criteria import information
-from cvfp_cli.scaling.derived import target_quantity
+from cvfp_cli.scaling.derived import reached_quantity, target_quantity
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.held_out import Origin
 from cvfp_cli.scaling.predictions import out_of_reach, solve_size
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals
-from cvfp_cli.scaling.result import Fit, Target
+from cvfp_cli.scaling.result import Estimate, Fit, Target
 from cvfp_cli.scaling.shared import (
     SharedFit,
     curve,
     fit_shared,
     refit_shared,
-    shared_coordinates,
     shared_starts,
 )
 from cvfp_cli.scaling.shared_errors import SharedErrors, shared_errors
-from cvfp_cli.scaling.shared_quantities import lifted
+from cvfp_cli.scaling.shared_quantities import lifted, pulled
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
 
@@ -47,21 +48,57 @@ def fit_shared_groups(
     Raises:
         InputError: as ``fit_groups``, or a parameter that cannot be shared.
     """
+    return fit_constrained(groups, law, Constraint(shared=tuple(share)), options)
+
+
+def fit_constrained(
+    groups: Sequence[Points], law: str, constraint: Constraint, options: FitOptions | None = None
+) -> tuple[Fit, ...]:
+    """Fit one law to all groups under a constraint, of which what the law does not have is ignored.
+
+    Groups that share nothing are fitted each on its own.
+
+    Raises:
+        InputError: as ``fit_groups``, or a parameter that cannot be shared, fixed or tied so.
+    """
     chosen, options = get_law(law), options or FitOptions()
-    shared = shared_coordinates(chosen, share)
-    if not shared or len(groups) < 2:
-        return fit_groups(groups, law, options)
+    check_law(chosen, constraint)
+    mine = constraint.within(chosen.parameters)
     for points in groups:
         points.require_fittable()
+    return tuple(
+        fit
+        for pool in pools_of(groups, mine)
+        for fit in (
+            _fit_pool(pool, chosen, mine, options)
+            if is_constrained(pool, mine)
+            else fit_groups(pool, law, options)
+        )
+    )
+
+
+def pools_of(groups: Sequence[Points], constraint: Constraint) -> list[Sequence[Points]]:
+    """The groups that are fitted together."""
+    apart = bool(constraint.fixed or constraint.tied) and not constraint.shared
+    return [[points] for points in groups] if apart else [groups]
+
+
+def is_constrained(groups: Sequence[Points], constraint: Constraint) -> bool:
+    """Whether a constraint changes the fit of these groups: one group has nothing to share."""
+    return bool(constraint.fixed or constraint.tied or (constraint.shared and len(groups) > 1))
+
+
+def _fit_pool(
+    groups: Sequence[Points], chosen: Law, constraint: Constraint, options: FitOptions
+) -> tuple[Fit, ...]:
     batch = shared_batch(groups, options.objective)
-    fit = fit_shared(chosen, batch, shared)
+    fit = fit_shared(chosen, batch, constraint)
     curves = as_curves(fit)
     errors = shared_errors(fit, batch, batch.residuals(chosen, curves.theta))
     figures = _figures(fit, batch, curves, errors, options)
     count = len(groups)
     fits = assemble(curves, batch, np.full(count, errors.df), figures, options)
-    names = [name for name in chosen.parameters if name in share]
-    return tuple(_with_joint(one, fit, errors, names, count) for one in fits)
+    return tuple(_with_joint(one, fit, errors, constraint, count) for one in fits)
 
 
 def shared_batch(groups: Sequence[Points], objective: str) -> Batch:
@@ -89,17 +126,33 @@ def as_curves(fit: SharedFit) -> CurveFits:
 def shared_rolling_origins(
     groups: Sequence[Points], law: str, share: Sequence[str], objective: str
 ) -> list[Origin]:
-    """As ``held_out.rolling_origins``, all groups cut at the same number of sizes and fitted together."""
+    """As ``constrained_origins`` of shared parameters."""
+    return constrained_origins(groups, law, Constraint(shared=tuple(share)), objective)
+
+
+def constrained_origins(
+    groups: Sequence[Points], law: str, constraint: Constraint, objective: str
+) -> list[Origin]:
+    """As ``held_out.rolling_origins``; groups that share are cut at the same number of sizes and fitted together."""
     chosen = get_law(law)
-    shared = shared_coordinates(chosen, share)
+    mine = constraint.within(chosen.parameters)
+    found: list[Origin] = []
+    first = 0
+    for pool in pools_of(groups, mine):
+        found += [replace(one, group=one.group + first) for one in _origins(pool, chosen, mine, objective)]
+        first += len(pool)
+    return found
+
+
+def _origins(groups: Sequence[Points], law: Law, constraint: Constraint, objective: str) -> list[Origin]:
     batch = shared_batch(groups, objective)
-    fit = fit_shared(chosen, batch, shared)
+    fit = fit_shared(law, batch, constraint)
     sizes = batch.size.max(axis=1) + 1
     origins = [j for j in range(2, int(sizes.max())) if _enough(fit, batch, j)]
     if not origins:
         return []
     kept = [np.where(batch.size < j, batch.data.weight, 0.0) for j in origins]
-    errors = np.abs(_log_errors(fit, batch, shared, np.array(kept)))
+    errors = np.abs(_log_errors(fit, batch, np.array(kept)))
     return [
         Origin(g, j, float(errors[i, g, batch.size[g] == j].mean()))
         for i, j in enumerate(origins)
@@ -111,13 +164,12 @@ def shared_rolling_origins(
 def _enough(fit: SharedFit, batch: Batch, sizes: int) -> bool:
     """Whether the first ``sizes`` sizes of every group determine all unknowns."""
     kept = np.minimum(batch.size.max(axis=1) + 1, sizes)
-    own = fit.law.k - int(np.sum(fit.layout.position[0] == fit.layout.position[-1]))
-    return bool(np.sum(kept) >= fit.layout.unknowns and np.all(kept >= max(own, 2)))
+    return bool(np.sum(kept) >= fit.layout.k and np.all(kept >= max(fit.layout.own, 2)))
 
 
-def _log_errors(fit: SharedFit, batch: Batch, shared: Sequence[int], weight: Array) -> Array:
+def _log_errors(fit: SharedFit, batch: Batch, weight: Array) -> Array:
     """ln(predicted / measured) (P, G, m) of refits with other weights (P, G, m)."""
-    starts = np.concatenate([fit.theta, shared_starts(fit.law, batch, fit.layout, shared)[:6]])
+    starts = np.concatenate([fit.theta, shared_starts(fit.law, batch, fit.layout)[:6]])
     coordinates = refit_shared(fit, starts, weight)
     z = np.broadcast_to(batch.data.z, weight.shape)
     return np.asarray(curve(fit.law, coordinates, z)[0] - batch.log_y)
@@ -131,9 +183,14 @@ def _figures(
     values = [float(value[0]) for value in fitted_values(fit, flat)]
     measured = errors.df > 0 and fit.rss[0] > 1e-24 * np.sum(batch.data.weight * batch.data.target**2)
     delta = errors.delta(fit, flat, options.level) if measured else np.full((len(flat), 1), np.nan)
-    known = np.flatnonzero(np.isfinite(delta[:, 0]))
-    found = intervals(fit, delta[known], [flat[i] for i in known]) if known.size else []
     ends = np.full((2, len(flat)), np.nan)
+    still = np.zeros(len(flat), dtype=np.bool_)
+    if fit.layout.held:
+        flat, still = pulled(fit, flat)
+        # What no free unknown moves has its value, whatever the errors.
+        ends[:, still] = np.array(values)[still]
+    known = np.flatnonzero(np.isfinite(delta[:, 0]) & ~still)
+    found = intervals(fit, delta[known], [flat[i] for i in known]) if known.size else []
     for i, one in zip(known, found, strict=True):
         ends[:, i] = one.low[0], one.high[0]
     count, groups = len(per_group[0]), len(per_group)
@@ -176,9 +233,12 @@ def _targets(
             continue
         low = high = None
         if errors is not None:
-            target = target_quantity(fit.law, np.full(groups, z), np.full(groups, log_target))
+            make = reached_quantity if fit.layout.held else target_quantity
+            target = make(fit.law, np.full(groups, z), np.full(groups, log_target))
             wanted = [lifted(target, fit.law, fit.layout, g)]
             delta = errors.delta(fit, wanted, options.level)
+            if fit.layout.held:
+                wanted, _ = pulled(fit, wanted)
             if np.isfinite(delta[0, 0]):
                 ends = intervals(fit, delta, wanted)[0]
                 low, high = (
@@ -194,37 +254,59 @@ def _held_out(
     fit: SharedFit, batch: Batch, options: FitOptions
 ) -> tuple[Array, list[list[tuple[int, float]]]]:
     """Leave-one-out errors (G,) and the forward test of each group, refitted with the sharing kept."""
-    shared = [i for i in range(fit.law.k) if np.all(fit.layout.position[:, i] == fit.layout.position[0, i])]
     groups = len(batch.groups)
     cells = np.argwhere(batch.data.weight > 0)
     loo = np.full(groups, np.nan)
-    if len(cells) - 1 >= fit.layout.unknowns:
+    if len(cells) - 1 >= fit.layout.k:
         weight = np.repeat(batch.data.weight[None], len(cells), axis=0)
         weight[np.arange(len(cells)), cells[:, 0], cells[:, 1]] = 0.0
-        errors = np.abs(
-            _log_errors(fit, batch, shared, weight)[np.arange(len(cells)), cells[:, 0], cells[:, 1]]
-        )
+        errors = np.abs(_log_errors(fit, batch, weight)[np.arange(len(cells)), cells[:, 0], cells[:, 1]])
         loo = np.array([errors[cells[:, 0] == g].mean() for g in range(groups)])
     sizes = batch.size.max(axis=1) + 1
     hidden = batch.size >= (sizes - options.holdout)[:, None]
     forward: list[list[tuple[int, float]]] = [[] for _ in batch.groups]
     if np.min(sizes) > options.holdout and _enough(fit, batch, int(np.min(sizes)) - options.holdout):
-        errors = _log_errors(fit, batch, shared, np.where(hidden, 0.0, batch.data.weight)[None])[0]
+        errors = _log_errors(fit, batch, np.where(hidden, 0.0, batch.data.weight)[None])[0]
         forward = [[(int(c), float(errors[g, c])) for c in np.flatnonzero(hidden[g])] for g in range(groups)]
     return loo, forward
 
 
-def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, names: Sequence[str], groups: int) -> Fit:
-    """The group's fit, with what belongs to all groups together: k, information criteria, shared flags, notes."""
-    m, k = int(np.sum(fit.data.weight)), fit.layout.unknowns
+def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, constraint: Constraint, groups: int) -> Fit:
+    """The group's fit, with what belongs to all groups together: k, information criteria, flags, notes."""
+    m, k = int(np.sum(fit.data.weight)), fit.layout.k
     rss = float(fit.rss[0])
-    parameters = {name: replace(estimate, shared=name in names) for name, estimate in one.parameters.items()}
+    shared = [name for name in fit.law.parameters if name in constraint.shared] if groups > 1 else []
+    fixed = constraint.values
+    parameters = {
+        name: Estimate(fixed[name], fixed=True) if name in fixed else replace(estimate, shared=name in shared)
+        for name, estimate in one.parameters.items()
+    }
     notes = [note for note in one.warnings if note.code not in OWN_NOTES]
-    said = (
-        f"{one.law}: {', '.join(names)} shared by {counted(groups, 'configuration')}: one fit of {counted(m, 'point')} and {counted(k, 'parameter')}; "
-        "k, AICc, BIC and all intervals belong to it."
-    )
-    notes += [Note("shared-fit", said), *errors.notes(one.law)]
+    limit = one.limit
+    if any(one.parameters[name].at_bound for name in fixed):
+        # The limit is where the user put the fit, not what the data show.
+        limit, notes = "", [note for note in notes if not note.code.startswith("limit-")]
+    if shared:
+        said = (
+            f"{one.law}: {', '.join(shared)} shared by {counted(groups, 'configuration')}: one fit of {counted(m, 'point')} and {counted(k, 'parameter')}; "
+            "k, AICc, BIC and all intervals belong to it."
+        )
+        notes.append(Note("shared-fit", said))
+    notes += errors.notes(one.law)
     # AIC of one group's y would count parameters that the others paid for.
-    criteria = information(m, k, of_y=None, of_objective=rss if rss > 0 else None)
-    return replace(one, replicates=None, k=k, parameters=parameters, warnings=tuple(notes), **criteria)
+    of_y = None
+    if groups == 1:
+        of_y = one.rss_ppl if one.rss_ppl > 0 else None
+        rss = one.rss_log if fit.data.objective == "log" else one.rss_ppl
+    criteria = information(m, k, of_y=of_y, of_objective=rss if rss > 0 else None)
+    asymptote = parameters[fit.law.parameters[0]] if fit.law.has_floor else None
+    return replace(
+        one,
+        replicates=None,
+        k=k,
+        limit=limit,
+        parameters=parameters,
+        asymptote=asymptote,
+        warnings=tuple(notes),
+        **criteria,
+    )

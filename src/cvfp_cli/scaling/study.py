@@ -8,18 +8,18 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import JOINT, MAIN
 from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.asked import NO_PAIRS, refuse, unanswered
+from cvfp_cli.scaling.asked import NO_PAIRS, check_constraint, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
 from cvfp_cli.scaling.checks import check_groups
+from cvfp_cli.scaling.constraint import Constraint, shared_coordinates
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
 from cvfp_cli.scaling.joint_study import POOLINGS, fit_named, fit_unasked
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
-from cvfp_cli.scaling.shared import shared_coordinates
-from cvfp_cli.scaling.shared_fits import fit_shared_groups, shared_rolling_origins
+from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, is_constrained
 from cvfp_cli.study.points import Points
 
 ALL = "all"
@@ -34,7 +34,7 @@ class Request:
 
     Attributes:
         laws: names, or ``all``: every law with fewer parameters than points; joint where model sizes span enough.
-        share: parameters in common. bootstrap: replicates; 0 for none.
+        constraint: parameters shared, fixed and tied. bootstrap: replicates; 0 for none.
         bootstrap_kind: empty for the laws' own: residual for laws of x alone, case for joint. seed: of the bootstrap.
         pooling: which groups share a joint law: the configurations of a ``study``, ``none`` or ``all``.
         sizes_named: whether the column of model sizes was asked for; said so where no joint law takes it.
@@ -42,7 +42,7 @@ class Request:
 
     laws: tuple[str, ...] = (ALL,)
     options: FitOptions = field(default_factory=FitOptions)
-    share: tuple[str, ...] = ()
+    constraint: Constraint = field(default_factory=Constraint)
     bootstrap: int = 0
     bootstrap_kind: str = ""
     seed: int = 0
@@ -101,7 +101,7 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     for law in own:
         get_law(law)
     refuse(laws, request, named=named)
-    _check_share(laws, request, named)
+    check_constraint(laws, request, named=named)
     _check_weights(groups, request, named)
     fit_joint = fit_named if named else fit_unasked
     joint, about_joint = fit_joint(groups, request) if JOINT in laws else ((), ())
@@ -125,8 +125,8 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     ahead: tuple[Forecast, ...] = ()
     if fits and request.options.hold_out:
         mixed = not named or bool(request.options.predict or request.options.targets)
-        ahead = forecasts(fittable, request.options, {} if request.share else fits, mixed=mixed)
-    checked = check_groups(fittable, fits, request.options) if ahead and not request.share else ()
+        ahead = forecasts(fittable, request.options, {} if request.constraint else fits, mixed=mixed)
+    checked = check_groups(fittable, fits, request.options) if ahead and not request.constraint else ()
     return Study(everything, selection, (*left_out, *notes, *about_joint, *asked, *checked), ahead)
 
 
@@ -178,9 +178,9 @@ def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> N
         InputError: by the name of the option or law.
     """
     if any(points.weights is not None for points in groups):
-        if request.share:
+        if request.constraint:
             raise InputError(
-                "--weights cannot be combined with --share.",
+                "--weights cannot be combined with --share, --fix or --tie.",
                 hint="Errors common to a size have no weights of their own: leave one of them out.",
             )
         if named and JOINT in request.laws:
@@ -188,42 +188,20 @@ def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> N
                 "--weights cannot be used by joint.",
                 hint="Its Huber loss takes every run alike: leave --weights out, or name other laws.",
             )
-    if request.share and any(points.holdout is not None for points in groups):
+    own = any(law != JOINT and is_constrained(groups, request.constraint) for law in request.laws)
+    if own and any(points.holdout is not None for points in groups):
         raise InputError(
-            "--holdout-by cannot be combined with --share.",
-            hint="Groups that share are cut at the same sizes.",
+            "--holdout-by cannot be combined with --share, --fix or --tie.",
+            hint="Fits with such parameters are cut at the same sizes.",
         )
-
-
-def _check_share(laws: Sequence[str], request: Request, named: bool) -> None:
-    """A name that no chosen law has is a mistake.
-
-    Raises:
-        InputError: such a name, or sharing together with a bootstrap.
-    """
-    if not request.share:
-        return
-    if request.bootstrap:
-        raise InputError(
-            "--bootstrap cannot be combined with --share.", hint="Profile intervals are given without it."
-        )
-    known = {name for law in laws if law in LAWS for name in LAWS[law].parameters}
-    for name in request.share:
-        if name not in known:
-            raise InputError(
-                f"--share: none of {', '.join(laws)} has a parameter {name!r}.",
-                hint=f"There are {', '.join(sorted(known))}." if known else "",
-            )
-    for law in laws:
-        if law in LAWS and (named or LAWS[law].shareable):
-            shared_coordinates(LAWS[law], request.share)
 
 
 def _with_room(groups: Sequence[Points], law: str, request: Request) -> tuple[Points, ...]:
     """The groups with more points than the law has parameters: all or none where parameters are shared."""
-    k = LAWS[law].k
+    mine = request.constraint.within(LAWS[law].parameters)
+    k = LAWS[law].k - len(mine.fixed) - len(mine.tied)
     if LAWS[law].shareable:
-        shared = len(shared_coordinates(LAWS[law], request.share))
+        shared = len(shared_coordinates(LAWS[law], mine))
         if shared and len(groups) > 1:
             unknowns = shared + len(groups) * (k - shared)
             return tuple(groups) if unknowns < sum(len(points) for points in groups) else ()
@@ -231,8 +209,8 @@ def _with_room(groups: Sequence[Points], law: str, request: Request) -> tuple[Po
 
 
 def _fit(groups: Sequence[Points], law: str, request: Request) -> tuple[Fit, ...]:
-    if request.share:
-        return fit_shared_groups(groups, law, request.share, request.options)
+    if request.constraint:
+        return fit_constrained(groups, law, request.constraint, request.options)
     if request.bootstrap:
         return bootstrap_groups(
             groups,
@@ -246,8 +224,9 @@ def _fit(groups: Sequence[Points], law: str, request: Request) -> tuple[Fit, ...
 
 
 def _origins(groups: Sequence[Points], law: str, request: Request) -> list[Origin]:
-    if request.share and len(groups) > 1 and shared_coordinates(get_law(law), request.share):
-        return shared_rolling_origins(groups, law, request.share, request.options.objective)
+    mine = request.constraint.within(get_law(law).parameters)
+    if is_constrained(groups, mine):
+        return constrained_origins(groups, law, mine, request.options.objective)
     return rolling_origins(get_law(law), make_batch(groups, request.options.objective))
 
 

@@ -16,6 +16,7 @@ class Estimate:
             are None, no interval: what it comes with says why.
         shared: estimated from several configurations together.
         at_bound: the estimate lies at the bound of what the law allows.
+        fixed: held at a value that was given, not estimated.
         reason: why the data determine no value; empty where they do.
         se: standard error, with ``df`` degrees of freedom. p_value: of the two-sided test of no difference. None
             where no freedom is left, or where none of them is worked out.
@@ -26,6 +27,7 @@ class Estimate:
     high: float | None = None
     shared: bool = False
     at_bound: bool = False
+    fixed: bool = False
     reason: str = ""
     se: float | None = None
     p_value: float | None = None
@@ -50,7 +52,7 @@ class Estimate:
         return (0.0 if self.low < 0 < self.high else near), far
 
     def to_json(self) -> dict[str, Any]:
-        """The five keys of a parameter, and ``reason`` where it is undetermined."""
+        """The five keys of a parameter, ``fixed`` where it was given, and ``reason`` where it is undetermined."""
         shape: dict[str, Any] = {
             "value": self.value,
             "low": self.low,
@@ -58,6 +60,8 @@ class Estimate:
             "shared": self.shared,
             "at_bound": self.at_bound,
         }
+        if self.fixed:
+            shape["fixed"] = True
         return {**shape, "reason": self.reason} if self.reason else shape
 
     def range_json(self) -> dict[str, Any]:
