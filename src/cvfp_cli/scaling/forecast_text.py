@@ -125,4 +125,4 @@ def _bends(forecasts: Sequence[Forecast]) -> TextTable:
         rows.append(
             (one.config or "all points", figure(bend.slope, 3), *change, figure(bend.p_value, 2), verdict)
         )
-    return TextTable(("", "slope", "its change over the sizes", "95 % interval", "p", ""), tuple(rows))
+    return TextTable(("", "slope", "change", "95 % interval", "p", "line"), tuple(rows))
