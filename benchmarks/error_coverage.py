@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from cvfp_cli.stats.best import best_of_model
+from cvfp_cli.stats.best import best_of_differences
 from cvfp_cli.stats.contrast_errors import ContrastErrors
 from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
@@ -276,7 +276,7 @@ def stars(sets: int, rng: np.random.Generator) -> None:
                 y += own * rng.standard_normal(len(s)) - lead * (c == 0)
                 b = inverse @ y
                 model = fit_error_model(y - x @ b, x, labels)
-                best = best_of_model(model, np.eye(count, count + 1), b[:count])
+                best = best_of_differences(b[:count], model.differences(np.eye(count, count + 1)))
                 right += best.decided and lead > 0 and best.best == 0
                 wrong += best.decided and not (lead > 0 and best.best == 0)
             noise = f"{sizes} sizes x {each}, cells {100 * cell:g} %, seeds {100 * own:g} %"

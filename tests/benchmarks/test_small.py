@@ -44,7 +44,14 @@ def dialogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["error_coverage.py", "--sets", "3"],
             r"joint 6x6, common 0.9, Huber(.|\n)*alpha \| no interval \| 100 %(.|\n)*3 sets",
         ),
-        (["fit_coverage.py", "--sets", "5", "--laws", "power,saturating"], r"saturating at ppl_min = 0: 5"),
+        (
+            ["fit_coverage.py", "--sets", "5", "--only", "^(power|saturating, 4 sizes)$"],
+            r"of \d+ figures in 2 cells",
+        ),
+        (
+            ["mark_coverage.py", "--sets", "4"],
+            r"\| 9 \| 4 × 1 \| 0, 1 % \| [\d.]+ \|(.|\n)*\| 9 \| 6 \| ×4 \| no \| [\d.]+ \|",
+        ),
         (["fit_optimum.py", "--sets", "3", "--starts", "3"], r"3 data sets, 3 random starts each"),
         (["fit_rivals.py", "--sets", "3", "--draws", "5", "--joint-runs", "12"], r"bootstrap 0: E "),
     ],

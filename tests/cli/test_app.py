@@ -223,10 +223,10 @@ def test_a_reader_that_leaves_early_is_no_error_message() -> None:
     [
         ("cvfp s", ["sweep"]),
         ("cvfp train --lay", ["--layers"]),
-        ("cvfp sweep --recipe 2025-12", ["2025-12-03-context-dim"]),
+        ("cvfp sweep --recipe 2025-12-03-c", ["2025-12-03-context-dim"]),
         ("cvfp train --device c", ["cpu", "cuda"]),
         ("cvfp train --precision t", ["tf32"]),
-        ("cvfp sweep --recipe d", ["demo", "demo-baselines"]),
+        ("cvfp sweep --recipe demo-d", ["demo-dual"]),
         ("cvfp fit --model e", ["exp-decay"]),
         ("cvfp fit --model power,s", ["power,saturating"]),
         ("cvfp fit --format j", ["json"]),

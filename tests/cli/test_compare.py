@@ -33,8 +33,15 @@ def out(capsysbinary: pytest.CaptureFixture[bytes], *arguments: str) -> str:
 
 def test_the_default_compares_everything_in_results(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     text = out(capsysbinary)
-    assert "Equal slopes are rejected: F(8, 16) = 2.65, p = 0.046." in text
+    assert "under one variance for all: F(8, 16) = 2.65, p = 0.046)." in text
     assert text.count("paired, 4 sizes") == 36
+
+
+def test_another_margin_calls_other_pairs_equal(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert "Equal within 2% of PPL" in out(capsysbinary, "dec.json")
+    assert "No pair out of 1 is shown to be equal within 0.1% of PPL" in out(
+        capsysbinary, "dec.json", "--margin", "0.001"
+    )
 
 
 def test_the_december_table_and_its_parameters(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -130,6 +137,8 @@ def test_the_extra_is_named_where_matplotlib_is_missing(
         (["--model", "exp_decay"], b"Did you mean exp-decay?"),
         (["--format", "tabel"], b"Did you mean table?"),
         (["--level", "1.5"], b"--level"),
+        (["--margin", "2"], b"Did you mean 0.02?"),
+        (["--margin", "0"], b"0.02 is usual"),
         (["--objective", "x"], b"--objective"),
         (["--plot", "a.bmp"], b".png"),
         (["--x", "samplez"], b"Did you mean samples?"),

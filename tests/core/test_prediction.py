@@ -262,6 +262,14 @@ def test_december_margin() -> None:
     assert (state.best_epoch, len(state.log), state.stopped_by) == (2, 3, "patience")
 
 
+def test_an_epoch_that_gains_little_counts_and_is_the_last() -> None:
+    state = judged(Phase2Config(epochs=9, patience=1, min_gain=0.4), [50.0, 49.0, 48.7])
+    assert (state.stopped_by, state.best_epoch, len(state.log)) == ("gain", 3, 3)
+    worse = judged(Phase2Config(epochs=9, patience=1, min_gain=0.4), [50.0, 51.0])
+    assert (worse.stopped_by, worse.best_epoch) == ("patience", 1)
+    assert judged(Phase2Config(epochs=1, min_gain=0.4), [50.0]).stopped_by == "epochs"
+
+
 def test_a_loss_that_is_not_finite_ends_the_run() -> None:
     state = judged(Phase2Config(epochs=5, patience=0), [100.0, -1.0])
     assert (state.best_epoch, state.stopped_by) == (1, "diverged")

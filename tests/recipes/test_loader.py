@@ -62,6 +62,20 @@ def another_value(key: Any) -> Any:
     return {bool: not key.default, int: 12, str: "other"}[key.kind]
 
 
+# What a field cannot be changed without.
+ONE_LAYER = {"model.layers": 1}
+BLOCKS = {**ONE_LAYER, "model.blocks": [4, 4]}
+NEEDED: dict[str, dict[str, Any]] = {
+    "head.start": {"head.weights": "untied"},
+    "model.blocks": ONE_LAYER,
+    "model.cascade": BLOCKS,
+    "phase1.skip": {"phase2.train_contexts": "recurrence"},
+    "phase1.slices": {**BLOCKS, "phase2.train_contexts": "recurrence"},
+    "phase2.past_count": ONE_LAYER,
+    "phase2.embedding_learning_rate": {"phase2.embedding": "trained"},
+}
+
+
 @pytest.mark.parametrize(
     "path", [f"{name}.{item.name}" for name, kind in CONFIGS.items() for item in fields(kind)]
 )
@@ -69,13 +83,14 @@ def test_set_reaches_every_field_of_every_configuration(path: str) -> None:
     table, name = path.split(".")
     value = another_value(table_keys(CONFIGS[table])[name])
     text = json.dumps(value)
-    needed = {"head.weights": "untied"} if path == "head.start" else {}
+    needed = NEEDED.get(path, {})
     recipe = load_recipe("demo", overrides={**needed, path: text})
     reached = getattr(recipe.table(table), name)
     assert (list(reached) if isinstance(reached, tuple) else reached) == value
     assert recipe.overrides == {**needed, path: value}
     if table == "model":
-        assert getattr(recipe.experiment(recipe.configurations[0], 1).model, name) == value
+        reached = getattr(recipe.experiment(recipe.configurations[0], 1).model, name)
+        assert (list(reached) if isinstance(reached, tuple) else reached) == value
 
 
 def test_set_reaches_the_rest_of_the_experiment() -> None:
@@ -433,6 +448,9 @@ def test_every_value_in_range_survives_config_toml(tmp_path_factory: Any, data: 
             )
     overrides["phase1.max_iterations"] = 2**31
     overrides["head.weights"], overrides["head.start"] = "tied", "zero"
+    overrides["phase1.skip"] = overrides["phase1.slices"] = False
+    overrides["model.layers"] = 1
+    overrides["head.table"], overrides["phase2.embedding"] = "frozen", "trained"
     recipe = load_recipe("demo", overrides=overrides)
     path = tmp_path_factory.getbasetemp() / "back.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8", newline="")
@@ -471,3 +489,49 @@ def test_another_source_stands_for_all_that_a_recipe_reads(tmp_path: Path) -> No
     assert load_recipe(path, overrides={"data.source": "c.jsonl"}).data.also == ()
     both = load_recipe(path, overrides={"data.source": "c.jsonl", "data.also": ["d.jsonl"]})
     assert both.data.also == ("d.jsonl",)
+
+
+BLOCKS_FILE = """
+[model]
+blocks = [256, 256]
+[phase1]
+slices = true
+[phase2]
+train_contexts = "recurrence"
+past = { count = 2, interval = 3 }
+"""
+
+
+def test_blocks_name_the_configuration_and_decide_its_width(tmp_path: Path) -> None:
+    recipe = load_recipe(recipe_file(tmp_path, BLOCKS_FILE))
+    (item,) = recipe.configurations
+    assert item.label == recipe.experiment(item, 1).model.name == "1L_2x256d_1tok"
+    assert item.axes == {"layers": 1, "tokens": 1, "context_dim": 512}
+    assert recipe.experiment(item, 1).model.blocks == (256, 256)
+    phase2 = recipe.tables["phase2"]
+    assert (phase2.past_count, phase2.past_interval) == (2, 3)
+    again = tmp_path / "again.toml"
+    again.write_text(recipe.to_toml())
+    assert load_recipe(again).configurations[0].label == "1L_2x256d_1tok"
+
+
+def test_blocks_set_now_replace_the_recipes_width() -> None:
+    recipe = load_recipe("2025-12-03-context-dim", overrides={"model.blocks": "256,128"})
+    assert [item.label for item in recipe.configurations] == ["1L_256+128d_1tok"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[grid]\ncontext_dim = [256]", "context_dim is 512 by model.blocks"),
+        ("[grid]\nlayers = [2]", "model.layers is 2"),
+        ("[head]\ntable = 7", "head.table"),
+    ],
+)
+def test_what_blocks_cannot_be_combined_with(tmp_path: Path, more: str, said: str) -> None:
+    assert said in str(loaded(recipe_file(tmp_path, BLOCKS_FILE + more)))
+
+
+def test_a_run_without_phase_1_needs_the_recurrence() -> None:
+    with pytest.raises(InputError, match=r"phase1\.skip"):
+        load_recipe("demo", overrides={"phase1.skip": "true"})

@@ -47,11 +47,69 @@ def shapes(recipe: Recipe) -> list[tuple[int, int, int]]:
 
 
 OF_OTHER_KINDS = {"baselines", "demo-baselines"}
+# What the eight studies leave open, in the same shorthand: names, sizes, seeds, phase 1's end (min, max, ratio), and
+# every field that the question turns on.
+MATRIX_END, DEMO_END = (5, 40, 0.99), (5, 25, 0.99)
+ASKS: dict[str, tuple[Any, ...]] = {
+    "2025-12-03-two-blocks": (
+        [f"1L_2x256d_1tok_past_count={p}" for p in (0, 1, 2)], [200, 400, 800, 1600], (42,), (3, 60, 0.9),
+        {"phase1.slices": True, "phase2.train_contexts": "recurrence", "phase2.min_improvement": 0.4,
+         "phase1.diversity": "oacd", "phase1.diversity_weight": 1.0, "phase1.batch_tokens": 5000, "phase1.grad_clip": 2.0,
+         "phase2.batch_tokens": 8864, "phase2.epochs": 40, "model.activation": "gelu", "model.initialisation": "normal",
+         "phase2.past_interval": 1, "phase2.context": "after", "head.logit_scale": 1.0}),
+    "2025-12-02-dual": (
+        [f"1L_2x500d_1tok_context={kind}" for kind in ("before", "after")], [2000], (42,), (3, 60, 0.9),
+        {"phase1.slices": True, "phase2.train_contexts": "recurrence", "phase2.weight_decay": 0.01, "phase2.min_gain": 0.4,
+         "phase2.batch_tokens": 1000, "phase2.epochs": 20, "phase2.patience": 1, "phase2.grad_clip": 1.0}),
+    "high-low-rank": (
+        [f"6L_768d_1tok_token_input={form}" for form in ("all_layers", "first_layer")], SMALL, (42, 43, 44), MATRIX_END,
+        {"phase1.diversity_weight": 0.8, "phase2.train_contexts": "phase1", "phase2.batch_tokens": 4096}),
+    "ablations": (
+        [f"1L_768d_2tok_{rest}" for rest in (
+            "context=after_skip=false_diversity_weight=0.8", "context=before_skip=false_diversity_weight=0.8",
+            "skip=true_context=after_diversity_weight=0.8", "skip=true_context=before_diversity_weight=0.8",
+            "skip=true_context=zero_diversity_weight=0.8", "diversity_weight=0_context=after_skip=false",
+            "diversity_weight=1_context=after_skip=false")],
+        [200, 500], (42, 43, 44), MATRIX_END, {"phase2.train_contexts": "recurrence"}),
+    "end-to-end": (["1L_512d_1tok_e2e"], [200, 500], (42, 43, 44), None, {"joint.embedding": "trained"}),
+    "demo-two-blocks": (
+        [f"1L_2x64d_1tok_past_count={p}" for p in (0, 1, 2)], [50], (42,), DEMO_END, {"phase1.slices": True}),
+    "demo-dual": ([f"1L_2x64d_1tok_context={kind}" for kind in ("before", "after")], [50], (42,), DEMO_END, {}),
+    "demo-high-low-rank": (
+        [f"2L_64d_1tok_token_input={form}" for form in ("all_layers", "first_layer")], [50], (42,), DEMO_END, {}),
+    "demo-ablations": (None, [50], (42,), DEMO_END, {"phase2.train_contexts": "recurrence"}),
+    "demo-end-to-end": (["1L_64d_1tok_e2e"], [50], (42,), None, {}),
+}  # fmt: skip
 
 
-def test_every_study_has_a_recipe_and_nothing_else_but_the_demo_and_other_kinds_do() -> None:
-    assert set(list_recipes()) == {*TABLE, *OF_OTHER_KINDS}
+@pytest.mark.parametrize("name", ASKS)
+def test_a_recipe_asks_what_the_studies_leave_open(name: str) -> None:
+    labels, sizes, seeds, end, given = ASKS[name]
+    recipe = load_recipe(name)
+    found = [item.label for item in recipe.configurations]
+    if labels is None:  # the demo form has the large one's runs in another size
+        whole = [item.label for item in load_recipe(name.removeprefix("demo-")).configurations]
+        labels = [label.replace("768d_2tok", "64d_1tok") for label in whole]
+    assert found == labels
+    assert (list(recipe.sizes), recipe.runs.seeds) == (sizes, seeds)
+    if end is not None:
+        p1 = recipe.tables["phase1"]
+        assert (p1.min_iterations, p1.max_iterations, p1.converged_ratio) == end
+        assert (p1.noise, p1.convergence_mse, p1.learning_rate) == (0.1, 0.03, 0.002)
+    assert {path: getattr(recipe.table(path.split(".")[0]), path.split(".")[1]) for path in given} == given
+
+
+def test_parameters_of_the_two_block_series() -> None:
+    recipe = load_recipe("2025-12-03-two-blocks")
+    for item, token_block in zip(recipe.configurations, (985_344, 1_378_560, 1_771_776), strict=True):
+        experiment = recipe.experiment(item, 42)
+        counts = parameter_counts(experiment.model, experiment.head, EMBED, VOCAB, experiment.phase2)
+        assert (counts.context_block, counts.token_block) == (2 * 262_912, token_block)
+
+
+def test_every_study_has_a_recipe_and_nothing_else_but_the_demo_and_open_questions_do() -> None:
     assert {*STUDIES, "demo"} == set(TABLE)
+    assert set(list_recipes()) == {*TABLE, *ASKS, *OF_OTHER_KINDS}
     assert DEFAULT_RECIPE == load_recipe().name == "2025-11-30-matrix"
 
 
@@ -250,7 +308,7 @@ def test_the_header_expects_what_was_published(study: str) -> None:
             assert any(math.isclose(ppl, number, abs_tol=0.5) for number in numbers), (study, size, ppl)
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", [*TABLE, *ASKS])
 def test_a_header_says_what_to_expect_on_which_hardware_and_where_it_comes_from(name: str) -> None:
     header = load_recipe(name).header
     assert list_recipes()[name] == header.splitlines()[0]

@@ -354,7 +354,7 @@ def test_csv_is_tidy_and_complete() -> None:
     assert len(alpha) == 9
     assert float(alpha[0]["value"]) == pytest.approx(-0.5461, abs=1e-4)
     assert float(alpha[0]["low"]) < float(alpha[0]["value"]) < float(alpha[0]["high"])
-    assert {row["mark"] for row in alpha} == {"tied"}
+    assert [row["mark"] for row in alpha].count("tied") == 8
     at = [row for row in rows if row["table"] == "pair-differences" and row["column"] == "difference-at@500"]
     assert len(at) == 36
 

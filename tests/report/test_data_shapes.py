@@ -126,9 +126,9 @@ def test_rising_data_have_changes_with_a_sign_and_no_falls_below_zero() -> None:
 def test_repeats_that_agree_exactly_are_no_noise_of_zero() -> None:
     found = report(results(exact_repeats()))
     assert "lowest-ppl-tied" in codes(found)
-    assert {f.values["column"] for f in found.findings() if f.code == "noise-two-way"} >= {"best_ppl"}
-    with_spread = report(results(simulated(seeds=(0, 1, 2))))
-    assert "best_ppl" in {f.values["column"] for f in with_spread.findings() if f.code == "noise-seeds"}
+    assert {f.values["column"] for f in found.findings() if f.code == "noise-lines"} >= {"best_ppl"}
+    one_size = report(results(simulated(samples=(50,), seeds=(0, 1, 2))))
+    assert "best_ppl" in {f.values["column"] for f in one_size.findings() if f.code == "noise-seeds"}
 
 
 def test_every_value_of_another_axis_has_its_heatmap_and_its_effect() -> None:

@@ -154,13 +154,22 @@ FLIPS = {
         lambda: report(
             results(
                 [
-                    replace(run, train_ppl=run.val_ppl * (0.2 if run.layers == 1 else 0.9))
+                    replace(
+                        run, train_ppl=run.val_ppl * (0.2 if run.layers == 1 else 0.9) * (1 + run.seed / 100)
+                    )
                     for run in simulated(tokens=(1,), seeds=SEEDS)
                 ]
             )
         ),
         "smallest-gap-best",
-        lambda: report(results(simulated(seeds=SEEDS))),
+        lambda: report(
+            results(
+                [
+                    replace(run, train_ppl=run.val_ppl * (1 + run.seed / 100) * (0.9 + run.layers / 1e5))
+                    for run in simulated(seeds=SEEDS)
+                ]
+            )
+        ),
         "smallest-gap-tied",
     ),
 }

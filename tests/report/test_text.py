@@ -15,7 +15,20 @@ from cvfp_cli.report.text.choice import choose_language, of_locale
 
 EN, JA = load_language("en"), load_language("ja")
 ALLOWED_DIGITS = re.compile(r"P1|[Pp]hase-?\s?[12]|フェーズ[12]|n = 1\b|\(1 |10\^")
-SPECS = {"name", "names", "term", "terms", "ints", "finding", "formula2", "formula3", "end", "s", "isare"}
+SPECS = {
+    "name",
+    "names",
+    "term",
+    "terms",
+    "sums",
+    "ints",
+    "finding",
+    "formula2",
+    "formula3",
+    "end",
+    "s",
+    "isare",
+}
 
 
 def fields(template: str) -> dict[str, set[str]]:

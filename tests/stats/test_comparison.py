@@ -46,7 +46,6 @@ def random_curves(
                 tuple(np.arange(sizes, dtype=float)[keep]),
                 tuple(x[keep]),
                 tuple(y[keep]),
-                (1,) * int(keep.sum()),
             )
         )
     return curves
@@ -145,7 +144,6 @@ def test_independent_lines_agree_with_two_separate_fits() -> None:
         tuple(s + 100 for s in second.sizes),
         tuple(x + 1 for x in second.x),
         tuple(y - 0.1 * x for x, y in zip(second.x, second.y, strict=True)),
-        second.replicates,
     )
     assert common_sizes(first, second) == ()
     pair = compare_pairs([first, second])[0]
@@ -174,8 +172,8 @@ def test_the_crossing_interval_holds_the_sizes_where_the_lines_cannot_be_told_ap
     x = np.log([1e5, 2e5, 4e5, 8e5, 16e5])
     rng = np.random.default_rng(11)
     noise = rng.normal(0, 0.004, 5)
-    first = Curve("a", tuple(range(5)), tuple(x), tuple(10 - 0.5 * x), (1,) * 5)
-    second = Curve("b", tuple(range(5)), tuple(x), tuple(10 - 0.4 * x - 0.1 * np.log(5e5) + noise), (1,) * 5)
+    first = Curve("a", tuple(range(5)), tuple(x), tuple(10 - 0.5 * x))
+    second = Curve("b", tuple(range(5)), tuple(x), tuple(10 - 0.4 * x - 0.1 * np.log(5e5) + noise))
     pair = compare_pairs([first, second])[0]
     assert pair.line is not None
     crossing = pair.line.crossing()
@@ -183,27 +181,11 @@ def test_the_crossing_interval_holds_the_sizes_where_the_lines_cannot_be_told_ap
     assert crossing.low < 5e5 < crossing.high
     assert pair.line.ratio(crossing.low).high == pytest.approx(1.0)
     assert pair.line.ratio(crossing.high).low == pytest.approx(1.0)
-    level = Curve("c", tuple(range(5)), tuple(x), tuple(10.3 - 0.5 * x + noise), (1,) * 5)
+    level = Curve("c", tuple(range(5)), tuple(x), tuple(10.3 - 0.5 * x + noise))
     parallel = compare_pairs([first, level])[0]
     assert parallel.line is not None
     apart = parallel.line.crossing()
     assert apart.outside or (apart.low is None and apart.high is None)
-
-
-def test_replicates_give_the_variance_where_it_is_the_larger() -> None:
-    rng = np.random.default_rng(2)
-    x = np.repeat([1e5, 2e5, 4e5, 8e5], 3)
-    tight = [
-        Points(x=x, y=np.exp(10 - 0.5 * np.log(x)) * np.exp(rng.normal(0, 0.2, 12)), label=f"c{i}")
-        for i in range(2)
-    ]
-    curves = [Curve.from_points(points) for points in tight]
-    assert curves[0].pure_df == 8
-    joint = joint_test(curves)
-    assert joint is not None
-    pure = sum(c.pure_ss for c in curves) / 16 / 3
-    assert joint.variance >= pure * 0.999
-    assert joint.from_replicates == (joint.variance == pytest.approx(pure))
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12))
@@ -222,15 +204,15 @@ def test_holm_by_hand() -> None:
 
 
 def test_curves_that_share_no_size_have_no_joint_test() -> None:
-    a = Curve("a", (1.0, 2.0), (1.0, 2.0), (3.0, 2.0), (1, 1))
-    b = Curve("b", (3.0, 4.0), (3.0, 4.0), (3.0, 2.0), (1, 1))
+    a = Curve("a", (1.0, 2.0), (1.0, 2.0), (3.0, 2.0))
+    b = Curve("b", (3.0, 4.0), (3.0, 4.0), (3.0, 2.0))
     assert joint_test([a, b]) is None
     assert joint_test([a]) is None
 
 
 def test_one_common_size_gives_a_ratio_without_a_slope() -> None:
-    a = Curve("a", (1.0,), (1.0,), (3.0,), (1,))
-    b = Curve("b", (1.0,), (1.0,), (3.5,), (1,))
+    a = Curve("a", (1.0,), (1.0,), (3.0,))
+    b = Curve("b", (1.0,), (1.0,), (3.5,))
     pair = compare_pairs([a, b])[0]
     assert pair.paired
     assert pair.slope is None
@@ -251,7 +233,6 @@ def test_crossing_and_ratio_intervals_hold_the_truth_as_often_as_they_say() -> N
                 (1.0, 2.0, 3.0, 4.0),
                 tuple(x),
                 tuple(11 + 1.2 * i - (0.5 + 0.1 * i) * x + rng.normal(0, 0.001, 4)),
-                (1,) * 4,
             )
             for i in (0, 1)
         ]

@@ -8,7 +8,7 @@ from cvfp_cli.laws.names import JOINT, single
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "tf32", "bf16")
-KINDS = ("cvfp", "ngram", "gru", "lstm", "transformer")
+KINDS = ("cvfp", "end-to-end", "ngram", "gru", "lstm", "transformer")
 EMPTY = ("skip", "refuse")
 MESSAGES = ("all", "first")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import FACTORS, OBJECTIVES
-from cvfp_cli.cli.options import OUTPUT, flag, given, one_of, share_between, words_of
+from cvfp_cli.cli.options import MORE, OUTPUT, flag, given, one_of, share_between, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import (
     ResultFiles,
@@ -38,6 +38,7 @@ def compare(
         WHAT, "NAME", "train_tokens or samples.", default="train_tokens where known", words=SIZES
     ),
     level: float = given(WHAT, "SHARE", "Confidence of the intervals.", start=0.95),
+    margin: float = given(MORE, "SHARE", "Share of PPL within which two are called equal.", start=0.02),
     strict: bool = flag(WHAT, "Refuse where data, tokenizer or validation differ."),
     form: str = given(
         OUTPUT, "NAME", "table, markdown, json or csv.", name="--format", start="table", words=FORMATS
@@ -73,6 +74,8 @@ def compare(
     with problems.collect():
         share_between(level, "--level")
     with problems.collect():
+        share_between(margin, "--margin", usual=0.02)
+    with problems.collect():
         if plot is not None:
             check_picture(plot)
     with problems.collect():
@@ -93,6 +96,7 @@ def compare(
         objective=objective,
         x=x,
         level=level,
+        margin=margin,
     )
     if warnings and strict:
         raise InputError(

@@ -205,7 +205,7 @@ def _meant(part: str) -> str:
     return ""
 
 
-def share_between(value: float, option: str) -> float:
+def share_between(value: float, option: str, usual: float = 0.95) -> float:
     """A share between 0 and 1, such as a confidence level.
 
     Raises:
@@ -213,7 +213,8 @@ def share_between(value: float, option: str) -> float:
     """
     if 0.0 < value < 1.0:
         return value
-    hint = f"Did you mean {value / 100:g}?" if 50.0 <= value < 100.0 else "0.95 is usual."
+    percent = 1.0 <= value < 100.0 and (value >= 50.0) == (usual >= 0.5)
+    hint = f"Did you mean {value / 100:g}?" if percent else f"{usual:g} is usual."
     raise InputError(f"{option}: {value:g} does not lie between 0 and 1.", hint=hint)
 
 

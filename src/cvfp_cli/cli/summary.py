@@ -367,6 +367,7 @@ def _ending(run: Run) -> str:
     words = {
         "epochs": "ended at its limit of epochs, already worse than its best",
         "patience": "stopped by patience",
+        "gain": "stopped when it gained too little",
         None: "",
     }.get(run.stopped_by, run.stopped_by)
     return f" ({words})" if words else ""
@@ -433,6 +434,8 @@ def _steps(run: Run) -> dict[str, str]:
             f"{percent(run.phase1_rate)} converged"
             + (" (ended at its limit, still rising)" if run.still_converging else "")
         )
+    if run.growth is not None:
+        found["contexts"] = f"a difference changes by a factor of {run.growth:.3f} per step"
     if run.train_effective_rank is not None or run.val_effective_rank is not None:
         found["effective rank"] = (
             f"{percent(run.train_effective_rank)} training, {percent(run.val_effective_rank)} validation"

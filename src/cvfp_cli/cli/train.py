@@ -27,6 +27,9 @@ def train(
     data_seed: list[str] | None = given(
         MORE, "N", "Draw the training samples by seed.", default="the first n"
     ),
+    start_from: str | None = given(
+        MORE, "FOLDER", "A finished run, whose weights end-to-end training starts from."
+    ),
     *,
     text: TextOptions,
     machine: Machine,
@@ -57,6 +60,8 @@ def train(
 
     overrides = study.overrides(chosen, text, problems)
     overrides |= study.grid_overrides(given, problems, single=True)
+    if start_from is not None:
+        overrides["joint.start_from"] = start_from
     with problems.collect():
         if len(words_of(chosen.kind)) > 1:
             raise InputError("--kind: train takes one value.", hint="For several use cvfp sweep.")

@@ -17,7 +17,12 @@ Diversity = Literal["spread", "oacd"]
 Phase1Start = Literal["random", "sequential"]
 LossOver = Literal["batch", "stream"]
 TrainContexts = Literal["phase1", "recurrence"]
+TokenContext = Literal["after", "before", "zero"]
+Embedding = Literal["frozen", "trained"]
 Precision = Literal["float32", "tf32", "bf16"]
+
+# Beyond it next to nothing is left, and what is left is scaled up beyond reason.
+MOST_DROPOUT = 0.95
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,40 @@ class ModelConfig:
         "normal",
         "'normal': weights N(0, 0.1^2), biases N(0, 0.01^2); 'xavier': Xavier-uniform weights, zero biases",
     )
+    blocks: tuple[int, ...] = setting(
+        (),
+        "context widths of several ContextBlocks, which may be equal (empty: one block of context_dim)",
+        min=1,
+        repeats=True,
+        since="0.2.0",
+    )
+    cascade: bool = setting(
+        False,
+        "each block but the first reads the context of the one before it in place of its own",
+        since="0.2.0",
+    )
+
+    def __post_init__(self) -> None:
+        """With several blocks, D is the width of what they give together."""
+        if self.blocks:
+            object.__setattr__(self, "context_dim", sum(self.blocks))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The context's width of each ContextBlock."""
+        return self.blocks or (self.context_dim,)
 
     @property
     def name(self) -> str:
-        """The configuration's name in every table and file, such as ``2L_768d_2tok``."""
-        return f"{self.layers}L_{self.context_dim}d_{self.tokens}tok"
+        """The configuration's name in every table and file, such as ``2L_768d_2tok`` or ``1L_2x256d_1tok``."""
+        return f"{self.layers}L_{width_name(self.widths)}d_{self.tokens}tok"
+
+
+def width_name(widths: tuple[int, ...]) -> str:
+    """``768`` for one block, ``2x256`` for equal ones, else ``256+128``."""
+    if len(widths) > 1 and len(set(widths)) == 1:
+        return f"{len(widths)}x{widths[0]}"
+    return "+".join(map(str, widths))
 
 
 @dataclass(frozen=True)
@@ -87,6 +121,12 @@ class Phase1Config:
         0.5, "min_improvement counts only once the rate is at least this", min=0.0, max=1.0
     )
     improvement_patience: int = setting(2, "iterations in a row below min_improvement that stop", min=1)
+    skip: bool = setting(False, "leave phase 1 out: the ContextBlock stays as drawn", since="0.2.0")
+    slices: bool = setting(
+        False,
+        "each of several blocks is trained on its own slice of the stream, not on all of it",
+        since="0.2.0",
+    )
 
 
 @dataclass(frozen=True)
@@ -104,6 +144,51 @@ class Phase2Config:
     train_contexts: TrainContexts = setting(
         "phase1", "training contexts: phase 1's last iteration, or the true recurrence"
     )
+    context: TokenContext = setting(
+        "after",
+        "what the TokenBlock reads: the context after the current token, the one before it, or zeros",
+        since="0.2.0",
+    )
+    past_count: int = setting(0, "earlier contexts that the TokenBlock reads besides", min=0, since="0.2.0")
+    past_interval: int = setting(1, "tokens between those", min=1, since="0.2.0")
+    weight_decay: float = setting(
+        0.0,
+        "AdamW's decay of all that phase 2 trains, times the learning rate at each step",
+        min=0.0,
+        since="0.2.0",
+    )
+    dropout_input: float = setting(
+        0.0,
+        "share of the window's numbers that the TokenBlock does not see in a training step",
+        min=0.0,
+        max=MOST_DROPOUT,
+        since="0.2.0",
+    )
+    dropout_context: float = setting(
+        0.0, "the same of the contexts that it reads", min=0.0, max=MOST_DROPOUT, since="0.2.0"
+    )
+    dropout_head: float = setting(
+        0.0, "the same of what the head reads", min=0.0, max=MOST_DROPOUT, since="0.2.0"
+    )
+    embedding: Embedding = setting(
+        "frozen",
+        "whether the table that the TokenBlock reads, and a tied head, learns; the ContextBlock keeps its own",
+        since="0.2.0",
+    )
+    embedding_learning_rate: float = setting(
+        0.0, "learning rate of that table (0: phase 2's)", min=0.0, since="0.2.0"
+    )
+    min_gain: float = setting(
+        0.0,
+        "stop after an epoch whose val PPL gains less than this on the best so far; it still counts (0: never)",
+        min=0.0,
+        since="0.2.0",
+    )
+
+    @property
+    def dropout(self) -> bool:
+        """Whether anything is left out in a training step."""
+        return max(self.dropout_input, self.dropout_context, self.dropout_head) > 0
 
 
 @dataclass(frozen=True)
@@ -123,6 +208,71 @@ class ExperimentConfig:
         0, "random tokens that effective rank is measured on (0: all)", min=0
     )
     seed: int = setting(42, "seed of initialisation and noise", min=0)
+
+
+@dataclass(frozen=True)
+class JointConfig:
+    """Training of both blocks together, through the recurrence."""
+
+    learning_rate: float = setting(0.001, "AdamW learning rate", above=0.0)
+    weight_decay: float = setting(0.0, "AdamW's decay, times the learning rate at each step", min=0.0)
+    streams: int = setting(16, "pieces of the training stream that are read side by side", min=1)
+    chunk_tokens: int = setting(
+        32, "tokens of each piece in one optimiser step: as far as gradients flow back", min=1
+    )
+    grad_clip: float = setting(1.0, "gradient norm limit", above=0.0)
+    epochs: int = setting(40, "most epochs", min=1)
+    patience: int = setting(1, "epochs without improvement that stop early (0: never)", min=0, stopping=True)
+    min_improvement: float = setting(
+        0.0, "an epoch is better only if its val PPL is below the best minus this", min=0.0
+    )
+    context: TokenContext = setting(
+        "after", "what the TokenBlock reads: the context after the current token, the one before it, or zeros"
+    )
+    dropout_input: float = setting(
+        0.0, "share of the window's numbers that the TokenBlock does not see", min=0.0, max=MOST_DROPOUT
+    )
+    dropout_context: float = setting(0.0, "the same of the contexts that it reads", min=0.0, max=MOST_DROPOUT)
+    dropout_head: float = setting(0.0, "the same of what the head reads", min=0.0, max=MOST_DROPOUT)
+    embedding: Embedding = setting("frozen", "whether the table that both blocks and a tied head read learns")
+    embedding_learning_rate: float = setting(
+        0.0, "learning rate of that table (0: that of the rest)", min=0.0
+    )
+    start_from: str = setting(
+        "", "folder of a finished run whose saved weights training starts from (empty: drawn)"
+    )
+
+
+@dataclass(frozen=True)
+class EndToEndConfig:
+    """One end-to-end experiment up to its data."""
+
+    model: ModelConfig = ModelConfig()
+    head: HeadConfig = HeadConfig()
+    joint: JointConfig = JointConfig()
+    seed: int = ExperimentConfig.seed
+
+    @property
+    def as_phases(self) -> ExperimentConfig:
+        """The same model, and its training in phase 2's words: what the two share is asked of these."""
+        joint = self.joint
+        phase2 = Phase2Config(
+            learning_rate=joint.learning_rate,
+            epochs=joint.epochs,
+            patience=joint.patience,
+            min_improvement=joint.min_improvement,
+            batch_tokens=joint.streams * joint.chunk_tokens,
+            grad_clip=joint.grad_clip,
+            train_contexts="recurrence",
+            context=joint.context,
+            weight_decay=joint.weight_decay,
+            dropout_input=joint.dropout_input,
+            dropout_context=joint.dropout_context,
+            dropout_head=joint.dropout_head,
+            embedding=joint.embedding,
+            embedding_learning_rate=joint.embedding_learning_rate,
+        )
+        return ExperimentConfig(self.model, self.head, phase2=phase2, seed=self.seed)
 
 
 @dataclass(frozen=True)

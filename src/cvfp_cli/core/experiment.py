@@ -1,6 +1,5 @@
 """One experiment from arrays to figures: phase 1, contexts, phase 2."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,20 +13,19 @@ from torch import Tensor
 from cvfp_cli.core.background import background
 from cvfp_cli.core.config import Execution, ExperimentConfig
 from cvfp_cli.core.contexts import Contexts, ranges
+from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
-from cvfp_cli.core.fixed_point import FixedPoint, FixedPointTrainer
+from cvfp_cli.core.figures import run_result, what_diverged
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.memory import GRAM_TOKENS, MemoryPlan, plan
 from cvfp_cli.core.metrics import (
-    clustered_standard_error,
     effective_rank,
     gram_matrix,
-    perplexity,
-    sample_sums,
     unigram_log_probabilities,
 )
-from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock, initialise
+from cvfp_cli.core.model import SideBySide, Stream, TokenBlock, context_model, initialise
+from cvfp_cli.core.phase1 import Phase1, Phase1Trainer
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.prediction import (
     FrozenContexts,
@@ -37,7 +35,6 @@ from cvfp_cli.core.prediction import (
 )
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult, StageResult
-from cvfp_cli.core.stopping import DIVERGED_ABOVE_UNIFORM
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError, WorkError
 
@@ -173,16 +170,25 @@ class _Run:
         model = config.model
         self.train = Stream(torch.tensor(data.train_ids, device=device), self.table, model.tokens)
         self.validation = Stream(torch.tensor(data.val_ids, device=device), self.table, model.tokens)
-        self.context_block = ContextBlock(model, data.table.shape[1])
+        self.context_model = context_model(model, data.table.shape[1])
         cpu = torch.device("cpu")
-        initialise(self.context_block, model, seeded(cpu, config.seed, "context-block"))
-        self.context_block.to(device)
+        each = (
+            self.context_model.each() if isinstance(self.context_model, SideBySide) else [self.context_model]
+        )
+        for number, block in enumerate(each):
+            key = [f"block-{number + 1}"] if number else []  # the first is drawn as the only one would be
+            initialise(block, model, seeded(cpu, config.seed, "context-block", *key))
+        self.context_model.to(device)
         # The TokenBlock is drawn while phase 1 runs: 25 million weights take a CPU thread a quarter of a second.
         with background() as thread:
             self._token_block = thread.submit(self._drawn_token_block)
         self.unigram = unigram_log_probabilities(data.train_ids, len(data.table))
         unigram = torch.from_numpy(self.unigram).float()
-        self.head = Head(config.head, self.table, unigram, seeded(cpu, config.seed, "head"), self.arithmetic)
+        self.embedding = (
+            torch.nn.Parameter(self.table.clone()) if config.phase2.embedding == "trained" else None
+        )
+        drawn = seeded(cpu, config.seed, "head")
+        self.head = Head(config.head, self.table, unigram, drawn, self.arithmetic, self.embedding)
 
     @staticmethod
     def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> MemoryPlan:
@@ -197,68 +203,63 @@ class _Run:
 
     def outcome(self) -> Outcome:
         saved = self.checkpoint.load() if self.checkpoint else None
-        fixed, kept = self._phase1(saved)
+        trainer = Phase1Trainer(
+            self.context_model, self.train, self.table, self.config, self.plan, self.arithmetic, self._clock
+        )
+        fixed = Phase1([])
+        kept: dict[str, Any] = {"phase1": []}
+        if not self.config.phase1.skip:
+            before = saved["phase1"] if saved else []
+            if isinstance(before, dict):  # a checkpoint of 0.1.0, which knew one block
+                before = [{"state": before, "seconds": saved["phase1_seconds"]}] if saved else []
+            fixed, kept["phase1"] = trainer.run(
+                before, self.progress, lambda state: self._offer({"phase1": state})
+            )
         began = time.perf_counter()
+        train_contexts = trainer.contexts(fixed)
         with background() as thread:
-            train_rank = thread.submit(effective_rank, self._gram(fixed.contexts))
+            train_rank = None
+            if train_contexts is not None:
+                train_rank = thread.submit(effective_rank, self._gram(train_contexts))
             val_contexts, val_trace = self._true_contexts(self.validation)
-            val_rank = thread.submit(effective_rank, self._gram(val_contexts))
+            val_rank = thread.submit(effective_rank, self._gram(val_contexts, past=True))
         traces = {"validation": val_trace}
-        train_contexts = fixed.contexts
-        # Before token 0 there is nothing; phase 1 kept its wrapped context there.
-        train_contexts.write(0, torch.zeros(1, train_contexts.width))
-        if self.config.phase2.train_contexts == "recurrence":
+        growth = growth_per_step(
+            self.context_model, self.validation, val_contexts, self.config.seed, "growth", "validation"
+        )
+        if self.config.phase2.train_contexts == "recurrence" or train_contexts is None:
             train_contexts, traces["training"] = self._true_contexts(self.train)
-        frozen_train = FrozenContexts(self.context_block, self.train, train_contexts, self.arithmetic)
-        frozen_val = FrozenContexts(self.context_block, self.validation, val_contexts, self.arithmetic)
+        frozen_train = self._frozen(self.train, train_contexts)
+        frozen_val = self._frozen(self.validation, val_contexts)
         seconds_contexts = self._clock() - began
-        predicted, seconds2 = self._phase2(saved, kept, frozen_train, frozen_val)
+        predicted, seconds2 = self._phase2(saved, kept, fixed.diverged, frozen_train, frozen_val)
         result = self._result(
             fixed,
             predicted,
             traces,
-            train_rank.result(),
+            None if train_rank is None else train_rank.result(),
             val_rank.result(),
-            (kept["phase1_seconds"], seconds_contexts, seconds2),
+            growth,
+            (seconds_contexts, seconds2),
         )
-        weights = {f"context.{key}": value for key, value in self.context_block.state_dict().items()}
+        weights = {f"context.{key}": value for key, value in self.context_model.state_dict().items()}
         weights |= predicted.best_weights
         return Outcome(result, weights)
 
+    def _frozen(self, stream: Stream, contexts: Contexts) -> FrozenContexts:
+        phase2, piece = self.config.phase2, self.plan.phase2_tokens
+        return FrozenContexts(self.context_model, stream, contexts, self.arithmetic, phase2, piece)
+
     def _drawn_token_block(self) -> TokenBlock:
-        block = TokenBlock(self.config.model, self.data.table.shape[1])
+        block = TokenBlock(self.config.model, self.data.table.shape[1], self.config.phase2)
         initialise(block, self.config.model, seeded(torch.device("cpu"), self.config.seed, "token-block"))
         return block
-
-    def _phase1(self, saved: dict[str, Any] | None) -> tuple[FixedPoint, dict[str, Any]]:
-        """Phase 1 to its end; its state, and what a checkpoint keeps of it."""
-        began = time.perf_counter()
-        earlier = saved["phase1_seconds"] if saved else 0.0
-        trainer = FixedPointTrainer(
-            self.context_block,
-            self.train,
-            self.config.phase1,
-            self.config.seed,
-            piece_tokens=self.plan.phase1_tokens,
-            arithmetic=self.arithmetic.for_phase1(),
-            device_rows=self.plan.device_rows,
-        )
-        state = trainer.restore(saved["phase1"]) if saved else trainer.start()
-        if not saved:
-            self.progress(state.log[0])
-        while not state.finished:
-            trainer.iterate(state, self.progress)
-            if state.stopped_by == "diverged":
-                break
-            self._offer(
-                {"phase1": trainer.snapshot(state), "phase1_seconds": earlier + self._clock() - began}
-            )
-        return state, {"phase1": trainer.snapshot(state), "phase1_seconds": earlier + self._clock() - began}
 
     def _phase2(
         self,
         saved: dict[str, Any] | None,
         phase1: dict[str, Any],
+        diverged: bool,
         train: FrozenContexts,
         validation: FrozenContexts,
     ) -> tuple[PredictionTraining, float]:
@@ -273,9 +274,11 @@ class _Run:
             self.config.phase2,
             pieces=Pieces(self.plan.phase2_tokens, self.plan.logit_tokens),
             arithmetic=self.arithmetic,
+            embedding=self.embedding,
+            seed=self.config.seed,
         )
         state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else PredictionTraining()
-        if phase1["phase1"]["stopped_by"] == "diverged":
+        if diverged:
             state.stopped_by = "diverged"
         while not state.stopped_by:
             trainer.epoch(state, self.progress)
@@ -287,17 +290,33 @@ class _Run:
         if self.checkpoint:
             self.checkpoint.save(state)
 
-    def _gram(self, contexts: Contexts) -> Tensor:
-        """Of the contexts after each token, or after as many random ones as the study took."""
+    def _gram(self, contexts: Contexts, *, past: bool = False) -> Tensor:
+        """Of the contexts after each token, or after as many random ones as the study took.
+
+        Args:
+            past: with the earlier contexts that the TokenBlock reads beside each.
+        """
         tokens, sample = len(contexts) - 1, self.config.effective_rank_tokens
+        earlier = range(1, self.config.phase2.past_count + 1) if past else ()
         if not sample or tokens <= sample:
-            return gram_matrix(contexts.pieces(ranges(1, tokens + 1, GRAM_TOKENS)))
-        generator = seeded(torch.device("cpu"), self.config.seed, "effective-rank")
-        return gram_matrix([contexts.take(1 + torch.randperm(tokens, generator=generator)[:sample])])
+            chosen = None
+        else:
+            generator = seeded(torch.device("cpu"), self.config.seed, "effective-rank")
+            chosen = 1 + torch.randperm(tokens, generator=generator)[:sample]
+        if not earlier:
+            if chosen is None:
+                return gram_matrix(contexts.pieces(ranges(1, tokens + 1, GRAM_TOKENS)))
+            return gram_matrix([contexts.take(chosen)])
+        rows = torch.arange(1, tokens + 1) if chosen is None else chosen
+        interval = self.config.phase2.past_interval
+        return gram_matrix(
+            torch.cat([contexts.take((at - j * interval).clamp_min(0)) for j in (0, *earlier)], dim=1)
+            for at in torch.split(rows, GRAM_TOKENS)
+        )
 
     def _true_contexts(self, stream: Stream) -> tuple[Contexts, RecurrenceTrace]:
         """c_{t−1} in row t, (N + 1, D)."""
-        contexts, trace = true_contexts(self.context_block, stream)
+        contexts, trace = true_contexts(self.context_model, stream)
         self.progress(Advance("contexts", 0, 0, len(stream), len(stream)))
         return Contexts.of(torch.cat([contexts.new_zeros(1, contexts.shape[1]), contexts])), trace
 
@@ -308,46 +327,23 @@ class _Run:
 
     def _result(
         self,
-        fixed: FixedPoint,
+        phase1: Phase1,
         predicted: PredictionTraining,
         traces: dict[str, RecurrenceTrace],
         train_rank: float | None,
         val_rank: float | None,
-        seconds: tuple[float, float, float],
+        growth: float | None,
+        seconds: tuple[float, float],
     ) -> RunResult:
-        data = self.data
-        diverged = predicted.stopped_by == "diverged"
-        best = predicted.log[predicted.best_epoch - 1] if predicted.best_epoch and not diverged else None
-        targets = len(data.val_ids) - 1
-        counts = sample_sums(np.ones(targets), data.val_boundaries)
-        losses = hits = None
-        if best is not None and predicted.best_losses is not None and predicted.best_correct is not None:
-            losses = sample_sums(predicted.best_losses, data.val_boundaries)
-            hits = sample_sums(predicted.best_correct.astype(np.float64), data.val_boundaries)
-        unigram_loss = -float(self.unigram[data.val_ids[1:]].mean())
-        return RunResult(
-            train_tokens=len(data.train_ids),
-            val_tokens=len(data.val_ids),
-            val_bytes=data.val_bytes,
-            train_ppl=perplexity(best.train_loss) if best else None,
-            val_ppl=perplexity(best.val_loss) if best else None,
-            val_loss=best.val_loss if best else None,
-            val_loss_se=clustered_standard_error(losses, counts) if losses is not None else None,
-            val_accuracy=best.val_accuracy if best else None,
-            val_accuracy_se=clustered_standard_error(hits, counts) if hits is not None else None,
-            sample_losses=tuple((losses / np.maximum(counts, 1)).tolist()) if losses is not None else (),
-            sample_targets=tuple(counts.astype(int).tolist()),
-            unigram_ppl=float(np.exp(unigram_loss)),
-            best_epoch=best.epoch if best else None,
-            epochs=len(predicted.log),
-            stopped_by=predicted.stopped_by,
-            reason=_what_diverged(fixed, predicted, len(data.table)) if diverged else "",
-            train_ppl_by_epoch=tuple(perplexity(entry.train_loss) for entry in predicted.log),
-            val_ppl_by_epoch=tuple(perplexity(entry.val_loss) for entry in predicted.log),
+        return run_result(
+            self.data,
+            self.unigram,
+            predicted,
+            reason=_what_diverged(phase1, predicted, len(self.data.table)),
             stages=(
-                StageResult("phase1", fixed.iterations, seconds[0]),
-                StageResult("contexts", 0, seconds[1]),
-                StageResult("phase2", len(predicted.log), seconds[2]),
+                *phase1.stages,
+                StageResult("contexts", 0, seconds[0]),
+                StageResult("phase2", len(predicted.log), seconds[1]),
             ),
             peak_memory_bytes=peak_memory(self.execution.device),
             execution_path={
@@ -360,27 +356,16 @@ class _Run:
                 "recurrence": {name: asdict(trace) for name, trace in traces.items()},
             },
             own={
-                "phase1_iterations": fixed.iterations,
-                "phase1_rate": fixed.rate,
-                "phase1_converged": fixed.converged,
-                "phase1_stopped_by": fixed.stopped_by,
-                "phase1_rate_by_iteration": tuple(entry.rate for entry in fixed.log),
+                **phase1.figures,
+                "growth": growth,
                 "train_effective_rank": train_rank,
                 "val_effective_rank": val_rank,
             },
         )
 
 
-def _what_diverged(fixed: FixedPoint, predicted: PredictionTraining, vocab_size: int) -> str:
-    """Which loss of a run that diverged is no figure, and where."""
-    if fixed.stopped_by == "diverged":
-        return f"the loss of phase 1 was not finite in iteration {fixed.iterations}"
-    last = predicted.log[-1]
-    if not (math.isfinite(last.train_loss) and math.isfinite(last.val_loss)):
-        return f"the loss of phase 2 was not finite in epoch {last.epoch}"
-    best = min(entry.val_loss for entry in predicted.log)
-    uniform = math.log(vocab_size)
-    return (
-        f"the best validation loss, {best:.4g} nats, is more than {DIVERGED_ABOVE_UNIFORM:g} above that of a uniform "
-        f"guess, {uniform:.4g}"
-    )
+def _what_diverged(phase1: Phase1, predicted: PredictionTraining, vocab_size: int) -> str:
+    """Which loss of a run that diverged is no figure, and where; empty where none is."""
+    if phase1.diverged:
+        return f"the loss of phase 1 was not finite in iteration {phase1.runs[-1].state.iterations}"
+    return what_diverged(predicted, "phase 2", vocab_size)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cvfp_cli.core import kernels
 from cvfp_cli.core.config import Phase1Config
 from cvfp_cli.core.contexts import Contexts, ranges
+from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import float64_device
 from cvfp_cli.core.draws import normal_rows, seed_of
 from cvfp_cli.core.kernels.layer import Runs, runs_by_type
@@ -63,23 +64,36 @@ class FixedPoint:
 
 
 class FixedPointTrainer:
-    """Trains a ContextBlock on a stream, an iteration at a time."""
+    """Trains a ContextBlock on a stream, an iteration at a time.
+
+    Args:
+        key: what its random numbers depend on besides the iteration and the token.
+        ring: whether token 0 reads the last token's context; else it reads zeros.
+        given: contexts (N + 1, D') that the block reads in place of its own, row t being that before token t; they
+            are not trained.
+        stage: its name in events.
+    """
 
     def __init__(
         self,
         block: ContextBlock,
         stream: Stream,
         config: Phase1Config,
-        seed: int,
-        *,
+        *key: int | str,
         piece_tokens: int,
         arithmetic: Arithmetic,
         device_rows: int | None = None,
+        ring: bool = True,
+        given: Contexts | None = None,
+        stage: str = "phase1",
     ) -> None:
         self.block = block
         self.stream = stream
         self.config = config
-        self.seed = seed
+        self.key = key
+        self.ring = ring
+        self.given = given
+        self.stage = stage
         self.piece_tokens = piece_tokens
         self.arithmetic = arithmetic
         self.device_rows = device_rows
@@ -90,14 +104,15 @@ class FixedPointTrainer:
         """Iteration 1: contexts without training."""
         began = time.perf_counter()
         contexts = self._new_contexts()
+        contexts.write(0, self.stream.types.new_zeros(1, self.block.width))
         if self.config.start == "sequential":
             contexts.write(1, true_contexts(self.block, self.stream)[0])
         else:
             for low, high in ranges(0, len(self.stream), self.piece_tokens):
                 rows = self.stream.types.new_empty(high - low, self.block.width)
-                contexts.write(low + 1, normal_rows((self.seed, "initial"), low, high, rows, 0.01))
+                contexts.write(low + 1, normal_rows((*self.key, "initial"), low, high, rows, 0.01))
         state = FixedPoint(contexts)
-        state.log.append(Iteration(1, None, None, None, None, time.perf_counter() - began))
+        state.log.append(Iteration(1, None, None, None, None, time.perf_counter() - began, self.stage))
         if self.config.max_iterations == 1:
             state.stopped_by = "iterations"
         return state
@@ -115,7 +130,8 @@ class FixedPointTrainer:
         units = self._units()
         batches = sum(count for _, _, count in units)
         contexts = state.contexts
-        contexts.write(0, contexts.read(tokens, tokens + 1))  # the stream wraps around
+        if self.ring:
+            contexts.write(0, contexts.read(tokens, tokens + 1))
         # MSE, diversity and converged tokens, summed over tokens.
         totals = torch.zeros(3, dtype=torch.float64, device=float64_device(contexts.device))
         before = contexts.read(0, 1)[0].clone()
@@ -139,7 +155,7 @@ class FixedPointTrainer:
             gradient = gradient_and_update(y.detach(), kept, whole or known, unit, batches, self.config)
             with self.arithmetic.products():
                 backward(y, gradient)
-            progress(Advance("phase1", number, self.config.max_iterations, stop - start, tokens))
+            progress(Advance(self.stage, number, self.config.max_iterations, stop - start, tokens))
         if tables:
             with self.arithmetic.products():
                 backward(tables, [leaf.grad for leaf in leaves if leaf.grad is not None])
@@ -147,9 +163,12 @@ class FixedPointTrainer:
         self.optimiser.step()
         mse, diversity, rate = (totals / tokens).tolist()
         w = self.config.diversity_weight
-        entry = Iteration(
-            number, (1 - w) * mse + w * diversity, mse, diversity, rate, time.perf_counter() - began
-        )
+        loss = (1 - w) * mse + w * diversity
+        growth = None
+        if self.given is None:  # a block that reads another's contexts has no recurrence of its own
+            growth = growth_per_step(self.block, self.stream, contexts, *self.key, "growth", number)
+        seconds = time.perf_counter() - began
+        entry = Iteration(number, loss, mse, diversity, rate, seconds, self.stage, growth)
         self._judge(state, entry)
         state.log.append(entry)
         progress(entry)
@@ -213,6 +232,9 @@ class FixedPointTrainer:
     ) -> Tensor:
         """y of tokens ``start`` … ``stop`` − 1 from their contexts so far, both (n, D). ``before`` (D,) is the previous
         context of token start − 1, whose row has already been overwritten."""
+        if self.given is not None:
+            before = self.given.read(start, start + 1)[0]
+            earlier = self.given.read(start + 1, stop + 1)
         given = self._noisy(earlier, before, number, start, stop)
         with self.arithmetic.products():
             at = slice(start, stop)
@@ -226,10 +248,10 @@ class FixedPointTrainer:
         """Input contexts of these tokens with fresh noise, (n, D)."""
         like, noise = self.stream.types, self.config.noise
         if kernels.usable(like.device) and like.dtype == torch.float32:
-            return noisy_contexts(earlier, before, seed_of(self.seed, "noise", number), start, noise)
+            return noisy_contexts(earlier, before, seed_of(*self.key, "noise", number), start, noise)
         given = torch.empty(earlier.shape, dtype=like.dtype, device=like.device)
         if noise:
-            normal_rows((self.seed, "noise", number), start, stop, given, noise)
+            normal_rows((*self.key, "noise", number), start, stop, given, noise)
             return plain_noisy_contexts(earlier, before, given)
         given[1:] = earlier[:-1]
         given[0] = before

@@ -29,6 +29,7 @@ class Head(nn.Module):
         unigram: natural logarithms of the training unigram probabilities (V,), for ``bias = "unigram"``.
         generator: draws an untied head's weights where ``start = "uniform"``.
         arithmetic: precision of the products with the table.
+        shared: a trained table (V, E) that a tied head shares with the TokenBlock, in place of ``table``.
     """
 
     weight: Tensor
@@ -42,6 +43,7 @@ class Head(nn.Module):
         unigram: Tensor,
         generator: torch.Generator,
         arithmetic: Arithmetic,
+        shared: nn.Parameter | None = None,
     ) -> None:
         super().__init__()
         self.arithmetic = arithmetic
@@ -54,6 +56,8 @@ class Head(nn.Module):
             if config.start == "uniform":
                 drawn.uniform_(-bound, bound, generator=generator)
             self.weight = nn.Parameter(drawn.to(table))
+        elif shared is not None:
+            self.weight = shared
         elif config.table == "trained":
             self.weight = nn.Parameter(table.clone())
         else:

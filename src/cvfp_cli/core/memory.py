@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from cvfp_cli.core.config import Execution, ExperimentConfig, ModelConfig
-from cvfp_cli.core.shapes import context_widths, parameter_counts, token_widths
+from cvfp_cli.core.shapes import context_widths, parameter_counts, read_widths, token_widths
 
 FLOAT = 4
 # Beyond these, larger pieces gain nothing: the products fill the device, or on a CPU leave its caches.
@@ -83,10 +83,11 @@ def plan(
     fused = device == "cuda"
     u = context_widths(model, embed_dim)
     v = token_widths(model, embed_dim)
+    read = read_widths(model, config.phase2, embed_dim)
     budget = execution.memory_bytes
     phase1_token = FLOAT * _phase1_floats(model, u, fused)
     phase2_token = FLOAT * (
-        sum(u) + sum(u[i + 1] + v[i] + 4 * v[i + 1] for i in range(model.layers)) + 2 * v[0]
+        sum(u) + sum(read[i] + v[i] + 4 * v[i + 1] for i in range(model.layers)) + 2 * v[0]
     )
     product = 2 if execution.precision == "bf16" else FLOAT
     # On a CPU and in the fused kernels logits become probabilities where they lie.
@@ -102,7 +103,7 @@ def plan(
     )
     logit_bytes = min(LOGIT_BYTES.get(device, LOGIT_BYTES["cpu"]), budget // 2)
     logits = _even(phase2, max(1, logit_bytes // logit_token))
-    counts = parameter_counts(model, config.head, embed_dim, vocab_size)
+    counts = parameter_counts(model, config.head, embed_dim, vocab_size, config.phase2)
     types = expected_types(train_tokens, vocab_size)
     reading = sum(u[1:] if model.token_input == "all_layers" else u[1:2])
     table = vocab_size * embed_dim * (FLOAT + (product if product < FLOAT or fused else 0))
@@ -114,10 +115,12 @@ def plan(
     pieces1 = fixed1 + min(phase1, train_tokens) * phase1_token
     pieces2 = fixed2 + phase2 * phase2_token + logits * logit_token
     row = FLOAT * model.context_dim
+    if config.phase2.past_count and config.phase2.context == "after":
+        held += row * (train_tokens + val_tokens)  # what the TokenBlock takes earlier contexts from
     rows = device_rows = train_tokens + 1
     # The recurrence writes to all of a stream at once: what it computes stands beside what phase 1 kept, and for a
     # moment beside a copy of itself.
-    beside = row * rows * (config.phase2.train_contexts == "recurrence")
+    beside = row * rows * (config.phase2.train_contexts == "recurrence" or len(model.widths) > 1)
     moment = 2 * beside or row * rows * (config.phase1.start == "sequential")
     fixed = max(fixed1, fixed2) + moment
     pieces = max(pieces1, pieces2 + beside, fixed) - fixed
@@ -173,7 +176,7 @@ def work(
     config: ExperimentConfig, *, train_tokens: int, val_tokens: int, vocab_size: int, embed_dim: int
 ) -> Work:
     """Per token: 6 operations a trained parameter, 2 a frozen one, 4 a weight of a frozen head."""
-    counts = parameter_counts(config.model, config.head, embed_dim, vocab_size)
+    counts = parameter_counts(config.model, config.head, embed_dim, vocab_size, config.phase2)
     head = vocab_size * embed_dim
     iteration = 6.0 * counts.context_block * train_tokens
     train = (4.0 * head + 6.0 * counts.token_block + 2.0 * counts.context_block) * train_tokens

@@ -5,6 +5,7 @@ D context width, d the width of one layer, U token types that a stream uses.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cvfp_cli.core import kernels
-from cvfp_cli.core.config import ModelConfig
+from cvfp_cli.core.config import ModelConfig, Phase2Config
 from cvfp_cli.core.kernels.layer import Gather, Runs, add_norm
-from cvfp_cli.core.shapes import context_widths, reads_tokens, token_widths
+from cvfp_cli.core.shapes import block_inputs, context_widths, read_widths, reads_tokens, token_widths
 
 EPS = 1e-5
 Activate = Callable[[Tensor], Tensor]
@@ -33,6 +34,7 @@ class Stream:
 
     Attributes:
         ids: token ids, shape (N,).
+        used: the ids of the token types that occur, (U,).
         types: normalised embeddings of the U token types that occur and, last, a zero row that stands
             for everything before the stream's start; shape (U + 1, E).
     """
@@ -41,6 +43,7 @@ class Stream:
         used, compact = torch.unique(ids, return_inverse=True)
         zero = table.new_zeros(1, table.shape[1])
         self.ids = ids
+        self.used = used
         self.types = torch.cat([normalise(table[used]), zero])
         before = compact.new_full((tokens - 1,), len(used))
         self._windows = torch.cat([before, compact]).unfold(0, tokens, 1)  # (N, K), a view
@@ -52,9 +55,19 @@ class Stream:
         """Rows of ``types`` that make up the windows at these positions, oldest first: (n, K)."""
         return self._windows[at]
 
-    def embed(self, window_types: Tensor) -> Tensor:
-        """x_t of windows of types (n, K): (n, K·E), by one gather."""
-        return F.embedding(window_types, self.types).flatten(1)
+    def embed(self, window_types: Tensor, table: Tensor | None = None) -> Tensor:
+        """x_t of windows of types (n, K): (n, K·E), by one gather.
+
+        Args:
+            table: another raw table (V, E) than the stream's own, such as one that is trained.
+        """
+        if table is None:
+            return F.embedding(window_types, self.types).flatten(1)
+        # Of the rows that occur alone: the table may have far more than a piece has tokens.
+        present, places = torch.unique(window_types, return_inverse=True)
+        inside = present < len(self.used)
+        rows = normalise(table[self.used[present.clamp_max(len(self.used) - 1)]])
+        return F.embedding(places, rows * inside[:, None]).flatten(1)
 
     def windows(self, at: slice | Tensor) -> Tensor:
         """x_t at these positions: (n, K·E)."""
@@ -108,14 +121,20 @@ class ContextLayer(nn.Module):
 
 
 class ContextBlock(nn.Module):
-    """L context layers; c_t = u_L."""
+    """L context layers; c_t = u_L.
 
-    def __init__(self, config: ModelConfig, embed_dim: int) -> None:
+    Args:
+        width_in: the width of the context that it reads, where that is another block's; by default its own.
+    """
+
+    def __init__(self, config: ModelConfig, embed_dim: int, width_in: int | None = None) -> None:
         super().__init__()
         widths = context_widths(config, embed_dim)
+        widths[0] = widths[0] if width_in is None else width_in
         window = config.tokens * embed_dim
         self.tokens = config.tokens
         self.width = config.context_dim
+        self.depth = config.layers
         self.layers = nn.ModuleList(
             ContextLayer(
                 widths[i], widths[i + 1], window if reads_tokens(config, i) else 0, config.activation
@@ -153,6 +172,14 @@ class ContextBlock(nn.Module):
             parts.append(part)
         return parts
 
+    def window_parts(self, windows: Tensor) -> list[TokenPart]:
+        """``token_parts`` from the windows (n, K·E) themselves, through which gradients flow."""
+        return [
+            F.linear(windows, layer.linear.weight[:, layer.width_in :], layer.linear.bias)
+            for layer in self._layers()
+            if layer.reads_tokens
+        ]
+
     def forward(self, context: Tensor, tokens: list[TokenPart] | Tensor) -> list[Tensor]:
         """c_{t-1} (n, D) and the windows x_t (n, K·E), or their token parts -> [u_1, …, u_L]; u_L is c_t (n, D)."""
         outputs = []
@@ -164,6 +191,68 @@ class ContextBlock(nn.Module):
                 u = layer.forward(u, tokens[i] if layer.reads_tokens else None, None)
             outputs.append(u)
         return outputs
+
+
+class SideBySide(nn.Module):
+    """Several ContextBlocks of one layer as one block: its context C_t = [c¹_t, …, cᴮ_t] has width D_1 + … + D_B.
+
+    It has all of a ContextBlock that a recurrence needs, so one pass over the stream moves every block. In a cascade
+    block b > 1 reads c^{b−1}_{t−1} in place of its own context.
+    """
+
+    def __init__(self, config: ModelConfig, embed_dim: int) -> None:
+        super().__init__()
+        self.tokens = config.tokens
+        self.width = config.context_dim
+        self.depth = 1
+        self.widths = list(config.widths)
+        self.cascade = config.cascade
+        self.blocks = nn.ModuleList(
+            ContextBlock(replace(config, blocks=(), context_dim=width), embed_dim, given)
+            for given, width in zip(block_inputs(config), config.widths, strict=True)
+        )
+
+    def each(self) -> list[ContextBlock]:
+        """The blocks, in order."""
+        return [cast(ContextBlock, block) for block in self.blocks]
+
+    def gathers(self, like: Tensor) -> bool:
+        """``ContextBlock.gathers``."""
+        return self.each()[0].gathers(like)
+
+    def token_tables(self, types: Tensor) -> list[Tensor]:
+        """The token table of each block's layer."""
+        return [table for block in self.each() for table in block.token_tables(types)]
+
+    def token_parts(
+        self, tables: list[Tensor], window_types: Tensor, runs: tuple[Runs, ...] = ()
+    ) -> list[TokenPart]:
+        """``ContextBlock.token_parts`` of each block's table."""
+        return self.each()[0].token_parts(tables, window_types, runs)
+
+    def window_parts(self, windows: Tensor) -> list[TokenPart]:
+        """``ContextBlock.window_parts`` of each block."""
+        return [part for block in self.each() for part in block.window_parts(windows)]
+
+    def forward(self, context: Tensor, tokens: list[TokenPart] | Tensor) -> list[Tensor]:
+        """C_{t-1} (n, D) and the windows x_t (n, K·E), or the blocks' token parts -> [C_t], of (n, D)."""
+        given = list(torch.split(context, self.widths, dim=1))
+        if self.cascade:
+            given = given[:1] + given[:-1]
+        outputs = [
+            block.forward(own, tokens if isinstance(tokens, Tensor) else [tokens[b]])[-1]
+            for b, (block, own) in enumerate(zip(self.each(), given, strict=True))
+        ]
+        return [torch.cat(outputs, dim=1)]
+
+
+# What a recurrence runs.
+Recurrent = ContextBlock | SideBySide
+
+
+def context_model(config: ModelConfig, embed_dim: int) -> Recurrent:
+    """The ContextBlock of a configuration, or its several ones side by side; not yet drawn."""
+    return SideBySide(config, embed_dim) if config.blocks else ContextBlock(config, embed_dim)
 
 
 class TokenLayer(nn.Module):
@@ -197,18 +286,23 @@ class TokenLayer(nn.Module):
 class TokenBlock(nn.Module):
     """L token layers; v_L, of width E, goes to the head."""
 
-    def __init__(self, config: ModelConfig, embed_dim: int) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        embed_dim: int,
+        phase2: Phase2Config = Phase2Config(),  # noqa: B008  frozen
+    ) -> None:
         super().__init__()
-        u = context_widths(config, embed_dim)
+        read = read_widths(config, phase2, embed_dim)
         v = token_widths(config, embed_dim)
         early = config.token_block == "early"
         self.layers = nn.ModuleList(
-            TokenLayer(u[i + 1], v[i], v[i + 1], config.activation, last_token=early and i == 0)
+            TokenLayer(read[i], v[i], v[i + 1], config.activation, last_token=early and i == 0)
             for i in range(config.layers)
         )
 
     def forward(self, contexts: list[Tensor], window: Tensor) -> Tensor:
-        """[u_1, …, u_L] and x_t (n, K·E) -> v_L (n, E)."""
+        """[u_1, …, u_L], or what stands for them, and x_t (n, K·E) -> v_L (n, E)."""
         v = window
         for layer, u in zip(self.layers, contexts, strict=True):
             v = layer(u, v)

@@ -17,14 +17,19 @@ class Adam:
     """Adam (Kingma & Ba 2015) as in ``torch.optim.Adam(parameters, learning_rate, fused=True)``, to the last bit.
 
     Steps are counted on the device, so a step can be captured in a CUDA graph.
+
+    Args:
+        weight_decay: that of AdamW (Loshchilov & Hutter 2019): before a step each parameter shrinks by this share of
+            the learning rate.
     """
 
     BETAS = (0.9, 0.999)
     EPSILON = 1e-8
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], learning_rate: float, weight_decay: float = 0.0) -> None:
         self.parameters = list(parameters)
         self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
         self._means = [torch.zeros_like(p) for p in self.parameters]
         self._squares = [torch.zeros_like(p) for p in self.parameters]
         self._steps = [torch.zeros((), device=p.device) for p in self.parameters]
@@ -40,6 +45,8 @@ class Adam:
         rows = zip(self.parameters, self._means, self._squares, self._steps, strict=True)
         kept = [(p, p.grad, *rest) for p, *rest in rows if p.grad is not None]
         parameters, gradients, means, squares, steps = (list(part) for part in zip(*kept, strict=True))
+        if self.weight_decay:
+            torch._foreach_mul_(parameters, 1 - self.learning_rate * self.weight_decay)
         adam(
             parameters,
             gradients,

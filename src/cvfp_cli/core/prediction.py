@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from cvfp_cli.core.config import Phase2Config
 from cvfp_cli.core.contexts import Contexts, ranges
+from cvfp_cli.core.draws import dropout_rows
 from cvfp_cli.core.graphs import Graph
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.metrics import perplexity
-from cvfp_cli.core.model import ContextBlock, Stream, TokenBlock
+from cvfp_cli.core.model import Recurrent, Stream, TokenBlock
 from cvfp_cli.core.optimiser import Adam
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, Epoch, Progress
@@ -33,6 +34,8 @@ GRAPH_FROM_BATCHES = 8
 
 # Contexts (n, D), window types (n, K) and targets (n,) of a batch.
 Batch = tuple[Tensor, Tensor, Tensor]
+# Epoch, and first token of a batch or piece.
+Place = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class PredictionTraining:
         best_weights: TokenBlock's and head's trained weights after it.
         best_losses, best_correct: cross-entropy and correctness of each validation target in it, (M − 1,).
         waited: epochs in a row that were not better.
-        stopped_by: ``epochs``, ``patience`` or ``diverged``; empty while under way.
+        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``; empty while under way.
     """
 
     log: list[Epoch] = field(default_factory=list)
@@ -66,39 +69,95 @@ class PredictionTraining:
 
 
 class FrozenContexts:
-    """u_1 … u_L of a stream, computed on demand from one context a token.
+    """What the TokenBlock reads of contexts, computed on demand from one context a token: u_1 … u_L and their like.
 
     Args:
         contexts: (N + 1, D); row t is c_{t−1}, the input context of token t.
+        config: which contexts are read.
+        piece_tokens: tokens at a time where all outputs are computed in advance.
     """
 
     def __init__(
-        self, block: ContextBlock, stream: Stream, contexts: Contexts, arithmetic: Arithmetic
+        self,
+        block: Recurrent,
+        stream: Stream,
+        contexts: Contexts,
+        arithmetic: Arithmetic,
+        config: Phase2Config = Phase2Config(),  # noqa: B008  frozen
+        piece_tokens: int = 1024,
     ) -> None:
         self.block = block
         self.stream = stream
         self.contexts = contexts
         self.arithmetic = arithmetic
+        self.config = config
         with torch.no_grad(), arithmetic.products():
             self.tables = block.token_tables(stream.types)
+        # What earlier contexts are taken from, row r being the one after token r − 1.
+        self._past = contexts
+        if config.past_count and config.context == "after":
+            self._past = self._outputs(piece_tokens)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """The stream in order, ``size`` targets at a time: c_{t−1}, the windows' token types, and the next tokens."""
+        """The stream in order, ``size`` targets at a time: contexts, the windows' token types, and the next tokens.
+
+        Contexts are c_{t−1} and behind it the earlier ones that are read, (n, (1 + p)·D).
+        """
         targets = self.stream.ids[1:]
         pieces = ranges(0, len(targets), size)
         for contexts, (start, stop) in zip(self.contexts.pieces(pieces), pieces, strict=True):
-            yield contexts, self.stream.window_types(slice(start, stop)), targets[start:stop]
+            past = [
+                self._earlier(start, stop, j * self.config.past_interval)
+                for j in range(1, self.config.past_count + 1)
+            ]
+            read = torch.cat([contexts, *past], dim=1) if past else contexts
+            yield read, self.stream.window_types(slice(start, stop)), targets[start:stop]
 
     @torch.no_grad()
     def layers(self, contexts: Tensor, window_types: Tensor) -> list[Tensor]:
-        """[u_1, …, u_L], each (n, d_i)."""
+        """What layers 1 … L of the TokenBlock read, each (n, d_i): [u_1, …, u_L] where nothing else is asked for."""
+        width, kind = self.contexts.width, self.config.context
+        past = contexts[:, width:]
+        if kind == "before" and self.block.depth == 1:
+            return [contexts]  # c_{t−1} and the earlier ones, as they are
         parts = self.block.token_parts(self.tables, window_types)
         with self.arithmetic.products():
-            return self.block.forward(contexts, parts)
+            read = self.block.forward(contexts[:, :width], parts)
+        if kind == "before":
+            read[0] = contexts[:, :width]
+        if past.shape[1]:
+            read[0] = torch.cat([read[0], past.to(read[0].dtype)], dim=1)
+        return [torch.zeros_like(u) for u in read] if kind == "zero" else read
+
+    def _earlier(self, start: int, stop: int, distance: int) -> Tensor:
+        """The contexts ``distance`` tokens before those of tokens ``start`` … ``stop`` − 1, zeros before the stream:
+        (n, D)."""
+        after = int(self.config.context != "before")
+        low, high = start + after - distance, stop + after - distance
+        known = self._past.read(max(low, 0), max(high, 0))
+        return nn.functional.pad(known, (0, 0, stop - start - len(known), 0))
+
+    @torch.no_grad()
+    def _outputs(self, piece_tokens: int) -> Contexts:
+        """u_L of every token, in row t + 1, and zeros in row 0: (N + 1, D)."""
+        tokens = len(self.stream)
+        outputs = Contexts(tokens + 1, self.stream.types.new_empty(0, self.contexts.width))
+        pieces = ranges(0, tokens, piece_tokens)
+        for contexts, (start, stop) in zip(self.contexts.pieces(pieces), pieces, strict=True):
+            parts = self.block.token_parts(self.tables, self.stream.window_types(slice(start, stop)))
+            with self.arithmetic.products():
+                outputs.write(start + 1, self.block.forward(contexts, parts)[-1])
+        return outputs
 
 
 class PredictionTrainer:
-    """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order."""
+    """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order.
+
+    Args:
+        embedding: raw table (V, E) of the TokenBlock's windows, where it is trained; a tied head shares it.
+        seed: of dropout.
+        stage: its name in events.
+    """
 
     def __init__(
         self,
@@ -110,7 +169,11 @@ class PredictionTrainer:
         *,
         pieces: Pieces,
         arithmetic: Arithmetic,
+        embedding: nn.Parameter | None = None,
+        seed: int = 0,
+        stage: str = "phase2",
     ) -> None:
+        self.stage = stage
         self.token_block = token_block
         self.head = head
         self.train = train
@@ -118,12 +181,22 @@ class PredictionTrainer:
         self.config = config
         self.pieces = pieces
         self.arithmetic = arithmetic
-        self.parameters = [*token_block.parameters(), *head.parameters()]
+        self.embedding = embedding
+        self.seed = seed
+        own = [*token_block.parameters(), *(p for p in head.parameters() if p is not embedding)]
+        self.parameters = own if embedding is None else [*own, embedding]
         device = train.stream.ids.device
+        # A graph replays one step: what dropout leaves out, and the types that a trained table is read for, change.
         self.graphed = (
-            device.type == "cuda" and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
+            device.type == "cuda"
+            and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
+            and not config.dropout
+            and embedding is None
         )
-        self.optimiser = Adam(self.parameters, config.learning_rate)
+        self.optimisers = [Adam(own, config.learning_rate, config.weight_decay)]
+        if embedding is not None:
+            rate = config.embedding_learning_rate or config.learning_rate
+            self.optimisers.append(Adam([embedding], rate, config.weight_decay))
         self._graph: Graph | None = None
         self._steps = 0
 
@@ -144,6 +217,7 @@ class PredictionTrainer:
             val_ppl=perplexity(val_loss) or math.inf,
             val_accuracy=float(correct.mean()),
             seconds=time.perf_counter() - began,
+            stage=self.stage,
         )
         self._judge(state, entry, losses, correct)
         state.log.append(entry)
@@ -154,7 +228,8 @@ class PredictionTrainer:
         return {
             "token_block": self.token_block.state_dict(),
             "head": self.head.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimisers[0].state_dict(),
+            **self._embedding_state(),
             "log": [vars(entry) for entry in state.log],
             "best_epoch": state.best_epoch,
             "best_weights": state.best_weights,
@@ -168,7 +243,11 @@ class PredictionTrainer:
         """The inverse of ``snapshot``."""
         self.token_block.load_state_dict(saved["token_block"])
         self.head.load_state_dict(saved["head"])
-        self.optimiser.load_state_dict(saved["optimiser"])
+        self.optimisers[0].load_state_dict(saved["optimiser"])
+        if self.embedding is not None:
+            with torch.no_grad():
+                self.embedding.copy_(saved["embedding"])
+            self.optimisers[1].load_state_dict(saved["embedding_optimiser"])
         return PredictionTraining(
             log=[Epoch(**entry) for entry in saved["log"]],
             best_epoch=saved["best_epoch"],
@@ -179,19 +258,33 @@ class PredictionTrainer:
             stopped_by=saved["stopped_by"],
         )
 
+    def _modules(self) -> dict[str, nn.Module]:
+        """What is trained, by the name that its weights are kept under."""
+        return {"token": self.token_block, "head": self.head}
+
+    def _embedding_state(self) -> dict[str, Any]:
+        if self.embedding is None:
+            return {}
+        return {
+            "embedding": self.embedding.detach(),
+            "embedding_optimiser": self.optimisers[1].state_dict(),
+        }
+
     def _train(self, number: int, progress: Progress) -> Tensor:
         """Train one epoch; the sum of all targets' losses, each batch's taken before its step, on the device."""
         device = self.train.stream.ids.device
         exact = torch.float32 if device.type == "mps" else torch.float64
         total = torch.zeros((), dtype=exact, device=device)
         targets = len(self.train.stream) - 1
+        at = 0
         for inputs in self.train.batches(self.config.batch_tokens):
             count = len(inputs[0])
-            total += self._step(inputs).to(exact) * count
-            progress(Advance("phase2", number, self.config.epochs, count, targets))
+            total += self._step(inputs, (number, at)).to(exact) * count
+            at += count
+            progress(Advance(self.stage, number, self.config.epochs, count, targets))
         return total
 
-    def _step(self, inputs: Batch) -> Tensor:
+    def _step(self, inputs: Batch, place: Place) -> Tensor:
         """One optimiser step on a batch's contexts (n, D), window types (n, K) and targets (n,); its mean loss.
 
         On NVIDIA devices whole batches are replayed from a CUDA graph once a few have run: a step launches some
@@ -199,27 +292,30 @@ class PredictionTrainer:
         """
         whole = len(inputs[0]) == self.config.batch_tokens
         if not (self.graphed and whole):
-            return self._eager_step(inputs)
+            return self._eager_step(inputs, place)
         if self._graph is None:
             if self._steps < STEPS_BEFORE_GRAPH:
                 self._steps += 1
-                return self._eager_step(inputs)
+                return self._eager_step(inputs, place)
             self._graph = Graph(lambda *batch: self._eager_step(batch), *inputs)
         return self._graph(*inputs)
 
-    def _eager_step(self, inputs: Batch) -> Tensor:
+    def _eager_step(self, inputs: Batch, place: Place = (1, 0)) -> Tensor:
         contexts, window_types, targets = inputs
-        self.optimiser.zero_grad()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
         total = torch.zeros((), dtype=self.train.stream.types.dtype, device=targets.device)
         for start in range(0, len(targets), self.pieces.block):
             at = slice(start, start + self.pieces.block)
-            v = self._token_outputs(self.train, contexts[at], window_types[at])
+            here = (place[0], place[1] + start)
+            v = self._token_outputs(self.train, contexts[at], window_types[at], here)
             with self.arithmetic.products():
                 loss = self.head.loss(v, targets[at], len(targets), self.pieces.logits)
                 torch.autograd.backward(loss)
             total += loss.detach()
         nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         return total
 
     @torch.no_grad()
@@ -234,11 +330,38 @@ class PredictionTrainer:
             correct.append(right)
         return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
 
-    def _token_outputs(self, frozen: FrozenContexts, contexts: Tensor, window_types: Tensor) -> Tensor:
-        """v_L of a piece, (n, E)."""
+    def _token_outputs(
+        self, frozen: FrozenContexts, contexts: Tensor, window_types: Tensor, place: Place | None = None
+    ) -> Tensor:
+        """v_L of a piece, (n, E).
+
+        Args:
+            place: where a training step's piece stands; None where nothing is left out.
+        """
         layers = frozen.layers(contexts, window_types)
         with self.arithmetic.products():
-            return self.token_block.forward(layers, frozen.stream.embed(window_types))
+            window = frozen.stream.embed(window_types, self.embedding)
+            return self._dropped_out(layers, window, place)
+
+    def _dropped_out(self, layers: list[Tensor], window: Tensor, place: Place | None) -> Tensor:
+        """v_L (n, E) from contexts and windows, with dropout in a training step."""
+        config = self.config
+        if place is None or not config.dropout:
+            return self.token_block.forward(layers, window)
+        window = self._left_out(window, config.dropout_input, "input", place)
+        layers = [
+            self._left_out(u, config.dropout_context, f"context-{i}", place) for i, u in enumerate(layers)
+        ]
+        v = self.token_block.forward(layers, window)
+        return self._left_out(v, config.dropout_head, "head", place)
+
+    def _left_out(self, rows: Tensor, share: float, name: str, place: Place) -> Tensor:
+        """Rows (n, d) of a piece with dropout; what is left out depends on (seed, epoch, token) alone."""
+        if not share:
+            return rows
+        epoch, start = place
+        key = (self.seed, "dropout", name, epoch)
+        return rows * dropout_rows(key, start, start + len(rows), torch.empty_like(rows), share)
 
     def _judge(
         self, state: PredictionTraining, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
@@ -251,16 +374,20 @@ class PredictionTrainer:
             state.stopped_by = "diverged"
             return
         best = None if state.best_epoch is None else state.log[state.best_epoch - 1]
+        limit = self.config.min_gain
+        gained_little = limit > 0 and best is not None and best.val_ppl - entry.val_ppl < limit
         if best is None or is_better(self.config, entry, best):
             state.best_epoch, best = entry.epoch, entry
             state.best_losses, state.best_correct = losses, correct
             state.waited = 0
-            modules = {"token": self.token_block, "head": self.head}
+            modules = self._modules()
             state.best_weights = {
                 f"{name}.{key}": value.detach().clone()
                 for name, module in modules.items()
                 for key, value in module.state_dict().items()
             }
+            if self.embedding is not None:
+                state.best_weights["embedding.weight"] = self.embedding.detach().clone()
         else:
             state.waited += 1
         state.stopped_by = verdict(
@@ -269,4 +396,5 @@ class PredictionTrainer:
             waited=state.waited,
             best=best.val_loss,
             vocab_size=len(self.head.weight),
+            gained_little=gained_little,
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cvfp_cli.core.model import ContextBlock, Stream
+from cvfp_cli.core.model import Recurrent, Stream
 from cvfp_cli.core.steps import Steps
 
 WARM_UP = 32
@@ -71,7 +71,7 @@ def chunk_count(tokens: int, device: str) -> int:
 class _Cut:
     """A stream cut into chunks, the steps that run over it, and the contexts recorded so far."""
 
-    def __init__(self, block: ContextBlock, stream: Stream, chunks: int) -> None:
+    def __init__(self, block: Recurrent, stream: Stream, chunks: int) -> None:
         self.tokens = len(stream)
         self.length = -(-self.tokens // chunks)
         self.chunks = -(-self.tokens // self.length)
@@ -84,7 +84,7 @@ class _Cut:
 
 @torch.no_grad()
 def true_contexts(
-    block: ContextBlock, stream: Stream, *, chunks: int | None = None, tolerance: float | None = None
+    block: Recurrent, stream: Stream, *, chunks: int | None = None, tolerance: float | None = None
 ) -> tuple[Tensor, RecurrenceTrace]:
     """c_0 … c_{N−1} from c_{−1} = 0, shape (N, D), and the trace of how they were verified.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,11 @@ class Step:
         stage: the stage's name in events and results, such as ``phase1``.
     """
 
-    stage: ClassVar[str]
     seconds: float
+
+    @property
+    def stage(self) -> str:
+        raise NotImplementedError
 
     @property
     def step(self) -> int:
@@ -45,7 +48,9 @@ class Step:
     @property
     def figures(self) -> dict[str, float | None]:
         """What was measured, by name; None where a step has none of it."""
-        return {name: value for name, value in list(vars(self).items())[1:] if name != "seconds"}
+        return {
+            name: value for name, value in list(vars(self).items())[1:] if name not in ("seconds", "stage")
+        }
 
 
 @dataclass(frozen=True)
@@ -57,22 +62,25 @@ class Iteration(Step):
         loss, mse, diversity: means over the batches weighted by their tokens; None for iteration 1.
         rate: share of tokens that have converged, 0 to 1; None for iteration 1.
         seconds: wall time of this iteration.
+        growth: factor by which a small difference between contexts changes in one step of the recurrence, after this
+            iteration's training; below 1 the block forgets. None where it was not measured.
+        stage: ``phase1``, or that of one block of several.
     """
 
-    stage: ClassVar[str] = "phase1"
     iteration: int
     loss: float | None
     mse: float | None
     diversity: float | None
     rate: float | None
     seconds: float
+    stage: str = "phase1"
+    growth: float | None = None
 
 
 @dataclass(frozen=True)
 class Epoch(Step):
     """One phase-2 epoch: losses in nats per token, perplexities, accuracy as a share 0 to 1."""
 
-    stage: ClassVar[str] = "phase2"
     epoch: int
     train_loss: float
     train_ppl: float
@@ -80,26 +88,27 @@ class Epoch(Step):
     val_ppl: float
     val_accuracy: float
     seconds: float
+    stage: str = "phase2"
 
 
 @dataclass(frozen=True)
 class TrainEpoch(Epoch):
     """One epoch of a model that is trained in one stage."""
 
-    stage: ClassVar[str] = "training"
+    stage: str = "training"
 
 
 @dataclass(frozen=True)
 class Counted(Step):
     """The one pass of a model that counts: its parameters, and the validation's figures as an epoch has them."""
 
-    stage: ClassVar[str] = "count"
     number: int
     parameters: int
     val_loss: float
     val_ppl: float | None
     val_accuracy: float
     seconds: float
+    stage: str = "count"
 
 
 @dataclass(frozen=True)
@@ -155,7 +164,7 @@ class RunResult:
         unigram_ppl: validation perplexity of the smoothed training unigram.
         best_epoch, epochs: 1-based; figures are those of the best epoch. None for a model that is not trained in epochs,
             as are stopped_by and the figures by epoch.
-        stopped_by: ``epochs``, ``patience`` or ``diverged``.
+        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``.
         reason: what diverged, where and how; empty where nothing did.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace), for the record.
     """

@@ -1,8 +1,8 @@
 """Layer widths and parameter counts, from the configuration alone. Imports without torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from cvfp_cli.core.config import HeadConfig, ModelConfig
+from cvfp_cli.core.config import HeadConfig, ModelConfig, Phase2Config
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class ParameterCounts:
 def context_widths(model: ModelConfig, embed_dim: int) -> list[int]:
     """Widths of u_0 … u_L: all D, or falling linearly from D + K·E to D where only layer 1 reads tokens.
 
+    Of several blocks, which have one layer each, the widths of their concatenation.
     With ``first_layer`` entry 0 is still D, the width of c_{t−1}: the method's ``dims[0]`` = D + K·E is
     what layer 1 reads in all.
     """
@@ -36,6 +37,23 @@ def context_widths(model: ModelConfig, embed_dim: int) -> list[int]:
     window = model.tokens * embed_dim
     falling = [model.context_dim + window - (window * i) // model.layers for i in range(model.layers + 1)]
     return [model.context_dim, *falling[1:]]
+
+
+def block_inputs(model: ModelConfig) -> tuple[int, ...]:
+    """The width of the context that each ContextBlock reads: its own, in a cascade that of the block before it."""
+    widths = model.widths
+    return widths[:1] + (widths[:-1] if model.cascade else widths[1:])
+
+
+def read_widths(model: ModelConfig, phase2: Phase2Config, embed_dim: int) -> list[int]:
+    """Widths of what layers 1 … L of the TokenBlock read of contexts: u_i, or in layer 1 c_{t−1} with ``before``.
+
+    Earlier contexts stand behind that of layer 1.
+    """
+    first, *deeper = context_widths(model, embed_dim)[1:]
+    if phase2.context == "before":
+        first = model.context_dim
+    return [first + phase2.past_count * model.context_dim, *deeper]
 
 
 def token_widths(model: ModelConfig, embed_dim: int) -> list[int]:
@@ -58,21 +76,35 @@ def _layer_parameters(read: int, width_in: int, width_out: int, learned_residual
 
 
 def parameter_counts(
-    model: ModelConfig, head: HeadConfig, embed_dim: int, vocab_size: int
+    model: ModelConfig,
+    head: HeadConfig,
+    embed_dim: int,
+    vocab_size: int,
+    phase2: Phase2Config = Phase2Config(),  # noqa: B008  frozen
 ) -> ParameterCounts:
     """Count the parameters of a model without building it."""
     window = model.tokens * embed_dim
-    u = context_widths(model, embed_dim)
     v = token_widths(model, embed_dim)
+    read = read_widths(model, phase2, embed_dim)
     context = token = 0
+    for given, width in zip(block_inputs(model), model.widths, strict=True):
+        u = context_widths(replace(model, blocks=(), context_dim=width), embed_dim)
+        for i in range(model.layers):
+            width_in = u[i] if i else given
+            reads = width_in + (window if reads_tokens(model, i) else 0)
+            context += _layer_parameters(reads, width_in, u[i + 1], width_in != u[i + 1])
     for i in range(model.layers):
-        read = u[i] + (window if reads_tokens(model, i) else 0)
-        context += _layer_parameters(read, u[i], u[i + 1], u[i] != u[i + 1])
         takes_last_token = model.token_block == "early" and i == 0
-        token += _layer_parameters(u[i + 1] + v[i], v[i], v[i + 1], v[i] != v[i + 1] and not takes_last_token)
+        token += _layer_parameters(read[i] + v[i], v[i], v[i + 1], v[i] != v[i + 1] and not takes_last_token)
     table = vocab_size * embed_dim
-    own_matrix = head.weights == "untied" or head.table == "trained"
-    head_own = (table if own_matrix else 0) + (vocab_size if head.bias != "none" else 0)
+    # A trained table stands beside the frozen one, which the ContextBlock goes on reading.
+    matrices = (head.weights == "untied" or head.table == "trained") + (phase2.embedding == "trained")
+    head_own = matrices * table + (vocab_size if head.bias != "none" else 0)
     head_own += 1 if head.learn_logit_scale else 0
     total = context + token + head_own + table + 2 * embed_dim
     return ParameterCounts(context, token, head_own, total)
+
+
+def block_stage(number: int) -> str:
+    """The stage of phase 1: ``phase1``, or ``phase1-block2`` for one block of several, counted from 1."""
+    return f"phase1-block{number}" if number else "phase1"

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cvfp_cli.core.graphs import Graph
-from cvfp_cli.core.model import ContextBlock, Stream
+from cvfp_cli.core.model import Recurrent, Stream
 
 # Steps that are taken together, fewer where they would take the token parts of more tokens than the second number.
 TOGETHER = 8
@@ -27,7 +27,7 @@ class Steps:
         taken: steps so far. applied: block applications, counted over the rows of each step.
     """
 
-    def __init__(self, block: ContextBlock, stream: Stream, rows: int) -> None:
+    def __init__(self, block: Recurrent, stream: Stream, rows: int) -> None:
         self._block = block
         self._stream = stream
         self._tables = block.token_tables(stream.types)

@@ -32,15 +32,19 @@ def is_better(rule: StoppingRule, epoch: Epoch, best: Epoch) -> bool:
     return epoch.val_ppl < best.val_ppl - rule.min_improvement
 
 
-def verdict(rule: StoppingRule, *, epoch: int, waited: int, best: float, vocab_size: int) -> str:
-    """``patience``, ``epochs`` or ``diverged`` where training ends after this epoch; empty where it goes on.
+def verdict(
+    rule: StoppingRule, *, epoch: int, waited: int, best: float, vocab_size: int, gained_little: bool = False
+) -> str:
+    """``patience``, ``gain``, ``epochs`` or ``diverged`` where training ends after this epoch; empty where it goes on.
 
     Args:
         waited: epochs in a row that were not better.
-        best: the best validation loss in nats.
+        best: the best validation loss in nats. gained_little: the epoch gained less than asked for, though it counts.
     """
     if rule.patience and waited >= rule.patience:
         ended = "patience"
+    elif gained_little:
+        ended = "gain"
     elif epoch >= rule.epochs:
         ended = "epochs"
     else:

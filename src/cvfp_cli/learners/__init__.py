@@ -4,14 +4,35 @@
 before a run is trained.
 """
 
-from cvfp_cli.learners.base import Axis, Learner, Sizes, Stage, get_learner, identity_of, learners, register
+from cvfp_cli.learners.base import (
+    Axis,
+    DecidesAxes,
+    Learner,
+    Sizes,
+    Stage,
+    get_learner,
+    identity_of,
+    learners,
+    register,
+)
 from cvfp_cli.learners.cvfp import CVFP
+from cvfp_cli.learners.end_to_end import END_TO_END
 from cvfp_cli.learners.gru import GRU
 from cvfp_cli.learners.lstm import LSTM
 from cvfp_cli.learners.ngram import NGRAM
 from cvfp_cli.learners.transformer import TRANSFORMER
 
-for _learner in (CVFP, NGRAM, GRU, LSTM, TRANSFORMER):
+for _learner in (CVFP, END_TO_END, NGRAM, GRU, LSTM, TRANSFORMER):
     register(_learner)
 
-__all__ = ["Axis", "Learner", "Sizes", "Stage", "get_learner", "identity_of", "learners", "register"]
+__all__ = [
+    "Axis",
+    "DecidesAxes",
+    "Learner",
+    "Sizes",
+    "Stage",
+    "get_learner",
+    "identity_of",
+    "learners",
+    "register",
+]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.spelling import advice
@@ -149,6 +149,21 @@ class Learner(Protocol):
         Raises:
             WorkError: the run cannot be done, for a reason that it names.
         """
+
+
+@runtime_checkable
+class DecidesAxes(Protocol):
+    """A learner some of whose other keys decide where its runs stand on an axis of its own."""
+
+    def decided_axes(self, raw: Mapping[str, Any]) -> Mapping[str, tuple[AxisValue, str]]:
+        """Values on its axes that other keys decide, each with the key, such as ``model.blocks``.
+
+        Args:
+            raw: a recipe's tables as they were read, not yet checked.
+        """
+
+    def shown_axes(self, tables: Mapping[str, Any]) -> Mapping[str, str]:
+        """How a name shows values on its axes that it shows otherwise than as they are: ``{"context_dim": "2x256"}``."""
 
 
 _learners: dict[str, Learner] = {}

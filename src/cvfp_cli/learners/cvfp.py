@@ -11,9 +11,10 @@ from cvfp_cli.core.config import (
     ModelConfig,
     Phase1Config,
     Phase2Config,
+    width_name,
 )
 from cvfp_cli.core.memory import MemoryPlan, plan, work
-from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
+from cvfp_cli.core.shapes import ParameterCounts, block_stage, parameter_counts
 from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
 
 if TYPE_CHECKING:
@@ -73,11 +74,30 @@ class _Cvfp:
                 f"phase1.min_iterations ({phase1.min_iterations}) is above "
                 f"phase1.max_iterations ({phase1.max_iterations})"
             )
+        if tables["phase2"].embedding == "trained" and head.table == "trained":
+            problems.append(
+                "phase2.embedding trains the table that a tied head shares: leave head.table frozen"
+            )
+        if tables["phase2"].embedding_learning_rate and tables["phase2"].embedding == "frozen":
+            problems.append("phase2.embedding_learning_rate is that of a trained phase2.embedding")
+        problems += _block_problems(tables["model"], phase1, tables["phase2"])
         if head.weights == "untied" and head.table == "trained":
             problems.append("head.table is the copy of a tied table: an untied head is always trained")
         if head.weights == "tied" and head.start == "uniform":
             problems.append("head.start is that of an untied head: a tied one starts as the table")
         return problems
+
+    def decided_axes(self, raw: Mapping[str, Any]) -> Mapping[str, tuple[AxisValue, str]]:
+        """With several blocks, D is what they give together."""
+        model = raw.get("model")
+        blocks = model.get("blocks") if isinstance(model, dict) else None
+        whole = isinstance(blocks, list | tuple) and all(type(width) is int for width in blocks)
+        return {"context_dim": (sum(blocks), "model.blocks")} if blocks and whole else {}
+
+    def shown_axes(self, tables: Mapping[str, Any]) -> Mapping[str, str]:
+        """``2x256`` for two blocks of 256."""
+        blocks = tables["model"].blocks
+        return {"context_dim": width_name(blocks)} if blocks else {}
 
     def record(self, config: ExperimentConfig) -> Mapping[str, AxisValue]:
         """Which context layers read the token window."""
@@ -87,15 +107,19 @@ class _Cvfp:
         """Phase 1 and phase 2; contexts take no steps."""
         operations = work(config, **vars(sizes))
         most = config.phase2.epochs
+        blocks = 0 if config.phase1.skip else len(config.model.widths)
         return (
-            Stage(
-                "phase1",
-                "phase 1",
-                "iteration",
-                config.phase1.max_iterations,
-                min(LIKELY_ITERATIONS, config.phase1.max_iterations),
-                operations.iteration,
-                free=1,
+            *(
+                Stage(
+                    block_stage(number if blocks > 1 else 0),
+                    f"phase 1 of block {number}" if blocks > 1 else "phase 1",
+                    "iteration",
+                    config.phase1.max_iterations,
+                    min(LIKELY_ITERATIONS, config.phase1.max_iterations),
+                    operations.iteration / blocks / (blocks if config.phase1.slices else 1),
+                    free=1,
+                )
+                for number in range(1, blocks + 1)
             ),
             Stage(
                 "phase2",
@@ -109,7 +133,7 @@ class _Cvfp:
 
     def parameters(self, config: ExperimentConfig, sizes: Sizes) -> ParameterCounts:
         """Counts of each part."""
-        return parameter_counts(config.model, config.head, sizes.embed_dim, sizes.vocab_size)
+        return parameter_counts(config.model, config.head, sizes.embed_dim, sizes.vocab_size, config.phase2)
 
     def memory(self, config: ExperimentConfig, execution: Execution, sizes: Sizes) -> MemoryPlan:
         """What a run holds, and where."""
@@ -128,6 +152,28 @@ class _Cvfp:
         from cvfp_cli.core import experiment
 
         return experiment.run_experiment(config, data, execution, progress, checkpoint, notify)
+
+
+def _block_problems(model: ModelConfig, phase1: Phase1Config, phase2: Phase2Config) -> list[str]:
+    """What several blocks, earlier contexts and a run without phase 1 cannot be combined with."""
+    several = len(model.blocks) > 1
+    found = {
+        f"model.blocks has one layer a block, and model.layers is {model.layers}": model.blocks
+        and model.layers != 1,
+        'model.token_block = "early" has no form for model.blocks': model.blocks
+        and model.token_block == "early",
+        "phase1.slices needs several model.blocks": phase1.slices and not several,
+        "model.cascade needs several model.blocks": model.cascade and not several,
+        "a cascade's blocks read one stream: phase1.slices must be false": model.cascade and phase1.slices,
+        'a cascade starts from phase1.start = "random"': model.cascade and phase1.start == "sequential",
+        'with phase1.slices no block knows the whole stream: phase2.train_contexts must be "recurrence"': phase1.slices
+        and phase2.train_contexts == "phase1",
+        'without phase 1 (phase1.skip) phase2.train_contexts must be "recurrence"': phase1.skip
+        and phase2.train_contexts == "phase1",
+        f"phase2.past_count needs model.layers = 1, which is {model.layers}": phase2.past_count
+        and model.layers != 1,
+    }
+    return [problem for problem, present in found.items() if present]
 
 
 CVFP = _Cvfp()

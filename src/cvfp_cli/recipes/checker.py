@@ -30,6 +30,7 @@ class Key:
         low, high, above: bounds; ``above`` is open.
         default: the value where a recipe says nothing.
         doc: one clause for people.
+        repeats: whether a list may hold a value twice.
     """
 
     kind: type[Any]
@@ -40,6 +41,7 @@ class Key:
     above: float | None
     default: Any
     doc: str
+    repeats: bool = False
 
     @property
     def wanted(self) -> str:
@@ -119,6 +121,7 @@ def _key(hint: Any, default: Any, metadata: Mapping[str, Any]) -> Key:
         above=metadata.get("above"),
         default=default,
         doc=metadata["doc"],
+        repeats=metadata.get("repeats", False),
     )
 
 
@@ -129,7 +132,7 @@ def check_table(name: str, kind: type[T], raw: Any, problems: list[str]) -> T:
         return kind()
     known = table_keys(kind)
     values: dict[str, Any] = {}
-    for key, value in raw.items():
+    for key, value in _flat(raw, known).items():
         if len(problems) >= MOST_PROBLEMS:
             break
         if key not in known:
@@ -139,6 +142,15 @@ def check_table(name: str, kind: type[T], raw: Any, problems: list[str]) -> T:
         if checked is not None:
             values[key] = checked
     return kind(**values)
+
+
+def _flat(raw: dict[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
+    """``past = {count = 2, interval = 1}`` as the keys ``past_count`` and ``past_interval``, where there are such."""
+    flat: dict[str, Any] = {}
+    for key, value in raw.items():
+        inner = {f"{key}_{name}": item for name, item in value.items()} if isinstance(value, dict) else {}
+        flat |= inner if inner and inner.keys() <= known.keys() else {key: value}
+    return flat
 
 
 def check_value(path: str, key: Key, value: Any, problems: list[str]) -> Any:
@@ -153,7 +165,7 @@ def check_value(path: str, key: Key, value: Any, problems: list[str]) -> Any:
     items = [_check_one(path, key, item, problems) for item in value]
     if any(item is None for item in items):
         return None
-    if len(set(items)) < len(items):
+    if len(set(items)) < len(items) and not key.repeats:
         problems.append(f"{path} has a value twice: {_quoted(list(value))}")
         return None
     if not items and key.default != ():

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.learners import get_learner, learners
+from cvfp_cli.learners import DecidesAxes, get_learner, learners
 from cvfp_cli.learners.base import AxisValue
 from cvfp_cli.recipes.checker import (
     MOST_PROBLEMS,
@@ -110,6 +110,39 @@ def move_single_values(raw: dict[str, Any], kinds: tuple[str, ...], problems: li
             problems.append(f"{name} is given in [{table}] and in the list of configurations")
         elif isinstance(grid, dict):
             grid[axis.name] = value
+
+
+def take_axes_from_tables(
+    raw: dict[str, Any], kinds: tuple[str, ...], set_now: Mapping[str, Any], problems: list[str]
+) -> None:
+    """Give an axis the value that a learner's other keys decide: D of several blocks.
+
+    Args:
+        set_now: what was laid over the file: keys set now replace an axis's list in the file.
+    """
+    for learner in map(get_learner, kinds):
+        decided = learner.decided_axes(raw) if isinstance(learner, DecidesAxes) else {}
+        for name, (value, key) in decided.items():
+            listed = raw.get("configurations")
+            for place in listed if isinstance(listed, list) else [raw.setdefault("grid", {})]:
+                if not isinstance(place, dict):
+                    continue
+                given = place.get(name, value)
+                if given not in (value, [value], (value,)) and key not in set_now:
+                    problems.append(f"{name} is {value} by {key}: leave it out")
+                place[name] = value if isinstance(listed, list) else [value]
+
+
+def shown_as_tables_say(
+    configurations: tuple[Configuration, ...], tables: Mapping[str, Any]
+) -> tuple[Configuration, ...]:
+    """The configurations with their learners' own way to write a value in a name."""
+    return tuple(
+        replace(item, shown=item.learner.shown_axes(tables))
+        if isinstance(item.learner, DecidesAxes)
+        else item
+        for item in configurations
+    )
 
 
 def expand(

@@ -31,6 +31,8 @@ from cvfp_cli.recipes.grid import (
     kinds_of,
     listed_configurations,
     move_single_values,
+    shown_as_tables_say,
+    take_axes_from_tables,
     unknown_axis,
     whole_grid,
 )
@@ -96,6 +98,7 @@ def load_recipe(
     unused += leave_out_axes(raw, kinds, laid)
     move_single_values(raw, kinds, problems)
     handed = hand_on_stopping(raw, kinds)
+    take_axes_from_tables(raw, kinds, laid, problems)
     wanted = {name: table for kind in kinds for name, table in get_learner(kind).tables.items()}
     tables = {
         key: check_table(key, kind, raw.get(key, {}), problems)
@@ -112,6 +115,7 @@ def load_recipe(
         configurations = ()
     else:
         configurations = expand(grid or {}, kinds, tables)
+    configurations = shown_as_tables_say(configurations, tables)
     tables["validation"] = _still_expected(tables["validation"], laid)
     own = {name: tables.pop(name) for name in [*tables] if name not in (*BASE_TABLES, "runs")}
     recipe = Recipe(

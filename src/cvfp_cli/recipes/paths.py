@@ -14,6 +14,7 @@ FIELDS = (
     ("validation", "source"),
     ("tokenizer", "name"),
     ("embedding", "name"),
+    ("joint", "start_from"),
 )
 """The keys that may hold a path; each may hold a word of its own or a name of the hub instead."""
 

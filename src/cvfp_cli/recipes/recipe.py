@@ -31,11 +31,13 @@ class Configuration:
         axes: its value on every axis: by the learner's short names (``layers``), else by ``table.key``.
         kind: the kind of model.
         name: the study's own name for it, such as ``baseline``; empty where it has none.
+        shown: how values on the learner's own axes are written where not as they are: ``context_dim`` as ``2x256``.
     """
 
     axes: Mapping[str, AxisValue]
     kind: str = DEFAULT_KIND
     name: str = ""
+    shown: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def learner(self) -> Learner:
@@ -51,7 +53,7 @@ class Configuration:
             for key, value in self.axes.items()
             if key not in own
         ]
-        return self.learner.name.format(**self.axes) + "".join(further)
+        return self.learner.name.format(**{**self.axes, **self.shown}) + "".join(further)
 
     def to_json(self) -> dict[str, AxisValue]:
         """As a recipe lists it."""

@@ -12,11 +12,10 @@ from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Sub
 from cvfp_cli.report.pairs import pair_blocks
 from cvfp_cli.report.scope import Scope, fit_family
 from cvfp_cli.report.sections import summary
-from cvfp_cli.report.sections.equal_lines import tests_of
+from cvfp_cli.report.sections.equal_lines import lines_tested
 from cvfp_cli.results.reader import Results
 from cvfp_cli.spelling import advice
-from cvfp_cli.stats.comparison import Pair, compare_pairs
-from cvfp_cli.stats.contrasts import holm
+from cvfp_cli.stats.comparison import MARGIN, Pair, compare_pairs, corrected
 from cvfp_cli.study.families import Family, Group, families_of
 
 MOST_PAIRS = 5000
@@ -52,6 +51,7 @@ def build_comparison(
     objective: str = "log",
     x: str | None = None,
     level: float = 0.95,
+    margin: float = MARGIN,
 ) -> tuple[Report, tuple[Finding, ...]]:
     """Compare configurations within a file or across files.
 
@@ -60,6 +60,7 @@ def build_comparison(
         configs: labels, configurations or the recipe's own names to compare; all where empty.
         by: compare only pairs that differ in this factor and in no other.
         law: also compare the parameters of this law, fitted by ``objective``.
+        margin: the share of PPL within which two configurations are called equal.
         x: ``train_tokens`` or ``samples``; by default training tokens where all runs have them.
 
     Returns:
@@ -78,7 +79,7 @@ def build_comparison(
     if len(sides) < 2:
         sections.append(Section("pairs", (), Finding("pairs-one-configuration", {}, "note")))
     else:
-        pairs = _compared(sides, by, level)
+        pairs = _compared(sides, by, level, margin)
         if not pairs:
             raise InputError(
                 f"--by {by}: no two of these configurations differ in {by} alone.",
@@ -86,7 +87,7 @@ def build_comparison(
             )
         warnings = tuple({str(item): item for pair in pairs for item in pair.warnings}.values())
         blocks: list[Block] = [Findings(warnings)] if warnings else []
-        sections.append(Section("pairs", (*blocks, *pair_blocks(pairs, law, objective, level))))
+        sections.append(Section("pairs", (*blocks, *pair_blocks(pairs, law, objective, level, margin))))
     studies = dict.fromkeys(side.group.study for side in sides if side.group.study)
     title = {"study": ", ".join(studies) or ", ".join(names)}
     return Report(None, title, tuple(sections), "comparison"), warnings
@@ -157,11 +158,11 @@ def _configurations(scopes: Sequence[Scope]) -> tuple[Block, ...]:
             continue
         if len(scopes) > 1:
             blocks.append(Subheading("family", {"name": scope.family.name or "-"}))
-        blocks += [*built, *tests_of(scope)]
+        blocks += [*built, *lines_tested(scope, margin=None)]
     return tuple(blocks)
 
 
-def _compared(sides: Sequence[Side], by: str | None, level: float) -> list[Compared]:
+def _compared(sides: Sequence[Side], by: str | None, level: float, margin: float) -> list[Compared]:
     """Every pair that was asked for, with Holm's correction over all of them."""
     chosen = [
         pair for pair in combinations(sides, 2) if by is None or _differ_in(pair[0].group, pair[1].group, by)
@@ -180,15 +181,12 @@ def _compared(sides: Sequence[Side], by: str | None, level: float) -> list[Compa
         if not codes & set(APART):
             curves = [side.scope.curves[side.group.label] for side in (first, second)]
             same = first.scope is second.scope
-            joint = first.scope.lines if same else None
-            pair = compare_pairs(curves, joint, level=level, independent="data-differ" in codes)[0]
+            joint = first.scope.pair_variance if same else None
+            apart = "data-differ" in codes
+            pair = compare_pairs(curves, joint, level=level, margin=margin, independent=apart)[0]
         found.append(Compared(first, second, pair, warnings))
-    slopes = holm([item.pair.slope.p_value if item.pair and item.pair.slope else None for item in found])
-    lines = holm([item.pair.lines.p_value if item.pair and item.pair.lines else None for item in found])
-    return [
-        replace(item, pair=replace(item.pair, slope_holm=slope, lines_holm=line)) if item.pair else item
-        for item, slope, line in zip(found, slopes, lines, strict=True)
-    ]
+    adjusted = iter(corrected([item.pair for item in found if item.pair]))
+    return [replace(item, pair=next(adjusted)) if item.pair else item for item in found]
 
 
 def factors_of(results: Sequence[Results]) -> list[str]:

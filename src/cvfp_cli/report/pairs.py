@@ -8,6 +8,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.sections.details import bits_per_byte
+from cvfp_cli.report.sections.equal_lines import equal_findings
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.result import Fit
@@ -23,7 +24,7 @@ SMALLEST_SIZE, LARGEST_SIZE = 1.0, 1e18  # what a number of tokens or samples ca
 
 
 def pair_blocks(
-    pairs: "Sequence[Compared]", law: str | None, objective: str, level: float
+    pairs: "Sequence[Compared]", law: str | None, objective: str, level: float, margin: float
 ) -> tuple[Block, ...]:
     """Every table that these pairs can fill."""
     method = Finding("pair-method", {"level": level, "pairs": len(pairs)}, "note")
@@ -31,6 +32,7 @@ def pair_blocks(
         [Findings((method,))],
         _sizes(pairs),
         _differences(pairs),
+        _equal(pairs, level, margin),
         _lines(pairs, level),
         _ratios(pairs, level),
         _ranks(pairs),
@@ -101,6 +103,12 @@ def _differences(pairs: "Sequence[Compared]") -> list[Block]:
         ]
         rows.append((*_heads(item).values(), *steps, Value.of(item.pair.ratio.map(lambda ratio: ratio - 1))))
     return [Subheading("pair-differences"), Table("pair-differences", tuple(columns), tuple(rows))]
+
+
+def _equal(pairs: "Sequence[Compared]", level: float, margin: float) -> list[Block]:
+    """Which pairs are equal within the margin, over their common sizes."""
+    items = equal_findings([item.pair for item in pairs if item.pair is not None], margin, level)
+    return [Findings(tuple(items))] if items else []
 
 
 def _sized(name: str, size: float | None) -> dict[str, object]:

@@ -12,11 +12,33 @@ from cvfp_cli.report.marks import marks
 from cvfp_cli.report.model import Finding, Mark
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection
 from cvfp_cli.scaling.study import ALL, Request, Study, run_study
-from cvfp_cli.stats.comparison import Curve, JointTest, joint_test
-from cvfp_cli.stats.noise import StandardErrors, accuracy_noise, ppl_noise, seed_noise, slope_noise
+from cvfp_cli.stats.best import Best
+from cvfp_cli.stats.claims import Claim
+from cvfp_cli.stats.comparison import (
+    MARGIN,
+    Curve,
+    JointTest,
+    Pair,
+    UnequalTests,
+    compare_pairs,
+    joint_test,
+    unequal_tests,
+)
+from cvfp_cli.stats.lines import ENOUGH_FREEDOM, Lines
+from cvfp_cli.stats.noise import (
+    FigureNoise,
+    accuracy_noise,
+    best_by,
+    ppl_lines,
+    ppl_noise,
+    seed_noise,
+    slope_noise,
+    val_ppl,
+)
 from cvfp_cli.study.families import Cell, Family, Group
 from cvfp_cli.study.points import Points
 
@@ -33,7 +55,9 @@ class Scope:
         fits: by label and law. unfitted: why a group has no fit of a law.
         level: confidence level of every interval.
         joint: the law over parameters and tokens, one for the whole family. selection: which law predicts best.
-        rankings: those made so far, by size and measure; several sections ask for the same.
+        forecasts: what a mixture of laws says of every group with two sizes or more.
+        rankings, fitted_lines, claims: those made so far, by size and measure, by measure, and by name; several
+            sections ask for the same.
     """
 
     family: Family
@@ -43,7 +67,10 @@ class Scope:
     level: float
     joint: Fit | None = None
     selection: Selection | None = None
+    forecasts: tuple[Forecast, ...] = ()
     rankings: "dict[tuple[int | None, str], Ranking]" = field(default_factory=dict, repr=False, compare=False)
+    fitted_lines: dict[str, Lines | None] = field(default_factory=dict, repr=False, compare=False)
+    claims: dict[str, Claim] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -60,6 +87,35 @@ class Scope:
     def lines(self) -> JointTest | None:
         """The lines of all groups tested together."""
         return joint_test(list(self.curves.values()))
+
+    @cached_property
+    def unequal(self) -> UnequalTests | None:
+        """The same where each group may have a variance of its own."""
+        return unequal_tests(list(self.curves.values()))
+
+    @property
+    def pair_variance(self) -> JointTest | None:
+        """What serves every pair of lines; None where one group is noisier, so that each pair has its own."""
+        return None if self.unequal is not None and self.unequal.stands_out else self.lines
+
+    def pairs(self, margin: float = MARGIN) -> tuple[Pair, ...]:
+        """Every two lines compared."""
+        return compare_pairs(list(self.curves.values()), self.pair_variance, level=self.level, margin=margin)
+
+    @cached_property
+    def slope_lines(self) -> Lines | None:
+        """The log-log lines of all groups with their errors."""
+        return ppl_lines(self.family, own=True)
+
+    def lines_of(self, measure: str) -> Lines | None:
+        """The lines of ``val_ppl``, ``train_ppl`` or ``gap``, whose errors marks rest on."""
+        own = self.slope_lines if measure == "val_ppl" else None
+        if own is not None and own.spare >= ENOUGH_FREEDOM and self.family.sized:
+            return own
+        if measure not in self.fitted_lines:
+            of = val_ppl if measure == "val_ppl" else lambda cell: getattr(cell, measure)
+            self.fitted_lines[measure] = ppl_lines(self.family, of)
+        return self.fitted_lines[measure]
 
     def power(self, group: Group) -> Fit | None:
         """The log-log line of a group."""
@@ -87,11 +143,12 @@ class Scope:
         )
 
     @cached_property
-    def alpha_noise(self) -> tuple[tuple[Mark, ...], StandardErrors | None]:
+    def alpha_noise(self) -> tuple[tuple[Mark, ...], FigureNoise | None]:
         """Marks of the steepest slopes, group by group."""
         labels = [group.label for group in self.groups if self.alpha(group) is not None]
-        noise = slope_noise(self.lines, [self.curves[label] for label in labels])
-        found = dict(zip(labels, marks([self.alpha_of(label) for label in labels], noise), strict=True))
+        noise = slope_noise(self.slope_lines, labels)
+        values = [self.alpha_of(label) for label in labels]
+        found = dict(zip(labels, marks(values, noise, level=self.level), strict=True))
         return tuple(found.get(group.label, "") for group in self.groups), noise
 
     def alpha_of(self, label: str) -> float | None:
@@ -142,7 +199,11 @@ class Ranking:
     cells: tuple[Cell, ...]
     values: tuple[float | None, ...]
     marks: tuple[Mark, ...]
-    noise: StandardErrors | None
+    noise: FigureNoise | None
+
+    def tested(self, level: float) -> Best | None:
+        """The lowest value against every other."""
+        return best_by(self.values, self.noise, level=level)
 
     @cached_property
     def _by_label(self) -> dict[str, Mark]:
@@ -199,11 +260,11 @@ def _ranked(scope: Scope, size: int | None, measure: str) -> Ranking:
         noise = seed_noise(scope.family, cells, lambda cell: cell.iterations)
     else:
         values = tuple(log(value) if value is not None and 0 < value < inf else None for value in raw)
-        if measure == "val_ppl":
-            noise = ppl_noise(scope.family, cells)
-        else:
-            noise = ppl_noise(scope.family, cells, lambda cell: getattr(cell, measure))
-    return Ranking(groups, cells, values, marks(values, noise), noise)
+        known = [i for i, value in enumerate(values) if value is not None]
+        noise = ppl_noise(scope.lines_of(measure), [groups[i].label for i in known], size) if known else None
+        if noise is not None and len(known) < len(values):
+            noise = noise.spread(known, len(values))
+    return Ranking(groups, cells, values, marks(values, noise, level=scope.level), noise)
 
 
 def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
@@ -238,7 +299,9 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
                 least = 2 if law == MAIN or ALL not in laws else max(2, get_law(law).k + 1)
                 values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
-    return Scope(family, fitted, fits, unfitted, level, joint, selection)
+    known_fits = {law: tuple(fit for (_, name), fit in fits.items() if name == law) for law in LAWS}
+    ahead = forecasts(usable, replace(options, window=0), known_fits, mixed=True)
+    return Scope(family, fitted, fits, unfitted, level, joint, selection, ahead)
 
 
 def _study(groups: Sequence[Points], request: Request) -> Study | None:

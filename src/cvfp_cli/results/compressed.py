@@ -6,7 +6,8 @@ import zlib
 
 from cvfp_cli.errors import InputError, first_line
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# With gzip's one method: two bytes alone stand in damaged text, too.
+_GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 
 
 def decompressed(data: bytes, where: str, limit: int) -> bytes:
@@ -15,7 +16,7 @@ def decompressed(data: bytes, where: str, limit: int) -> bytes:
     Raises:
         InputError: damaged, or more than ``limit`` bytes of content.
     """
-    if data[:2] == _GZIP:
+    if data[:3] == _GZIP:
         content = _gunzipped(data, where, limit)
     elif data[:4] == _ZSTD:
         content = _unzstd(data, where, limit)

@@ -82,13 +82,15 @@ class Run:
         phase1_converged: None where unknown.
         phase1_stopped_by: ``ratio``, ``improvement``, ``iterations`` (the limit) or ``diverged``.
         phase1_rate_by_iteration: ``phase1_rate`` of every iteration; None for the untrained one.
+        phase1_growth, growth: factor by which a small difference between contexts changes in one step, after phase 1
+            (of several blocks the largest) and along the validation stream; below 1 the model forgets.
         train_effective_rank, val_effective_rank, val_accuracy, phase1_rate: shares, 0 to 1.
         val_loss: nats per token; val_loss_se its standard error over validation samples.
         val_accuracy_se: standard error of val_accuracy over validation samples.
         sample_losses, sample_targets: mean loss and targets of each validation sample (for paired tests).
         unigram_ppl: validation perplexity of the smoothed training unigram.
         best_epoch, epochs: 1-based; the figures are those of the best epoch.
-        stopped_by: ``epochs``, ``patience`` or ``diverged``.
+        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace).
         data_fingerprint: identifies source, tokenizer and validation text; runs of different ones do not
             compare.
@@ -139,6 +141,8 @@ class Run:
     execution_path: dict[str, Any] | None = None
     data_fingerprint: str | None = None
     environment: int | None = field(default=None, metadata=_COUNT)
+    phase1_growth: float | None = field(default=None, metadata=_NOT_NEGATIVE)
+    growth: float | None = field(default=None, metadata=_NOT_NEGATIVE)
     kind: str = field(default=CVFP, metadata=_LINE)
     axes: dict[str, Any] = field(default_factory=dict, metadata={"scalars": True})
     stages: tuple[StageRecord, ...] = ()

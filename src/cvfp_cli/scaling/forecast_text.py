@@ -110,7 +110,9 @@ def _decided(mixed: Sequence[Forecast]) -> str:
     if not settled:
         return f"Which law holds is not decided{sizes if few < FEW else ''}."
     laws = sorted({one.decided for one in settled})
-    where = "" if len(settled) == len(mixed) else f" for {len(settled)} of {len(mixed)} configurations"
+    where = (
+        "" if len(settled) == len(mixed) else f" for {len(settled)} of {counted(len(mixed), 'configuration')}"
+    )
     return f"{' and '.join(laws)} {'has' if len(laws) == 1 else 'have'} nearly all of the weight{where}{sizes if few < FEW else ''}."
 
 

@@ -5,14 +5,19 @@ configurations Holm corrects 36 comparisons, of which eight matter.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array
-from cvfp_cli.stats.error_model import ErrorModel
+from cvfp_cli.stats.contrast_errors import Differences
 
+Question = Literal["mean", "size", "slope"]  # of a configuration, over the sizes or at one of them
+LN2 = float(np.log(2.0))
+POWER = 0.8  # with which a difference is to be found
+ENDLESS = 1e9  # degrees of freedom that stand for a known error
 MOST = 200  # seeds or sizes beyond which no number is named
 
 
@@ -70,7 +75,7 @@ def best_of(
         df: degrees of freedom of the differences, one number or (g, g); 0: none.
     """
     e, v = np.asarray(estimates, dtype=float), np.asarray(covariance, dtype=float)
-    nu = np.broadcast_to(np.asarray(df, dtype=float), v.shape)
+    nu = np.minimum(np.broadcast_to(np.asarray(df, dtype=float), v.shape), ENDLESS)
     there = np.flatnonzero(np.isfinite(e))
     if len(there) == 0:
         return Best(-1, -1, None, False, ())
@@ -96,20 +101,15 @@ def best_of(
     return Best(first, rival, largest, largest < significance, tuple(kept))
 
 
-def best_of_model(
-    model: ErrorModel, rows: ArrayLike, estimates: ArrayLike, *, significance: float = 0.05
+def best_of_differences(
+    estimates: ArrayLike, differences: Differences, *, significance: float = 0.05
 ) -> Best:
-    """``best_of`` for g contrasts of one fit, ``rows`` of shape (g, p), with the errors of their differences.
+    """``best_of`` with the errors of each difference, such as ``ErrorModel.differences`` gives.
 
     What the configurations share, such as the effect of a size, cancels in the differences and need not be seen.
     """
-    each = np.atleast_2d(np.asarray(rows, dtype=float))
-    first, second = np.triu_indices(len(each), 1)
-    df = np.zeros((len(each), len(each)))
-    df[first, second] = df[second, first] = (
-        model.contrasts(each[first] - each[second]).df if len(first) else 0.0
-    )
-    return best_of(estimates, each @ model.covariance @ each.T, df, significance=significance)
+    # Any covariance with these variances of differences does, as only they are used.
+    return best_of(estimates, -0.5 * differences.variance, differences.df, significance=significance)
 
 
 def equivalence_p_values(differences: ArrayLike, variances: ArrayLike, df: ArrayLike, margin: float) -> Array:
@@ -140,25 +140,34 @@ def needed_to_decide(
     sizes: int,
     seeds: int,
     configurations: int,
+    of: Question = "mean",
+    step: float = LN2,
     significance: float = 0.05,
-    power: float = 0.8,
+    power: float = POWER,
 ) -> Needed:
     """Seeds or sizes with which a difference of this size would be found with this power.
 
-    Two configurations differ by ``gap`` in their means over S common sizes with R seeds; the difference has the
-    variance 2 (cell_variance + seed_variance / R) / S and (S - 1)(g - 1) degrees of freedom, that of configurations by
-    sizes. The power of its two-sided t test follows from the noncentral t distribution. The gap is the one observed,
-    so the numbers are of the order of what is needed, not more.
+    Two configurations differ by ``gap``. Over S common sizes with R seeds the difference of their means has the
+    variance 2 (cell_variance + seed_variance / R) / S and (S - 1)(g - 1) degrees of freedom, those of configurations
+    by sizes. At one size it has S times that, and the slopes of their lines 12 / (step^2 (S^2 - 1)) times, both with
+    (S - 2)(g - 1). The power of the two-sided t test follows from the noncentral t distribution. The gap is the one
+    observed, so the numbers are of the order of what is needed, not more.
 
     Args:
-        gap: difference of ln PPL. cell_variance, seed_variance: of configuration×size and of seeds. Where one seed
-            tells only their sum, 0 as the first gives the fewest seeds that could do.
+        gap: difference of ln PPL, or of slopes. cell_variance, seed_variance: of configuration×size and of seeds.
+            Where one seed tells only their sum, 0 as the first gives the fewest seeds that could do.
         configurations: g, all that are compared in the same sizes.
+        of: what differs. step: of ln n from size to size.
     """
 
     def chance(at: int, each: int) -> float:
-        df = (at - 1) * (configurations - 1)
-        return t_power(gap, 2.0 * (cell_variance + seed_variance / each) / at, df, significance)
+        per_size = 2.0 * (cell_variance + seed_variance / each)
+        if of == "slope":
+            variance = per_size * 12.0 / (step**2 * at * (at**2 - 1)) if at > 1 else 0.0
+        else:
+            variance = per_size / at if of == "mean" else per_size
+        df = (at - (1 if of == "mean" else 2)) * (configurations - 1)
+        return t_power(gap, variance, df, significance)
 
     return Needed(
         chance(sizes, seeds),

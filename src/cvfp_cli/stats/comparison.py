@@ -7,8 +7,10 @@ a size is a factor of its own:
     ln PPL = size + configuration + slope(configuration) * ln n + residual
 
 This model is tested against the one with a common slope (equal slopes?) and against the one without any
-configuration (equal lines?), by F on the residual sums of squares. Curves whose sizes or data differ share
-nothing; their lines are compared as independent ones, and the result says so.
+configuration (equal lines?), by F on the residual sums of squares (``joint_test``), and again with a variance for
+each configuration (``unequal_tests``). In the same sizes this is the error model of ``lines.py`` to the last digit:
+what a size adds cancels, and its degrees of freedom are those of configurations by sizes. Curves whose sizes or data
+differ share nothing; their lines are compared as independent ones, and the result says so.
 """
 
 from collections.abc import Sequence
@@ -18,10 +20,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from cvfp_cli.stats.best import equivalence_p_values
 from cvfp_cli.stats.contrasts import LogLine, contrast_of, exp_of, holm, ratio_of
 from cvfp_cli.stats.estimate import Estimate
 from cvfp_cli.stats.regression import FTest, f_p_value, least_squares
+from cvfp_cli.stats.unequal import MOST_CELLS, unequal_test
 from cvfp_cli.study.points import SAME_SIZE, Points
+
+MARGIN = 0.02  # of PPL, within which two configurations are called equal
 
 Vector = NDArray[np.float64]
 
@@ -34,34 +40,24 @@ class Curve:
         label: its name in every table.
         sizes: nominal sizes, ascending, such as sample counts; cells of one nominal size are compared.
         x, y: mean ln n and mean ln PPL of each size.
-        replicates: runs behind each mean.
-        pure_ss, pure_df: sum of squares of ln PPL within replicates, and its degrees of freedom.
     """
 
     label: str
     sizes: tuple[float, ...]
     x: tuple[float, ...]
     y: tuple[float, ...]
-    replicates: tuple[int, ...]
-    pure_ss: float = 0.0
-    pure_df: int = 0
 
     @classmethod
     def from_points(cls, points: Points) -> "Curve":
         """Average the replicates of each size on the log scale."""
         sizes, index, counts = np.unique(np.asarray(points.sizes), return_inverse=True, return_counts=True)
-        log_y = np.log(points.y)
         x = np.bincount(index, np.log(points.x)) / counts
-        y = np.bincount(index, log_y) / counts
-        within = log_y - y[index]
+        y = np.bincount(index, np.log(points.y)) / counts
         return cls(
             points.label,
             tuple(float(size) for size in sizes),
             tuple(float(value) for value in x),
             tuple(float(value) for value in y),
-            tuple(int(count) for count in counts),
-            float(within @ within),
-            len(log_y) - len(sizes),
         )
 
     def at(self, sizes: Sequence[float]) -> "Curve":
@@ -72,7 +68,6 @@ class Curve:
             sizes=tuple(self.sizes[i] for i in keep),
             x=tuple(self.x[i] for i in keep),
             y=tuple(self.y[i] for i in keep),
-            replicates=tuple(self.replicates[i] for i in keep),
         )
 
 
@@ -85,7 +80,6 @@ class JointTest:
         slopes: equal slopes? levels: equal levels, given equal slopes? lines: both? None: no freedom left.
         variance, df: residual variance of one cell in the model with slopes.
         two_way_variance, two_way_df: the same in the model size + configuration.
-        from_replicates: the pure error of the replicates was the larger variance and is used.
     """
 
     curves: int
@@ -98,7 +92,20 @@ class JointTest:
     df: int
     two_way_variance: float | None
     two_way_df: int
-    from_replicates: bool
+
+
+@dataclass(frozen=True)
+class UnequalTests:
+    """Equal slopes and levels where each configuration may have a variance of its own (``unequal.py``).
+
+    Attributes:
+        slopes, levels: None without freedom.
+        stands_out: one configuration is noisier than the others, so that no variance of all serves a pair.
+    """
+
+    slopes: FTest | None
+    levels: FTest | None
+    stands_out: bool
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,8 @@ class Pair:
         slope: difference of the slopes; None where a curve has fewer than two sizes.
         ratio: mean PPL ratio over the common sizes, or at the middle of both curves where independent.
         lines: equal lines?
-        slope_holm, lines_holm: p values after Holm's correction over all pairs compared.
+        equal: p value of the claim that the mean PPL ratio lies within the margin; None without freedom.
+        slope_holm, lines_holm, equal_holm: p values after Holm's correction over all pairs compared.
         line: the difference of the two lines, for ratios elsewhere and the crossing point.
     """
 
@@ -125,8 +133,10 @@ class Pair:
     ratio: Estimate
     lines: FTest | None
     line: LogLine | None
+    equal: float | None = None
     slope_holm: float | None = None
     lines_holm: float | None = None
+    equal_holm: float | None = None
 
 
 def common_sizes(first: Curve, second: Curve) -> tuple[float, ...]:
@@ -146,31 +156,14 @@ def joint_test(curves: Sequence[Curve]) -> JointTest | None:
     Waugh), which leaves one column a size to estimate: thousands of configurations cost no more than reading
     them.
     """
-    counts: dict[float, int] = {}
-    for curve in curves:
-        for size in curve.sizes:
-            counts[size] = counts.get(size, 0) + 1
-    shared = sorted(size for size, count in counts.items() if count > 1)
-    kept = [curve for curve in (curve.at(shared) for curve in curves) if curve.sizes]
+    kept, shared = _common(curves)
     if len(kept) < 2:
         return None
     column = {size: i for i, size in enumerate(shared)}
     fits = {terms: _residual(kept, column, terms) for terms in (0, 1, 2)}
-    pure_df = sum(curve.pure_df for curve in kept)
-    pure = 0.0
-    if pure_df:
-        shares = [1.0 / n for curve in kept for n in curve.replicates]
-        pure = sum(curve.pure_ss for curve in kept) / pure_df * float(np.mean(shares))
-
-    def variance(terms: int) -> tuple[float | None, int, bool]:
-        rss, df = fits[terms]
-        own = rss / df if df > 0 else None
-        if pure_df and (own is None or pure > own):
-            return pure, pure_df, True
-        return own, df, False
-
-    with_slopes, slopes_df, replicated = variance(2)
-    two_way, two_way_df, _ = variance(1)
+    variances = {terms: rss / df if df > 0 else None for terms, (rss, df) in fits.items()}
+    with_slopes, slopes_df = variances[2], fits[2][1]
+    two_way, two_way_df = variances[1], fits[1][1]
     return JointTest(
         curves=len(kept),
         sizes=len(shared),
@@ -182,7 +175,29 @@ def joint_test(curves: Sequence[Curve]) -> JointTest | None:
         df=slopes_df,
         two_way_variance=two_way,
         two_way_df=two_way_df,
-        from_replicates=replicated,
+    )
+
+
+def unequal_tests(curves: Sequence[Curve]) -> UnequalTests | None:
+    """The same tests by ``unequal_test``; None where fewer than two curves share a size, or cells are too many."""
+    kept, shared = _common(curves)
+    if len(kept) < 2 or sum(len(curve.sizes) for curve in kept) > MOST_CELLS:
+        return None
+    rows = np.repeat(np.arange(len(kept)), [len(curve.sizes) for curve in kept])
+    size = np.array([shared.index(each) for curve in kept for each in curve.sizes])
+    x, y = (
+        np.concatenate([np.array(part) for part in parts])
+        for parts in zip(*[(c.x, c.y) for c in kept], strict=True)
+    )
+    sizes = np.equal.outer(size, np.arange(len(shared))).astype(float)
+    levels = np.equal.outer(rows, np.arange(len(kept))).astype(float)
+    parallel = np.hstack([sizes, levels])
+    sloped = np.hstack([parallel, levels * (x - x.mean())[:, None]])
+    slopes, same = unequal_test(parallel, sloped, y, rows), unequal_test(sizes, parallel, y, rows)
+    return UnequalTests(
+        None if slopes is None else slopes.test,
+        None if same is None else same.test,
+        slopes is not None and slopes.stands_out,
     )
 
 
@@ -191,6 +206,7 @@ def compare_pairs(
     joint: JointTest | None = None,
     *,
     level: float = 0.95,
+    margin: float = MARGIN,
     independent: bool = False,
     pairs: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[Pair, ...]:
@@ -199,6 +215,7 @@ def compare_pairs(
     Args:
         joint: the joint test of these curves, whose residual variance then serves every pair; without it a
             pair rests on its own residuals.
+        margin: the share of PPL within which two are called equal.
         independent: the data differ, so compare every pair as independent lines.
         pairs: which ones, as indices; all by default.
     """
@@ -208,14 +225,21 @@ def compare_pairs(
         sizes = () if independent else common_sizes(curves[i], curves[j])
         enough = len(sizes) >= 2 or (sizes and min(len(curves[i].sizes), len(curves[j].sizes)) < 2)
         if enough:
-            results.append(_paired(curves[i].at(sizes), curves[j].at(sizes), joint, level))
+            pair = _paired(curves[i].at(sizes), curves[j].at(sizes), joint, level, margin)
         else:
-            results.append(_independent(curves[i], curves[j], level))
+            pair = _independent(curves[i], curves[j], level, margin)
+        results.append(pair)
+    return corrected(results)
+
+
+def corrected(results: Sequence[Pair]) -> tuple[Pair, ...]:
+    """The same pairs with Holm's correction over all of them."""
     slopes = holm([pair.slope.p_value if pair.slope else None for pair in results])
     lines = holm([pair.lines.p_value if pair.lines else None for pair in results])
+    equal = holm([pair.equal for pair in results])
     return tuple(
-        replace(pair, slope_holm=slope, lines_holm=line)
-        for pair, slope, line in zip(results, slopes, lines, strict=True)
+        replace(pair, slope_holm=slope, lines_holm=line, equal_holm=same)
+        for pair, slope, line, same in zip(results, slopes, lines, equal, strict=True)
     )
 
 
@@ -228,19 +252,21 @@ def within_curves(curves: Sequence[Curve]) -> list[tuple[float, float]]:
     return points
 
 
-def not_told_above(
-    curves: Sequence[Curve], best: int, n: float, joint: JointTest | None, level: float
-) -> tuple[str, ...]:
-    """Labels of the curves whose line is not told from that of ``curves[best]`` at ``n``, after Holm over all pairs."""
-    pairs = compare_pairs(curves, joint, level=level)
-    ratios = [pair.line.ratio(n, level) if pair.line else None for pair in pairs]
-    adjusted = holm([ratio.p_value if ratio else None for ratio in ratios])
-    name = curves[best].label
-    return tuple(
-        pair.second if pair.first == name else pair.first
-        for pair, p_value in zip(pairs, adjusted, strict=True)
-        if name in (pair.first, pair.second) and (p_value is None or p_value >= 1 - level)
-    )
+def _common(curves: Sequence[Curve]) -> tuple[list[Curve], list[float]]:
+    """The curves at the sizes that two or more of them have, and these sizes."""
+    counts: dict[float, int] = {}
+    for curve in curves:
+        for size in curve.sizes:
+            counts[size] = counts.get(size, 0) + 1
+    shared = sorted(size for size, count in counts.items() if count > 1)
+    return [curve for curve in (curve.at(shared) for curve in curves) if curve.sizes], shared
+
+
+def _equal(gap: float, variance: float, df: int, margin: float) -> float | None:
+    """p of two one-sided tests that a difference of ln PPL lies within ``ln(1 + margin)``."""
+    if df <= 0:
+        return None
+    return float(equivalence_p_values([gap], [variance], df, float(np.log1p(margin)))[0])
 
 
 def _residual(curves: Sequence[Curve], column: dict[float, int], terms: int) -> tuple[float, int]:
@@ -288,7 +314,7 @@ def _f_test(
     return FTest(statistic, df1, df, f_p_value(statistic, df1, df))
 
 
-def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float) -> Pair:
+def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float, margin: float) -> Pair:
     """Compare on common sizes: the differences of ln PPL, regressed on ln n."""
     x = np.array(first.x)
     y = np.array(second.y) - np.array(first.y)
@@ -304,8 +330,9 @@ def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float) 
         variance, df = 2 * joint.variance, joint.df
     df = max(df, 0)
     ratio = ratio_of(mean, variance / sizes, df, level)
+    equal = _equal(mean, variance / sizes, df, margin)
     if slope is None:
-        return Pair(first.label, second.label, True, first.sizes, df, None, ratio, None, None)
+        return Pair(first.label, second.label, True, first.sizes, df, None, ratio, None, None, equal)
     lines = _f_test((float(y @ y), sizes), (float(left @ left), sizes - 2), variance, df)
     return Pair(
         first.label,
@@ -317,10 +344,11 @@ def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float) 
         ratio,
         lines,
         LogLine(mean, slope, centre, variance / sizes, variance / spread, 0.0, df),
+        equal,
     )
 
 
-def _independent(first: Curve, second: Curve, level: float) -> Pair:
+def _independent(first: Curve, second: Curve, level: float, margin: float) -> Pair:
     """Compare two lines that share nothing but, by assumption, the variance of a point about its line."""
     if min(len(first.x), len(second.x)) < 2:
         gap = float(np.mean(second.y) - np.mean(first.y))
@@ -346,4 +374,5 @@ def _independent(first: Curve, second: Curve, level: float) -> Pair:
         ratio_of(gap, covariance[2, 2], full.df, level),
         _f_test((common.rss, common.df), (full.rss, full.df), full.variance, full.df),
         line,
+        _equal(gap, covariance[2, 2], full.df, margin),
     )

@@ -52,3 +52,21 @@ class ContrastErrors:
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.where((size == 0.0) & (self.variance == 0.0), 0.0, size / np.sqrt(self.variance))
         return np.asarray(2.0 * special.stdtr(df, -t), dtype=float)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Errors of the differences of g estimates, each two of them; all arrays are (g, g), 0 on the diagonal.
+
+    Attributes:
+        variance: NaN where the residuals say nothing of it.
+        df: Satterthwaite's degrees of freedom; 0 where there is no variance.
+    """
+
+    variance: Array
+    df: Array
+
+    def of(self, chosen: ArrayLike) -> "Differences":
+        """Those of these estimates alone."""
+        at = np.asarray(chosen, dtype=np.intp)
+        return Differences(self.variance[np.ix_(at, at)], self.df[np.ix_(at, at)])

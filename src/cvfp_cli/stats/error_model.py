@@ -30,9 +30,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from cvfp_cli.stats.components import Array, Components, Products, Rows, estimate_components, traces
-from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE, ContrastErrors, Wald
+from cvfp_cli.stats.contrast_errors import (
+    NO_FREEDOM,
+    NOT_DETERMINED,
+    NOT_SEPARABLE,
+    ContrastErrors,
+    Differences,
+    Wald,
+)
 from cvfp_cli.stats.labels import CELL, DATA_SEED, SEED, SIZE, Labels, parts_of
 from cvfp_cli.stats.regression import f_p_value
+from cvfp_cli.stats.workings import Workings, solved, solved_by_blocks
 
 # The parts that a prediction adds to the error of the curve.
 PREDICTIONS = {"curve": (), "size": (SIZE, DATA_SEED, CELL), "run": (SIZE, DATA_SEED, CELL, SEED)}
@@ -57,38 +65,6 @@ class Part:
     groups: int
     variance: float | None
     df: float
-
-
-@dataclass(frozen=True)
-class Workings:
-    """What contrasts are computed from. Components stand with that of the rows (``seed``) first.
-
-    Attributes:
-        values: the components, of either sign, 0 where unseen, (1 + c,).
-        held: the same, none below 0, (1 + c,).
-        inverse: inverse of the information of those seen, 0 elsewhere, (1 + c, 1 + c).
-        blind: combinations of components that the residuals cannot tell, one in each column, (1 + c, b).
-        bread: (X'X)^-1, (p, p). loads: (X'X)^-1 X'W, (p, q). owner: the component of each column of W, (q,).
-        norms: of the columns of X, (p,). lost: directions of coefficients times norms that X leaves open, (p, z).
-    """
-
-    values: Array
-    held: Array
-    inverse: Array
-    blind: Array
-    bread: Array
-    loads: Array
-    owner: Rows
-    norms: Array
-    lost: Array
-
-    def shares(self, c: Array) -> Array:
-        """k of every component for the contrasts c (k, p), shape (k, 1 + c)."""
-        k = np.empty((len(c), len(self.values)))
-        k[:, 0] = np.einsum("ki,ij,kj->k", c, self.bread, c)
-        for i in range(k.shape[1] - 1):
-            k[:, i + 1] = np.sum((c @ self.loads[:, self.owner == i]) ** 2, axis=1)
-        return k
 
 
 @dataclass(frozen=True)
@@ -157,6 +133,28 @@ class ErrorModel:
             scale = np.where(bad | (kind != "curve"), np.nan, variance / plain[:, 0])
         return ContrastErrors(np.where(bad, np.nan, variance), np.where(bad, 0.0, df), scale, reason)
 
+    def differences(self, weights: ArrayLike) -> Differences:
+        """Errors of the differences of g contrasts of the coefficients, ``weights`` of shape (g, p)."""
+        own = self.workings
+        c = np.asarray(weights, dtype=float)
+        found = self._differences(c @ own.bread @ c.T, c @ own.loads, unseen_is_zero=False)
+        lost = np.linalg.norm((c / own.norms) @ own.lost, axis=1) > 1e-6 * np.linalg.norm(
+            c / own.norms, axis=1
+        )
+        bad = (lost[:, None] | lost[None, :]) & ~np.eye(len(c), dtype=bool)
+        return Differences(np.where(bad, np.nan, found.variance), np.where(bad, 0.0, found.df))
+
+    def run_differences(self, weights: ArrayLike, *, unseen_is_zero: bool = False) -> Differences:
+        """Errors of the differences of g weighted sums of the runs themselves, such as means of a cell's seeds.
+
+        Args:
+            weights: of each run in each sum, (g, m).
+            unseen_is_zero: parts of which the residuals say nothing are taken as 0, instead of leaving no variance.
+        """
+        own = self.workings
+        u = np.asarray(weights, dtype=float) / own.root
+        return self._differences(u @ u.T, u @ own.sharing, unseen_is_zero=unseen_is_zero)
+
     def wald(self, weights: ArrayLike, estimates: ArrayLike) -> Wald | None:
         """Test that several contrasts are 0 together; None where one of them has no variance.
 
@@ -194,6 +192,30 @@ class ErrorModel:
             added[i] = float(all(share))
             mixed |= any(share) and not all(share)
         return added, mixed
+
+    def _differences(self, plain: Array, loads: Array, *, unseen_is_zero: bool) -> Differences:
+        """From the products of the estimates' loads on the runs (g, g), and their loads on the groups (g, q)."""
+        own = self.workings
+        grams = [
+            plain,
+            *(loads[:, own.owner == i] @ loads[:, own.owner == i].T for i in range(len(self.parts) - 1)),
+        ]
+        k = np.stack([np.diag(one)[:, None] + np.diag(one)[None, :] - 2.0 * one for one in grams], axis=-1)
+        flat = np.maximum(k.reshape(-1, len(self.parts)), 0.0)
+        variance, held = flat @ own.values, flat @ own.held
+        variance = np.where(variance > SMALLEST * held, variance, held)
+        df = self._df(flat, variance)
+        if not unseen_is_zero:
+            # What cancels in a difference leaves rounding behind, which is not to be taken for a part unseen.
+            unknown = np.linalg.norm(flat @ own.blind, axis=1) > 1e-6 * np.linalg.norm(flat, axis=1)
+            variance, df = np.where(unknown, np.nan, variance), np.where(unknown, 0.0, df)
+        if self.free <= 0:
+            variance, df = np.full(len(flat), np.nan), np.zeros(len(flat))
+        same = np.eye(len(plain), dtype=bool)
+        shape = (len(plain), len(plain))
+        return Differences(
+            np.where(same, 0.0, variance.reshape(shape)), np.where(same, 0.0, df.reshape(shape))
+        )
 
     def _df(self, k: Array, variance: Array) -> Array:
         spread = np.einsum("ki,ij,kj->k", k, self.workings.inverse, k)
@@ -234,7 +256,12 @@ class ErrorModel:
 
 
 def fit_error_model(
-    residuals: ArrayLike, design: ArrayLike, labels: Labels, *, weight: ArrayLike | None = None
+    residuals: ArrayLike,
+    design: ArrayLike,
+    labels: Labels,
+    *,
+    weight: ArrayLike | None = None,
+    blocks: Rows | None = None,
 ) -> ErrorModel:
     """Estimate the components of the error from a fit that is linear, or linear near its end.
 
@@ -243,11 +270,13 @@ def fit_error_model(
             slope psi, hand in psi(residual) / mean(psi'): it has the errors' place in the estimate's first order.
         design: X, or the Jacobian at the estimate, (m, p).
         weight: relative precision of each run's own error, (m,), that the fit used; the other parts have none.
+        blocks: a code for each run, (m,), where runs of different codes have no column in common: each is solved by
+            itself, so that a thousand lines cost no more than reading them.
     """
     root = np.ones(len(labels.size)) if weight is None else np.sqrt(np.asarray(weight, dtype=float))
     x = np.asarray(design, dtype=float) * root[:, None]
     r = np.asarray(residuals, dtype=float) * root
-    basis, bread, norms, lost = _solve(x)
+    basis, bread, norms, lost = solved(x) if blocks is None else solved_by_blocks(x, blocks)
     free = len(r) - basis.shape[1]
     classes = parts_of(labels)
     groups = [int(codes.max()) + 1 for _, codes in classes]
@@ -275,19 +304,8 @@ def fit_error_model(
         df = 2.0 * value**2 / spread if spread > 0 else 0.0
         parts.append(Part(names, groups[i - 1], value if seen[i] else None, df))
     loads = bread @ (x.T @ w)
-    workings = Workings(signed.values, held.values, inverse, blind, bread, loads, owner, norms, lost)
+    workings = Workings(signed.values, held.values, inverse, blind, bread, loads, owner, norms, lost, w, root)
     return ErrorModel(tuple(parts), signed.method, free, workings)
-
-
-def _solve(x: Array) -> tuple[Array, Array, Array, Array]:
-    """Orthonormal basis of the columns of X, pseudo-inverse of X'X, norms of the columns, and what X leaves open."""
-    norms = np.linalg.norm(x, axis=0)
-    norms = np.where(norms > 0, norms, 1.0)
-    u, s, vt = np.linalg.svd(x / norms, full_matrices=False)
-    rank = int(np.sum(s > 1e-10 * s[0]))
-    half = vt[:rank].T / s[:rank] / norms[:, None]
-    lost = np.linalg.svd(vt[:rank], full_matrices=True)[2][rank:].T
-    return u[:, :rank], half @ half.T, norms, lost
 
 
 def _seen(full: Array, size: Array) -> tuple[Array, Flags]:

@@ -18,8 +18,8 @@ class Estimate:
         at_bound: the estimate lies at the bound of what the law allows.
         fixed: held at a value that was given, not estimated.
         reason: why the data determine no value; empty where they do.
-        se: standard error. p_value: of the two-sided test of no difference. None where no freedom is left, or
-            where neither is worked out.
+        se: standard error, with ``df`` degrees of freedom. p_value: of the two-sided test of no difference. None
+            where no freedom is left, or where none of them is worked out.
     """
 
     value: float | None
@@ -31,6 +31,7 @@ class Estimate:
     reason: str = ""
     se: float | None = None
     p_value: float | None = None
+    df: float | None = None
 
     @property
     def known(self) -> float:

@@ -6,7 +6,6 @@ Every formula here is in any textbook of linear models (Seber and Lee, *Linear R
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atanh, sqrt, tanh
-from statistics import fmean
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,11 +94,11 @@ class Regression:
 
 @dataclass(frozen=True)
 class FTest:
-    """A test of a smaller model inside a larger one: F(df1, df2) and its p value."""
+    """A test of a smaller model inside a larger one: F(df1, df2), which need not be whole, and its p value."""
 
     statistic: float
-    df1: int
-    df2: int
+    df1: float
+    df2: float
     p_value: float
 
 
@@ -107,7 +106,7 @@ def tested(value: float, se: float, df: float, level: float) -> Estimate:
     """A value with its standard error, t interval and two-sided test against 0."""
     half = t_quantile(level, df) * se
     p_value = t_p_value(value / se, df) if se > 0 else (1.0 if value == 0 else 0.0)
-    return Estimate(value, value - half, value + half, se=float(se), p_value=p_value)
+    return Estimate(value, value - half, value + half, se=float(se), p_value=p_value, df=float(df))
 
 
 def least_squares(
@@ -170,14 +169,6 @@ def determined(columns: ArrayLike, y: ArrayLike, *, names: Sequence[str], level:
     if len(x) <= x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
         return None
     return least_squares(x, y, names=names, level=level)
-
-
-def mean_of(values: Sequence[float], level: float) -> Estimate:
-    """The mean of independent values, at least one, with its t interval; one value has none."""
-    centre = fmean(values)
-    if len(values) < 2:
-        return Estimate(centre)
-    return tested(centre, float(np.std(values, ddof=1)) / len(values) ** 0.5, len(values) - 1, level)
 
 
 def correlation(

@@ -24,6 +24,8 @@ from cvfp_cli.stats.solver import Array, Rows
 ENOUGH = 5
 # A leverage this near 1 belongs to a size that the curve passes through whatever it says.
 FULL = 1e-9
+# A rise of 0, of a figure that only sizes met exactly tell, would have no end of its own.
+LEAST = 1e-40
 # Ridge of scaled normal equations: what the data do not determine has a large variance, not an infinite one.
 RIDGE = 1e-9
 
@@ -112,7 +114,8 @@ class SizeErrors:
         """
         plain, variance, df = self.variance(gradient, new_at)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(special.fdtri(1.0, df, level) * variance / np.maximum(plain + extra, 1e-300))
+            rise = special.fdtri(1.0, df, level) * variance / np.maximum(plain + extra, 1e-300)
+            return np.asarray(np.maximum(rise, LEAST))
 
     def _nearness(self, at: Array) -> Array:
         """Weights of the sizes for the error of a new run, (P, G) with sum 1: falling with the distance in ln n.

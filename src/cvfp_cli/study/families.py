@@ -207,6 +207,11 @@ class Family:
         """Whether any cell holds more than one run."""
         return any(len(cell.runs) > 1 for cell in self.cells)
 
+    @cached_property
+    def sized(self) -> bool:
+        """Whether ``x`` is known of every finished run."""
+        return all(getattr(run, self.x) for cell in self.cells for run in cell.runs)
+
     def usable(self, group: Group) -> list[tuple[int, Run]]:
         """A group's finished runs whose ``x`` is known, each with its nominal size."""
         return [(cell.size, run) for cell in group.cells for run in cell.runs if getattr(run, self.x)]

@@ -22,6 +22,7 @@ DETAILS = {
     "loss": "loss {:.6f}",
     "mse": "mse {:.6f}",
     "diversity": "diversity {:.6f}",
+    "growth": "growth {:.3f}",
     "rate": "converged {:.1%}",
     "train_loss": "train loss {:.4f}",
     "train_ppl": "ppl {:.1f}",

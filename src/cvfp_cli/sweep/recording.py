@@ -8,6 +8,7 @@ from cvfp_cli.core.result import Event
 from cvfp_cli.recipes import Recipe
 from cvfp_cli.results import ResultsStore, Run
 from cvfp_cli.results.atomic import make_folder, write_atomic
+from cvfp_cli.results.weights import WEIGHTS_FILE
 from cvfp_cli.sweep.checkpoint import remove_checkpoint
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Job, Plan
@@ -15,7 +16,6 @@ from cvfp_cli.sweep.records import RunOrigin, failed_run, finished_run
 from cvfp_cli.sweep.watch import Watcher
 from cvfp_cli.sweep.work import JobResult
 
-WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.toml"
 
 

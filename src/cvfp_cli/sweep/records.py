@@ -46,7 +46,10 @@ def finished_run(job: Job, result: RunResult, origin: RunOrigin) -> Run:
 
 def seconds_of(result: RunResult) -> Seconds:
     """The wall times that have keys of their own in the schema."""
-    known = {stage.name: stage.seconds for stage in result.stages}
+    known: dict[str, float] = {}
+    for stage in result.stages:
+        part = stage.name.partition("-")[0]  # phase1-block2 is a part of phase1
+        known[part] = known.get(part, 0.0) + stage.seconds
     return Seconds(**{item.name: known.get(item.name) for item in fields(Seconds)})
 
 

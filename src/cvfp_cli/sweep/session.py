@@ -153,7 +153,8 @@ def _on_axes(run: Run, names: Iterable[str], fixed: Mapping[str, Any]) -> Run:
     if not missing:
         return run
     axes = {**run.axes, **missing}
-    return replace(run, axes=axes, config=Configuration(axes, run.kind).label)
+    added = Configuration(axes, run.kind).label.removeprefix(Configuration(run.axes, run.kind).label)
+    return replace(run, axes=axes, config=run.config + added)
 
 
 def in_order(runs: Iterable[Run]) -> tuple[Run, ...]:

@@ -97,6 +97,10 @@ class TransformerConfig(SequenceConfig):
     """A decoder with rotary positions; nothing is carried beyond the window."""
 
     layers: int = field(default=4, metadata={"doc": "layers", "min": 1})
+    logit_scale: float = field(
+        default=0.05,  # the last norm's outputs are as long as sqrt(E): with 1 the first logits spread by tens
+        metadata={"doc": "factor on the logits at the start; it is trained", "above": 0.0},
+    )
     heads: int = field(default=4, metadata={"doc": "attention heads; they divide the width", "min": 1})
     dropout: float = field(
         default=0.3,

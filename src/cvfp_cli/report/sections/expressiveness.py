@@ -1,5 +1,6 @@
 """Section 6: how well the training text is learned, how fast phase 1 converges, and what more data changes."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from cvfp_cli.report.marks import noise_finding
@@ -87,6 +88,7 @@ def _convergence(scope: Scope) -> list[Block]:
                 "converged_runs": Value(sum(run.phase1_converged is True for run in runs)),
                 "runs": Value(len(runs)),
                 "phase1_rate": Value(runs[-1].phase1_rate),
+                "growth": Value(_largest(run.growth for run in runs)),
             }
         )
     if not rows:
@@ -97,6 +99,7 @@ def _convergence(scope: Scope) -> list[Block]:
         Column("converged_runs", "int"),
         Column("runs", "int"),
         Column("phase1_rate", "share"),
+        Column("growth", "ratio"),
     )
     items: list[Finding] = []
     if failed:
@@ -107,6 +110,11 @@ def _convergence(scope: Scope) -> list[Block]:
         items.append(Finding("convergence-unrecorded", {}, "note"))
     items += _fastest(scope)
     return [Subheading("convergence"), filled("convergence", list(columns), rows), Findings(tuple(items))]
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    """The largest that is known: it decides whether the recurrence can be computed in chunks."""
+    return max((value for value in values if value is not None), default=None)
 
 
 def _fastest(scope: Scope) -> list[Finding]:

@@ -8,10 +8,12 @@ from cvfp_cli.notes import COMMAND, DATA, FIT, JOINT_LAW, Note, told
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.scope import Scope
-from cvfp_cli.report.sections.equal_lines import tests_of
+from cvfp_cli.report.sections.equal_lines import lines_tested
+from cvfp_cli.report.sections.forecast import forecast
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.stats.comparison import MARGIN
 from cvfp_cli.study.families import Group
 
 
@@ -27,7 +29,8 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     if notes:
         blocks.append(Findings(notes))
     blocks += [*_joint(scope), *_selection(scope)]
-    blocks += tests_of(scope)
+    blocks += lines_tested(scope, margin=MARGIN)
+    blocks += forecast(scope)
     blocks += _predictions(scope)
     blocks += _reductions(scope)
     blocks += _windows(scope)

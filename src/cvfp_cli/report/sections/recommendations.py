@@ -4,16 +4,15 @@ from collections.abc import Callable, Sequence
 from math import exp, log
 
 from cvfp_cli.laws.names import MAIN
-from cvfp_cli.report.marks import marks
+from cvfp_cli.report.hypotheses import LARGE, claims_of
+from cvfp_cli.report.marks import marks, needed_finding
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.report.sections.summary import one_format
 from cvfp_cli.scaling.numbers import NO_SLOPE
-from cvfp_cli.stats.comparison import not_told_above
+from cvfp_cli.stats.best import Question
+from cvfp_cli.stats.noise import as_low_as_best, best_by, line_noise
 from cvfp_cli.study.families import Cell, Group
-
-LARGE = 10  # "large data" is this many times the largest measured size
-MOST_CONFIGS = 60  # configurations whose lines are compared pair by pair at large data
 
 
 def build(scope: Scope) -> tuple[Block, ...] | Finding:
@@ -33,14 +32,20 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     ]
     rows = tuple((Value(purpose), Value(verdict)) for purpose, verdict in verdicts)
     columns = (Column("purpose", "term"), Column("recommendation", "finding"))
-    notes = (Finding("recommendations-rule", {"level": scope.level}, "note"),)
+    tested = sum(claim.p_value is not None for claim in claims_of(scope).values())
+    notes = (
+        Finding("recommendations-rule", {"level": scope.level}, "note"),
+        Finding("claims-corrected", {"count": tested, "level": scope.level}, "note"),
+    )
     blocks: list[Block] = [Table("recommendations", columns, rows, notes)]
     blocks += _costs(scope, large)
     return tuple(blocks)
 
 
-def _decide(code: str, ranking: Ranking, shown: Sequence[float | None], **more: object) -> Finding:
-    """Recommend the one best beyond the noise; otherwise say among which ones the data do not decide."""
+def _decide(
+    scope: Scope, code: str, claim: str, ranking: Ranking, shown: Sequence[float | None], **more: object
+) -> Finding:
+    """Recommend the one best beyond the noise; otherwise say among which ones the data do not decide, and what would."""
     best = ranking.best
     if best is None:
         return Finding(f"undecided-{code}-absent", more)
@@ -49,12 +54,17 @@ def _decide(code: str, ranking: Ranking, shown: Sequence[float | None], **more: 
         return Finding(f"undecided-{code}-alone", values)
     if ranking.noise is None:
         return Finding(f"undecided-{code}-noise", values)
-    if ranking.marks[best] == "best":
+    if claims_of(scope)[claim].verdict(scope.level) == "supported":
         return Finding(f"recommend-{code}", values)
     tied = _tied(ranking)
-    return Finding(
-        f"undecided-{code}-tied", {**values, "tied": tied, "count": len(tied), "of": len(ranking.groups)}
-    )
+    if len(tied) == 1 and (found := ranking.tested(scope.level)) is not None:
+        # The best by itself, but not once all that the report tests is counted in.
+        values |= {"rival": ranking.groups[found.rival].label, "p": claims_of(scope)[claim].adjusted}
+        return Finding(f"undecided-{code}-corrected", values)
+    question: Question = "slope" if code == "alpha" else "size"
+    needed = needed_finding(ranking.values, ranking.noise, question, level=scope.level)
+    counts = {"tied": tied, "count": len(tied), "of": len(ranking.groups), "needed": needed}
+    return Finding(f"undecided-{code}-tied", {**values, **counts})
 
 
 def _tied(ranking: Ranking) -> tuple[str, ...]:
@@ -75,34 +85,38 @@ def _efficiency(scope: Scope) -> Finding:
     )
     if len(known) > 1 and (lowest := min(known, key=lambda item: item[1]))[1] > -NO_SLOPE:
         return Finding("no-slope-falls", {"config": lowest[0].label, "value": lowest[1]})
-    return _decide("alpha", ranking, ranking.values)
+    return _decide(scope, "alpha", "alpha", ranking, ranking.values)
 
 
 def _by_ppl(scope: Scope, ranking: Ranking, size: int | None) -> Finding:
     shown = [cell.val_ppl for cell in ranking.cells]
-    return _decide("ppl", ranking, shown, size=size, unit=scope.family.size_kind)
+    claim = "large" if size == scope.family.largest else "small"
+    return _decide(scope, "ppl", claim, ranking, shown, size=size, unit=scope.family.size_kind)
 
 
 def _large_data(scope: Scope) -> Finding:
     """The lowest line at ten times the largest size, if every other line lies above it beyond the noise there."""
     labels = [group.label for group in scope.groups if scope.alpha(group) is not None]
-    curves = [scope.curves[label] for label in labels]
     n = LARGE * scope.measured_to
     values: dict[str, object] = {"n": n, "unit": scope.family.x, "times": LARGE}
-    if len(curves) < 2:
+    if len(labels) < 2:
         return Finding("undecided-large-absent", values)
     predicted = [_line_at(scope, label, n) for label in labels]
     best = min(range(len(labels)), key=lambda i: predicted[i])
     values |= {"config": labels[best], "value": exp(predicted[best])}
-    joint = scope.lines
-    if joint is None or joint.variance is None or joint.df <= 0 or len(curves) > MOST_CONFIGS:
+    noise = line_noise(scope.slope_lines, labels, log(n))
+    found = best_by(predicted, noise, level=scope.level)
+    if found is None or found.p_value is None:
         return Finding("undecided-large-noise", values)
-    tied = [labels[best], *not_told_above(curves, best, n, joint, scope.level)]
-    if len(tied) == 1:
+    claim = claims_of(scope)["beyond"]
+    if claim.verdict(scope.level) == "supported":
         return Finding("recommend-large", values)
-    return Finding(
-        "undecided-large-tied", {**values, "tied": tuple(tied), "count": len(tied), "of": len(labels)}
-    )
+    chosen = as_low_as_best(predicted, noise, level=scope.level)
+    tied = tuple(label for label, one in zip(labels, chosen, strict=True) if one)
+    if len(tied) == 1:
+        values |= {"rival": labels[found.rival], "p": claim.adjusted}
+        return Finding("undecided-large-corrected", values)
+    return Finding("undecided-large-tied", {**values, "tied": tied, "count": len(tied), "of": len(labels)})
 
 
 def _line_at(scope: Scope, label: str, n: float) -> float:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from cvfp_cli.laws.names import MAIN
 from cvfp_cli.notes import Severity
 from cvfp_cli.report.format import MILLIONS_FROM
-from cvfp_cli.report.marks import noise_finding
+from cvfp_cli.report.marks import noise_finding, parts_finding
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.scaling.numbers import NO_SLOPE
-from cvfp_cli.stats.noise import StandardErrors
+from cvfp_cli.stats.noise import FigureNoise
 from cvfp_cli.study.families import Group
 
 COLUMNS = (
@@ -94,7 +94,7 @@ def _table(scope: Scope, ppl: Ranking, accuracy: Ranking, *, wide: bool) -> Tabl
 
 
 def _notes(
-    scope: Scope, table: Table, alpha_noise: StandardErrors | None, ppl: Ranking, accuracy: Ranking
+    scope: Scope, table: Table, alpha_noise: FigureNoise | None, ppl: Ranking, accuracy: Ranking
 ) -> list[Finding]:
     """How to read the table: intervals, noise a column, what is missing."""
     present = {column.key for column in table.columns}
@@ -106,6 +106,8 @@ def _notes(
         notes += [noise_finding(key, noise) for key, noise in noises if key in present]
         if "val_effective_rank" in present and not scope.family.replicated:
             notes.append(noise_finding("val_effective_rank", None))
+        parts = parts_finding(ppl.noise.lines if ppl.noise is not None else None)
+        notes += [parts] if parts is not None else []
         if any(value.mark for row in table.rows for value in row):
             notes.append(Finding("marks-legend", {"level": scope.level}, "note"))
     if scope.family.replicated:
@@ -137,7 +139,7 @@ def _mark_at(ranking: Ranking, group: Group, size: int | None, largest: int | No
     return ranking.mark_of(group) if size == largest else ""
 
 
-def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: StandardErrors | None) -> Finding | None:
+def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: FigureNoise | None) -> Finding | None:
     known = [
         (alpha, group, mark)
         for group, mark in zip(scope.groups, marks, strict=True)

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from math import log
 from statistics import fmean
 
+from cvfp_cli.report.hypotheses import mean_slope
 from cvfp_cli.report.marks import marks
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Table, Value
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.stats.estimate import Estimate
-from cvfp_cli.stats.noise import slope_noise
-from cvfp_cli.stats.regression import Regression, correlation, determined, mean_of
+from cvfp_cli.stats.noise import mean_slope_noise
+from cvfp_cli.stats.regression import Regression, correlation, determined
 from cvfp_cli.study.families import Group
 
 Term = tuple[str, Callable[[float, float], float]]
@@ -29,7 +30,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     factors = [name for name in ("layers", "tokens") if len({g.factor(name) for g, _, _ in known}) > 1]
     if not factors:
         return Finding("surfaces-no-grid", {}, "note")
-    blocks: list[Block] = [_means(name, known, scope.level) for name in factors]
+    blocks: list[Block] = [_means(scope, name, known) for name in factors]
     blocks.append(Findings(tuple(_extreme_mean(scope, name, known) for name in factors)))
     rows: list[tuple[Value, ...]] = []
     findings: list[Finding] = []
@@ -59,15 +60,15 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
 Known = Sequence[tuple[Group, float, float]]
 
 
-def _means(factor: str, known: Known, level: float) -> Table:
+def _means(scope: Scope, factor: str, known: Known) -> Table:
     rows = []
     for value in sorted({group.factor(factor) for group, _, _ in known}):
-        members = [(alpha, a) for group, alpha, a in known if group.factor(factor) == value]
+        members = [(group.label, a) for group, _, a in known if group.factor(factor) == value]
         rows.append(
             (
                 Value(value),
                 Value(len(members)),
-                Value.of(mean_of([alpha for alpha, _ in members], level)),
+                Value.of(mean_slope(scope, [label for label, _ in members])),
                 Value(fmean(a for _, a in members)),
                 Value(min(a for _, a in members)),
                 Value(max(a for _, a in members)),
@@ -85,19 +86,16 @@ def _means(factor: str, known: Known, level: float) -> Table:
         f"means-by-{factor}",
         columns,
         tuple(rows),
-        (Finding("means-interval-method", {"level": level}, "note"),),
+        (Finding("means-interval-method", {"level": scope.level}, "note"),),
     )
 
 
 def _extreme_mean(scope: Scope, factor: str, known: Known) -> Finding:
     """Which level has the steepest mean alpha, if the slopes' noise tells it from the others."""
     levels = sorted({group.factor(factor) for group, _, _ in known})
-    members = [
-        [i for i, (group, _, _) in enumerate(known) if group.factor(factor) == level] for level in levels
-    ]
+    members = [[group.label for group, _, _ in known if group.factor(factor) == level] for level in levels]
     means = [fmean(alpha for group, alpha, _ in known if group.factor(factor) == level) for level in levels]
-    noise = slope_noise(scope.lines, [scope.curves[group.label] for group, _, _ in known])
-    noise = noise.of_means(members) if noise else None
+    noise = mean_slope_noise(scope.slope_lines, members)
     found = marks(means, noise, level=scope.level)
     steepest = means.index(min(means))
     values: dict[str, object] = {"factor": factor, "level": levels[steepest], "value": means[steepest]}

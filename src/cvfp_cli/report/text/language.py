@@ -1,8 +1,8 @@
 """Findings to sentences: fills a catalogue's templates with figures.
 
 A template names its fields as ``{ppl:ppl}``: the finding's value ``ppl``, written as the kind ``ppl``. Besides
-the kinds of ``format.py`` a field may be ``name``, ``names`` (a list, shortened), ``term``, ``terms``, ``ints``
-(a list of integers), ``finding``, ``formula2``, ``formula3`` (a sum of
+the kinds of ``format.py`` a field may be ``name``, ``names`` (a list, shortened), ``term``, ``terms``, ``sums``
+(a list of terms, of which those joined by + are one item), ``ints`` (a list of integers), ``finding``, ``formula2``, ``formula3`` (a sum of
 terms), ``end`` (of an interval of sizes), ``s`` or ``isare`` (English forms after a count). Where the value
 ``x`` is None and the finding has an ``x_reason``, that takes its place.
 """
@@ -89,6 +89,8 @@ class Language:
             return self._listed([str(item) for item in value])
         if spec == "terms":
             return self._listed([self.term(item) for item in value])
+        if spec == "sums":
+            return self._listed([" + ".join(map(self.term, str(item).split("+"))) for item in value])
         if spec == "ints":
             return self._listed([number(item, "int") for item in value])
         if spec in ("formula2", "formula3"):

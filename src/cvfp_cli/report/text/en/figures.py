@@ -41,16 +41,17 @@ FIGURES = {
     "recommendations-one-configuration": "a recommendation compares configurations; there {configurations:isare} {configurations:int} with finished runs.",
     # How to read the tables
     "alpha-interval-method": "Intervals of α and A: {level:whole_share} t intervals of the log-log line, exact if the errors of ln PPL are independent and normal.",
-    "marks-legend": "★: best beyond the noise ({level:whole_share}, Holm's correction over all pairs). ≈: cannot be told from the best.",
+    "marks-legend": "★: best beyond the noise, told from every other one ({level:whole_share}). ≈: may be the best too.",
     "means-over-seeds": "Figures are means over the seeds of a size (geometric for PPL).",
     "column-absent": "{column:term}: not in the files.",
-    "noise-unknown": "{column:term}: no estimate of its noise with one seed, so nothing is marked best.",
-    "noise-seeds": "{column:term}: the noise is the spread over seeds ({df:int} degree{df:s} of freedom).",
-    "noise-two-way": "{column:term}: the noise is the residual of its logarithm = size + configuration ({df:int} degree{df:s} of freedom).",
-    "noise-samples": "{column:term}: the noise comes from the paired differences of the validation samples' losses ({df:int} degree{df:s} of freedom); it does not hold the spread over seeds.",
-    "noise-clustered": "{column:term}: the noise is the standard error, clustered by validation sample ({df:int} degree{df:s} of freedom); it does not hold the spread over seeds.",
+    "noise-unknown": "{column:term}: no estimate of its noise, so nothing is marked best.",
+    "noise-seeds": "{column:term}: the noise is the spread over seeds ({df:count} degree{df:s} of freedom).",
+    "noise-two-way": "{column:term}: the noise is what its logarithm = size + configuration leaves ({df:count} degree{df:s} of freedom).",
+    "noise-lines": "{column:term}: the noise is what the configurations' lines over ln n leave ({df:count} degree{df:s} of freedom).",
+    "noise-clustered": "{column:term}: the noise is the standard error, clustered by validation sample ({df:count} degree{df:s} of freedom); it does not hold the spread over seeds.",
     "noise-clustered-normal": "{column:term}: the noise is the standard error, clustered by validation sample; it does not hold the spread over seeds.",
-    "noise-slopes": "{column:term}: the noise comes from the residuals of ln PPL = size + configuration + slope × ln n ({df:int} degree{df:s} of freedom).",
+    "error-parts": "Parts of the error of ln PPL that these runs show: {seen:sums} (where + stands, only the sum).",
+    "error-parts-unseen": "Parts of the error of ln PPL that these runs show: {seen:sums} (where + stands, only the sum). Not shown, and assumed to be nothing in the marks: {unseen:terms}.",
     "law-needs-sizes": "{config:name}: {law:name} is not fitted, since it has {sizes:int} size{sizes:s} and this takes {least:int}.",
     # Summary
     "steepest-best": "{config:name} has the steepest slope, α = {value:alpha}, beyond the noise.",
@@ -68,7 +69,7 @@ FIGURES = {
     # Heatmaps
     "iterations-starred": "*: phase 1 stopped without converging.",
     # Means and surfaces
-    "means-interval-method": "Intervals of the mean α: {level:whole_share} t intervals over the configurations of a row; a row of one configuration has none.",
+    "means-interval-method": "Intervals of the mean α: {level:whole_share}, with the error that configurations in the same sizes share, so that more configurations do not make them shorter without end; with two sizes there is none.",
     "steepest-mean-best": "By {factor:term}, the mean α is steepest at {level:int} ({value:alpha3}), beyond the noise of the slopes.",
     "steepest-mean-tied": "By {factor:term}, the mean α is steepest at {level:int} ({value:alpha3}), but within the noise of the slopes at {others:ints} too.",
     "steepest-mean-unknown": "By {factor:term}, the mean α is steepest at {level:int} ({value:alpha3}); whether that is more than noise cannot be judged here.",

@@ -41,16 +41,17 @@ FIGURES = {
     "recommendations-one-configuration": "推奨は設定どうしの比較であるが、完了した実行をもつ設定は{configurations:int}通りである。",
     # How to read the tables
     "alpha-interval-method": "αとAの区間は両対数直線の{level:whole_share}信頼区間 (t分布) であり、ln PPLの誤差が独立な正規分布に従うとき厳密である。",
-    "marks-legend": "★はノイズを超えて最良であること、≈は最良のものと区別できないことを表す (水準{level:whole_share}、すべての対についてHolm補正)。",
+    "marks-legend": "★はほかのどれとも区別され、ノイズを超えて最良であること、≈はこれも最良でありうることを表す (水準{level:whole_share})。",
     "means-over-seeds": "数値は各サイズのシードの平均である (PPLは幾何平均)。",
     "column-absent": "{column:term}: ファイルに記録がない。",
-    "noise-unknown": "{column:term}: シードが一つのためノイズの推定がなく、最良の印は付けない。",
-    "noise-seeds": "{column:term}: ノイズはシード間のばらつきによる (自由度{df:int})。",
-    "noise-two-way": "{column:term}: ノイズは対数を「サイズ+設定」に当てはめた残差による (自由度{df:int})。",
-    "noise-samples": "{column:term}: ノイズは検証サンプルごとの損失の対応ある差による (自由度{df:int})。シード間のばらつきは含まない。",
-    "noise-clustered": "{column:term}: ノイズは検証サンプルでクラスター化した標準誤差による (自由度{df:int})。シード間のばらつきは含まない。",
+    "noise-unknown": "{column:term}: ノイズの推定がないため、最良の印は付けない。",
+    "noise-seeds": "{column:term}: ノイズはシード間のばらつきによる (自由度{df:count})。",
+    "noise-two-way": "{column:term}: ノイズは対数を「サイズ+設定」に当てはめた残差による (自由度{df:count})。",
+    "noise-lines": "{column:term}: ノイズは各設定の ln n に対する直線の残差による (自由度{df:count})。",
+    "noise-clustered": "{column:term}: ノイズは検証サンプルでクラスター化した標準誤差による (自由度{df:count})。シード間のばらつきは含まない。",
     "noise-clustered-normal": "{column:term}: ノイズは検証サンプルでクラスター化した標準誤差による。シード間のばらつきは含まない。",
-    "noise-slopes": "{column:term}: ノイズは ln PPL = サイズ + 設定 + 傾き × ln n の残差による (自由度{df:int})。",
+    "error-parts": "ln PPLの誤差のうち、このデータに現れる成分: {seen:sums} (+でつないだものは和だけがわかる)。",
+    "error-parts-unseen": "ln PPLの誤差のうち、このデータに現れる成分: {seen:sums} (+でつないだものは和だけがわかる)。現れず、印ではないものとみなした成分: {unseen:terms}。",
     "law-needs-sizes": "{config:name}: サイズが{sizes:int}通りであり、{law:name} の当てはめには{least:int}通り必要なため当てはめない。",
     # Summary
     "steepest-best": "αがノイズを超えて最も急峻なのは {config:name} である (α = {value:alpha})。",
@@ -68,7 +69,7 @@ FIGURES = {
     # Heatmaps
     "iterations-starred": "*はフェーズ1が収束せずに止まったことを表す。",
     # Means and surfaces
-    "means-interval-method": "平均αの区間は、各行の設定にわたる{level:whole_share}信頼区間 (t分布) である。設定が一つの行には区間がない。",
+    "means-interval-method": "平均αの区間は{level:whole_share}信頼区間であり、同じサイズの設定が共有する誤差を含む。したがって設定を増やしても限りなく狭くはならない。サイズが二つだけのときは区間がない。",
     "steepest-mean-best": "{factor:term}別の平均αは、傾きのノイズを超えて{level:int}で最も急峻である ({value:alpha3})。",
     "steepest-mean-tied": "{factor:term}別の平均αは{level:int}で最も急峻であるが ({value:alpha3})、傾きのノイズの範囲では{others:ints}と区別できない。",
     "steepest-mean-unknown": "{factor:term}別の平均αは{level:int}で最も急峻であるが ({value:alpha3})、ノイズを超えるかはここでは判断できない。",
