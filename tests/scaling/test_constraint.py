@@ -10,10 +10,14 @@ from scipy import optimize
 
 from cvfp_cli.cli import app
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.constraint import Constraint, parse_fixed, parse_tied
-from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
+from cvfp_cli.scaling.profiles import intervals
 from cvfp_cli.scaling.result import Fit
-from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained
+from cvfp_cli.scaling.shared import fit_shared
+from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, shared_batch
+from cvfp_cli.scaling.shared_quantities import lifted, pulled
 from cvfp_cli.scaling.study import Request, run_study
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.study.points import Points
@@ -271,3 +275,23 @@ def test_laws_without_the_parameter_are_fitted_freely_and_named(
     assert app.run(["fit", str(path), "--fix", "ppl_min=58", "--model", "saturating"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "ppl_min" in line and "58" in line)
     assert line.rstrip().endswith("fixed")
+
+
+@pytest.mark.parametrize("law", ["power", "saturating", "exp-decay"])
+def test_a_figure_held_by_a_heavy_measurement_has_the_interval_of_one_that_is_solved_for(law: str) -> None:
+    # The fits with nothing fixed can do both.
+    points = decay(4)
+    options = FitOptions(predict=(1e7,))
+    batch = shared_batch([points], "log")
+    fit = fit_shared(get_law(law), batch, Constraint())
+    exact = [
+        lifted(q, fit.law, fit.layout, 0) for q in figure_quantities(fit.law, batch, options, falls=False)
+    ]
+    heavy, still = pulled(fit, exact)
+    assert not still.any()
+    delta = np.full(1, 5.0 * fit.rss[0] / (len(points) - fit.law.k))
+    for one, two, quantity in zip(
+        intervals(fit, delta, exact), intervals(fit, delta, heavy), exact, strict=True
+    ):
+        for end, other in ((one.low, two.low), (one.high, two.high)):
+            assert other[0] == pytest.approx(end[0], rel=3e-3, nan_ok=True), quantity.name

@@ -223,3 +223,28 @@ def test_profiles_of_small_designs_have_the_estimate_within(constraint: Constrai
 def test_what_cannot_be_held_is_refused_by_name(constraint: Constraint, words: str) -> None:
     with pytest.raises(InputError, match=words):
         run_study(as_points(*simulated(30, 1)), Request(laws=("joint",), constraint=constraint))
+
+
+def test_groups_are_pooled_under_the_constraint() -> None:
+    n, d, loss = grid(5, 6)
+    own = [
+        Points(x=part[1], y=part[2], label=label, parameters=part[0], y_name="val_loss")
+        for label, part in (("a", (n, d, loss)), ("b", (2.0 * n, 1.5 * d, loss)))
+    ]
+    for constraint, k in ((Constraint(), 5), (fixed(E=1.82), 4), (TIE, 4), (fixed(alpha=0.35, beta=0.36), 3)):
+        pool = fit_joint_groups(own, constraint=constraint).pool
+        assert pool is not None
+        assert (pool.df1, pool.df2) == (k, 60 - 2 * k)
+
+
+def test_the_cheapest_run_has_a_narrower_interval_where_the_exponents_are_given() -> None:
+    points = as_points(*grid(5, 6))
+    options = FitOptions(targets=(2.2,), hold_out=False)
+    widths = []
+    for constraint in (Constraint(), fixed(alpha=TRUTH["alpha"], beta=TRUTH["beta"])):
+        cheapest = fit_joint_groups(points, options, constraint=constraint).cheapest[0]
+        assert cheapest.model_size.low is not None
+        assert cheapest.model_size.high is not None
+        assert cheapest.model_size.low < cheapest.model_size.known < cheapest.model_size.high
+        widths.append(cheapest.model_size.high / cheapest.model_size.low)
+    assert widths[1] < widths[0]

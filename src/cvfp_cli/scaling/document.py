@@ -192,6 +192,12 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
     if fit.asymptote and fit.distance:
         below = fit.distance.value is not None and fit.distance.value < 0.0
         away = _turned(fit.distance) if below else fit.distance
+        if fit.asymptote.fixed:
+            side = "below" if below else "above"
+            lines.append(
+                f"Asymptote {figure(fit.asymptote.value)} (fixed); the last measurement lies {figure(away.value)} {side} it."
+            )
+            return lines
         lines.append(
             f"Asymptote {figure(fit.asymptote.value)} ({ends(fit.asymptote, measured)}); the last measurement lies "
             f"{figure(away.value)} {'below' if below else 'above'} it ({ends(away, measured)})."

@@ -15,6 +15,7 @@ from cvfp_cli.scaling.joint import (
     LOWER,
     THRESHOLD,
     UPPER,
+    Held,
     JointData,
     JointFit,
     joint_starts,
@@ -42,9 +43,9 @@ def pool_test(groups: Sequence[Runs], data: JointData, fit: JointFit) -> PoolTes
     if len(groups) < 2:
         return None
     m = len(data.log_loss)
-    own = sum(_parameters(n, d) for n, d, _ in groups)
-    all_runs = tuple(np.concatenate([runs[i] for runs in groups]) for i in (0, 1))
-    df1, df2 = own - _parameters(*all_runs), m - own
+    own = sum(_parameters(n, d, data.held) for n, d, _ in groups)
+    all_n, all_d = (np.concatenate([runs[i] for runs in groups]) for i in (0, 1))
+    df1, df2 = own - _parameters(all_n, all_d, data.held), m - own
     if df1 < 1 or df2 < 1:
         return PoolTest(len(groups), None, max(df1, 0), max(df2, 0), None)
     separate = _Separate(groups, data, fit)
@@ -62,10 +63,11 @@ def pool_test(groups: Sequence[Runs], data: JointData, fit: JointFit) -> PoolTes
     return PoolTest(len(groups), f, df1, df2, f_p_value(f, df1, df2))
 
 
-def _parameters(n: Array, d: Array) -> int:
-    """How many parameters runs of these sizes can tell apart."""
+def _parameters(n: Array, d: Array, held: Held) -> int:
+    """How many parameters runs of these sizes can tell apart: a level and two a size, less where one is held."""
     pairs = len(np.unique(np.column_stack([n, d]), axis=0))
-    return min(pairs, 1 + min(2, different(n) - 1) + min(2, different(d) - 1))
+    by_n, by_d = (2 - int(fixed) for fixed in held.fixed[3:])
+    return min(pairs, held.k, 1 + min(by_n, different(n) - 1) + min(by_d, different(d) - 1))
 
 
 class _Separate:
@@ -80,7 +82,9 @@ class _Separate:
         for g, (n, d, y) in enumerate(groups):
             rows = slice(g * self.each, (g + 1) * self.each)
             own = replace(data, u=np.log(n) - data.centre_n, v=np.log(d) - data.centre_d, log_loss=y)
-            self.starts[rows] = np.concatenate([fit.theta[None], joint_starts(own)[:STARTS]])
+            found = joint_starts(own)
+            # With both exponents held there are fewer: they are repeated.
+            self.starts[rows] = np.concatenate([fit.theta[None], found[np.arange(STARTS) % len(found)]])
             for whole, part in ((u, own.u), (v, own.v), (log_loss, y), (self.weight, np.ones(len(y)))):
                 whole[rows, : len(y)] = part
         self.data = replace(data, u=u, v=v, log_loss=log_loss)

@@ -259,16 +259,16 @@ def _drawn(law: AskedFit) -> Array | None:
         return law.draws
     if law.profiled or law.fit.covariance is None or law.errors is None:
         return None
-    parameters = law.errors.model.contrasts(np.eye(5))
+    held = law.data.held
+    parameters = law.errors.model.contrasts(np.eye(held.k))
     if any(parameters.reason):
         return None
     # One number of degrees of freedom for all: the least, so that none is drawn too near.
     df = float(parameters.df.min())
     rng = np.random.default_rng(0)
     scale = np.sqrt(df / rng.chisquare(df, size=(DRAWS, 1)))
-    moved = scale * rng.multivariate_normal(
-        np.zeros(5), law.errors.model.covariance, size=DRAWS, method="eigh"
-    )
+    free = rng.multivariate_normal(np.zeros(held.k), law.errors.model.covariance, size=DRAWS, method="eigh")
+    moved = scale * free @ held.matrix.T
     theta = law.fit.theta + moved
     floor = np.exp(law.fit.theta[0]) + moved[:, 0]
     theta[:, 0] = np.log(np.maximum(floor, 1e-13))

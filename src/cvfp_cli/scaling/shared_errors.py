@@ -7,6 +7,7 @@ variance of each figure follows from the components of ``stats.error_model``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +18,52 @@ from cvfp_cli.scaling.shared import SharedFit, curve
 from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
 from cvfp_cli.stats.labels import SEED, SIZE, Labels
 from cvfp_cli.stats.regression import f_quantile
+from cvfp_cli.stats.size_errors import SizeErrors, size_errors
 from cvfp_cli.stats.solver import Array
+
+
+class FitErrors(Protocol):
+    """What a fit under a constraint is told of its errors."""
+
+    @property
+    def df(self) -> int:
+        """Degrees of freedom there are in all."""
+
+    def delta(self, fit: SharedFit, quantities: Sequence[Quantity], level: float) -> Array:
+        """Allowed rise of the sum of squares for each figure, (Q, 1); NaN where the residuals do not tell."""
+
+    def notes(self, law: str) -> list[Note]:
+        """What the intervals assume."""
+
+
+def no_freedom(law: str) -> Note:
+    """Where nothing is left to judge the fit by."""
+    message = f"{law}: even so constrained, its parameters leave no degrees of freedom."
+    return Note("no-freedom", message, "warning")
+
+
+@dataclass(frozen=True)
+class OwnErrors:
+    """The errors of one group's fit under a constraint: by size, as those of its free fit."""
+
+    sizes: SizeErrors
+
+    @property
+    def df(self) -> int:
+        """Sizes minus parameters."""
+        return int(self.sizes.between_df[0])
+
+    def delta(self, fit: SharedFit, quantities: Sequence[Quantity], level: float) -> Array:
+        """See ``FitErrors``."""
+        none = np.zeros(1, dtype=np.intp)
+        rows = [q.functional(fit.theta, none)[1][:, fit.layout.free] for q in quantities]
+        return np.array(
+            [self.sizes.allowed(row, level, q.place) for row, q in zip(rows, quantities, strict=True)]
+        )
+
+    def notes(self, law: str) -> list[Note]:
+        """See ``FitErrors``."""
+        return [no_freedom(law)] if self.df <= 0 else []
 
 
 @dataclass(frozen=True)
@@ -60,8 +106,7 @@ class SharedErrors:
     def notes(self, law: str) -> list[Note]:
         """What the intervals assume."""
         if self.df <= 0:
-            message = f"{law}: even so, its parameters leave no degrees of freedom."
-            return [Note("no-freedom", message, "warning")]
+            return [no_freedom(law)]
         if not self.several:
             return []
         if SIZE in self.model.unseen:
@@ -79,13 +124,16 @@ class SharedErrors:
         return [Note("common-errors", message, values={"correlation": self.common})]
 
 
-def shared_errors(fit: SharedFit, batch: Batch, residuals: Array) -> SharedErrors:
-    """The error model of a shared fit from its weighted residuals (G, m)."""
+def shared_errors(fit: SharedFit, batch: Batch, residuals: Array) -> FitErrors:
+    """The error model of a fit from its weighted residuals (G, m)."""
     counted = batch.data.weight > 0
     value, own = curve(fit.law, fit.coordinates(), batch.data.z)
     if batch.data.objective == "ppl":
         own = own * np.exp(value)[..., None]
     full = np.stack([fit.layout.scatter(g, part) for g, part in enumerate(own)])[..., fit.layout.free]
+    if len(batch.groups) == 1:
+        rows = np.where(counted[..., None], full, 0.0)
+        return OwnErrors(size_errors(residuals, rows, batch.data.weight, batch.size, batch.data.z))
     sizes = np.zeros(counted.shape)
     configuration = np.zeros(counted.shape)
     studies = np.unique([points.study for points in batch.groups], return_inverse=True)[1]

@@ -29,7 +29,7 @@ from cvfp_cli.scaling.shared import (
     refit_shared,
     shared_starts,
 )
-from cvfp_cli.scaling.shared_errors import SharedErrors, shared_errors
+from cvfp_cli.scaling.shared_errors import FitErrors, shared_errors
 from cvfp_cli.scaling.shared_quantities import lifted, pulled
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
@@ -176,7 +176,7 @@ def _log_errors(fit: SharedFit, batch: Batch, weight: Array) -> Array:
 
 
 def _figures(
-    fit: SharedFit, batch: Batch, curves: CurveFits, errors: SharedErrors, options: FitOptions
+    fit: SharedFit, batch: Batch, curves: CurveFits, errors: FitErrors, options: FitOptions
 ) -> Figures:
     per_group = [_quantities(fit, batch, g, options) for g in range(len(batch.groups))]
     flat = [q for quantities in per_group for q in quantities]
@@ -219,7 +219,7 @@ def _quantities(fit: SharedFit, batch: Batch, g: int, options: FitOptions) -> li
 
 
 def _targets(
-    fit: SharedFit, batch: Batch, curves: CurveFits, g: int, errors: SharedErrors | None, options: FitOptions
+    fit: SharedFit, batch: Batch, curves: CurveFits, g: int, errors: FitErrors | None, options: FitOptions
 ) -> tuple[Target, ...]:
     points, origin, log_unit = batch.groups[g], float(batch.scale.origin[g]), float(batch.scale.log_unit[g])
     groups = len(batch.groups)
@@ -271,7 +271,7 @@ def _held_out(
     return loo, forward
 
 
-def _with_joint(one: Fit, fit: SharedFit, errors: SharedErrors, constraint: Constraint, groups: int) -> Fit:
+def _with_joint(one: Fit, fit: SharedFit, errors: FitErrors, constraint: Constraint, groups: int) -> Fit:
     """The group's fit, with what belongs to all groups together: k, information criteria, flags, notes."""
     m, k = int(np.sum(fit.data.weight)), fit.layout.k
     rss = float(fit.rss[0])
