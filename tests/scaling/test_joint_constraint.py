@@ -7,7 +7,7 @@ from scipy import optimize, special
 from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.joint import THRESHOLD, Held, bootstrap_joint, fit_joint, joint_data
+from cvfp_cli.scaling.joint import THRESHOLD, HeldCoordinates, bootstrap_joint, fit_joint, joint_data
 from cvfp_cli.scaling.joint_errors import joint_errors
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
 from cvfp_cli.scaling.joint_profile import design_flaws
@@ -110,7 +110,7 @@ def test_no_optimiser_finds_less_under_the_same_constraint(held: dict[str, float
 def test_covariances_are_those_of_the_free_columns() -> None:
     # (J'J)^-1 of the columns that are left, by a matrix written out here.
     n, d, loss = simulated(200, 6)
-    data = joint_data(n, d, loss, Held.of(Constraint(fixed=(("E", 1.8),), tied=TIE.tied)))
+    data = joint_data(n, d, loss, HeldCoordinates.of(Constraint(fixed=(("E", 1.8),), tied=TIE.tied)))
     fit = fit_joint(data)
     assert fit.noise is not None
     assert fit.covariance is not None
@@ -132,7 +132,7 @@ def test_fixed_at_the_truth_the_others_errors_shrink(constraint: Constraint) -> 
     n, d, loss = simulated(120, 7)
     errors = []
     for one in (Constraint(), constraint):
-        data = joint_data(n, d, loss, Held.of(one))
+        data = joint_data(n, d, loss, HeldCoordinates.of(one))
         fit = fit_joint(data)
         assert fit.covariance is not None
         assert fit.noise is not None
@@ -148,7 +148,7 @@ def test_fixed_at_the_truth_the_others_errors_shrink(constraint: Constraint) -> 
 
 def test_the_bootstrap_and_held_out_refits_keep_the_constraint() -> None:
     n, d, loss = simulated(60, 8)
-    data = joint_data(n, d, loss, Held.of(Constraint(fixed=(("E", 1.8),), tied=TIE.tied)))
+    data = joint_data(n, d, loss, HeldCoordinates.of(Constraint(fixed=(("E", 1.8),), tied=TIE.tied)))
     draws = bootstrap_joint(data, fit_joint(data), 50, 1)
     assert np.all(draws[:, 0] == np.log(1.8))
     assert np.all(draws[:, 3] == draws[:, 4])
@@ -183,7 +183,7 @@ def test_what_a_design_cannot_tell_a_fixed_parameter_can() -> None:
         (fixed(E=1.82), {}),
         (TIE, {}),
     ):
-        assert design_flaws(joint_data(n, d, loss, Held.of(constraint))) == expected
+        assert design_flaws(joint_data(n, d, loss, HeldCoordinates.of(constraint))) == expected
     fit = fit_joint_groups(as_points(n, d, loss), constraint=fixed(E=TRUTH["E"]))
     alpha = fit.parameters["alpha"]
     assert alpha.low is None or alpha.low < TRUTH["alpha"]

@@ -109,7 +109,7 @@ def fit(
     ] = "log",
     pool: Annotated[
         bool,
-        option("--pool", panel=LAWS, help="One joint law for all groups; tests if they share it."),
+        option("--pool", panel=MORE, help="One joint law for all groups; tests if they share it."),
     ] = False,
     share: Annotated[
         list[str] | None,

@@ -59,7 +59,7 @@ def check_joint(constraint: Constraint) -> None:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldCoordinates:
     """What a constraint leaves of theta: ``theta = base + matrix @ free``.
 
     Attributes:
@@ -70,7 +70,7 @@ class Held:
     base: Array = field(default_factory=lambda: np.zeros(5))
 
     @classmethod
-    def of(cls, constraint: Constraint) -> "Held":
+    def of(cls, constraint: Constraint) -> "HeldCoordinates":
         """The map of a constraint; names of other laws are passed over."""
         mine = constraint.within(PARAMETERS)
         matrix, base = np.eye(5), np.zeros(5)
@@ -122,7 +122,7 @@ class JointData:
     log_loss: Array
     centre_n: float
     centre_d: float
-    held: Held = field(default_factory=Held)
+    held: HeldCoordinates = field(default_factory=HeldCoordinates)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,9 @@ class JointFit:
     agree: float
 
 
-def joint_data(parameters: Array, tokens: Array, loss: Array, held: Held | None = None) -> JointData:
+def joint_data(
+    parameters: Array, tokens: Array, loss: Array, held: HeldCoordinates | None = None
+) -> JointData:
     """Centre the logarithms.
 
     Raises:
@@ -175,7 +177,7 @@ def joint_data(parameters: Array, tokens: Array, loss: Array, held: Held | None 
                 f"The joint law needs at least two different {name}; all runs have {values[0]:g}.",
                 hint="Fit power, saturating or exp-decay instead.",
             )
-    held = held or Held()
+    held = held or HeldCoordinates()
     if held.fixed[0] and np.exp(held.base[0]) >= loss.max():
         raise InputError(
             f"--fix E={np.exp(held.base[0]):g}: no run has a loss above it; the largest is {loss.max():g}.",
@@ -325,7 +327,7 @@ def noise_of(residuals: Array, k: int) -> Noise | None:
     return Noise(float(psi @ psi) / (m - k), inside / (m - k) * THRESHOLD / window)
 
 
-def _covariance(noise: Noise, jacobian: Array, theta: Array, held: Held) -> Array | None:
+def _covariance(noise: Noise, jacobian: Array, theta: Array, held: HeldCoordinates) -> Array | None:
     """Asymptotic covariance of an M-estimate (Huber 1981): mean psi^2 / (mean psi')^2 times (J'J)^-1."""
     free = (theta > LOWER + 1e-9) & (theta < UPPER - 1e-9)
     free[0] = True

@@ -16,7 +16,7 @@ import numpy as np
 from cvfp_cli.scaling.joint import (
     PARAMETERS,
     THRESHOLD,
-    Held,
+    HeldCoordinates,
     JointData,
     JointFit,
     log_loss_at,
@@ -49,7 +49,7 @@ class JointErrors:
     """
 
     model: ErrorModel
-    held: Held
+    held: HeldCoordinates
     run: float
     run_df: float
     plain: float

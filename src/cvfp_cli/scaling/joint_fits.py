@@ -17,7 +17,7 @@ from cvfp_cli.scaling.joint import (
     LOWER,
     PARAMETERS,
     UPPER,
-    Held,
+    HeldCoordinates,
     JointData,
     JointFit,
     bootstrap_joint,
@@ -76,7 +76,7 @@ def fit_joint_groups(
     unit = required_unit(groups[0].y_unit, groups[0].y_name)
     constraint = constraint or Constraint()
     check_joint(constraint)
-    data = joint_data(n, d, _losses(y, unit, groups[0].y_name), Held.of(constraint))
+    data = joint_data(n, d, _losses(y, unit, groups[0].y_name), HeldCoordinates.of(constraint))
     m, k = len(y), data.held.k
     if replicates and m < LEAST_CASES:
         raise InputError(

@@ -15,7 +15,7 @@ from cvfp_cli.scaling.joint import (
     LOWER,
     THRESHOLD,
     UPPER,
-    Held,
+    HeldCoordinates,
     JointData,
     JointFit,
     joint_starts,
@@ -63,7 +63,7 @@ def pool_test(groups: Sequence[Runs], data: JointData, fit: JointFit) -> PoolTes
     return PoolTest(len(groups), f, df1, df2, f_p_value(f, df1, df2))
 
 
-def _parameters(n: Array, d: Array, held: Held) -> int:
+def _parameters(n: Array, d: Array, held: HeldCoordinates) -> int:
     """How many parameters runs of these sizes can tell apart: a level and two a size, less where one is held."""
     pairs = len(np.unique(np.column_stack([n, d]), axis=0))
     by_n, by_d = (2 - int(fixed) for fixed in held.fixed[3:])
