@@ -95,3 +95,18 @@ def test_perplexities_of_one_or_less_name_the_option_that_says_what_they_are() -
         fit_joint_groups([points])
     assert "perplexities of 1 or less" in caught.value.message
     assert "--y-unit" in caught.value.hint
+
+
+def test_runs_that_stand_out_are_named_with_the_fit_without_them() -> None:
+    n, d = (part.ravel() for part in np.meshgrid(np.geomspace(5e7, 1e9, 6), np.geomspace(1e9, 1e11, 6)))
+    assert "outliers" not in {note.code for note in fitted(n, d).warnings}
+    y = loss_at(n, d) * np.exp(0.005 * np.random.default_rng(1).standard_normal(36))
+    y[5] *= 1.3
+    fit = fit_joint_groups([Points(x=d, y=y, parameters=n, y_name="loss")])
+    (note,) = [note for note in fit.warnings if note.code == "outliers"]
+    assert f"{n[5]:.4g}:{d[5]:.4g}" in note.message
+    keep = np.arange(36) != 5
+    rest = fit_joint_groups([Points(x=d[keep], y=y[keep], parameters=n[keep], y_name="loss")])
+    alpha = rest.parameters["alpha"].value
+    assert alpha is not None
+    assert f"alpha = {alpha:.4g}" in note.message

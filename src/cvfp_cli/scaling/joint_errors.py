@@ -13,19 +13,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvfp_cli.counting import agreeing, counted
+from cvfp_cli.notes import Note
+from cvfp_cli.scaling.checks import MOST_NAMED, MOST_POINTS
 from cvfp_cli.scaling.joint import (
     PARAMETERS,
     THRESHOLD,
     HeldCoordinates,
     JointData,
     JointFit,
+    fit_joint,
+    joint_data,
     log_loss_at,
     user_jacobian,
+    user_values,
 )
 from cvfp_cli.stats.contrast_errors import NO_FREEDOM
 from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
 from cvfp_cli.stats.labels import SEED, SIZE, Labels
 from cvfp_cli.stats.regression import f_quantile, t_quantile
+from cvfp_cli.stats.robust import outliers
 from cvfp_cli.stats.solver import Array, Rows
 
 # Runs from which on they are drawn again by default, and how often.
@@ -34,6 +41,8 @@ ENOUGH_RUNS, REPLICATES = 30, 400
 ROUNDING = 1e-6
 # Residuals beyond this many robust standard deviations count as that far away.
 FAR = 3.0
+# And one beyond this many stands out: a fit of nearly absolute errors makes the typical residual too small.
+STANDS_OUT = 9.0
 
 
 @dataclass(frozen=True)
@@ -154,3 +163,33 @@ def gradient(theta: Array, u: Array, v: Array) -> Array:
 def parameter_rows(data: JointData) -> dict[str, Array]:
     """The gradient of every parameter, of ln A and ln B for the amplitudes, (5,) each."""
     return dict(zip(PARAMETERS, user_jacobian(data), strict=True))
+
+
+def stand_out(fit: JointFit, data: JointData, n: Array, d: Array) -> Note | None:
+    """Which runs lie far off by robust standard deviations, and the parameters without them; nothing is left out.
+
+    A fit of nearly absolute errors passes through five runs whatever their errors: of few, too many residuals are 0.
+    """
+    if not ENOUGH_RUNS <= len(n) <= MOST_POINTS:
+        return None
+    relative, out = outliers(fit.residuals, gradient(fit.theta, data.u, data.v))
+    out = out & (np.abs(relative) > STANDS_OUT)
+    if not np.any(out):
+        return None
+    order = np.flatnonzero(out)[np.argsort(-np.abs(relative[out]))]
+    listed = ", ".join(f"{n[i]:.4g}:{d[i]:.4g} ({relative[i]:+.0f} sd)" for i in order[:MOST_NAMED])
+    more = f" and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
+    without = ""
+    if all(len(np.unique(sizes[~out])) > 2 for sizes in (n, d)):
+        rest = joint_data(n[~out], d[~out], np.exp(data.log_loss[~out]), data.held)
+        found = user_values(fit_joint(rest).theta[None], rest)[0]
+        shown = ", ".join(
+            f"{name} = {np.exp(value) if name in ('A', 'B') else value:.4g}"
+            for name, value in zip(PARAMETERS, found, strict=True)
+        )
+        without = f" Without {agreeing(len(order), 'it', 'them')}: {shown}."
+    message = (
+        f"joint: {counted(len(order), 'run')} of {len(n)} {agreeing(len(order), 'stands', 'stand')} out: {listed}{more}; in "
+        f"robust standard deviations of the residuals.{without} Nothing was left out."
+    )
+    return Note("outliers", message, "warning", {"runs": len(order), "of": len(n)})

@@ -28,7 +28,14 @@ from cvfp_cli.scaling.joint import (
     solve_joint,
     user_values,
 )
-from cvfp_cli.scaling.joint_errors import ENOUGH_RUNS, REPLICATES, JointErrors, joint_errors, parameter_rows
+from cvfp_cli.scaling.joint_errors import (
+    ENOUGH_RUNS,
+    REPLICATES,
+    JointErrors,
+    joint_errors,
+    parameter_rows,
+    stand_out,
+)
 from cvfp_cli.scaling.joint_pool import pool_test
 from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, design_flaws, parameter_ends
 from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
@@ -104,6 +111,7 @@ def fit_joint_groups(
     parameters, reasons = _parameters(fit, data, errors, draws, ends, flaws, options.level)
     for name, value in constraint.within(PARAMETERS).fixed:
         parameters[name] = Estimate(value, fixed=True)
+    outlying = stand_out(fit, data, n, d) if errors is not None and not flaws else None
     law = AskedFit(
         data,
         fit,
@@ -158,6 +166,7 @@ def fit_joint_groups(
         warnings=(
             *_notes(groups, fit, data, reasons, answers, pool, options),
             *_error_notes(errors, unseen - flawed, draws),
+            *([outlying] if outlying else []),
         ),
     )
 
