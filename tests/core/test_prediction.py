@@ -16,9 +16,10 @@ from cvfp_cli.core.contexts import Contexts
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.model import Stream, TokenBlock, initialise
 from cvfp_cli.core.precision import Arithmetic
-from cvfp_cli.core.prediction import FrozenContexts, Pieces, PredictionTrainer, PredictionTraining
+from cvfp_cli.core.prediction import FrozenContexts, Pieces, PredictionTrainer
 from cvfp_cli.core.recurrence import true_contexts
 from cvfp_cli.core.result import Epoch
+from cvfp_cli.core.stopping import Training
 
 CPU = Arithmetic("cpu")
 SILENT = lambda event: None  # noqa: E731
@@ -60,7 +61,7 @@ def test_golden_epochs(golden_trained: Golden, block: int, logits: int) -> None:
     trainer = PredictionTrainer(
         case.token_block, head, frozen, frozen_val, config, pieces=Pieces(block, logits), arithmetic=CPU
     )
-    state = PredictionTraining()
+    state = Training()
     while not state.stopped_by:
         trainer.epoch(state, SILENT)
     assert state.stopped_by == "epochs"
@@ -139,7 +140,7 @@ def test_a_trained_table_leaves_the_blocks_table_alone() -> None:
     trainer = problem(HeadConfig(table="trained"), Phase2Config(batch_tokens=10), Pieces(10, 10))
     before = trainer.train.stream.types.clone()
     start = trainer.head.weight.detach().clone()
-    trainer.epoch(PredictionTraining(), SILENT)
+    trainer.epoch(Training(), SILENT)
     assert torch.equal(trainer.train.stream.types, before)
     assert not torch.equal(trainer.head.weight.detach(), start)
 
@@ -154,7 +155,7 @@ def test_logits_exist_only_for_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(head_module._Scratch, "logits", spy)
     trainer = problem(HeadConfig(), Phase2Config(batch_tokens=30), Pieces(20, 6))
-    trainer.epoch(PredictionTraining(), SILENT)
+    trainer.epoch(Training(), SILENT)
     assert max(seen) == 6
     assert sum(seen) == 53 + 20
 
@@ -229,9 +230,9 @@ def test_validation_accuracy_and_loss_by_hand() -> None:
     np.testing.assert_array_equal(correct, (logits.argmax(1) == targets).numpy())
 
 
-def judged(config: Phase2Config, val_ppls: list[float]) -> PredictionTraining:
+def judged(config: Phase2Config, val_ppls: list[float]) -> Training:
     trainer = problem(HeadConfig(), config, Pieces(53, 53))
-    state = PredictionTraining()
+    state = Training()
     for ppl in val_ppls:
         loss = math.log(ppl) if ppl > 0 else math.nan
         entry = Epoch(len(state.log) + 1, 1.0, math.e, loss, ppl, 0.1, 0.0)
@@ -278,9 +279,9 @@ def test_a_loss_that_is_not_finite_ends_the_run() -> None:
 def test_goes_on_from_a_snapshot_with_the_same_bits() -> None:
     config = Phase2Config(epochs=5, patience=0, batch_tokens=10)
 
-    def run(break_after: int | None) -> PredictionTraining:
+    def run(break_after: int | None) -> Training:
         trainer = problem(HEADS[1], config, Pieces(10, 4))
-        state = PredictionTraining()
+        state = Training()
         while not state.stopped_by:
             trainer.epoch(state, SILENT)
             if len(state.log) == break_after:

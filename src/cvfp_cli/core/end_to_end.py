@@ -18,9 +18,10 @@ from cvfp_cli.core.head import Head
 from cvfp_cli.core.model import Recurrent, Stream, TokenBlock
 from cvfp_cli.core.optimiser import Adam
 from cvfp_cli.core.precision import Arithmetic
-from cvfp_cli.core.prediction import FrozenContexts, Pieces, PredictionTrainer, PredictionTraining
+from cvfp_cli.core.prediction import FrozenContexts, Pieces, PredictionTrainer
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, Progress
+from cvfp_cli.core.stopping import Training
 
 STAGE = "training"
 
@@ -72,11 +73,11 @@ class EndToEndTrainer(PredictionTrainer):
         # The context each piece starts from: what the piece before it ended an epoch with, zeros before any.
         self.starts = train.types.new_zeros(len(self.first), model.width)
 
-    def snapshot(self, state: PredictionTraining) -> dict[str, Any]:
+    def snapshot(self, state: Training) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
         return {**super().snapshot(state), "model": self.model.state_dict(), "starts": self.starts}
 
-    def restore(self, saved: dict[str, Any]) -> PredictionTraining:
+    def restore(self, saved: dict[str, Any]) -> Training:
         """The inverse of ``snapshot``."""
         self.model.load_state_dict(saved["model"])
         self.starts.copy_(saved["starts"])

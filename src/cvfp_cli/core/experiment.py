@@ -16,7 +16,7 @@ from cvfp_cli.core.contexts import Contexts, ranges
 from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
-from cvfp_cli.core.figures import run_result, what_diverged
+from cvfp_cli.core.figures import check_data, run_result, trained, what_diverged
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.memory import GRAM_TOKENS, MemoryPlan, plan
 from cvfp_cli.core.metrics import (
@@ -31,12 +31,11 @@ from cvfp_cli.core.prediction import (
     FrozenContexts,
     Pieces,
     PredictionTrainer,
-    PredictionTraining,
 )
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult, StageResult
-from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError, WorkError
+from cvfp_cli.core.stopping import Training
+from cvfp_cli.errors import WorkError
 
 SMALLEST_BUDGET = 16 * 2**20
 
@@ -85,7 +84,7 @@ def run_experiment(
         InputError: the arrays do not fit together.
         WorkError: the device cannot hold even what no smaller piece can shrink.
     """
-    _check(data)
+    check_data(data)
     while True:
         try:
             return _Run(config, data, execution, progress, checkpoint).outcome()
@@ -110,17 +109,6 @@ def _out_of_memory(error: Exception) -> bool:
     """Whether the device had no memory left; on a CPU torch says so in words alone, NumPy by a MemoryError."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or "can't allocate memory" in str(error)
-
-
-def _check(data: ExperimentData) -> None:
-    vocab_size = len(data.table)
-    for name, ids in (("training", data.train_ids), ("validation", data.val_ids)):
-        if len(ids) < 2:
-            raise InputError(f"the {name} stream has {counted(len(ids), 'token')}; at least 2 are needed.")
-        if ids.min() < 0 or ids.max() >= vocab_size:
-            raise InputError(
-                f"the {name} stream holds token {ids.max()}, the embedding table {counted(vocab_size, 'row')}."
-            )
 
 
 class _LastTable:
@@ -262,7 +250,7 @@ class _Run:
         diverged: bool,
         train: FrozenContexts,
         validation: FrozenContexts,
-    ) -> tuple[PredictionTraining, float]:
+    ) -> tuple[Training, float]:
         """Phase 2 to its end; its state and its seconds."""
         began = time.perf_counter()
         earlier = saved["phase2_seconds"] if saved and "phase2" in saved else 0.0
@@ -277,7 +265,7 @@ class _Run:
             embedding=self.embedding,
             seed=self.config.seed,
         )
-        state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else PredictionTraining()
+        state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else Training()
         if diverged:
             state.stopped_by = "diverged"
         while not state.stopped_by:
@@ -328,7 +316,7 @@ class _Run:
     def _result(
         self,
         phase1: Phase1,
-        predicted: PredictionTraining,
+        predicted: Training,
         traces: dict[str, RecurrenceTrace],
         train_rank: float | None,
         val_rank: float | None,
@@ -338,8 +326,7 @@ class _Run:
         return run_result(
             self.data,
             self.unigram,
-            predicted,
-            reason=_what_diverged(phase1, predicted, len(self.data.table)),
+            **trained(predicted, _what_diverged(phase1, predicted, len(self.data.table))),
             stages=(
                 *phase1.stages,
                 StageResult("contexts", 0, seconds[0]),
@@ -364,7 +351,7 @@ class _Run:
         )
 
 
-def _what_diverged(phase1: Phase1, predicted: PredictionTraining, vocab_size: int) -> str:
+def _what_diverged(phase1: Phase1, predicted: Training, vocab_size: int) -> str:
     """Which loss of a run that diverged is no figure, and where; empty where none is."""
     if phase1.diverged:
         return f"the loss of phase 1 was not finite in iteration {phase1.runs[-1].state.iterations}"

@@ -15,14 +15,15 @@ from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
 from cvfp_cli.core.end_to_end import STAGE, EndToEndTrainer, load_weights
 from cvfp_cli.core.experiment import Checkpoint, Outcome
-from cvfp_cli.core.figures import run_result, what_diverged
+from cvfp_cli.core.figures import check_data, run_result, trained, what_diverged
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.memory import GRAM_TOKENS, plan
 from cvfp_cli.core.metrics import effective_rank, gram_matrix, unigram_log_probabilities
 from cvfp_cli.core.model import SideBySide, Stream, TokenBlock, context_model, initialise
 from cvfp_cli.core.precision import Arithmetic
-from cvfp_cli.core.prediction import Pieces, PredictionTraining
+from cvfp_cli.core.prediction import Pieces
 from cvfp_cli.core.result import ExperimentData, Progress, StageResult
+from cvfp_cli.core.stopping import Training
 from cvfp_cli.errors import InputError
 
 
@@ -48,8 +49,9 @@ def run_end_to_end(
         start: what training starts from; by default the draws of a CVFP run with this seed.
 
     Raises:
-        InputError: ``start`` is of another model.
+        InputError: the arrays do not fit together, or ``start`` is of another model.
     """
+    check_data(data)
     phases = config.as_phases
     sizes = {
         "train_tokens": len(data.train_ids),
@@ -98,7 +100,7 @@ def run_end_to_end(
     )
     saved = checkpoint.load() if checkpoint else None
     began, earlier = time.perf_counter(), saved["seconds"] if saved else 0.0
-    state = trainer.restore(saved["training"]) if saved else PredictionTraining()
+    state = trainer.restore(saved["training"]) if saved else Training()
     while not state.stopped_by:
         trainer.epoch(state, progress)
         if checkpoint:
@@ -127,8 +129,7 @@ def run_end_to_end(
     result = run_result(
         data,
         unigram,
-        state,
-        reason=what_diverged(state, "end-to-end training", len(data.table)),
+        **trained(state, what_diverged(state, "end-to-end training", len(data.table))),
         stages=(StageResult(STAGE, len(state.log), seconds),),
         peak_memory_bytes=peak_memory(execution.device),
         execution_path={

@@ -7,7 +7,7 @@ larger than memory allows is met by accumulating the gradients of its pieces.
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from cvfp_cli.core.model import Recurrent, Stream, TokenBlock
 from cvfp_cli.core.optimiser import Adam
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, Epoch, Progress
-from cvfp_cli.core.stopping import is_better, verdict
+from cvfp_cli.core.stopping import Training
 
 # A graph is captured after this many eager steps, and only for streams with this many batches an epoch: capturing
 # costs about as much as twenty steps save.
@@ -44,28 +44,6 @@ class Pieces:
 
     block: int
     logits: int
-
-
-@dataclass
-class PredictionTraining:
-    """Phase 2 under way or done.
-
-    Attributes:
-        log: one entry an epoch.
-        best_epoch: 1-based epoch whose figures are reported; None before any epoch was finite.
-        best_weights: TokenBlock's and head's trained weights after it.
-        best_losses, best_correct: cross-entropy and correctness of each validation target in it, (M − 1,).
-        waited: epochs in a row that were not better.
-        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``; empty while under way.
-    """
-
-    log: list[Epoch] = field(default_factory=list)
-    best_epoch: int | None = None
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    best_losses: NDArray[np.float64] | None = None
-    best_correct: NDArray[np.bool_] | None = None
-    waited: int = 0
-    stopped_by: str = ""
 
 
 class FrozenContexts:
@@ -200,7 +178,7 @@ class PredictionTrainer:
         self._graph: Graph | None = None
         self._steps = 0
 
-    def epoch(self, state: PredictionTraining, progress: Progress) -> None:
+    def epoch(self, state: Training, progress: Progress) -> None:
         """One pass over the training stream, one validation, and the verdict on stopping."""
         began = time.perf_counter()
         number = len(state.log) + 1
@@ -223,23 +201,17 @@ class PredictionTrainer:
         state.log.append(entry)
         progress(entry)
 
-    def snapshot(self, state: PredictionTraining) -> dict[str, Any]:
+    def snapshot(self, state: Training) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
         return {
             "token_block": self.token_block.state_dict(),
             "head": self.head.state_dict(),
             "optimiser": self.optimisers[0].state_dict(),
             **self._embedding_state(),
-            "log": [vars(entry) for entry in state.log],
-            "best_epoch": state.best_epoch,
-            "best_weights": state.best_weights,
-            "best_losses": None if state.best_losses is None else torch.from_numpy(state.best_losses),
-            "best_correct": None if state.best_correct is None else torch.from_numpy(state.best_correct),
-            "waited": state.waited,
-            "stopped_by": state.stopped_by,
+            **state.snapshot(),
         }
 
-    def restore(self, saved: dict[str, Any]) -> PredictionTraining:
+    def restore(self, saved: dict[str, Any]) -> Training:
         """The inverse of ``snapshot``."""
         self.token_block.load_state_dict(saved["token_block"])
         self.head.load_state_dict(saved["head"])
@@ -248,15 +220,7 @@ class PredictionTrainer:
             with torch.no_grad():
                 self.embedding.copy_(saved["embedding"])
             self.optimisers[1].load_state_dict(saved["embedding_optimiser"])
-        return PredictionTraining(
-            log=[Epoch(**entry) for entry in saved["log"]],
-            best_epoch=saved["best_epoch"],
-            best_weights=saved["best_weights"],
-            best_losses=None if saved["best_losses"] is None else saved["best_losses"].numpy(),
-            best_correct=None if saved["best_correct"] is None else saved["best_correct"].numpy(),
-            waited=saved["waited"],
-            stopped_by=saved["stopped_by"],
-        )
+        return Training.restored(saved)
 
     def _modules(self) -> dict[str, nn.Module]:
         """What is trained, by the name that its weights are kept under."""
@@ -364,37 +328,26 @@ class PredictionTrainer:
         return rows * dropout_rows(key, start, start + len(rows), torch.empty_like(rows), share)
 
     def _judge(
-        self, state: PredictionTraining, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
+        self, state: Training, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
     ) -> None:
-        """Keep the best epoch; stop after ``patience`` epochs that were not better, or on a loss that is not finite.
-
-        A phase that ends with a best loss far above a uniform guess's has diverged, however it was stopped.
-        """
-        if not (math.isfinite(entry.train_loss) and math.isfinite(entry.val_loss)):
-            state.stopped_by = "diverged"
-            return
-        best = None if state.best_epoch is None else state.log[state.best_epoch - 1]
-        limit = self.config.min_gain
-        gained_little = limit > 0 and best is not None and best.val_ppl - entry.val_ppl < limit
-        if best is None or is_better(self.config, entry, best):
-            state.best_epoch, best = entry.epoch, entry
-            state.best_losses, state.best_correct = losses, correct
-            state.waited = 0
-            modules = self._modules()
-            state.best_weights = {
-                f"{name}.{key}": value.detach().clone()
-                for name, module in modules.items()
-                for key, value in module.state_dict().items()
-            }
-            if self.embedding is not None:
-                state.best_weights["embedding.weight"] = self.embedding.detach().clone()
-        else:
-            state.waited += 1
-        state.stopped_by = verdict(
+        """See ``Training.judge``."""
+        state.judge(
             self.config,
-            epoch=entry.epoch,
-            waited=state.waited,
-            best=best.val_loss,
+            entry,
+            losses,
+            correct,
+            self._weights,
             vocab_size=len(self.head.weight),
-            gained_little=gained_little,
+            min_gain=self.config.min_gain,
         )
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Copies of all that learns."""
+        weights = {
+            f"{name}.{key}": value.detach().clone()
+            for name, module in self._modules().items()
+            for key, value in module.state_dict().items()
+        }
+        if self.embedding is not None:
+            weights["embedding.weight"] = self.embedding.detach().clone()
+        return weights

@@ -67,10 +67,10 @@ class _Ngram:
         """Count and score, on the host whatever the device; seconds, so there is no checkpoint."""
         import torch
 
-        from cvfp_cli.core.baselines.figures import check_data, result_of
         from cvfp_cli.core.baselines.ngram import KneserNey
         from cvfp_cli.core.experiment import Outcome
-        from cvfp_cli.core.metrics import perplexity
+        from cvfp_cli.core.figures import check_data, run_result
+        from cvfp_cli.core.metrics import perplexity, unigram_log_probabilities
         from cvfp_cli.core.result import Counted, StageResult
 
         check_data(data)
@@ -82,11 +82,12 @@ class _Ngram:
         loss = float(-scores.log_probabilities.mean())
         accuracy = float(scores.correct.mean())
         progress(Counted(1, model.parameters, loss, perplexity(loss), accuracy, seconds))
-        result = result_of(
+        result = run_result(
             data,
+            unigram_log_probabilities(data.train_ids, len(data.table)),
             losses=-scores.log_probabilities,
             correct=scores.correct,
-            stage=StageResult(STAGE, 1, seconds),
+            stages=(StageResult(STAGE, 1, seconds),),
             peak_memory_bytes=None,
             execution_path={
                 "device": "cpu",

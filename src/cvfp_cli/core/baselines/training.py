@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cvfp_cli.core.baselines.config import BaselineConfig, SequenceConfig
-from cvfp_cli.core.baselines.figures import check_data, result_of
 from cvfp_cli.core.baselines.network import BodyMaker, Network
 from cvfp_cli.core.baselines.sizes import logit_tokens
 from cvfp_cli.core.baselines.streams import overlapping, side_by_side
@@ -21,40 +19,17 @@ from cvfp_cli.core.config import Execution
 from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seed_of
 from cvfp_cli.core.experiment import Checkpoint, Outcome
+from cvfp_cli.core.figures import check_data, run_result, trained, what_diverged
 from cvfp_cli.core.metrics import perplexity, unigram_log_probabilities
 from cvfp_cli.core.optimiser import Adam
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, StageResult, TrainEpoch
-from cvfp_cli.core.stopping import DIVERGED_ABOVE_UNIFORM, is_better, verdict
+from cvfp_cli.core.stopping import Training
 from cvfp_cli.errors import WorkError
 
 STAGE = TrainEpoch.stage
 # Tokens that a carried state is validated with at once: no figure depends on it.
 VALIDATED_AT_ONCE = 1024
-
-
-@dataclass
-class Training:
-    """A training under way or done.
-
-    Attributes:
-        log: one entry an epoch.
-        best: the epoch whose figures are reported; None before any was finite.
-        best_weights: all that learns, after it.
-        best_losses, best_correct: cross-entropy and correctness of each validation target in it, (M − 1,).
-        waited: epochs in a row that were not better.
-        stopped_by: ``epochs``, ``patience`` or ``diverged``; empty while under way.
-        seconds: wall time so far.
-    """
-
-    log: list[TrainEpoch] = field(default_factory=list)
-    best: TrainEpoch | None = None
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    best_losses: NDArray[np.float64] | None = None
-    best_correct: NDArray[np.bool_] | None = None
-    waited: int = 0
-    stopped_by: str = ""
-    seconds: float = 0.0
 
 
 def train_network(
@@ -109,13 +84,13 @@ class _Trainer:
         self.val_ids = torch.tensor(data.val_ids, device=device)
         # A copy: cached arrays are read-only, which torch.from_numpy would warn about.
         table = torch.tensor(data.table, device=device)
-        unigram = unigram_log_probabilities(data.train_ids, len(data.table))
+        self.unigram = unigram_log_probabilities(data.train_ids, len(data.table))
         with self._random("network"):
             self.network = Network(
                 self.config,
                 make_body,
                 table,
-                torch.from_numpy(unigram).float(),
+                torch.from_numpy(self.unigram).float(),
                 Arithmetic(device.type, execution.precision),
             )
         self.parameters = list(self.network.parameters())
@@ -126,18 +101,17 @@ class _Trainer:
         """Train to the end."""
         saved = self.checkpoint.load() if self.checkpoint else None
         state = self._restored(saved) if saved else Training()
-        began, earlier = time.perf_counter(), state.seconds
+        began, earlier = time.perf_counter(), saved["seconds"] if saved else 0.0
         while not state.stopped_by:
             self._epoch(state)
-            state.seconds = earlier + time.perf_counter() - began
             if self.checkpoint:
-                self.checkpoint.save(self._snapshot(state))
-        diverged = state.stopped_by == "diverged"
-        result = result_of(
+                self.checkpoint.save(self._snapshot(state, earlier + time.perf_counter() - began))
+        seconds = earlier + time.perf_counter() - began
+        result = run_result(
             self.data,
-            losses=None if diverged else state.best_losses,
-            correct=None if diverged else state.best_correct,
-            stage=StageResult(STAGE, len(state.log), state.seconds),
+            self.unigram,
+            **trained(state, what_diverged(state, "", len(self.data.table))),
+            stages=(StageResult(STAGE, len(state.log), seconds),),
             peak_memory_bytes=peak_memory(self.execution.device),
             execution_path={
                 "device": self.execution.device,
@@ -147,10 +121,6 @@ class _Trainer:
                 "kernels": "triton" if self.network.head.fused else "torch",
                 "pieces": {"logit_tokens": self.logit_tokens},
             },
-            log=tuple(state.log),
-            best=None if diverged else state.best,
-            stopped_by=state.stopped_by,
-            reason=self._what_diverged(state) if diverged else "",
         )
         return Outcome(result, state.best_weights)
 
@@ -171,7 +141,7 @@ class _Trainer:
             val_accuracy=float(correct.mean()),
             seconds=time.perf_counter() - began,
         )
-        self._judge(state, entry, losses, correct)
+        state.judge(self.config, entry, losses, correct, self._weights, vocab_size=len(self.data.table))
         state.log.append(entry)
         self.progress(entry)
 
@@ -226,72 +196,27 @@ class _Trainer:
             correct.append(right)
         return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
 
-    def _judge(
-        self, state: Training, entry: TrainEpoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]
-    ) -> None:
-        """Keep the best epoch; stop by the rule, or on a loss that is not finite."""
-        if not (math.isfinite(entry.train_loss) and math.isfinite(entry.val_loss)):
-            state.stopped_by = "diverged"
-            return
-        if state.best is None or is_better(self.config, entry, state.best):
-            state.best, state.waited = entry, 0
-            state.best_losses, state.best_correct = losses, correct
-            state.best_weights = {
-                key: value.detach().clone() for key, value in self.network.state_dict().items()
-            }
-        else:
-            state.waited += 1
-        state.stopped_by = verdict(
-            self.config,
-            epoch=entry.epoch,
-            waited=state.waited,
-            best=state.best.val_loss,
-            vocab_size=len(self.data.table),
-        )
-
-    def _what_diverged(self, state: Training) -> str:
-        last = state.log[-1]
-        if not (math.isfinite(last.train_loss) and math.isfinite(last.val_loss)):
-            return f"the loss was not finite in epoch {last.epoch}"
-        best = min(entry.val_loss for entry in state.log)
-        return (
-            f"the best validation loss, {best:.4g} nats, is more than {DIVERGED_ABOVE_UNIFORM:g} above that of a "
-            f"uniform guess, {math.log(len(self.data.table)):.4g}"
-        )
+    def _weights(self) -> dict[str, Tensor]:
+        """Copies of all that learns."""
+        return {key: value.detach().clone() for key, value in self.network.state_dict().items()}
 
     def _random(self, *key: int | str) -> AbstractContextManager[None]:
         return _seeded(self.device, seed_of(self.seed, "baseline", *key))
 
-    def _snapshot(self, state: Training) -> dict[str, Any]:
-        """Everything that the next epoch depends on."""
+    def _snapshot(self, state: Training, seconds: float) -> dict[str, Any]:
+        """Everything that the next epoch depends on, and the wall time so far."""
         return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "log": [vars(entry) for entry in state.log],
-            "best": None if state.best is None else state.best.epoch,
-            "best_weights": state.best_weights,
-            "best_losses": None if state.best_losses is None else torch.from_numpy(state.best_losses),
-            "best_correct": None if state.best_correct is None else torch.from_numpy(state.best_correct),
-            "waited": state.waited,
-            "stopped_by": state.stopped_by,
-            "seconds": state.seconds,
+            **state.snapshot(),
+            "seconds": seconds,
         }
 
     def _restored(self, saved: dict[str, Any]) -> Training:
-        """The inverse of ``_snapshot``."""
+        """The training of a ``_snapshot``, with the network and the optimiser as they were."""
         self.network.load_state_dict(saved["network"])
         self.optimiser.load_state_dict(saved["optimiser"])
-        log = [TrainEpoch(**entry) for entry in saved["log"]]
-        return Training(
-            log=log,
-            best=None if saved["best"] is None else log[saved["best"] - 1],
-            best_weights=saved["best_weights"],
-            best_losses=None if saved["best_losses"] is None else saved["best_losses"].numpy(),
-            best_correct=None if saved["best_correct"] is None else saved["best_correct"].numpy(),
-            waited=saved["waited"],
-            stopped_by=saved["stopped_by"],
-            seconds=saved["seconds"],
-        )
+        return Training.restored(saved, TrainEpoch)
 
 
 @contextmanager
