@@ -150,7 +150,7 @@ def test_the_answer_is_one_line_with_the_right_word(cvfp: Cvfp, here: Path, type
     assert len(lines) == 1
     assert lines[0].startswith("cvfp: ")
     assert GUESSES[typed] in lines[0]
-    assert len(lines[0]) < 450
+    assert len(lines[0]) < 250
 
 
 @pytest.mark.parametrize("command", ["fit", "report", "compare"])

@@ -35,6 +35,12 @@ def listed(tmp_path: Path) -> Path:
     return tmp_path / "listed.toml"
 
 
+def test_end_to_end_training_stops_by_the_recipes_rule() -> None:
+    assert load_recipe("2025-12-03-context-dim").tables["phase2"].min_improvement == 0.4
+    recipe = load_recipe("2025-12-03-context-dim", overrides={"kind": "end-to-end"})
+    assert recipe.tables["joint"].min_improvement == 0.4
+
+
 def test_another_kind_keeps_the_text_the_seeds_and_the_stopping_rule() -> None:
     of_file = load_recipe("2025-12-03-context-dim")
     recipe = load_recipe("2025-12-03-context-dim", overrides={"kind": "gru"})

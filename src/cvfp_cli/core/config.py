@@ -224,7 +224,7 @@ class JointConfig:
     epochs: int = setting(40, "most epochs", min=1)
     patience: int = setting(1, "epochs without improvement that stop early (0: never)", min=0, stopping=True)
     min_improvement: float = setting(
-        0.0, "an epoch is better only if its val PPL is below the best minus this", min=0.0
+        0.0, "an epoch is better only if its val PPL is below the best minus this", min=0.0, stopping=True
     )
     context: TokenContext = setting(
         "after", "what the TokenBlock reads: the context after the current token, the one before it, or zeros"

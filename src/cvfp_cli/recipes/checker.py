@@ -13,6 +13,7 @@ from cvfp_cli.recipes.recipe import BASE_TABLES, DEFAULT_KIND, RunsConfig, field
 from cvfp_cli.spelling import nearest
 
 MOST_VALUES = 1000  # in one list
+MOST_KEYS = 6  # of a table, named where none is near
 MOST_PROBLEMS = 50  # told at once; a file with more is looked at no further
 _LARGEST = 2**63 - 1
 
@@ -219,7 +220,9 @@ def unknown_key(
     everywhere |= {name: f"grid.{name}" for name in axis_names()}
     if other := nearest(key, everywhere):
         return f"unknown key {one_line(path, 80)} (did you mean {everywhere[other]}?)"
-    there = f" ({table} has {', '.join(known)})" if known else ""
+    named = [*known]
+    more = f" and {len(named) - MOST_KEYS} more" if len(named) > MOST_KEYS else ""
+    there = f" ({table} has {', '.join(named[:MOST_KEYS])}{more})" if named else ""
     return f"unknown key {one_line(path, 80)}{there}"
 
 

@@ -1,9 +1,10 @@
 """What defines a baseline: one frozen dataclass for each table of a recipe. Imports without torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from cvfp_cli.core.config import ExperimentConfig, HeadBias, HeadTable, HeadWeights, Phase2Config
+from cvfp_cli.settings import setting
 
 Discounts = Literal["three", "one"]
 MOST_ORDER = 6
@@ -13,14 +14,9 @@ MOST_ORDER = 6
 class NgramConfig:
     """An interpolated n-gram model with Kneser-Ney smoothing (Chen and Goodman 1999)."""
 
-    order: int = field(
-        default=5, metadata={"doc": "tokens of the longest n-gram (n)", "min": 1, "max": MOST_ORDER}
-    )
-    discounts: Discounts = field(
-        default="three",
-        metadata={
-            "doc": "'three' for counts of 1, 2 and more (modified Kneser-Ney), or 'one' for all (Kneser-Ney)"
-        },
+    order: int = setting(5, "tokens of the longest n-gram (n)", min=1, max=MOST_ORDER)
+    discounts: Discounts = setting(
+        "three", "'three' for counts of 1, 2 and more (modified Kneser-Ney), or 'one' for all (Kneser-Ney)"
     )
 
 
@@ -31,54 +27,33 @@ class SequenceConfig:
     Fields whose metadata say ``stopping`` are the stopping rule: a recipe of another kind hands its own on.
     """
 
-    layers: int = field(default=1, metadata={"doc": "layers", "min": 1})
-    width: int = field(default=256, metadata={"doc": "width of each layer", "min": 1})
-    table: HeadTable = field(
-        default="trained",
-        metadata={"doc": "whether the embedding table learns; it starts as [embedding] says"},
+    layers: int = setting(1, "layers", min=1)
+    width: int = setting(256, "width of each layer", min=1)
+    table: HeadTable = setting("trained", "whether the embedding table learns; it starts as [embedding] says")
+    head: HeadWeights = setting(
+        "tied", "'tied' to the table, or an 'untied' matrix of its own from 0, trained"
     )
-    head: HeadWeights = field(
-        default="tied",
-        metadata={"doc": "'tied' to the table, or an 'untied' matrix of its own from 0, trained"},
+    bias: HeadBias = setting(
+        "unigram", "trained bias of the head: none, from 0, or from the training unigram log-probabilities"
     )
-    bias: HeadBias = field(
-        default="unigram",
-        metadata={
-            "doc": "trained bias of the head: none, from 0, or from the training unigram log-probabilities"
-        },
+    logit_scale: float = setting(1.0, "factor on the logits at the start; it is trained", above=0.0)
+    dropout: float = setting(
+        0.5, "dropout of the embeddings, between layers, and before the head", min=0.0, max=0.95
     )
-    logit_scale: float = field(
-        default=1.0, metadata={"doc": "factor on the logits at the start; it is trained", "above": 0.0}
+    learning_rate: float = setting(0.001, "AdamW learning rate", above=0.0)
+    weight_decay: float = setting(0.01, "AdamW weight decay of matrices; vectors have none", min=0.0)
+    grad_clip: float = setting(1.0, "gradient norm limit", above=0.0)
+    streams: int = setting(16, "pieces of the training stream that are read side by side", min=1)
+    window: int = setting(64, "tokens of each piece in one optimiser step", min=1)
+    epochs: int = setting(60, "most epochs", min=1)
+    patience: int = setting(
+        Phase2Config.patience, "epochs without improvement that stop early (0: never)", min=0, stopping=True
     )
-    dropout: float = field(
-        default=0.5,
-        metadata={
-            "doc": "dropout of the embeddings, between layers, and before the head",
-            "min": 0.0,
-            "max": 0.95,
-        },
-    )
-    learning_rate: float = field(default=0.001, metadata={"doc": "AdamW learning rate", "above": 0.0})
-    weight_decay: float = field(
-        default=0.01, metadata={"doc": "AdamW weight decay of matrices; vectors have none", "min": 0.0}
-    )
-    grad_clip: float = field(default=1.0, metadata={"doc": "gradient norm limit", "above": 0.0})
-    streams: int = field(
-        default=16, metadata={"doc": "pieces of the training stream that are read side by side", "min": 1}
-    )
-    window: int = field(default=64, metadata={"doc": "tokens of each piece in one optimiser step", "min": 1})
-    epochs: int = field(default=60, metadata={"doc": "most epochs", "min": 1})
-    patience: int = field(
-        default=Phase2Config.patience,
-        metadata={"doc": "epochs without improvement that stop early (0: never)", "min": 0, "stopping": True},
-    )
-    min_improvement: float = field(
-        default=Phase2Config.min_improvement,
-        metadata={
-            "doc": "an epoch is better only if its val PPL is below the best minus this",
-            "min": 0.0,
-            "stopping": True,
-        },
+    min_improvement: float = setting(
+        Phase2Config.min_improvement,
+        "an epoch is better only if its val PPL is below the best minus this",
+        min=0.0,
+        stopping=True,
     )
 
 
@@ -96,24 +71,15 @@ class LstmConfig(SequenceConfig):
 class TransformerConfig(SequenceConfig):
     """A decoder with rotary positions; nothing is carried beyond the window."""
 
-    layers: int = field(default=4, metadata={"doc": "layers", "min": 1})
-    logit_scale: float = field(
-        default=0.05,  # the last norm's outputs are as long as sqrt(E): with 1 the first logits spread by tens
-        metadata={"doc": "factor on the logits at the start; it is trained", "above": 0.0},
+    layers: int = setting(4, "layers", min=1)
+    # The last norm's outputs are as long as sqrt(E): with a factor of 1 the first logits would spread by tens.
+    logit_scale: float = setting(0.05, "factor on the logits at the start; it is trained", above=0.0)
+    heads: int = setting(4, "attention heads; they divide the width", min=1)
+    dropout: float = setting(
+        0.3, "dropout of the embeddings, in every layer, and before the head", min=0.0, max=0.95
     )
-    heads: int = field(default=4, metadata={"doc": "attention heads; they divide the width", "min": 1})
-    dropout: float = field(
-        default=0.3,
-        metadata={
-            "doc": "dropout of the embeddings, in every layer, and before the head",
-            "min": 0.0,
-            "max": 0.95,
-        },
-    )
-    window: int = field(
-        default=128, metadata={"doc": "tokens that a prediction can look back on, and of one step", "min": 2}
-    )
-    learning_rate: float = field(default=0.0005, metadata={"doc": "AdamW learning rate", "above": 0.0})
+    window: int = setting(128, "tokens that a prediction can look back on, and of one step", min=2)
+    learning_rate: float = setting(0.0005, "AdamW learning rate", above=0.0)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from cvfp_cli.laws.names import MIXED
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scope import Scope
 from cvfp_cli.scaling.forecasts import Forecast
-
-CURVED, STRAIGHT = "curved", "straight"
+from cvfp_cli.stats.curvature import CURVED, STRAIGHT
 
 
 def forecast(scope: Scope) -> list[Block]:
