@@ -1,6 +1,6 @@
 """What the residuals say of a fit's assumptions: unequal errors, an objective they contradict, runs that stand out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -91,22 +91,39 @@ def _residuals(points: Points, law: str, objective: str) -> tuple[VarianceTest, 
 
 def _outliers(points: Points, law: str, options: FitOptions, name: str, relative: Array, out: Rows) -> Note:
     """Which runs stand out, and the law's parameters without them; nothing is dropped."""
-    order = out[np.argsort(-np.abs(relative[out]))]
-    listed = ", ".join(
-        f"{points.x_name} {size(float(points.x[i]))} ({relative[i]:+.0f} sd)" for i in order[:MOST_NAMED]
-    )
-    more = f" and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
     kept = np.ones(len(points), dtype=bool)
     kept[out] = False
     rest = points.only(kept)
-    without = ""
+    without: dict[str, float | None] = {}
     if rest.distinct_sizes > LAWS[law].k:
         plain = replace(options, predict=(), targets=(), window=0, hold_out=False, intervals=False)
-        parameters = fit_groups([rest], law, plain)[0].parameters
-        shown = ", ".join(f"{key} = {figure(one.value)}" for key, one in parameters.items())
-        without = f" Without {agreeing(len(out), 'it', 'them')}: {shown}."
+        without = {key: one.value for key, one in fit_groups([rest], law, plain)[0].parameters.items()}
+    places = [f"{points.x_name} {size(float(x))}" for x in points.x]
+    return outlier_note(name, law, places, relative, out, without)
+
+
+def outlier_note(
+    name: str,
+    law: str,
+    places: Sequence[str],
+    relative: Array,
+    out: Rows,
+    without: Mapping[str, float | None],
+) -> Note:
+    """Which runs stand out, the farthest first, and the parameters of a fit without them.
+
+    Args:
+        name: what the note begins with. places: how to call each run.
+        relative: residuals in robust standard deviations, (m,). out: the runs that stand out.
+        without: values by name; empty where too few runs are left.
+    """
+    order = out[np.argsort(-np.abs(relative[out]))]
+    listed = ", ".join(f"{places[i]} ({relative[i]:+.0f} sd)" for i in order[:MOST_NAMED])
+    more = f" and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
+    shown = ", ".join(f"{key} = {figure(value)}" for key, value in without.items())
+    rest = f" Without {agreeing(len(out), 'it', 'them')}: {shown}." if shown else ""
     message = (
-        f"{name}: {counted(len(out), 'run')} of {len(points)} {agreeing(len(out), 'stands', 'stand')} out: {listed}{more}; "
-        f"in robust standard deviations of the residuals.{without} Nothing was left out."
+        f"{name}: {counted(len(out), 'run')} of {len(places)} {agreeing(len(out), 'stands', 'stand')} out: {listed}{more}; "
+        f"in robust standard deviations of the residuals.{rest} Nothing was left out."
     )
-    return Note("outliers", message, "warning", {"law": law, "runs": len(out), "of": len(points)})
+    return Note("outliers", message, "warning", {"law": law, "runs": len(out), "of": len(places)})

@@ -40,7 +40,7 @@ class FitOptions:
         holdout: how many of the largest sizes the forward error leaves out.
         window: neighbouring sizes in a window of the local exponent; 0 for none.
         starts: grid points each fit starts from.
-        hold_out: whether to judge the law by points left out; a picture shows none of that.
+        hold_out: whether to judge the law by points left out, and a pool by its groups; a picture shows none of that.
         intervals: whether to find them; a picture of many groups shows none.
     """
 

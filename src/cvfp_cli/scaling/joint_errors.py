@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.counting import agreeing, counted
+from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.checks import MOST_NAMED, MOST_POINTS
+from cvfp_cli.scaling.checks import MOST_POINTS, outlier_note
 from cvfp_cli.scaling.joint import (
     PARAMETERS,
     THRESHOLD,
@@ -29,8 +29,8 @@ from cvfp_cli.scaling.joint import (
     user_values,
 )
 from cvfp_cli.stats.contrast_errors import NO_FREEDOM
-from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
-from cvfp_cli.stats.labels import SEED, SIZE, Labels
+from cvfp_cli.stats.error_model import ErrorModel, Flags, fit_error_model
+from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import f_quantile, t_quantile
 from cvfp_cli.stats.robust import outliers
 from cvfp_cli.stats.solver import Array, Rows
@@ -78,13 +78,6 @@ class JointErrors:
     def unseen(self, row: Array) -> bool:
         """Whether the residuals say nothing of an error that the figure with gradient ``row`` (5,) has."""
         return self.variance(row)[2] == NO_FREEDOM
-
-    @property
-    def shared_by_size(self) -> float:
-        """Share of the error variance that all models trained on one data size have in common."""
-        variances = {part.names: part.variance or 0.0 for part in self.model.parts}
-        common = sum(value for names, value in variances.items() if SIZE in names and SEED not in names)
-        return common / total if (total := sum(variances.values())) > 0.0 else 0.0
 
     def half_width(self, row: Array, level: float) -> float:
         """Half-width of a t interval of ``level``; NaN where there is no variance."""
@@ -143,13 +136,8 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
         slope=fit.noise.slope,
         df=m - k,
         floor=0.5 * m * ROUNDING**2,
-        by_size=shares_sizes(errors),
+        by_size=any(part.of_size for part in errors.parts),
     )
-
-
-def shares_sizes(model: ErrorModel) -> bool:
-    """Whether errors common to a data size can be told from those of one run."""
-    return any(SIZE in part.names and SEED not in part.names for part in model.parts)
 
 
 def gradient(theta: Array, u: Array, v: Array) -> Array:
@@ -165,31 +153,30 @@ def parameter_rows(data: JointData) -> dict[str, Array]:
     return dict(zip(PARAMETERS, user_jacobian(data), strict=True))
 
 
-def stand_out(fit: JointFit, data: JointData, n: Array, d: Array) -> Note | None:
-    """Which runs lie far off by robust standard deviations, and the parameters without them; nothing is left out.
+def outlying(fit: JointFit, data: JointData) -> tuple[Array, Flags]:
+    """Residuals in robust standard deviations, (m,), and which runs stand out.
 
     A fit of nearly absolute errors passes through five runs whatever their errors: of few, too many residuals are 0.
     """
-    if not ENOUGH_RUNS <= len(n) <= MOST_POINTS:
-        return None
+    m = len(fit.residuals)
+    if not ENOUGH_RUNS <= m <= MOST_POINTS:
+        return np.zeros(m), np.zeros(m, dtype=bool)
     relative, out = outliers(fit.residuals, gradient(fit.theta, data.u, data.v))
-    out = out & (np.abs(relative) > STANDS_OUT)
+    return relative, out & (np.abs(relative) > STANDS_OUT)
+
+
+def stand_out(fit: JointFit, data: JointData, n: Array, d: Array) -> Note | None:
+    """Which runs lie far off, and the parameters without them; nothing is left out."""
+    relative, out = outlying(fit, data)
     if not np.any(out):
         return None
-    order = np.flatnonzero(out)[np.argsort(-np.abs(relative[out]))]
-    listed = ", ".join(f"{n[i]:.4g}:{d[i]:.4g} ({relative[i]:+.0f} sd)" for i in order[:MOST_NAMED])
-    more = f" and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
-    without = ""
+    without: dict[str, float | None] = {}
     if all(len(np.unique(sizes[~out])) > 2 for sizes in (n, d)):
         rest = joint_data(n[~out], d[~out], np.exp(data.log_loss[~out]), data.held)
         found = user_values(fit_joint(rest).theta[None], rest)[0]
-        shown = ", ".join(
-            f"{name} = {np.exp(value) if name in ('A', 'B') else value:.4g}"
+        without = {
+            name: float(np.exp(value) if name in ("A", "B") else value)
             for name, value in zip(PARAMETERS, found, strict=True)
-        )
-        without = f" Without {agreeing(len(order), 'it', 'them')}: {shown}."
-    message = (
-        f"joint: {counted(len(order), 'run')} of {len(n)} {agreeing(len(order), 'stands', 'stand')} out: {listed}{more}; in "
-        f"robust standard deviations of the residuals.{without} Nothing was left out."
-    )
-    return Note("outliers", message, "warning", {"runs": len(order), "of": len(n)})
+        }
+    places = [f"{one:.4g}:{other:.4g}" for one, other in zip(n, d, strict=True)]
+    return outlier_note("joint", JOINT, places, relative, np.flatnonzero(out), without)

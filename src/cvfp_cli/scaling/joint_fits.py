@@ -125,15 +125,16 @@ def fit_joint_groups(
         any(estimate.reason for estimate in parameters.values()),
     )
     answers = answer(law, options.predict, options.pairs, options.targets)
-    pool = pool_test(
-        [(n[member == g], d[member == g], data.log_loss[member == g]) for g in range(len(groups))], data, fit
-    )
+    members = [(n[member == g], d[member == g], data.log_loss[member == g]) for g in range(len(groups))]
+    pool = pool_test(members, data, fit) if options.hold_out else None
     predicted = law.to_y(log_loss_at(fit.theta[None], data.u[None], data.v[None])[0][0])
     misses, log_misses = predicted - y, np.log(predicted / y)
     log_loss_rss = float(fit.residuals @ fit.residuals)
     total = float(np.sum((data.log_loss - data.log_loss.mean()) ** 2))
     rss = float(misses @ misses)
-    loo, forward, held_out = _held_out(law, y, _masks(groups, d, order, options))
+    loo, forward, held_out = (
+        _held_out(law, y, _masks(groups, d, order, options)) if options.hold_out else (None, None, ())
+    )
     exact = rss <= 0.0 or log_loss_rss <= 0.0
     criteria = information(m, k, of_y=None if exact else rss, of_objective=None if exact else log_loss_rss)
     return Fit(
@@ -425,7 +426,7 @@ def _error_notes(errors: JointErrors | None, unseen: Collection[str], draws: Arr
             "far the law misses a size cannot be seen. More data sizes would show it."
         )
         return [Note("common-errors-unknown", message, "warning", {"parameters": listed})]
-    share = errors.shared_by_size
+    share = errors.model.shared_by_size
     if not errors.by_size or share <= 0.0:
         return []
     message = (

@@ -16,7 +16,7 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.shared import SharedFit, curve
 from cvfp_cli.stats.error_model import ErrorModel, fit_error_model
-from cvfp_cli.stats.labels import SEED, SIZE, Labels
+from cvfp_cli.stats.labels import SIZE, Labels
 from cvfp_cli.stats.regression import f_quantile
 from cvfp_cli.stats.size_errors import SizeErrors, size_errors
 from cvfp_cli.stats.solver import Array
@@ -78,14 +78,6 @@ class SharedErrors:
         """Degrees of freedom there are in all."""
         return self.model.free
 
-    @property
-    def common(self) -> float:
-        """Share of the variance that all points of one size have in common."""
-        variances = {part.names: part.variance or 0.0 for part in self.model.parts}
-        total = sum(variances.values())
-        shared = sum(value for names, value in variances.items() if SIZE in names and SEED not in names)
-        return shared / total if total > 0.0 else 0.0
-
     def delta(self, fit: SharedFit, quantities: Sequence[Quantity], level: float) -> Array:
         """Allowed rise of the sum of squares for each figure, (Q, 1); NaN where the residuals do not tell."""
         rows = np.array([q.functional(fit.theta, np.zeros(1, dtype=np.intp))[1][0] for q in quantities])
@@ -115,13 +107,14 @@ class SharedErrors:
                 "share cannot be seen, so figures that depend on it have no interval. More sizes would show it."
             )
             return [Note("common-errors-unknown", message, "warning")]
-        if self.common == 0.0:
+        common = self.model.shared_by_size
+        if common == 0.0:
             return []
         message = (
-            f"{law}: configurations err together at one size (correlation {self.common:.2f}); "
+            f"{law}: configurations err together at one size (correlation {common:.2f}); "
             "the intervals allow for it."
         )
-        return [Note("common-errors", message, values={"correlation": self.common})]
+        return [Note("common-errors", message, values={"correlation": common})]
 
 
 def shared_errors(fit: SharedFit, batch: Batch, residuals: Array) -> FitErrors:

@@ -66,6 +66,11 @@ class Part:
     variance: float | None
     df: float
 
+    @property
+    def of_size(self) -> bool:
+        """Whether it is common to all runs of a size, and told from a run's own error."""
+        return SIZE in self.names and SEED not in self.names
+
 
 @dataclass(frozen=True)
 class ErrorModel:
@@ -88,6 +93,13 @@ class ErrorModel:
         own = self.workings
         per_column = own.values[1:][own.owner]
         return np.asarray(own.values[0] * own.bread + (own.loads * per_column) @ own.loads.T)
+
+    @property
+    def shared_by_size(self) -> float:
+        """Share of the error variance that all runs of one size have in common."""
+        total = sum(part.variance or 0.0 for part in self.parts)
+        common = sum(part.variance or 0.0 for part in self.parts if part.of_size)
+        return common / total if total > 0.0 else 0.0
 
     @property
     def told_together(self) -> tuple[tuple[str, ...], ...]:
