@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from cvfp_cli.scaling.checks import check_groups
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
+from cvfp_cli.scaling.numbers import figure
+from cvfp_cli.scaling.shared_fits import fit_constrained
 from cvfp_cli.study.points import Points
 
 OPTIONS = FitOptions(hold_out=False)
@@ -73,3 +76,16 @@ def test_an_objective_that_the_errors_contradict_is_named() -> None:
         notes = check_groups([points], {"power": fit_groups([points], "power", options)}, options)
         found += any(note.values.get("objective") == "log" for note in notes)
     assert found >= 7
+
+
+def test_residuals_about_a_fixed_law_are_those_of_its_own_fit() -> None:
+    points = line(10, 0.005, 3)
+    y = points.y.copy()
+    y[-1] *= np.exp(0.2)
+    points = Points(x=points.x, y=y, label="a")
+    constraint = Constraint(fixed=(("alpha", -0.4),))
+    (fit,) = fit_constrained([points], "power", constraint, OPTIONS)
+    notes = check_groups([points], {"power": (fit,)}, OPTIONS, constraint)
+    (note,) = (one for one in notes if one.code == "outliers")
+    level = float(np.exp(np.mean(np.log(y[:-1] * points.x[:-1] ** 0.4))))
+    assert f"A = {figure(level)}, alpha = -0.4000" in note.message

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import forecasts
 from cvfp_cli.scaling.rendering import to_csv, to_json, to_text
@@ -121,3 +122,38 @@ def test_a_named_law_without_a_question_has_the_test_of_curvature_alone() -> Non
     asked = run_study(groups, Request(laws=("power",), options=FitOptions(predict=(1e8,))))
     assert len(asked.forecasts[0].weights) == 3
     assert asked.fits[0].predictions == fit_groups(groups, "power", FitOptions(predict=(1e8,)))[0].predictions
+
+
+def test_what_is_fixed_is_fixed_in_the_forecast() -> None:
+    """The mixture's weights are AIC's by the parameters that are estimated, of the fits that stand below it."""
+    groups, _ = saturating(7, 2)
+    options = FitOptions(predict=(1e9,))
+    constraint = Constraint(fixed=(("a", 0.5),))
+    request = Request(laws=("power", "saturating"), options=options, constraint=constraint)
+    study = run_study(groups, request)
+    for points, one in zip(groups, study.forecasts, strict=True):
+        own = {fit.law: fit for fit in study.fits if fit.config == points.label}
+        ratio = one.weights["saturating"] / one.weights["power"]
+        m = len(points)
+        aic = {
+            law: m * np.log(fit.rss_log / m) + 2 * k
+            for (law, fit), k in zip(own.items(), (2, 2), strict=True)
+        }
+        assert ratio == pytest.approx(np.exp(0.5 * (aic["power"] - aic["saturating"])))
+
+
+def test_a_fixed_asymptote_is_the_forecasts_and_leaves_no_weight_to_a_law_without() -> None:
+    groups, _ = saturating(7, 1)
+    constraint = Constraint(fixed=(("ppl_min", 80.0),))
+    (one,) = run_study(groups, Request(options=FitOptions(predict=(1e9,)), constraint=constraint)).forecasts
+    assert one.asymptote is not None
+    assert (one.asymptote.low, one.asymptote.value, one.asymptote.high) == pytest.approx((80.0, 80.0, 80.0))
+    assert one.weights["power"] == 0.0
+
+
+def test_what_is_shared_does_not_enter_the_forecast_and_that_is_said() -> None:
+    groups, _ = saturating(7, 3)
+    shared = run_study(groups, Request(laws=("saturating",), constraint=Constraint(shared=("a",))))
+    assert "forecast-unshared" in {note.code for note in shared.notes}
+    alone = run_study(groups, Request(laws=("saturating",)))
+    assert "forecast-unshared" not in {note.code for note in alone.notes}

@@ -8,13 +8,18 @@ import numpy as np
 from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.batch import Batch, make_batch
+from cvfp_cli.scaling.batch import make_batch
+from cvfp_cli.scaling.constraint import FREE, Constraint
 from cvfp_cli.scaling.curves import residuals
-from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.global_fit import fit_curves
 from cvfp_cli.scaling.numbers import figure, size
 from cvfp_cli.scaling.result import Fit
-from cvfp_cli.stats.robust import VarianceTest, outliers, variance_test
+from cvfp_cli.scaling.shared import fit_shared
+from cvfp_cli.scaling.shared_errors import free_jacobian
+from cvfp_cli.scaling.shared_fits import as_curves, fit_constrained, shared_batch
+from cvfp_cli.stats.error_model import Flags
+from cvfp_cli.stats.robust import outliers, variance_test
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
@@ -29,38 +34,52 @@ STARTS = 8
 
 
 def check_groups(
-    groups: Sequence[Points], fits: dict[str, tuple[Fit, ...]], options: FitOptions
+    groups: Sequence[Points],
+    fits: dict[str, tuple[Fit, ...]],
+    options: FitOptions,
+    constraint: Constraint = FREE,
 ) -> tuple[Note, ...]:
     """Notes on each group's residuals about the law that fits it best by AIC among those that it can test.
 
     Args:
-        fits: of the laws of one variable, by law.
+        fits: of the laws of one variable, by law. constraint: what they were fitted under; nothing of it is shared.
     """
     notes: list[Note] = []
-    for law, members in _best(groups, fits).items():
-        for points in members:
-            notes += _check(points, law, options, SIGNIFICANCE / len(groups))
+    for points in groups:
+        able = [
+            (fit.aic, fit.law)
+            for each in fits.values()
+            for fit in each
+            if fit.config == points.label
+            and fit.aic is not None
+            and not fit.limit
+            and testable(points, fit.law, constraint)
+        ]
+        if able:
+            law = min(able)[1]
+            notes += _check(points, law, options, constraint.of_one, SIGNIFICANCE / len(groups))
     return tuple(notes)
 
 
-def _best(groups: Sequence[Points], fits: dict[str, tuple[Fit, ...]]) -> dict[str, list[Points]]:
-    """The groups by the law that each is checked with."""
-    found: dict[str, list[Points]] = {}
-    for points in groups:
-        own = [fit for each in fits.values() for fit in each if fit.config == points.label]
-        able = [
-            fit
-            for fit in own
-            if points.distinct_sizes > LAWS[fit.law].k and fit.aic is not None and not fit.limit
-        ]
-        if able and len(points) <= MOST_POINTS:
-            found.setdefault(min(able, key=lambda fit: fit.aic or 0.0).law, []).append(points)
-    return found
+def testable(points: Points, law: str, constraint: Constraint) -> bool:
+    """Whether a group's residuals about a law say anything, and are few enough to look at."""
+    left = points.distinct_sizes - constraint.estimated(LAWS[law].parameters)
+    return left > 0 and len(points) <= MOST_POINTS
 
 
-def _check(points: Points, law: str, options: FitOptions, significance: float) -> list[Note]:
+def standing_out(points: Points, law: str, objective: str, constraint: Constraint) -> Flags:
+    """Which runs of a group stand out from a law, (m,)."""
+    r, jacobian, _ = _residuals(points, law, objective, constraint)
+    return outliers(r, jacobian)[1]
+
+
+def _check(
+    points: Points, law: str, options: FitOptions, constraint: Constraint, significance: float
+) -> list[Note]:
     name = f"{points.label}: {law}" if points.label else law
-    test, relative, out = _residuals(points, law, options.objective)
+    r, jacobian, z = _residuals(points, law, options.objective, constraint)
+    test = variance_test(r, jacobian, z)
+    relative, out = outliers(r, jacobian)
     notes = []
     if test.p_value is not None and test.p_value < significance:
         way = "grow" if test.rises else "shrink"
@@ -69,35 +88,52 @@ def _check(points: Points, law: str, options: FitOptions, significance: float) -
         )
         values = {"law": law, "p": test.p_value, "way": way}
         other = "ppl" if options.objective == "log" else "log"
-        swapped = _residuals(points, law, other)[0]
+        swapped = variance_test(*_residuals(points, law, other, constraint))
         if swapped.p_value is not None and swapped.p_value > EVEN:
             scale = {"log": "relative", "ppl": "absolute"}[other]
             message += f" Their {scale} size is even: --objective {other} suits them."
             values["objective"] = other
         notes.append(Note("unequal-variance", message, values=values))
     if np.any(out):
-        notes.append(_outliers(points, law, options, name, relative, np.flatnonzero(out)))
+        notes.append(_outliers(points, law, options, constraint, name, relative, np.flatnonzero(out)))
     return notes
 
 
-def _residuals(points: Points, law: str, objective: str) -> tuple[VarianceTest, Array, Array]:
-    """The test of unequal variance, residuals in robust standard deviations (m,), and which stand out (m,)."""
-    batch: Batch = make_batch([points], objective)
-    fits = fit_curves(LAWS[law], batch.data, starts=STARTS)
-    r, jacobian = (part[0] for part in residuals(LAWS[law], batch.data, fits.theta))
-    relative, out = outliers(r, jacobian)
-    return variance_test(r, jacobian, batch.data.z[0]), relative, np.asarray(out)
+def _residuals(
+    points: Points, law: str, objective: str, constraint: Constraint
+) -> tuple[Array, Array, Array]:
+    """Residuals (m,), the Jacobian of the curve by what is estimated (m, k), and ln n (m,)."""
+    chosen = LAWS[law]
+    mine = constraint.within(chosen.parameters)
+    if mine:
+        batch = shared_batch([points], objective)
+        held = fit_shared(chosen, batch, mine)
+        theta = as_curves(held).theta
+        return batch.residuals(chosen, theta)[0], free_jacobian(held)[0], batch.data.z[0]
+    batch = make_batch([points], objective)
+    fits = fit_curves(chosen, batch.data, starts=STARTS)
+    r, jacobian = (part[0] for part in residuals(chosen, batch.data, fits.theta))
+    return r, jacobian, batch.data.z[0]
 
 
-def _outliers(points: Points, law: str, options: FitOptions, name: str, relative: Array, out: Rows) -> Note:
+def _outliers(
+    points: Points,
+    law: str,
+    options: FitOptions,
+    constraint: Constraint,
+    name: str,
+    relative: Array,
+    out: Rows,
+) -> Note:
     """Which runs stand out, and the law's parameters without them; nothing is dropped."""
     kept = np.ones(len(points), dtype=bool)
     kept[out] = False
     rest = points.only(kept)
     without: dict[str, float | None] = {}
-    if rest.distinct_sizes > LAWS[law].k:
+    if testable(rest, law, constraint):
         plain = replace(options, predict=(), targets=(), window=0, hold_out=False, intervals=False)
-        without = {key: one.value for key, one in fit_groups([rest], law, plain)[0].parameters.items()}
+        fit = fit_constrained([rest], law, constraint, plain)[0]
+        without = {key: one.value for key, one in fit.parameters.items()}
     places = [f"{points.x_name} {size(float(x))}" for x in points.x]
     return outlier_note(name, law, places, relative, out, without)
 

@@ -6,7 +6,7 @@ its value. The joint law's are coordinates of its own (``joint.HOLDABLE``).
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -43,6 +43,16 @@ class Constraint:
             dict.fromkeys([*self.shared, *self.values, *(name for pair in self.tied for name in pair)])
         )
 
+    @property
+    def of_one(self) -> "Constraint":
+        """What of it holds for a group by itself: nothing is shared."""
+        return replace(self, shared=())
+
+    def estimated(self, parameters: Collection[str]) -> int:
+        """How many of a law's parameters are left to estimate for a group by itself."""
+        mine = self.within(parameters)
+        return len(parameters) - len(mine.fixed) - len(mine.tied)
+
     def within(self, parameters: Collection[str]) -> "Constraint":
         """What of it concerns a law with these parameters."""
         return Constraint(
@@ -78,6 +88,9 @@ class Constraint:
                         hint="Leave one of them out.",
                     )
             seen.update(pair)
+
+
+FREE = Constraint()
 
 
 def parse_fixed(words: Sequence[str]) -> tuple[tuple[str, float], ...]:

@@ -1,4 +1,4 @@
-"""What to expect when nobody knows the law: forecasts from a mixture of laws, and checks of what a fit assumes.
+"""What to expect when nobody knows the law: forecasts from a mixture of laws, and whether the log-log line bends.
 
 A law that is wrong gives intervals that are wrong: with a power law fitted where an asymptote is true, the 95 %
 interval at ten times the largest size held 0 to 2 % of the time. The mixture of ``stats.mixture`` weighs the laws by AIC
@@ -13,8 +13,10 @@ import numpy as np
 
 from cvfp_cli.laws.names import MIXED
 from cvfp_cli.laws.registry import LAWS
-from cvfp_cli.scaling.fits import FitOptions, fit_groups
+from cvfp_cli.scaling.constraint import FREE, Constraint
+from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.result import Estimate, Fit, Prediction, Target
+from cvfp_cli.scaling.shared_fits import fit_constrained
 from cvfp_cli.stats.curvature import Curvature, curvature
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.mixture import Mixture, akaike_weights, extrapolation, mix
@@ -74,38 +76,49 @@ class Forecast:
 
 
 def forecasts(
-    groups: Sequence[Points], options: FitOptions, known: dict[str, tuple[Fit, ...]], *, mixed: bool
+    groups: Sequence[Points],
+    options: FitOptions,
+    known: dict[str, tuple[Fit, ...]],
+    *,
+    mixed: bool,
+    constraint: Constraint = FREE,
 ) -> tuple[Forecast, ...]:
-    """One forecast a group, in order.
+    """One forecast a group, in order, each group by itself.
 
     Args:
         groups: those that a law of x can be fitted to.
         known: fits of laws that are at hand, by law; one of a group with the same options is used again.
         mixed: fit the laws that are missing; without it there is the test of curvature alone.
+        constraint: what the laws are fitted under; nothing of it is shared.
     """
     members: dict[str, dict[str, Fit]] = {points.label: {} for points in groups}
-    options = replace(options, hold_out=False)
+    options, constraint = replace(options, hold_out=False), constraint.of_one
+    k = {law: constraint.estimated(LAWS[law].parameters) for law in MIXED}
     for law in MIXED if mixed else ():
         ready = {
             fit.config: fit
             for fit in known.get(law, ())
             if not any(p.shared for p in fit.parameters.values())
         }
-        room = [points for points in groups if points.distinct_sizes > LAWS[law].k]
+        room = [points for points in groups if points.distinct_sizes > k[law]]
         missing = [points for points in room if points.label not in ready]
-        made = {fit.config: fit for fit in fit_groups(missing, law, options)} if missing else {}
+        new = fit_constrained(missing, law, constraint, options) if missing else ()
+        made = {fit.config: fit for fit in new}
         for points in room:
             members[points.label][law] = ready.get(points.label) or made[points.label]
-    return tuple(_forecast(points, members[points.label], options) for points in groups)
+    return tuple(_forecast(points, members[points.label], k, options) for points in groups)
 
 
-def _forecast(points: Points, fits: dict[str, Fit], options: FitOptions) -> Forecast:
+def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: FitOptions) -> Forecast:
     labels = Labels.of(points.size_index)
     bend = curvature(np.log(points.x), np.log(points.y), labels)
     scored = "rss_log" if options.objective == "log" else "rss_ppl"
-    squares = [getattr(fits[law], scored) if law in fits else np.inf for law in MIXED]
+    # A law without an asymptote contradicts one that is fixed.
+    held = any(fit.asymptote is not None and fit.asymptote.fixed for fit in fits.values())
+    able = {law for law in fits if LAWS[law].has_floor or not held}
+    squares = [getattr(fits[law], scored) if law in able else np.inf for law in MIXED]
     sizes = points.distinct_sizes
-    share = akaike_weights(squares, [LAWS[law].k for law in MIXED], len(points), sizes)
+    share = akaike_weights(squares, [k[law] for law in MIXED], len(points), sizes)
     weights = {law: float(w) for law, w in zip(MIXED, share, strict=True) if law in fits}
     empty = Forecast(
         points.label, points.y_name, points.x_name, {}, sizes, options.level, "", None, (), (), (), bend
@@ -155,7 +168,7 @@ class _Mixer:
                 )
             )
         values, lows, highs = (np.array(part)[:, None] for part in zip(*rows, strict=True))
-        df = [max(self.sizes - LAWS[fit.law].k, 1) for fit in self.fits]
+        df = [max(self.sizes - fit.k, 1) for fit in self.fits]
         return mix(values, lows, highs, df, self.weights, level=self.level)
 
     def asymptote(self) -> Estimate:
@@ -166,6 +179,8 @@ class _Mixer:
             own = fit.asymptote
             if not LAWS[fit.law].has_floor or own is None:
                 figures.append((0.0, 0.0, 0.0))
+            elif own.fixed:
+                figures.append((own.known, own.known, own.known))
             else:
                 figures.append((own.value or 0.0, own.low, own.high))
         found = self.mix(figures, floor)

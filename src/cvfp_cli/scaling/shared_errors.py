@@ -117,13 +117,18 @@ class SharedErrors:
         return [Note("common-errors", message, values={"correlation": common})]
 
 
+def free_jacobian(fit: SharedFit) -> Array:
+    """Derivatives of the curves, on the objective's scale, by what is estimated: (G, m, unknowns)."""
+    value, own = curve(fit.law, fit.coordinates(), fit.data.z)
+    if fit.data.objective == "ppl":
+        own = own * np.exp(value)[..., None]
+    return np.stack([fit.layout.scatter(g, part) for g, part in enumerate(own)])[..., fit.layout.free]
+
+
 def shared_errors(fit: SharedFit, batch: Batch, residuals: Array) -> FitErrors:
     """The error model of a fit from its weighted residuals (G, m)."""
     counted = batch.data.weight > 0
-    value, own = curve(fit.law, fit.coordinates(), batch.data.z)
-    if batch.data.objective == "ppl":
-        own = own * np.exp(value)[..., None]
-    full = np.stack([fit.layout.scatter(g, part) for g, part in enumerate(own)])[..., fit.layout.free]
+    full = free_jacobian(fit)
     if len(batch.groups) == 1:
         rows = np.where(counted[..., None], full, 0.0)
         return OwnErrors(size_errors(residuals, rows, batch.data.weight, batch.size, batch.data.z))

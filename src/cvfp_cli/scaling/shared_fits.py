@@ -181,7 +181,11 @@ def _figures(
     per_group = [_quantities(fit, batch, g, options) for g in range(len(batch.groups))]
     flat = [q for quantities in per_group for q in quantities]
     values = [float(value[0]) for value in fitted_values(fit, flat)]
-    measured = errors.df > 0 and fit.rss[0] > 1e-24 * np.sum(batch.data.weight * batch.data.target**2)
+    measured = (
+        options.intervals
+        and errors.df > 0
+        and fit.rss[0] > 1e-24 * np.sum(batch.data.weight * batch.data.target**2)
+    )
     delta = errors.delta(fit, flat, options.level) if measured else np.full((len(flat), 1), np.nan)
     ends = np.full((2, len(flat)), np.nan)
     still = np.zeros(len(flat), dtype=np.bool_)
@@ -199,7 +203,8 @@ def _figures(
         return list(np.array(ends).reshape(groups, count).T)
 
     lows, highs = (column(list(side)) for side in ends)
-    loo, forward = _held_out(fit, batch, options)
+    none: list[list[tuple[int, float]]] = [[] for _ in range(groups)]
+    loo, forward = _held_out(fit, batch, options) if options.hold_out else (np.full(groups, np.nan), none)
     return Figures(
         quantities=per_group[0],
         values=column(values),

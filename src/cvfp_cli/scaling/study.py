@@ -125,8 +125,14 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     ahead: tuple[Forecast, ...] = ()
     if fits and request.options.hold_out:
         mixed = not named or bool(request.options.predict or request.options.targets)
-        ahead = forecasts(fittable, request.options, {} if request.constraint else fits, mixed=mixed)
-    checked = check_groups(fittable, fits, request.options) if ahead and not request.constraint else ()
+        ahead = forecasts(fittable, request.options, fits, mixed=mixed, constraint=request.constraint)
+    checked = check_groups(fittable, fits, request.options, request.constraint) if ahead else ()
+    if ahead and any(estimate.shared for fit in everything for estimate in fit.parameters.values()):
+        message = (
+            "--share: the forecast takes each group by itself, and residuals about shared parameters are not "
+            "checked."
+        )
+        checked = (*checked, Note("forecast-unshared", message))
     return Study(everything, selection, (*left_out, *notes, *about_joint, *asked, *checked), ahead)
 
 
@@ -198,10 +204,9 @@ def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> N
 
 def _with_room(groups: Sequence[Points], law: str, request: Request) -> tuple[Points, ...]:
     """The groups with more points than the law has parameters: all or none where parameters are shared."""
-    mine = request.constraint.within(LAWS[law].parameters)
-    k = LAWS[law].k - len(mine.fixed) - len(mine.tied)
+    k = request.constraint.estimated(LAWS[law].parameters)
     if LAWS[law].shareable:
-        shared = len(shared_coordinates(LAWS[law], mine))
+        shared = len(shared_coordinates(LAWS[law], request.constraint))
         if shared and len(groups) > 1:
             unknowns = shared + len(groups) * (k - shared)
             return tuple(groups) if unknowns < sum(len(points) for points in groups) else ()
