@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from cvfp_cli.core.config import Execution, ExperimentConfig
 from cvfp_cli.core.result import Advance, Epoch, ExperimentData, Iteration, RunResult, StageResult
+from cvfp_cli.data.stream import Text, TokenStream
 from cvfp_cli.recipes import Recipe, load_recipe
 from cvfp_cli.results import ResultsStore
 from cvfp_cli.sweep.grid import experiments
@@ -47,13 +47,12 @@ class FakeText:
         train = np.concatenate([self._sample(first + index) for index in range(samples)])
         validation = np.concatenate([self._sample(900 + index) for index in range(3)])
         rng = np.random.default_rng(7)
-        return SimpleNamespace(
-            train=SimpleNamespace(ids=train),
-            validation=SimpleNamespace(
-                ids=validation, boundaries=np.arange(4) * TOKENS_PER_SAMPLE, sizes_bytes=len(validation) * 4
-            ),
+        return Text(
+            train=self._stream(train),
+            validation=self._stream(validation),
             table=rng.standard_normal((VOCABULARY, WIDTH)).astype(np.float32),
             table_fingerprint="table",
+            fingerprint=self.run_fingerprint(samples, data_seed),
         )
 
     def describe(self) -> dict[str, object]:
@@ -62,6 +61,10 @@ class FakeText:
             "tokenizer": {"name": self.tokenizer, "fingerprint": f"of {self.tokenizer}"},
             "fingerprint": f"all of {self.tokenizer}",
         }
+
+    def _stream(self, ids: np.ndarray) -> TokenStream:
+        boundaries = np.arange(0, len(ids) + 1, TOKENS_PER_SAMPLE)
+        return TokenStream(ids, boundaries, len(ids) * 4, "stream")
 
     def _sample(self, index: int) -> np.ndarray:
         return np.random.default_rng(index).integers(0, VOCABULARY, TOKENS_PER_SAMPLE)
@@ -148,11 +151,14 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
 
-    def started(self, job: Any, number: int, total: int) -> None:
+    def started(self, job: Any, number: int, total: int, worker: str = "") -> None:
         self.seen.append(("started", job.name))
 
     def advanced(self, job: Any, event: Any) -> None:
         pass
+
+    def lost(self, job: Any, reason: str) -> None:
+        self.seen.append(("lost", job.name))
 
     def finished(self, job: Any, run: Any) -> None:
         self.seen.append(("finished", job.name))

@@ -30,8 +30,8 @@ class Told:
         self.results: list[JobResult] = []
         self._at_event = at_event
 
-    def started(self, job: Job) -> None:
-        job.folder.mkdir(parents=True)
+    def started(self, job: Job, worker: str = "") -> None:
+        job.folder.mkdir(parents=True, exist_ok=True)
         self.seen.append(("started", job.name))
 
     def advanced(self, job: Job, event: Any) -> None:
@@ -39,6 +39,9 @@ class Told:
 
     def warned(self, job: Job, text: str) -> None:
         self.seen.append(("warned", text))
+
+    def lost(self, job: Job, reason: str) -> None:
+        self.seen.append(("lost", job.name))
 
     def ended(self, job: Job, result: JobResult) -> None:
         self.seen.append(("ended", job.name))
@@ -129,7 +132,7 @@ def test_errors_come_back_as_themselves(error: CvfpError) -> None:
 
 
 def test_a_job_names_its_device_and_threads(tmp_path: Path) -> None:
-    execution, environment = resolve(Machine(device="auto", threads=1), quiet=True)
+    execution, environment, _ = resolve(Machine(device="auto", threads=1), quiet=True)
     assert execution.device != "auto"
     assert execution.threads == environment["threads"] == 1
     job = replace(plan_for(tiny_recipe(), tmp_path / "out")[0].jobs[0], execution=execution)

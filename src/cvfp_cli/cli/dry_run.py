@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from cvfp_cli.sweep.plan import Job, Plan
 
 
-def print_plan(plan: "Plan") -> None:
-    """Print one line a run, cheapest first, and the totals of what remains."""
+def print_plan(plan: "Plan", workers: int = 1) -> None:
+    """Print one line a run, cheapest first, and the totals of what remains, with so many runs at a time."""
     from cvfp_cli.sweep.estimate import TimeEstimate
     from cvfp_cli.sweep.rate import expected_rate
 
-    times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution))
+    times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution), workers=workers)
     console = answer_console()
     parts = tuple(dict.fromkeys(name for job in plan.jobs for name in job.parameters.parts))
     columns = [name.replace("_", "\n") for name in parts]
@@ -38,6 +38,7 @@ def print_plan(plan: "Plan") -> None:
     print_table(console, header, rows)
     done = len(plan.jobs) - len(plan.remaining)
     expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
+    beside = f", {workers} at a time" if workers > 1 else ""
     device = f"{plan.execution.device}, {plan.execution.precision}"
     shortest, longest = plan.val_tokens[0], plan.val_tokens[-1]
     span = "" if shortest == longest else f"{shortest:,} to "
@@ -45,7 +46,7 @@ def print_plan(plan: "Plan") -> None:
     print_sentence(console, f"validation: {span}{counted(longest, 'token')}.")
     print_sentence(
         console,
-        f"{counted(len(plan.jobs), 'run')}, {done} done already, on {device}: "
+        f"{counted(len(plan.jobs), 'run')}, {done} done already, on {device}{beside}: "
         f"about {duration(expected)} left, at most {duration(most)}.",
     )
     if plan.remaining:

@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Self
 
 from cvfp_cli.cli.figures import duration, four_digits, percent
@@ -78,8 +79,9 @@ class PlainLines(Quiet):
     In a sweep those within a run come at most every ten seconds; ``sweep.log`` has them all.
     """
 
-    def __init__(self, times: TimeEstimate, *, every_event: bool) -> None:
+    def __init__(self, times: TimeEstimate, *, every_event: bool, workers: int = 1) -> None:
         self._times = times
+        self._several = workers > 1
         self._pause = 0.0 if every_event else SECONDS_BETWEEN_LINES
         self._last = time.monotonic()
 
@@ -87,11 +89,14 @@ class PlainLines(Quiet):
         """Print a line."""
         say(text)
 
-    def started(self, job: Job, number: int, total: int) -> None:
+    def started(self, job: Job, number: int, total: int, worker: str = "") -> None:
         """Name the run and how long all are expected to take."""
         left = self._times.left()
         expected = "" if left is None else f", about {duration(left)} left"
-        self.note(f"[{number}/{total}] {describe(job)}: {counted(job.train_tokens, 'token')}{expected}")
+        where = f" on {worker}" if worker else ""
+        self.note(
+            f"[{number}/{total}] {describe(job)}{where}: {counted(job.train_tokens, 'token')}{expected}"
+        )
         self._last = time.monotonic()
 
     def advanced(self, job: Job, event: Event) -> None:
@@ -100,11 +105,24 @@ class PlainLines(Quiet):
         if not isinstance(event, Step) or stage is None or time.monotonic() - self._last < self._pause:
             return
         self._last = time.monotonic()
-        self.note(f"  {stage.title} {event.step}/{stage.most} {step_words(event)}")
+        self.note(f"  {self._whose(job)}{stage.title} {event.step}/{stage.most} {step_words(event)}")
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Say why it waits again."""
+        self.note(lost_line(job, reason))
 
     def finished(self, job: Job, run: Run) -> None:
         """Print the outcome."""
-        self.note(f"  {outcome(run)}")
+        self.note(f"  {self._whose(job)}{outcome(run)}")
+
+    def _whose(self, job: Job) -> str:
+        """The run's name, where others come between its lines."""
+        return f"{describe(job)}: " if self._several else ""
+
+
+def lost_line(job: Job, reason: str) -> str:
+    """That a run waits again, and why."""
+    return f"{describe(job)}: its worker is lost ({reason}); the run is queued again"
 
 
 def step_words(event: Step) -> str:
@@ -152,9 +170,9 @@ def _words_column() -> "ProgressColumn":
 
 
 class Bars(Quiet):
-    """Bars on a terminal: one for all runs, one for each phase of the run under way."""
+    """Bars on a terminal: one for all runs, one for the phase of each run under way."""
 
-    def __init__(self, times: TimeEstimate, *, total: int) -> None:
+    def __init__(self, times: TimeEstimate, *, total: int, workers: int = 1) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
@@ -178,8 +196,10 @@ class Bars(Quiet):
         self._all: TaskID | None = None
         if total > 1:
             self._all = self._progress.add_task("runs", total=total, count=f"0/{total}", words=("",), left="")
-        self._phase: _StageBar | None = None
-        self._name = ""
+        self._several = workers > 1
+        self._under_way: dict[str, _StageBar | None] = {}  # the bar of each run's phase
+        self._workers: dict[str, str] = {}
+        self._finished = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -194,30 +214,54 @@ class Bars(Quiet):
 
         self._progress.console.print(Text(shown(text, sys.stderr)), soft_wrap=True)
 
-    def started(self, job: Job, number: int, total: int) -> None:
+    def started(self, job: Job, number: int, total: int, worker: str = "") -> None:
         """Name the run; its phases get their bars as they begin."""
         name = describe(job)
-        self._name = f"{name}, {counted(job.train_tokens, 'token')}"
-        if self._all is not None:
+        long = f"{name}, {counted(job.train_tokens, 'token')}"
+        self._under_way[job.run_id] = None
+        self._workers[job.run_id] = worker
+        if self._several:
+            self._under_way[job.run_id] = self._bar(job, "", 1)
+            self._count()
+        elif self._all is not None:
             self._progress.update(
                 self._all,
                 completed=number - 1,
                 count=f"{number}/{total}",
-                words=(self._name, name),
+                words=(long, name),
                 left=self._left(),
             )
         else:
-            self.note(self._name)
+            self.note(long)
+
+    def _bar(self, job: Job, stage: str, steps: int, title: str = "") -> "_StageBar":
+        """A bar for a stage; of several workers' it bears the worker's name, and tells the run's."""
+        if not self._several:
+            return _StageBar(self._progress, stage, title, steps)
+        label = f"{job.experiment.configuration.label} {counted(job.experiment.samples, 'sample')}"
+        return _StageBar(
+            self._progress, stage, self._workers[job.run_id], steps, (f"{label}, {title}", label)
+        )
+
+    def _count(self) -> None:
+        if self._all is not None:
+            self._progress.update(
+                self._all,
+                completed=self._finished,
+                count=f"{self._finished}/{self._total}",
+                left=self._left(),
+            )
 
     def advanced(self, job: Job, event: Event) -> None:
         """Move the bar of the phase that the event belongs to."""
         stage = job.stage(event.stage)
-        if self._phase is None or self._phase.name != event.stage:
-            if self._phase is not None:
-                self._phase.close()
+        bar = self._under_way[job.run_id]
+        if bar is None or bar.name != event.stage:
+            if bar is not None:
+                bar.close()
             title, steps = (event.stage, 1) if stage is None else (stage.title, stage.most)
-            self._phase = _StageBar(self._progress, event.stage, title, steps)
-        self._phase.move(event)
+            bar = self._under_way[job.run_id] = self._bar(job, event.stage, steps, title)
+        bar.move(event)
         if self._all is not None:
             self._progress.update(self._all, left=self._left())
 
@@ -225,29 +269,48 @@ class Bars(Quiet):
         left = self._times.left()
         return "" if left is None else f"about {duration(left)} left"
 
+    def lost(self, job: Job, reason: str) -> None:
+        """Put the run's bar away and say why it waits again."""
+        self._close(job)
+        self.note(lost_line(job, reason))
+
+    def _close(self, job: Job) -> None:
+        bar = self._under_way.pop(job.run_id, None)
+        if bar is not None:
+            bar.close()
+
     def finished(self, job: Job, run: Run) -> None:
-        """Put the phases' bars away and print the outcome."""
-        if self._phase is not None:
-            self._phase.close()
-            self._phase = None
-        if self._all is not None:
+        """Put the run's bar away and print the outcome."""
+        self._close(job)
+        self._finished += 1
+        if self._several:
+            self._count()
+        elif self._all is not None:
             self._progress.advance(self._all)
         self.note(f"{describe(job)}: {outcome(run)}")
 
 
 class _StageBar:
-    """The bar of one stage; it counts its steps, and moves within them by tokens."""
+    """The bar of one stage; it counts its steps, and moves within them by tokens.
 
-    def __init__(self, progress: "Progress", name: str, title: str, steps: int) -> None:
+    Args:
+        name: the stage's; title: what stands before the bar.
+        about: what stands before the figures, from the most words to the fewest.
+    """
+
+    def __init__(
+        self, progress: "Progress", name: str, title: str, steps: int, about: Sequence[str] = ("",)
+    ) -> None:
         self.name = name
         self._progress = progress
         self._steps = max(steps, 1)
         self._done = 0
         self._within = 0
         self._tokens = 0
+        self._about = tuple(about)
         self._words: tuple[str, ...] = ("",)
         self._began = time.monotonic()
-        self._task = progress.add_task(title, total=self._steps, count="", words=("",), left="")
+        self._task = progress.add_task(title, total=self._steps, count="", words=self._about, left="")
 
     def move(self, event: Event) -> None:
         """Advance by an event and show loss or perplexity, speed, and time left."""
@@ -266,11 +329,13 @@ class _StageBar:
         elapsed = time.monotonic() - self._began
         rate = self._tokens / elapsed if elapsed > 0.5 else 0.0
         left = elapsed / position * (self._steps - position) if position > 0 and elapsed > 0.5 else None
+        figures = (*((f"{self._words[0]} {rate:,.0f} tok/s".lstrip(),) if rate else ()), *self._words)
+        words = [" ".join(filter(None, pair)) for pair in product(self._about, figures)]
         self._progress.update(
             self._task,
             completed=position,
             count=f"{min(int(position) + 1, self._steps)}/{self._steps}",
-            words=(*((f"{self._words[0]} {rate:,.0f} tok/s".lstrip(),) if rate else ()), *self._words),
+            words=tuple(words),
             left="" if left is None else f"at most {duration(left)}",
         )
 
@@ -291,10 +356,10 @@ def _bars_work() -> bool:
     return shutil.get_terminal_size().columns >= NARROWEST_BARS
 
 
-def progress_for(times: TimeEstimate, *, total: int, quiet: bool) -> Quiet:
+def progress_for(times: TimeEstimate, *, total: int, workers: int = 1, quiet: bool) -> Quiet:
     """Bars on a terminal that can draw them, lines elsewhere, nothing with ``--quiet``."""
     if quiet:
         return Quiet()
     if _bars_work():
-        return Bars(times, total=total)
-    return PlainLines(times, every_event=total == 1)
+        return Bars(times, total=total, workers=workers)
+    return PlainLines(times, every_event=total == 1, workers=workers)

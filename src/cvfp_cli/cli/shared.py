@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import DEVICES, EMPTY, KINDS, LANGUAGES, PRECISIONS
+from cvfp_cli.cli.choices import DEVICES, EMPTY, EXECUTORS, KINDS, LANGUAGES, PRECISIONS
 from cvfp_cli.cli.options import (
     MACHINE,
     MORE,
@@ -118,10 +118,31 @@ class Machine:
 
     device: str = given(MACHINE, "NAME", "auto, cpu, cuda or mps.", start="auto", words=DEVICES)
     precision: str | None = given(
-        MACHINE, "NAME", "float32, tf32 or bf16.", default="bf16 on cuda, else float32", words=PRECISIONS
+        MACHINE, "NAME", "float32, tf32 or bf16.", default="float32; cuda: bf16", words=PRECISIONS
     )
     memory: str | None = given(MORE, "SIZE", "Bound for the pieces of a batch.", default="2GiB")
-    threads: int | None = given(MORE, "N", "CPU threads.", default="torch's choice")
+    threads: int | None = given(MORE, "N", "CPU threads of a run.", default="the folder's, or by cores")
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who runs a sweep's jobs, and how many at a time."""
+
+    jobs: str | None = given(MACHINE, "N", "Runs at a time; auto: one a card.", default="1")
+    devices: list[str] | None = given(
+        MORE, "LIST", "Devices that --jobs spreads over.", default="all cards, or --device"
+    )
+    executor: str | None = given(
+        MORE, "NAME", "serial or processes.", default="processes with --jobs, else serial", words=EXECUTORS
+    )
+    run_timeout: float | None = given(
+        MORE, "SECONDS", "Start a run again that shows no step for so long.", default="never"
+    )
+
+    @property
+    def name(self) -> str:
+        """The executor."""
+        return self.executor or ("serial" if self.jobs is None and self.devices is None else "processes")
 
 
 @dataclass(frozen=True)
@@ -130,7 +151,7 @@ class Place:
 
     out: Path = given(OUTPUT, "FOLDER", "Results folder; it holds one study.", start=Path("results"))
     dry_run: bool = flag(OUTPUT, "Show size, memory, time, what is done; train nothing.")
-    tensorboard: Path | None = given(OUTPUT, "DIR", "Also write curves there (extra 'tensorboard').")
+    tensorboard: Path | None = given(MORE, "DIR", "Also write curves there (extra 'tensorboard').")
     quiet: bool = flag(OUTPUT, "No progress; errors are still shown.", short="-q")
     yes: bool = flag(MORE, "Answer yes to what would be asked.", short="-y")
     recover: bool = flag(MORE, "Keep what a damaged results file still tells.")

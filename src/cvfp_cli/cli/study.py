@@ -11,12 +11,13 @@ import typer
 
 from cvfp_cli.cli import terminal
 from cvfp_cli.cli.asking import Question
-from cvfp_cli.cli.choices import DEVICES, PRECISIONS
-from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, option_of, ranges
+from cvfp_cli.cli.choices import PRECISIONS
+from cvfp_cli.cli.crew import Team, check_device, team_of
+from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, option_of, ranges, words_of
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions, check_folder, path_text
+from cvfp_cli.cli.shared import Crew, Machine, Place, StudyOptions, TextOptions, check_folder, path_text
 from cvfp_cli.counting import counted
-from cvfp_cli.errors import InputError, one_line
+from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ FEW_SEEDS = range(2, 21)
 """Seeds that look like a number of seeds."""
 LONG_SECONDS = 600
 """What is expected to take longer says so before it begins."""
+
+ALONE = Crew()
+"""One run after the other, in this process."""
 
 Given = Mapping[str, tuple[str, list[str] | None]]
 """A recipe's fields that the grid's options set: each one's option, and what was given for it."""
@@ -122,12 +126,7 @@ def tell(notes: "tuple[Note, ...] | list[Note]", *, quiet: bool) -> None:
 def check_machine(machine: Machine, problems: Problems) -> None:
     """Check the machine's options as far as that needs no device: names, sizes, counts."""
     with problems.collect():
-        kind, colon, number = machine.device.partition(":")
-        one_of(kind, DEVICES, "--device")
-        if colon and not number.isdecimal():
-            raise InputError(
-                f"--device: '{one_line(machine.device, 40)}' has no device number.", hint="Write cuda:0."
-            )
+        check_device(machine.device, "--device")
     problems.check_words(("--precision", machine.precision, PRECISIONS))
     with problems.collect():
         if machine.memory is not None:
@@ -150,8 +149,13 @@ def check_place(place: Place, problems: Problems) -> None:
         check_folder(place.out, "--out")
 
 
-def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any]]":
-    """The execution that the options ask for, and its environment for the record.
+def resolve(
+    machine: Machine, *, quiet: bool, crew: Crew = ALONE, threads: int | None = None
+) -> "tuple[Execution, dict[str, Any], Team]":
+    """The execution that the options ask for, its environment for the record, and who runs the jobs.
+
+    Args:
+        threads: of the folder's runs, where it says so.
 
     Raises:
         InputError: the device is not on this machine, or does not do that precision.
@@ -168,14 +172,24 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
     )
 
     if machine.threads is not None:
-        torch.set_num_threads(machine.threads)
-    device = resolve_device(machine.device)
+        if threads not in (None, machine.threads):
+            tell([_other_threads(machine.threads, threads)], quiet=quiet)
+        threads = machine.threads
+    first = next(iter(words_of(crew.devices)), machine.device)
+    device = resolve_device(first, "--device" if crew.devices is None else "--devices")
+    team = replace(team_of(crew, device, threads), threads=machine.threads)
+    if threads is None and team.size > 1:
+        threads = max(torch.get_num_threads() // team.size, 1)
+        if device == "cpu":
+            tell([_share_of_threads(threads)], quiet=quiet)
+    if threads is not None:
+        torch.set_num_threads(threads)
     precision = resolve_precision(device, machine.precision)  # type: ignore[arg-type]
     execution = Execution(
         device,
         precision,
-        device_bytes=device_memory(device),
-        host_bytes=physical_memory(),
+        device_bytes=_share(device_memory(device), team.sharing),
+        host_bytes=_share(physical_memory(), team.size),
         threads=torch.get_num_threads(),
     )
     if machine.memory is not None:
@@ -183,12 +197,32 @@ def resolve(machine: Machine, *, quiet: bool) -> "tuple[Execution, dict[str, Any
     environment: dict[str, Any] = dict(describe_environment(execution))
     if machine.device == "auto":
         say(f"device: {device} ({environment.get('device_name')}), {precision}", quiet=quiet)
-    return execution, environment
+    return execution, environment, team
+
+
+def _share(all_bytes: int | None, workers: int) -> int | None:
+    return None if all_bytes is None else all_bytes // workers
+
+
+def _share_of_threads(threads: int) -> Note:
+    message = (
+        f"Each run has {counted(threads, 'CPU thread')}: its figures differ in the last digits from those of runs "
+        "with another number. --threads fixes it for the whole folder."
+    )
+    return Note("threads-shared", message)
+
+
+def _other_threads(threads: int, recorded: int | None) -> Note:
+    message = (
+        f"The folder's runs are made with --threads {recorded}; those of --threads {threads} can differ from them in "
+        "the last digits."
+    )
+    return Note("threads-differ", message, "warning")
 
 
 def checked_plan(
-    recipe: "Recipe", machine: Machine, place: Place, *, fresh: bool = False
-) -> "tuple[Plan, ResultsStore, dict[str, Any]]":
+    recipe: "Recipe", machine: Machine, place: Place, *, crew: Crew = ALONE, fresh: bool = False
+) -> "tuple[Plan, ResultsStore, dict[str, Any], Team]":
     """Everything about a command that can be known before training, or all that is wrong with it.
 
     Folders and text come first: what is wrong with them is told before the device is looked at, which takes PyTorch
@@ -215,16 +249,18 @@ def checked_plan(
         data = read_text(recipe, cache_dir=place.cache_dir, notify=notify)
     problems.raise_found()
     assert data is not None
-    execution, environment = resolve(machine, quiet=place.quiet)
+    execution, environment, team = resolve(
+        machine, quiet=place.quiet, crew=crew, threads=None if fresh else store.threads
+    )
     plan = make_plan(recipe, data, execution, store, fresh=fresh, notify=notify)
     unused = [
         Note("recipe-left-out", f"Not used by kind {', '.join(recipe.kinds)}: {', '.join(recipe.left_out)}.")
     ] * bool(recipe.left_out)
     tell([*unused, *plan.notes, *store.notes], quiet=place.quiet)
-    return plan, store, environment
+    return plan, store, environment, team
 
 
-def tell_if_long(plan: "Plan", place: Place) -> None:
+def tell_if_long(plan: "Plan", place: Place, workers: int = 1) -> None:
     """Say before a long command begins how long it may take, and from what that is known."""
     from cvfp_cli.cli.figures import duration
     from cvfp_cli.sweep.estimate import TimeEstimate
@@ -232,7 +268,7 @@ def tell_if_long(plan: "Plan", place: Place) -> None:
 
     if place.quiet or not plan.remaining:
         return
-    times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution))
+    times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution), workers=workers)
     expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
     if expected is None or expected <= LONG_SECONDS:
         return
@@ -250,6 +286,7 @@ def carry_out_plan(
     place: Place,
     *,
     keeping: "Keeping",
+    team: Team,
     fresh: bool = False,
     again: bool = False,
     go_on: str,
@@ -272,8 +309,8 @@ def carry_out_plan(
     from cvfp_cli.sweep.tensorboard import TensorBoard
     from cvfp_cli.sweep.watch import Together, Watcher
 
-    times = TimeEstimate(plan.jobs, plan.remaining)
-    progress = progress_for(times, total=len(plan.remaining), quiet=place.quiet)
+    times = TimeEstimate(plan.jobs, plan.remaining, workers=team.size)
+    progress = progress_for(times, total=len(plan.remaining), workers=team.size, quiet=place.quiet)
 
     told = len(store.notes)
 
@@ -296,6 +333,8 @@ def carry_out_plan(
                 command=shlex.join(["cvfp", *sys.argv[1:]]),
                 fresh=fresh,
                 again=again,
+                executor=team.maker,
+                threads=team.threads,
             )
     except KeyboardInterrupt:
         say(f"interrupted; everything finished is in {place.out}. To go on:\n  {go_on}")

@@ -5,9 +5,10 @@ from typing import Annotated
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
+from cvfp_cli.cli.crew import check_crew
 from cvfp_cli.cli.options import MORE, OUTPUT, assignments, flag, given
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, Place, StudyOptions, TextOptions
+from cvfp_cli.cli.shared import Crew, Machine, Place, StudyOptions, TextOptions
 
 GRID = "Grid (lists such as 1-3, 100-500:100 or 50,100; without one, the recipe's)"
 
@@ -24,6 +25,7 @@ def sweep(
     *,
     text: TextOptions,
     machine: Machine,
+    crew: Crew,
     place: Place,
     save_models: bool = flag(OUTPUT, "Keep every run's weights (model.safetensors)."),
     fresh: bool = flag(OUTPUT, "Set the folder's study aside (old-1) and start over."),
@@ -51,6 +53,7 @@ def sweep(
     with problems.collect():
         overrides |= {f"grid.{key}": value for key, value in assignments(grid, "--grid").items()}
     study.check_machine(machine, problems)
+    check_crew(crew, machine, problems)
     sizes = [] if place.dry_run else study.large_ranges(lists)
     replaced = study.about_fresh(place) if fresh and not place.dry_run else []
     for question in [*sizes, *replaced]:
@@ -60,17 +63,17 @@ def sweep(
     study.tell(study.about_seeds(lists), quiet=place.quiet)
     for question in sizes:
         ask(question, yes=place.yes)
-    plan, store, environment = study.checked_plan(loaded, machine, place, fresh=fresh)
+    plan, store, environment, team = study.checked_plan(loaded, machine, place, crew=crew, fresh=fresh)
     if place.dry_run:
         from cvfp_cli.cli.dry_run import print_plan
 
-        print_plan(plan)
+        print_plan(plan, team.size)
         return
     from cvfp_cli.cli.summary import print_summary
     from cvfp_cli.sweep.remarks import remarks
     from cvfp_cli.sweep.work import Keeping
 
-    study.tell_if_long(plan, place)
+    study.tell_if_long(plan, place, team.size)
     for question in replaced:
         ask(question, yes=place.yes)
     ended = study.carry_out_plan(
@@ -79,6 +82,7 @@ def sweep(
         environment,
         place,
         keeping=Keeping(weights=save_models),
+        team=team,
         fresh=fresh,
         go_on=study.command_line(without=("--fresh", *(() if sizes else ("--yes", "-y")))),
     )

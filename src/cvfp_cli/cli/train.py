@@ -75,7 +75,7 @@ def train(
         replaced = study.about_fresh(place, [point.name for point in experiments(one)])
     for question in replaced:
         refuse_unattended(question, yes=place.yes)
-    plan, store, environment = study.checked_plan(one, machine, place)
+    plan, store, environment, team = study.checked_plan(one, machine, place)
     if fresh:
         plan = replace(plan, jobs=tuple(replace(job, recorded=None) for job in plan.jobs))
     if place.dry_run:
@@ -108,6 +108,7 @@ def train(
         environment,
         place,
         keeping=Keeping(weights=True, resume=resume),
+        team=team,
         again=fresh,
         go_on=study.command_line(without=("--fresh", "--yes", "-y"), add=("--resume",)),
     )

@@ -15,7 +15,7 @@ from cvfp_cli.errors import InputError
 DEFAULT_PRECISION: dict[str, Precision] = {"cpu": "float32", "cuda": "bf16", "mps": "float32"}
 
 
-def resolve_device(name: str) -> str:
+def resolve_device(name: str, option: str = "--device") -> str:
     """Turn ``auto`` into the best device there is; check that a named one exists.
 
     Raises:
@@ -26,19 +26,26 @@ def resolve_device(name: str) -> str:
         return next(device for device in ("cuda", "mps", "cpu") if present[device])
     kind, numbered, index = name.partition(":")
     if kind not in present or (numbered and not re.fullmatch("[0-9]{1,4}", index)):
-        raise InputError(f"--device {name}: unknown device.", hint="Choose auto, cpu, cuda or mps.")
+        raise InputError(f"{option} {name}: unknown device.", hint="Choose auto, cpu, cuda or mps.")
     if not present[kind]:
         raise InputError(
-            f"--device {name}: torch {torch.__version__} finds no {kind} device on this machine.",
-            hint="Use --device auto or --device cpu, or install a torch build for this device.",
+            f"{option} {name}: torch {torch.__version__} finds no {kind} device on this machine.",
+            hint=f"Use {option} cpu, or leave {option} out, or install a torch build for this device.",
         )
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if numbered and int(index) >= count:
         raise InputError(
-            f"--device {name}: this machine has {counted(count, f'{kind} device')}, counted from 0.",
-            hint=f"Use --device {kind}.",
+            f"{option} {name}: this machine has {counted(count, f'{kind} device')}, counted from 0.",
+            hint=f"Use {option} {kind}.",
         )
     return name
+
+
+def visible_devices(device: str) -> tuple[str, ...]:
+    """Every card where ``device`` is NVIDIA's without a number, else that device alone."""
+    if device != "cuda":
+        return (device,)
+    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
 
 
 def resolve_precision(device: str, asked: Precision | None) -> Precision:
@@ -71,12 +78,12 @@ def describe_environment(execution: Execution) -> dict[str, object]:
         "platform": platform.platform(),
         "device": execution.device,
         "device_name": name,
-        "device_memory_bytes": execution.device_bytes,
+        "device_memory_bytes": device_memory(execution.device),
         "dtype": "float32",
         "precision": execution.precision,
         "state_dtype": "float32",
         "memory_budget_bytes": execution.memory_bytes,
-        "threads": torch.get_num_threads(),
+        "threads": execution.threads or torch.get_num_threads(),
         "cpu_count": os.cpu_count(),
     }
 

@@ -91,6 +91,7 @@ class ResultsStore:
         defaults: Mapping[str, Any] = MappingProxyType({}),
         *,
         fresh: bool = False,
+        threads: int | None = None,
     ) -> Iterator["ResultsStore"]:
         """Hold the folder for one study: create it, lock it, check whose it is, clear torn temporary files.
 
@@ -98,6 +99,7 @@ class ResultsStore:
             identity: what all runs of the study share, as JSON values.
             defaults: as ``check_same_study`` takes them.
             fresh: set aside the study that the folder holds, whichever it is, and begin a new one.
+            threads: CPU threads that runs are to have from now on, unless the folder says so already.
 
         Raises:
             InputError: the folder holds something else's files, or another study.
@@ -114,10 +116,7 @@ class ResultsStore:
             if fresh:
                 self._start_over()
             self.check_same_study(identity, defaults)
-            if self._identity_lost or not (self.folder / STUDY_FILE).is_file():
-                created = datetime.now().astimezone().isoformat(timespec="seconds")
-                content = {"schema": STUDY_SCHEMA, "created": created, "identity": dict(identity)}
-                write_atomic(self.folder / STUDY_FILE, dump_json(content))
+            self._write_study(identity, threads)
             make_folder(self.folder / RUNS_FOLDER)
             self._clear_torn_files()
             yield self
@@ -158,6 +157,28 @@ class ResultsStore:
         added = {"tokenizer.samples": self._trained_on, "validation.after": lambda: None}
         if differing := differing_keys(theirs, identity, added, defaults):
             raise OtherStudyError(self.folder, differing)
+
+    def _write_study(self, identity: Mapping[str, Any], threads: int | None) -> None:
+        path = self.folder / STUDY_FILE
+        content: dict[str, Any] = {}
+        if path.is_file() and not self._identity_lost:
+            if threads is None or self.threads is not None:
+                return
+            content = read_json(path)
+        else:
+            created = datetime.now().astimezone().isoformat(timespec="seconds")
+            content = {"schema": STUDY_SCHEMA, "created": created, "identity": dict(identity)}
+        if threads is not None:
+            content["threads"] = threads
+        write_atomic(path, dump_json(content))
+
+    @property
+    def threads(self) -> int | None:
+        """CPU threads of the folder's runs, where a command has said it; only reads."""
+        found = None
+        with suppress(InputError, FileNotFoundError):
+            found = _at(read_json(self.folder / STUDY_FILE), "threads")
+        return found if isinstance(found, int) and found > 0 else None
 
     def _trained_on(self) -> Any:
         """How many samples the tokenizer was trained on, by any run; None where there is none, or none says so."""

@@ -1,5 +1,6 @@
 """How long runs will take: their arithmetic over the rate that finished runs have shown."""
 
+import heapq
 import time
 from collections.abc import Mapping, Sequence
 
@@ -33,6 +34,14 @@ def likely_steps(job: Job, seen: Steps | None = None) -> Steps:
     return {stage.name: min(expected[stage.name], stage.most) for stage in job.stages}
 
 
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """When the last of ``workers`` is done, if each takes the longest run that is left as soon as it has none."""
+    busy_until = [0.0] * workers
+    for each in sorted(seconds, reverse=True):
+        heapq.heapreplace(busy_until, busy_until[0] + each)
+    return max(busy_until)
+
+
 class TimeEstimate(Watcher):
     """Expected seconds of jobs, learnt from every run that is done; also a watcher that knows what is left.
 
@@ -43,16 +52,25 @@ class TimeEstimate(Watcher):
         jobs: the command's grid; runs recorded earlier are learnt from.
         remaining: what will be run, in order.
         rate: operations a second to assume before any run is done; None to know nothing until then.
+        workers: runs at a time.
     """
 
-    def __init__(self, jobs: Sequence[Job], remaining: Sequence[Job], rate: float | None = None) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        remaining: Sequence[Job],
+        rate: float | None = None,
+        *,
+        workers: int = 1,
+    ) -> None:
         self._rate = rate
+        self._workers = workers
         self._remaining = list(remaining)
         self._operations = 0.0
         self._seconds = 0.0
         self._runs = 0
         self._seen: dict[str, Steps] = {}
-        self._began = time.monotonic()
+        self._began: dict[str, float] = {}  # of the runs under way
         for job in jobs:
             if job.recorded is not None:
                 self._learn(job, job.recorded)
@@ -75,29 +93,34 @@ class TimeEstimate(Watcher):
         return operations(job, steps) / rate
 
     def total(self, jobs: Sequence[Job], *, most: bool = False) -> float | None:
-        """Expected seconds of several runs; None while nothing is known."""
+        """Expected seconds until several runs are done; None while nothing is known."""
         each = [self.seconds(job, most=most) for job in jobs]
         known = [seconds for seconds in each if seconds is not None]
-        return sum(known) if len(known) == len(each) else None
+        return makespan(known, self._workers) if len(known) == len(each) else None
 
     def left(self) -> float | None:
-        """Expected seconds until all remaining runs are done, the time already spent on the first taken off."""
-        if not self._remaining:
-            return 0.0
-        current, later = self.seconds(self._remaining[0]), self.total(self._remaining[1:])
-        if current is None or later is None:
-            return None
-        return max(current - (time.monotonic() - self._began), 0.0) + later
+        """Expected seconds until all remaining runs are done, the time already spent on those under way taken off."""
+        now = time.monotonic()
+        rest = []
+        for job in self._remaining:
+            seconds = self.seconds(job)
+            if seconds is None:
+                return None
+            rest.append(max(seconds - (now - self._began.get(job.run_id, now)), 0.0))
+        return makespan(rest, self._workers)
 
-    def started(self, job: Job, number: int, total: int) -> None:
-        """The clock of the first remaining run starts."""
-        self._began = time.monotonic()
+    def started(self, job: Job, number: int, total: int, worker: str = "") -> None:
+        """The run's clock starts."""
+        self._began[job.run_id] = time.monotonic()
+
+    def lost(self, job: Job, reason: str) -> None:
+        """The run waits again."""
+        self._began.pop(job.run_id, None)
 
     def finished(self, job: Job, run: Run) -> None:
         """Learn from a run, and take it off what remains."""
         self._learn(job, run)
         self._remaining = [other for other in self._remaining if other.run_id != job.run_id]
-        self._began = time.monotonic()
 
     def _learn(self, job: Job, run: Run) -> None:
         seconds = sum(stage.seconds for stage in run.stages if stage.seconds is not None)

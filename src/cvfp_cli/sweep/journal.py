@@ -83,17 +83,22 @@ class SweepLog(Watcher):
                     log.write(b"\n")
             log.write(f"{stamp} {' '.join(text.split())}\n".encode())
 
-    def started(self, job: Job, number: int, total: int) -> None:
+    def started(self, job: Job, number: int, total: int, worker: str = "") -> None:
         """Name the run and its size."""
         blocks = " + ".join(f"{count:,}" for count in job.parameters.parts.values())
         parameters = f" {blocks} parameters" if blocks else ""
-        self.line(f"[{number}/{total}] {job.name} {counted(job.train_tokens, 'token')}{parameters}")
+        where = f" on {worker}" if worker else ""
+        self.line(f"[{number}/{total}] {job.name}{where} {counted(job.train_tokens, 'token')}{parameters}")
 
     def advanced(self, job: Job, event: Event) -> None:
         """Write iterations and epochs, not the steps within them."""
         stage = job.stage(event.stage)
         if isinstance(event, Step) and stage is not None:
             self.line(f"{job.name} {step_line(stage, event)}")
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Write why it is started again."""
+        self.line(f"{job.name} its worker is lost ({reason}); queued again")
 
     def finished(self, job: Job, run: Run) -> None:
         """Write the outcome."""
@@ -110,7 +115,7 @@ class Metrics(Watcher):
     def __init__(self) -> None:
         self._begun: set[str] = set()
 
-    def started(self, job: Job, number: int, total: int) -> None:
+    def started(self, job: Job, number: int, total: int, worker: str = "") -> None:
         """Nothing is written before the first event tells where the run begins."""
         self._begun.discard(job.name)
 

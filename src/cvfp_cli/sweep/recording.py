@@ -1,4 +1,4 @@
-"""The parent's side of a sweep, and the only writer of its folder: each result is on disk before the next begins."""
+"""The parent's side of a sweep, and the only writer of its folder: a result is on disk before its worker goes on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,14 +42,16 @@ class Recorder:
     def __post_init__(self) -> None:
         found = [*self.plan.others, *(job.recorded for job in self.plan.jobs if job.recorded is not None)]
         self.runs.update({run.run_id: run for run in found})
-        self._numbers = {job.run_id: number for number, job in enumerate(self.plan.remaining, 1)}
+        self._numbers: dict[str, int] = {}  # in the order in which they begin
+        self._total = len(self.plan.remaining)
 
-    def started(self, job: Job) -> None:
+    def started(self, job: Job, worker: str = "") -> None:
         """Make the job's folder and write its recipe."""
         with self.interrupts.shield():
             make_folder(job.folder)
             write_atomic(job.folder / CONFIG_FILE, self._narrowed(job).to_toml().encode())
-        self.watcher.started(job, self._numbers[job.run_id], len(self._numbers))
+        number = self._numbers.setdefault(job.run_id, len(self._numbers) + 1)
+        self.watcher.started(job, number, self._total, worker)
 
     def advanced(self, job: Job, event: Event) -> None:
         """Pass it on."""
@@ -58,6 +60,10 @@ class Recorder:
     def warned(self, job: Job, text: str) -> None:
         """Pass it on."""
         self.warn(text)
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Pass it on."""
+        self.watcher.lost(job, reason)
 
     def ended(self, job: Job, result: JobResult) -> None:
         """Write a run that ended, well or with its reason.
@@ -78,7 +84,7 @@ class Recorder:
             run = self.store.save_run(
                 job.name,
                 run,
-                environment=self.environment,
+                environment=result.environment or self.environment,
                 recipe=self._narrowed(job).resolved(),
                 data=described,
             )

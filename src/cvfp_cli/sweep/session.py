@@ -10,6 +10,7 @@ from cvfp_cli.recipes import Configuration, field_defaults
 from cvfp_cli.recipes.recipe import has_field
 from cvfp_cli.results import ResultsStore, Run, Summary
 from cvfp_cli.sweep.checkpoint import remove_checkpoint
+from cvfp_cli.sweep.executors.base import ExecutorMaker
 from cvfp_cli.sweep.executors.serial import SerialExecutor
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Plan
@@ -52,6 +53,8 @@ def carry_out(
     command: str,
     fresh: bool = False,
     again: bool = False,
+    executor: ExecutorMaker = SerialExecutor,
+    threads: int | None = None,
     run: "Callable[..., Outcome] | None" = None,
 ) -> Ended:
     """Run what remains of a plan and write the summary, whatever happens in between.
@@ -62,13 +65,15 @@ def carry_out(
         command: the command line, for the record.
         fresh: set the folder's study aside first.
         again: set the plan's own runs aside first.
+        executor: makes who runs the jobs.
+        threads: CPU threads that the folder's runs are to have from now on; None to leave it open.
 
     Raises:
         WorkError: the folder is in use, or cannot be written.
         KeyboardInterrupt: Ctrl-C or SIGTERM; finished runs and an incomplete summary are on disk.
     """
     with Interrupts() as interrupts:
-        claimed = store.claim(plan.identity, field_defaults(), fresh=fresh)
+        claimed = store.claim(plan.identity, field_defaults(), fresh=fresh, threads=threads)
         with claimed:
             if again:
                 store.set_aside([job.name for job in plan.jobs])
@@ -79,7 +84,7 @@ def carry_out(
                     remove_checkpoint(job.checkpoint)
             fixed = {**field_defaults(), **store.shared_settings()}
             recorder = Recorder(plan, store, environment, watchers(plan), interrupts, warn)
-            executor = SerialExecutor(Worker(environment, keeping, run), plan.data)
+            chosen = executor(Worker(environment, keeping, run), plan.data)
 
             def summary(complete: bool) -> Summary:
                 runs = on_every_axis(recorder.runs.values(), fixed)
@@ -90,7 +95,7 @@ def carry_out(
                 if plan.remaining:
                     with interrupts.shield():
                         store.write_summary(summary(False))
-                executor.execute(plan.remaining, recorder)
+                chosen.execute(plan.remaining, recorder)
             except KeyboardInterrupt:
                 with interrupts.shield():
                     store.write_summary(summary(False))

@@ -29,25 +29,29 @@ class TensorBoard(Watcher):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writer: SummaryWriter | None = None
+        self._writers: dict[str, SummaryWriter] = {}  # of the runs under way
 
-    def started(self, job: Job, number: int, total: int) -> None:
+    def started(self, job: Job, number: int, total: int, worker: str = "") -> None:
         """Open the run's own folder."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(self._folder / job.name))
+        self._writers[job.run_id] = SummaryWriter(str(self._folder / job.name))
 
     def advanced(self, job: Job, event: Event) -> None:
         """Write the figures of an iteration or epoch."""
-        if self._writer is None or not isinstance(event, Step):
+        writer = self._writers.get(job.run_id)
+        if writer is None or not isinstance(event, Step):
             return
         for name, value in event.figures.items():
             if value is not None:
-                self._writer.add_scalar(f"{event.stage}/{name}", value, event.step)
-        self._writer.flush()
+                writer.add_scalar(f"{event.stage}/{name}", value, event.step)
+        writer.flush()
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Close the run's folder, which is opened again."""
+        if (writer := self._writers.pop(job.run_id, None)) is not None:
+            writer.close()
 
     def finished(self, job: Job, run: Run) -> None:
         """Close the run's folder."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self.lost(job, "")

@@ -33,7 +33,7 @@ class Texts:
 
     def of(self, experiment: Experiment) -> Text:
         """Streams and table of one experiment of the order. What failed when it was made ahead fails here."""
-        key = _key(experiment)
+        key = key_of(experiment)
         if self._at_hand is None or self._at_hand[0] != key:
             self._at_hand = None  # lets go of its table before another is made
             self._at_hand = (key, self._new(key))
@@ -47,8 +47,8 @@ class Texts:
 
     def _begin_next(self, experiment: Experiment) -> None:
         """Make the next other text in a thread."""
-        later = map(_key, self._order[self._order.index(experiment) :])
-        following = next((key for key in later if key != _key(experiment)), None)
+        later = map(key_of, self._order[self._order.index(experiment) :])
+        following = next((key for key in later if key != key_of(experiment)), None)
         if following is not None:
             with background() as thread:
                 self._coming = (following, thread.submit(self._make, following))
@@ -58,5 +58,6 @@ class Texts:
         return self._data[settings].experiment(samples, data_seed)
 
 
-def _key(experiment: Experiment) -> Key:
+def key_of(experiment: Experiment) -> Key:
+    """What decides an experiment's text."""
     return experiment.settings, experiment.samples, experiment.data_seed

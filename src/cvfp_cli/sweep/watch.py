@@ -8,10 +8,17 @@ from cvfp_cli.sweep.plan import Job
 
 
 class Watcher:
-    """Told of everything that happens, in order, in the thread that trains; does nothing where it is not extended."""
+    """Told of everything that happens, in order, in the parent's thread; does nothing where it is not extended."""
 
-    def started(self, job: Job, number: int, total: int) -> None:
-        """``job`` begins; it is the ``number``-th (1-based) of the ``total`` runs that this command trains."""
+    def started(self, job: Job, number: int, total: int, worker: str = "") -> None:
+        """``job`` begins; it is the ``number``-th (1-based) of the ``total`` runs that this command trains.
+
+        Args:
+            worker: who does it, where there are several.
+        """
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Whoever did ``job`` is gone; it will be started again."""
 
     def advanced(self, job: Job, event: Event) -> None:
         """An iteration or epoch has ended, or some tokens of one are done."""
@@ -26,9 +33,13 @@ class Together(Watcher):
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers = tuple(watchers)
 
-    def started(self, job: Job, number: int, total: int) -> None:
+    def started(self, job: Job, number: int, total: int, worker: str = "") -> None:
         for watcher in self._watchers:
-            watcher.started(job, number, total)
+            watcher.started(job, number, total, worker)
+
+    def lost(self, job: Job, reason: str) -> None:
+        for watcher in self._watchers:
+            watcher.lost(job, reason)
 
     def advanced(self, job: Job, event: Event) -> None:
         for watcher in self._watchers:

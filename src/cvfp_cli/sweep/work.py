@@ -1,11 +1,12 @@
 """One job from its text to its result: what a worker does, wherever it is. It writes the job's checkpoint alone."""
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.core.config import Execution
-from cvfp_cli.core.result import Event, ExperimentData, RunResult
+from cvfp_cli.core.result import Advance, Event, ExperimentData, RunResult
 from cvfp_cli.data.stream import Text
 from cvfp_cli.errors import WorkError
 from cvfp_cli.results.atomic import WriteError
@@ -43,6 +44,7 @@ class JobResult:
         figures: None where it failed.
         reason: why it failed.
         weights: the content of ``model.safetensors``, where it is kept.
+        environment: versions, device, precision and threads that it ran with; empty for those of the command.
     """
 
     run_id: str
@@ -50,6 +52,7 @@ class JobResult:
     figures: RunResult | None
     reason: str = ""
     weights: bytes | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,33 @@ class Worker:
         except WriteError:
             raise
         except WorkError as problem:
-            return JobResult(job.run_id, job.execution, None, str(problem))
+            return self._result(job, None, str(problem))
         except MemoryError:
-            return JobResult(job.run_id, job.execution, None, "out of memory")
-        return JobResult(job.run_id, job.execution, outcome.result, weights=weights)
+            return self._result(job, None, "out of memory")
+        return self._result(job, outcome.result, weights=weights)
+
+    def _result(
+        self, job: Job, figures: RunResult | None, reason: str = "", weights: bytes | None = None
+    ) -> JobResult:
+        return JobResult(job.run_id, job.execution, figures, reason, weights, self.environment)
+
+    def at(self, execution: Execution) -> "Worker":
+        """This worker in a process of its own: with that device and so many threads, and with their environment.
+
+        Raises:
+            RuntimeError: the device cannot be used.
+        """
+        if self.run is not None:
+            return self  # a test's stand-in needs no device
+        import torch
+
+        from cvfp_cli.core.device import describe_environment
+
+        if execution.threads is not None:
+            torch.set_num_threads(execution.threads)
+        if execution.device.startswith("cuda"):
+            torch.cuda.set_device(execution.device)  # kernels of our own go to the current device
+        return replace(self, environment=dict(describe_environment(execution)))
 
     def _checkpoint(self, job: Job, warned: Callable[[str], None]) -> CheckpointFile:
         stamp = {"run": job.run_id} | {
@@ -118,3 +144,31 @@ class Worker:
             resume=self.keeping.resume,
             seconds_between=self.keeping.seconds_between,
         )
+
+
+def thinned(tell: Callable[[Event], None], seconds: float = 0.1) -> Callable[[Event], None]:
+    """Pass events on to another process: what comes within a step is added up and passed on so often at most."""
+    held: Advance | None = None
+    last = time.monotonic()
+
+    def flush() -> None:
+        nonlocal held, last
+        if held is not None:
+            tell(held)
+            held, last = None, time.monotonic()
+
+    def advanced(event: Event) -> None:
+        nonlocal held
+        if not isinstance(event, Advance):
+            flush()
+            tell(event)
+            return
+        if held is not None and (held.stage, held.step) == (event.stage, event.step):
+            held = replace(event, tokens=held.tokens + event.tokens)
+        else:
+            flush()
+            held = event
+        if time.monotonic() - last >= seconds:
+            flush()
+
+    return advanced

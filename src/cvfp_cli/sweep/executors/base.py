@@ -1,24 +1,33 @@
 """What every executor does: jobs in; progress and results out; cancel."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from cvfp_cli.core.result import Event
+from cvfp_cli.data.description import Settings
+from cvfp_cli.data.study import StudyData
 from cvfp_cli.sweep.plan import Job
-from cvfp_cli.sweep.work import JobResult
+from cvfp_cli.sweep.work import JobResult, Worker
 
 
 class Reports(Protocol):
     """Told of everything that happens to jobs, in the parent's thread; for each job in this order."""
 
-    def started(self, job: Job) -> None:
-        """``job`` is about to begin: its folder is made and its recipe written before it does."""
+    def started(self, job: Job, worker: str = "") -> None:
+        """``job`` is about to begin: its folder is made and its recipe written before it does.
+
+        Args:
+            worker: who does it, where there are several.
+        """
 
     def advanced(self, job: Job, event: Event) -> None:
         """An iteration or epoch has ended, or some tokens of one are done."""
 
     def warned(self, job: Job, text: str) -> None:
         """One line about something that changes no figure."""
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Whoever did ``job`` is gone: it has not ended, and will be started again."""
 
     def ended(self, job: Job, result: JobResult) -> None:
         """``job`` has ended; it counts as done when this returns."""
@@ -41,3 +50,7 @@ class Executor(Protocol):
 
     def cancel(self) -> None:
         """Begin no other job, and stop those under way at their next step; their checkpoints stay."""
+
+
+ExecutorMaker = Callable[[Worker, Mapping[Settings, StudyData]], Executor]
+"""Makes an executor of who does the jobs and of what makes their text, by the data tables."""
