@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvfp_cli.core.config import Execution
 from cvfp_cli.data.description import Settings
@@ -319,11 +320,14 @@ class _TextReader:
 
     def __init__(self) -> None:
         self._last: tuple[Path, Text] | None = None
+        self._table: tuple[Path, NDArray[np.float32]] | None = None
 
     def of(self, files: tuple[Path, Path], experiment: Experiment) -> Text:
         """The text of an experiment, of which these are the files."""
         streams, table = files
         if self._last is None or self._last[0] != streams:
+            if self._table is None or self._table[0] != table:  # the same array stays on the device
+                self._table = table, np.asarray(np.load(table, mmap_mode="r"))
             text: Text = pickle.loads(streams.read_bytes())
-            self._last = streams, replace(text, table=np.asarray(np.load(table, mmap_mode="r")))
+            self._last = streams, replace(text, table=self._table[1])
         return self._last[1]
