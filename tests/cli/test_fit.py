@@ -70,6 +70,18 @@ def test_the_december_study(cvfp: Command) -> None:
     assert answer["verdict"].startswith("Not decided")
 
 
+def test_published_asymptotes_under_other_choices(cvfp: Command) -> None:
+    """The study fitted PPL; on logarithms its asymptotes of 80.5 and 73.6 stand beside the other objective's."""
+    arguments = [*DECEMBER[:4], "--model", "saturating", "--sensitivity"]
+    answer = as_json(cvfp("fit", PUBLISHED, *arguments, "--format", "json"))
+    for one, published in zip(answer["sensitivity"], (80.5, 73.6), strict=True):
+        choices = {choice["choice"]: choice["figures"] for choice in one["choices"]}
+        assert choices["objective ppl"]["ppl_min"]["value"] == pytest.approx(published, abs=0.05)
+        assert {"sizes in train_tokens", "without 100", "without 1,600", "mixture of laws"} <= set(choices)
+    _, out, _ = cvfp("fit", PUBLISHED, *arguments)
+    assert "choice (95 % interval)" in out
+
+
 def test_nine_configurations_with_all_laws(cvfp: Command) -> None:
     answer = as_json(cvfp("fit", PUBLISHED, "--configs", MATRIX, "--format", "json"))
     laws = [fit["law"] for fit in answer["fits"]]

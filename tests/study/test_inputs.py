@@ -47,6 +47,20 @@ def test_data_seeds_with_other_tokens_are_replicates_of_one_size() -> None:
     assert list(points.size_index) == [0, 0, 0, 1]
 
 
+def test_sizes_in_another_unit_are_the_runs_own() -> None:
+    runs = [run(samples=size, train_tokens=21 * size - size // 9) for size in (50, 100, 200)]
+    (by_tokens,), _ = group_runs([Source("a.json", runs)])
+    (by_samples,), _ = group_runs([Source("a.json", runs)], x="samples")
+    assert by_tokens.other_unit is not None
+    assert by_samples.other_unit is not None
+    assert (by_tokens.other_unit[0], list(by_tokens.other_unit[1])) == ("samples", [50.0, 100.0, 200.0])
+    assert by_samples.other_unit[0] == "train_tokens"
+    assert list(by_samples.other_unit[1]) == [float(one.train_tokens or 0) for one in runs]
+    alone = [run(samples=size, train_tokens=None) for size in (50, 100)]
+    (unknown,), _ = group_runs([Source("a.json", alone)], x="samples")
+    assert unknown.other_unit is None
+
+
 def test_labels() -> None:
     assert run_label(run(token_input="first_layer")) == "1L_8d_1tok_first"
     sources = [Source("a.json", [run(study="one"), run(study="two")])]

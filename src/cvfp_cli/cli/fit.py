@@ -205,6 +205,10 @@ def fit(
             "--tie", panel=MORE, metavar="NAME=NAME", help="Make two parameters equal: alpha=beta, c0=c1."
         ),
     ] = None,
+    sensitivity: Annotated[
+        bool,
+        option("--sensitivity", panel=MORE, help="The same figures under other choices: one table a fit."),
+    ] = False,
     best_of: Annotated[
         list[str] | None,
         option(
@@ -297,6 +301,7 @@ def fit(
         seed=seed,
         pooling="all" if pool else "none" if group else "study",
         sizes_named=parameters is not None,
+        sensitivity=sensitivity,
     )
     paths = results or [str(DEFAULT_RESULTS)]
     check_there([Path(path) for path in paths if path != STDIN])

@@ -33,6 +33,7 @@ from cvfp_cli.scaling.result import (
     Target,
 )
 from cvfp_cli.scaling.selection import LawScore
+from cvfp_cli.scaling.sensitivity_text import sensitivity_blocks
 from cvfp_cli.scaling.study import Study
 
 METHODS = {
@@ -56,7 +57,7 @@ def study_blocks(study: Study) -> list[Block]:
     if study.selection:
         blocks += [Heading("Selection"), _selection(study.selection.laws), Line(study.selection.sentence)]
         blocks += [Line(f"{score.law}: {score.reason}.") for score in study.selection.laws if score.reason]
-    return blocks
+    return blocks + sensitivity_blocks(study.sensitivity)
 
 
 def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:

@@ -33,6 +33,7 @@ from cvfp_cli.scaling.joint_errors import (
     REPLICATES,
     JointErrors,
     joint_errors,
+    outlying,
     parameter_rows,
     stand_out,
 )
@@ -40,6 +41,7 @@ from cvfp_cli.scaling.joint_pool import pool_test
 from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, design_flaws, parameter_ends
 from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
+from cvfp_cli.stats.error_model import Flags
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 from cvfp_cli.study.units import PPL, YUnit, loss_of, required_unit
@@ -193,6 +195,16 @@ def _runs(groups: Sequence[Points]) -> tuple[Array, Array, Array, Rows, Rows]:
     member = np.repeat(np.arange(len(groups)), [len(points) for points in groups])
     order = np.lexsort((y, n, d))
     return n[order], d[order], y[order], member[order], order
+
+
+def outlying_runs(groups: Sequence[Points], constraint: Constraint) -> Flags:
+    """Which runs stand out from the joint law of all groups, in the groups' order."""
+    n, d, y, _, order = _runs(groups)
+    unit = required_unit(groups[0].y_unit, groups[0].y_name)
+    data = joint_data(n, d, _losses(y, unit, groups[0].y_name), HeldCoordinates.of(constraint))
+    out = np.zeros(len(y), dtype=bool)
+    out[order] = outlying(fit_joint(data), data)[1]
+    return out
 
 
 def _losses(y: Array, unit: YUnit, name: str) -> Array:

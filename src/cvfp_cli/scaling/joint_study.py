@@ -75,7 +75,7 @@ def fit_named(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, ...
     problems: list[tuple[str, InputError]] = []
     for pool in pools:
         try:
-            fits.append(_fit(pool, request))
+            fits.append(fit_pool(pool, request))
         except InputError as problem:
             problems.append((pool.label, problem))
     if not fits:
@@ -104,14 +104,15 @@ def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, .
             name = f"{pool.label}: " if len(pools) > 1 else ""
             notes.append(Note("joint-left-out", f"{name}joint is not fitted: {why}"))
         else:
-            fits.append(_fit(pool, request))
+            fits.append(fit_pool(pool, request))
     if not fits and not notes and len(pools) > 1 and _carries(groups) and not _unasked(groups):
         message = "joint is not fitted: no group has model sizes for a law of its own. --pool fits one to all groups."
         notes.append(Note("joint-left-out", message))
     return tuple(fits), tuple(notes)
 
 
-def _fit(pool: Pool, request: Pooled) -> Fit:
+def fit_pool(pool: Pool, request: Pooled) -> Fit:
+    """The joint law of all groups of a pool, as ``fit_joint_groups``."""
     return fit_joint_groups(
         pool.groups,
         request.options,

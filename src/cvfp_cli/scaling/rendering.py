@@ -132,4 +132,9 @@ def to_csv(study: Study) -> str:
             end = one.asymptote
             ends = [None, end.value, end.low, end.high, None]
             writer.writerow([one.config, "mixture", "derived", "asymptote", *ends])
+    for moved in study.sensitivity:
+        for choice in moved.choices:
+            for name, e in choice.figures.items():
+                known = [e.value, e.low, e.high]
+                writer.writerow([moved.config, moved.law, "sensitivity", name, choice.name, *known, None])
     return out.getvalue()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT, MAIN
+from cvfp_cli.laws.names import JOINT, MAIN, MIXED
 from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.asked import NO_PAIRS, check_constraint, refuse, unanswered
@@ -16,9 +16,10 @@ from cvfp_cli.scaling.constraint import Constraint, shared_coordinates
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
-from cvfp_cli.scaling.joint_study import POOLINGS, fit_named, fit_unasked
+from cvfp_cli.scaling.joint_study import POOLINGS, Pool, fit_named, fit_pool, fit_unasked, pools_of
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
+from cvfp_cli.scaling.sensitivity import Sensitivity, joint_sensitivity, law_sensitivity
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, is_constrained
 from cvfp_cli.study.points import Points
 
@@ -38,6 +39,7 @@ class Request:
         bootstrap_kind: empty for the laws' own: residual for laws of x alone, case for joint. seed: of the bootstrap.
         pooling: which groups share a joint law: the configurations of a ``study``, ``none`` or ``all``.
         sizes_named: whether the column of model sizes was asked for; said so where no joint law takes it.
+        sensitivity: whether to show the figures under other choices, too.
     """
 
     laws: tuple[str, ...] = (ALL,)
@@ -48,6 +50,7 @@ class Request:
     seed: int = 0
     pooling: str = "study"
     sizes_named: bool = False
+    sensitivity: bool = False
 
     def __post_init__(self) -> None:
         if self.bootstrap and self.bootstrap < LEAST_REPLICATES:
@@ -71,12 +74,14 @@ class Study:
         selection: of the laws of one variable that were fitted to the same groups; None for fewer than two.
         notes: what concerns no single fit.
         forecasts: of each group, by a mixture of laws, and whether its log-log line bends.
+        sensitivity: of the first law's fits and the joint ones, where it was asked for.
     """
 
     fits: tuple[Fit, ...]
     selection: Selection | None
     notes: tuple[Note, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
+    sensitivity: tuple[Sensitivity, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What ``--format json`` prints."""
@@ -85,6 +90,7 @@ class Study:
             "fits": [fit.to_json() for fit in self.fits],
             "selection": [score.to_json() for score in self.selection.laws] if self.selection else [],
             "verdict": self.selection.sentence if self.selection else None,
+            "sensitivity": [one.to_json() for one in self.sensitivity],
             "notes": [{"code": note.code, "message": note.message} for note in self.notes],
         }
 
@@ -124,7 +130,8 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     asked = unanswered(fittable, tuple(dict.fromkeys(fit.law for fit in everything)), request)
     ahead: tuple[Forecast, ...] = ()
     if fits and request.options.hold_out:
-        mixed = not named or bool(request.options.predict or request.options.targets)
+        asks = bool(request.options.predict or request.options.targets)
+        mixed = not named or asks or request.sensitivity
         ahead = forecasts(fittable, request.options, fits, mixed=mixed, constraint=request.constraint)
     checked = check_groups(fittable, fits, request.options, request.constraint) if ahead else ()
     if ahead and any(estimate.shared for fit in everything for estimate in fit.parameters.values()):
@@ -133,14 +140,50 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
             "checked."
         )
         checked = (*checked, Note("forecast-unshared", message))
-    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked, *checked), ahead)
+    moved = _sensitivity(groups, fits, fitted_to, joint, ahead, request) if request.sensitivity else ()
+    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked, *checked), ahead, moved)
+
+
+def _sensitivity(
+    groups: Sequence[Points],
+    fits: dict[str, tuple[Fit, ...]],
+    fitted_to: dict[str, tuple[Points, ...]],
+    joint: Sequence[Fit],
+    ahead: Sequence[Forecast],
+    request: Request,
+) -> tuple[Sensitivity, ...]:
+    """How far the figures move of the first law and of every joint fit."""
+    request = replace(request, options=replace(request.options, hold_out=False, window=0))
+    found: tuple[Sensitivity, ...] = ()
+    if fits:
+        members = fitted_to[next(iter(fits))]
+        for law in MIXED:
+            able = () if law in fits else _with_room(members, law, request)
+            fits = {**fits, law: _fit(able, law, request)} if able else fits
+
+        def refit(variants: Sequence[Points], law: str, options: FitOptions) -> tuple[Fit, ...]:
+            asked = replace(request, options=options)
+            shared = asked.constraint.within(LAWS[law].parameters).shared
+            return _fit(variants, law, asked) if not shared or _with_room(variants, law, asked) else ()
+
+        found = law_sensitivity(members, fits, ahead, request.options, request.constraint, refit)
+    pools = {pool.label: pool for pool in pools_of(groups, request.pooling)}
+    for fit in joint:
+        pool = pools[fit.config]
+
+        def refit_pool(groups: Sequence[Points], label: str = pool.label) -> Fit:
+            return fit_pool(Pool(tuple(groups), label), request)
+
+        found = (*found, joint_sensitivity(pool.groups, fit, request.constraint, refit_pool))
+    return found
 
 
 def curves_of(
     groups: Sequence[Points], request: Request
 ) -> tuple[dict[str, dict[str, Fit]], tuple[Fit, ...]]:
     """What a plot needs: every group's fits of the laws of one variable, by label and law, and the joint fits."""
-    study = run_study(groups, replace(request, options=replace(request.options, hold_out=False)))
+    plain = replace(request, options=replace(request.options, hold_out=False), sensitivity=False)
+    study = run_study(groups, plain)
     curves: dict[str, dict[str, Fit]] = {points.label: {} for points in groups}
     for fit in study.fits:
         if fit.law != JOINT:

@@ -228,12 +228,14 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str, study: str) -> Poin
     notes += unfinished_training(label, runs)
     sizes = [run.samples if run.samples is not None else getattr(run, x) for run in runs]
     counts = [run.parameters.body for run in runs]  # what the joint law counts
+    tokens = [run.train_tokens for run in runs if x == "samples"]
     return Points(
         x=np.array([getattr(run, x) for run in runs], dtype=float),
         y=np.array([getattr(run, y) for run in runs], dtype=float),
         label=label,
         sizes=np.array(sizes, dtype=float),
         parameters=np.array(counts, dtype=float) if all(count is not None for count in counts) else None,
+        tokens=np.array(tokens, dtype=float) if tokens and all(tokens) else None,
         x_name=x,
         y_name=y,
         study=study,

@@ -43,6 +43,7 @@ class Points:
         weights: relative precisions (1 / variance) of the points, shape (m,), all above 0, or None for equal ones.
             Only their ratios within a group matter.
         holdout: what the forward error leaves out; None for the largest sizes.
+        tokens: training tokens of each point, shape (m,), where x counts samples and they are known.
         x_name, y_name: the names of the columns.
         study: what the group belongs to: the configurations of one study share a joint law.
         unit: of y, where it is known from more than these points; see ``y_unit``.
@@ -59,6 +60,7 @@ class Points:
     parameters: Vector | None = None
     weights: Vector | None = None
     holdout: Holdout | None = None
+    tokens: Vector | None = None
     x_name: str = "train_tokens"
     y_name: str = "val_ppl"
     study: str = ""
@@ -86,7 +88,8 @@ class Points:
         object.__setattr__(self, "x", x[order])
         object.__setattr__(self, "y", y[order])
         object.__setattr__(self, "sizes", sizes[order])
-        for field_name, called in (("parameters", "Model parameters"), ("weights", "Weights")):
+        checked = (("parameters", "Model parameters"), ("weights", "Weights"), ("tokens", "Tokens"))
+        for field_name, called in checked:
             if (given := getattr(self, field_name)) is None:
                 continue
             values = np.asarray(given, dtype=float).reshape(-1)
@@ -121,6 +124,14 @@ class Points:
         assert self.sizes is not None
         return len(np.unique(self.sizes))
 
+    @property
+    def other_unit(self) -> tuple[str, Vector] | None:
+        """The sizes in another unit than x, with its name: tokens of samples or samples of tokens; None if unknown."""
+        if self.tokens is not None:
+            return "train_tokens", self.tokens
+        assert self.sizes is not None  # set in __post_init__
+        return None if np.array_equal(self.sizes, self.x) else ("samples", self.sizes)
+
     def only(self, kept: NDArray[np.bool_]) -> "Points":
         """The same group with the points at ``kept`` (m,) alone, and the usual held-out sizes."""
 
@@ -134,6 +145,7 @@ class Points:
             sizes=part(self.sizes),
             parameters=part(self.parameters),
             weights=part(self.weights),
+            tokens=part(self.tokens),
             holdout=None,
         )
 
