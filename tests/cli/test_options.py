@@ -161,5 +161,8 @@ def test_defaults_in_the_help_are_those_in_force() -> None:
     assert byte_count(str(shown_default(Machine, "memory")), "--memory") == Execution().memory_bytes
     from cvfp_cli.core.device import DEFAULT_PRECISION
 
-    assert shown_default(Machine, "precision") == f"{DEFAULT_PRECISION['cuda']} on cuda, else float32"
+    assert (
+        shown_default(Machine, "precision")
+        == f"{DEFAULT_PRECISION['cpu']}; cuda: {DEFAULT_PRECISION['cuda']}"
+    )
     assert {DEFAULT_PRECISION["cpu"], DEFAULT_PRECISION["mps"]} == {"float32"}

@@ -11,7 +11,7 @@ from cli_fakes import shown_job
 from cvfp_cli.cli.progress import NOTEBOOK_VARIABLES, Bars, PlainLines, Quiet, progress_for
 from cvfp_cli.core.result import Advance, Epoch, Iteration
 from cvfp_cli.results import Run, Seconds
-from cvfp_cli.sweep.estimate import TimeEstimate
+from cvfp_cli.sweep.estimate import TimeEstimate, makespan
 from cvfp_cli.sweep.plan import Job
 
 EVENTS = [
@@ -128,6 +128,68 @@ def test_bars_on_a_terminal(job: Job, run: Run, monkeypatch: pytest.MonkeyPatch)
     assert "1/2" in drawn
     assert "2L_768d_2tok, 50 samples, seed 42: P1 iter 8, val PPL 622.3" in said
     assert "a remark with [brackets]" in said
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_bar_for_each_worker(job: Job, run: Run, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for name in NOTEBOOK_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    jobs = [replace(job, run_id=name) for name in "abc"]
+    times = TimeEstimate(jobs, jobs, rate=1e9, workers=2)
+    with progress_for(times, total=3, workers=2, quiet=False) as progress:
+        assert isinstance(progress, Bars)
+        for number, (one, worker) in enumerate(zip(jobs, ("cuda:0", "cuda:1"), strict=False), 1):
+            progress.started(one, number, 3, worker)
+        progress.advanced(jobs[1], EVENTS[1])
+        lines = _drawn(progress, terminal)
+        assert [line.split()[0] for line in lines] == ["runs", "cuda:0", "cuda:1"]
+        assert "0/3" in lines[0]
+        assert "left" in lines[0]
+        assert "2L_768d_2tok 50 samples, phase 1" in lines[2]
+        assert all(len(line) <= columns for line in lines)
+        progress.lost(jobs[0], "killed by SIGKILL")
+        progress.finished(jobs[1], run)
+        assert ["1/3" in line for line in _drawn(progress, terminal)] == [True]
+    said = terminal.getvalue()
+    assert "its worker is lost (killed by SIGKILL); the run is queued again" in re.sub(r"\s+", " ", said)
+
+
+def _drawn(progress: Bars, terminal: Terminal) -> list[str]:
+    """The bars as they stand now."""
+    before = len(terminal.getvalue())
+    progress._progress.refresh()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()[before:])
+    return [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
+
+
+def test_the_lines_of_several_workers_name_their_run(
+    job: Job, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = [replace(job, run_id="a"), replace(job, run_id="b")]
+    progress = progress_for(TimeEstimate(jobs, jobs, workers=2), total=2, workers=2, quiet=False)
+    with progress:
+        progress.started(jobs[0], 1, 2, "cuda:0")
+        progress.lost(jobs[0], "ended with code 3")
+        progress.finished(jobs[0], run)
+    assert capsys.readouterr().err.splitlines() == [
+        "[1/2] 2L_768d_2tok, 50 samples, seed 42 on cuda:0: 62,891 tokens",
+        "2L_768d_2tok, 50 samples, seed 42: its worker is lost (ended with code 3); the run is queued again",
+        "  2L_768d_2tok, 50 samples, seed 42: P1 iter 8, val PPL 622.3, accuracy 17.3%, 1 min 21 s",
+    ]
+
+
+def test_the_time_left_is_that_of_the_last_worker(job: Job) -> None:
+    # By hand: 5 and 4; 3 after the 4, 3 after the 5, and the last 3 after 4 + 3.
+    assert makespan([3.0, 3.0, 5.0, 3.0, 4.0], 2) == 10.0
+    assert makespan([], 3) == 0.0
+    jobs = [replace(job, run_id=name) for name in "abcd"]
+    one, two = (TimeEstimate(jobs, jobs, rate=1e9, workers=workers) for workers in (1, 2))
+    assert one.total(jobs) == pytest.approx(2 * (two.total(jobs) or 0.0))
+    assert two.left() == pytest.approx(two.total(jobs), abs=0.1)
 
 
 @pytest.mark.parametrize(

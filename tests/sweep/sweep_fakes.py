@@ -14,6 +14,8 @@ from cvfp_cli.core.result import Advance, Epoch, ExperimentData, Iteration, RunR
 from cvfp_cli.data.stream import Text, TokenStream
 from cvfp_cli.recipes import Recipe, load_recipe
 from cvfp_cli.results import ResultsStore
+from cvfp_cli.sweep.executors.base import ExecutorMaker
+from cvfp_cli.sweep.executors.serial import SerialExecutor
 from cvfp_cli.sweep.grid import experiments
 from cvfp_cli.sweep.plan import Plan, make_plan
 from cvfp_cli.sweep.session import Ended, carry_out
@@ -206,6 +208,8 @@ def sweep_into(
     text: FakeText | None = None,
     fresh: bool = False,
     again: bool = False,
+    executor: ExecutorMaker = SerialExecutor,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Ended:
     """A whole sweep with the stand-ins."""
     plan, store = plan_for(recipe or tiny_recipe(), folder, text=text, fresh=fresh)
@@ -215,7 +219,8 @@ def sweep_into(
         run=run,
         environment={"device_name": "fake", "precision": "float32", "torch": "0", "threads": 1},
         watchers=lambda held: watcher or Recorder(),
-        warn=lambda text: None,
+        warn=warn,
+        executor=executor,
         keeping=keeping or Keeping(),
         command="cvfp sweep",
         fresh=fresh,

@@ -202,14 +202,12 @@ class _Process:
             self._failed_starts = 0
             dispatch.done(self.name, value)
         elif what == "unusable":
-            self.reason = value
-            self._gone(dispatch)
+            self._gone(dispatch, value)
         else:
             raise value
 
-    def _gone(self, dispatch: Dispatch) -> None:
-        """The process is no more: another may be started here."""
-        reason, self.reason = self.reason, ""
+    def _gone(self, dispatch: Dispatch, reason: str = "") -> None:
+        """The process is no more, or of no more use: another may be started here."""
         if not reason:
             self._process.join(5)
             code = self._process.exitcode
@@ -265,7 +263,7 @@ def _serve(connection: Connection, worker: Worker, execution: Execution, folder:
     except WriteError as problem:
         connection.send(("error", problem))
     except RuntimeError as problem:  # PyTorch's own errors, a lost card's among them
-        connection.send(("unusable", f"by {type(problem).__name__}: {first_line(problem)}"))
+        connection.send(("unusable", f"ended by {type(problem).__name__}: {first_line(problem)}"))
     except Exception:
         connection.send(
             ("error", RuntimeError(f"a worker process ended by a bug:\n{traceback.format_exc()}"))
