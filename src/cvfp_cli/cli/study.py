@@ -289,13 +289,14 @@ def carry_out_plan(
     team: Team,
     fresh: bool = False,
     again: bool = False,
+    command: str = "",
     go_on: str,
 ) -> "Ended":
     """Run what remains, with bars or lines; an interrupt ends in advice and exit code 130.
 
     Args:
         fresh: set the folder's study aside first; again: set the command's own runs aside first.
-        go_on: the command line that goes on after an interrupt.
+        command: for the record; the command line where empty. go_on: what goes on after an interrupt.
 
     Raises:
         WorkError: the folder is in use, or a result could not be written.
@@ -309,6 +310,7 @@ def carry_out_plan(
     from cvfp_cli.sweep.tensorboard import TensorBoard
     from cvfp_cli.sweep.watch import Together, Watcher
 
+    command = command or shlex.join(["cvfp", *sys.argv[1:]])
     times = TimeEstimate(plan.jobs, plan.remaining, workers=team.size)
     progress = progress_for(times, total=len(plan.remaining), workers=team.size, quiet=place.quiet)
 
@@ -317,7 +319,7 @@ def carry_out_plan(
     def watchers(held: "Plan") -> Watcher:
         tell(store.notes[told:], quiet=place.quiet)
         log = SweepLog(place.out / LOG_FILE)
-        log.line(f"cvfp {shlex.join(sys.argv[1:])}")
+        log.line(command)
         extra = [] if place.tensorboard is None else [TensorBoard(place.tensorboard)]
         return Together([times, log, Metrics(), *extra, progress])
 
@@ -330,7 +332,7 @@ def carry_out_plan(
                 watchers=watchers,
                 warn=progress.note,
                 keeping=keeping,
-                command=shlex.join(["cvfp", *sys.argv[1:]]),
+                command=command,
                 fresh=fresh,
                 again=again,
                 executor=team.maker,

@@ -1,0 +1,83 @@
+"""The Python interface: the same figures as the commands, for programs and notebooks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from cvfp_cli import api
+
+PUBLISHED = Path(__file__).parent / "published_results.json"
+
+
+@pytest.fixture
+def matrix(tmp_path: Path) -> Path:
+    """The published matrix as a results file."""
+    runs = json.loads(PUBLISHED.read_text())["runs"]
+    (tmp_path / "summary.json").write_text(
+        json.dumps({"runs": [run for run in runs if run["study"] == "2025-11-30-matrix"]})
+    )
+    return tmp_path / "summary.json"
+
+
+def test_a_sweep_trains_once_and_gives_the_runs_of_its_grid(
+    tmp_path: Path, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVFP_CACHE_DIR", str(tmp_path / "cache"))
+    given: dict[str, Any] = {"samples": [4, 8], "grid": {"kind": ["ngram"], "ngram.order": [1, 2]}}
+    found = api.sweep(study, **given, out=tmp_path / "out", threads=1, quiet=True)
+    table = found.to_pandas()
+    assert list(table["config"]) == ["1gram", "2gram", "1gram", "2gram"]
+    assert [run.samples for run in found.runs] == [4, 4, 8, 8]
+    written = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert sorted(run["val_ppl"] for run in written["runs"]) == sorted(table["val_ppl"])
+    assert written["command"].startswith("cvfp_cli.sweep(recipe=")
+
+    again = api.sweep(study, **given, out=tmp_path / "out", threads=1, quiet=True)
+    assert [run.total_seconds for run in again.runs] == [run.total_seconds for run in found.runs]
+    one = api.run(
+        study, samples=8, settings={"kind": "ngram", "ngram.order": 2}, out=tmp_path / "out", quiet=True
+    )
+    assert one.val_ppl == found.runs[3].val_ppl
+
+
+def test_what_is_wrong_is_an_error_of_ours(tmp_path: Path, study: Path) -> None:
+    with pytest.raises(api.InputError, match="unknown key"):
+        api.sweep(study, settings={"phase2.zzz": 3}, out=tmp_path / "out")
+    with pytest.raises(api.InputError, match="device"):
+        api.sweep(study, device="tpu", out=tmp_path / "out")
+    with pytest.raises(api.InputError):
+        api.load_results(tmp_path / "nothing")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fit_is_that_of_the_command(matrix: Path, cvfp: Callable[..., Any]) -> None:
+    typed = cvfp("fit", matrix, "--model", "power", "--predict", "1e6", "--format", "json", "--quiet")
+    answer = api.fit(matrix, model="power", predict=[1e6]).to_json()
+    assert answer == json.loads(typed.out)
+    table = api.fit(api.load_results(matrix), model="power").to_pandas()
+    alpha = table[(table["config"] == "1L_768d_1tok") & (table["name"] == "alpha")]["value"]
+    assert alpha.item() == pytest.approx(-0.5460, abs=2e-4)  # as published; the table has rounded PPL
+
+
+def test_any_table_of_pandas_can_be_fitted() -> None:
+    sizes = [1e4, 3e4, 1e5, 3e5, 1e6]
+    table = pd.DataFrame({"tokens": sizes, "loss_ppl": [3e4 * size**-0.4 for size in sizes]})
+    found = api.fit(table, x="tokens", y="loss_ppl", model="power").to_pandas().set_index("name")["value"]
+    assert found["alpha"] == pytest.approx(-0.4)
+    assert found["A"] == pytest.approx(3e4)
+
+
+def test_compare_and_report_are_those_of_the_commands(matrix: Path, cvfp: Callable[..., Any]) -> None:
+    compared = api.compare(matrix, by="layers")
+    assert compared.to_markdown() == cvfp("compare", matrix, "--by", "layers", "--format", "markdown").out
+    assert len(compared.to_pandas())
+    written = api.report(matrix, lang="ja", sections=["summary"])
+    assert "1L_768d_1tok" in written.to_markdown()
+    assert written.to_html().startswith("<!")
+    assert written._repr_markdown_() == written.to_markdown()
+    with pytest.raises(api.InputError, match="no form"):
+        written.to_pandas()
