@@ -7,6 +7,7 @@ import pytest
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.learners import Stage, base, get_learner, identity_of, learners, register
+from cvfp_cli.learners.base import flops_of
 from cvfp_cli.learners.cvfp import CVFP
 
 
@@ -68,3 +69,10 @@ def test_only_what_can_change_a_figure_is_in_the_identity(config: Config, identi
 @pytest.mark.parametrize(("free", "steps", "work"), [(0, 0, 0.0), (0, 7, 70.0), (1, 1, 10.0), (1, 7, 60.0)])
 def test_steps_that_cost_nothing_are_no_work(free: int, steps: int, work: float) -> None:
     assert Stage("a", "a", "step", 9, 9, 10.0, free).work(steps) == work
+
+
+def test_operations_are_those_of_the_steps_that_were_taken() -> None:
+    stages = (Stage("a", "a", "step", 9, 9, 10.0, 1), Stage("b", "b", "step", 9, 9, 5.0))
+    assert flops_of(stages, {"a": 4, "b": 2, "contexts": 0}) == 40.0
+    assert flops_of(stages, {"a": 4}) == 30.0  # a run that diverged before the second stage
+    assert flops_of((*stages, Stage("c", "c", "pass", 1, 1, 1.0, arithmetic=False)), {"a": 4}) is None

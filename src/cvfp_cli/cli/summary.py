@@ -393,6 +393,7 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         "bits per byte": four_digits(bits),
         "time": ", ".join(f"{duration(stage.seconds)} {stage_title(stage.name)}" for stage in run.stages)
         or MISSING,
+        "operations": MISSING if run.flops is None else f"{run.flops:.3g} FLOPs",
         "peak memory": byte_size(run.peak_memory_bytes),
     }
     from rich.text import Text

@@ -41,6 +41,7 @@ class Stage:
         likely: steps to expect before any run has shown its own.
         operations: floating-point operations of one step.
         free: first steps that cost nothing, such as an untrained start.
+        arithmetic: whether ``operations`` counts arithmetic; False where it only stands for the time that a step takes.
     """
 
     name: str
@@ -50,10 +51,27 @@ class Stage:
     likely: int
     operations: float
     free: int = 0
+    arithmetic: bool = True
 
     def work(self, steps: int) -> float:
         """Floating-point operations of so many steps; at least one counts."""
         return self.operations * max(steps - self.free, 1 if self.free else 0)
+
+
+def flops_of(stages: Sequence[Stage], steps: Mapping[str, int]) -> float | None:
+    """Floating-point operations of a run's products: the work of every stage in the steps that it took.
+
+    Optimisers, activations, the recurrence between phases and what is measured of contexts are not counted.
+
+    Args:
+        steps: by the stage's name; a stage that was never reached has none.
+
+    Returns:
+        None where the operations of a stage are no arithmetic.
+    """
+    if not all(stage.arithmetic for stage in stages):
+        return None
+    return sum(stage.work(steps[stage.name]) for stage in stages if steps.get(stage.name))
 
 
 @dataclass(frozen=True)

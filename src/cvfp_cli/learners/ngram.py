@@ -45,7 +45,7 @@ class _Ngram:
     def stages(self, config: BaselineConfig, sizes: Sizes) -> tuple[Stage, ...]:
         """One pass that counts and scores."""
         work = ngram_work(config.settings, sizes.train_tokens, sizes.val_tokens)
-        return (Stage(STAGE, "counts", "pass", 1, 1, work),)
+        return (Stage(STAGE, "counts", "pass", 1, 1, work, arithmetic=False),)
 
     def parameters(self, config: BaselineConfig, sizes: Sizes) -> _ToldByTraining:
         """As many as the text has n-grams."""

@@ -9,6 +9,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results import legacy
 from cvfp_cli.results.codec import ReadingLog, from_json, listed
+from cvfp_cli.results.flops import with_flops
 from cvfp_cli.results.jsontext import (
     RECOVER_HINT,
     decode,
@@ -117,6 +118,7 @@ def _summary(value: dict[str, Any], path: Path, findings: ReadingLog) -> Results
     if isinstance(name, str):
         named = tuple(run if run.study else replace(run, study=name) for run in summary.runs)
         summary = replace(summary, runs=named)
+    summary = replace(summary, runs=tuple(with_flops(run, summary.data) for run in summary.runs))
     notes = findings.notes()
     if not summary.complete:
         notes.append(

@@ -95,6 +95,7 @@ class Run:
         data_fingerprint: identifies source, tokenizer and validation text; runs of different ones do not
             compare.
         environment: index into the file's ``environments``.
+        flops: floating-point operations of all its steps; None for a kind of model that none are counted of.
     """
 
     config: str = field(metadata=_LINE)
@@ -146,6 +147,7 @@ class Run:
     kind: str = field(default=CVFP, metadata=_LINE)
     axes: dict[str, Any] = field(default_factory=dict, metadata={"scalars": True})
     stages: tuple[StageRecord, ...] = ()
+    flops: float | None = field(default=None, metadata=_NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         """Version 1 of the schema, and files made by hand, say by their flat keys what axes and stages say."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.core.result import RunResult
+from cvfp_cli.learners.base import flops_of
 from cvfp_cli.results import Parameters, Run, Seconds, StageRecord
 from cvfp_cli.sweep.plan import Job
 
@@ -35,6 +36,7 @@ def finished_run(job: Job, result: RunResult, origin: RunOrigin) -> Run:
         "sample_targets": result.sample_targets or None,
         "stages": tuple(StageRecord(stage.name, stage.steps, stage.seconds) for stage in result.stages),
         "seconds": seconds_of(result),
+        "flops": flops_of(job.stages, {stage.name: stage.steps for stage in result.stages}),
         # What the schema has no key for is kept for the record.
         "execution_path": {
             **result.execution_path,
