@@ -50,6 +50,24 @@ def test_a_dry_run_counts_the_processes(cvfp: Cvfp, study: Path, tmp_path: Path)
     assert "differ in the last digits from those of runs with another number" in planned.err
 
 
+def test_a_shard_is_planned_and_trained_alone(cvfp: Cvfp, study: Path, tmp_path: Path) -> None:
+    sweep = ("sweep", "--recipe", study, "--kind", "ngram", "--samples", "4,8,16", "--device", "cpu")
+    out = tmp_path / "out"
+    counts = []
+    for shard in ("1/2", "2/2"):
+        planned = cvfp(*sweep, "--out", out, "--shard", shard, "--dry-run")
+        rows = planned.out.count("to do")
+        done = cvfp(*sweep, "--out", out, "--shard", shard)
+        assert done.code == 0, done.err
+        assert f"[{rows}/{rows}]" in done.err
+        assert (out / f"sweep-{shard.replace('/', 'of')}.log").is_file()
+        counts.append(rows)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["complete"]
+    assert len(summary["runs"]) == sum(counts)
+    assert min(counts) > 0
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -67,6 +85,10 @@ def test_a_dry_run_counts_the_processes(cvfp: Cvfp, study: Path, tmp_path: Path)
         (["--jobs", "2", "--executor", "serial"], "--jobs is for --executor processes."),
         (["--jobs", "2", "--run-timeout", "0"], "--run-timeout: 0 is no time"),
         (["--jobs", "2", "--executor", "slurm"], "--executor: no 'slurm'."),
+        (["--shard", "0/4"], "--shard: '0/4' is no part of a grid. Write 1/4 to 4/4."),
+        (["--shard", "5/4"], "Write 1/4 to 4/4."),
+        (["--shard", "2"], "Write 1/4 to 4/4."),
+        (["--shard", "1/2", "--fresh", "--yes"], "--shard and --fresh exclude each other."),
         (["--workers", "2"], "Did you mean --jobs?"),
     ],
 )

@@ -12,6 +12,7 @@ from sweep_fakes import fake_run, sweep_into, tiny_recipe
 
 from cvfp_cli.errors import WorkError
 from cvfp_cli.sweep.executors.processes import ProcessExecutor
+from cvfp_cli.sweep.plan import Shard
 from cvfp_cli.sweep.work import Keeping
 
 STEP_SECONDS = 0.03
@@ -47,6 +48,17 @@ def faulty_run(config: Any, data: Any, execution: Any, checkpoint: Any, **named:
 def broken_run(*arguments: Any, **named: Any) -> Any:
     """A bug."""
     raise KeyError("no such thing")
+
+
+def shard(folder: Path, number: int, of: int) -> None:
+    """One shard of a sweep that takes its time."""
+
+    def noted_run(config: Any, data: Any, *rest: Any, **named: Any) -> Any:
+        with (folder.parent / "trained").open("a") as file:
+            file.write(f"{config.model.name} {len(data.train_ids)}\n")
+        return slow_run(config, data, *rest, **named)
+
+    sweep_into(folder, tiny_recipe(), run=noted_run, shard=Shard(number, of))
 
 
 def sweep(folder: Path, kind: str, *, parallel: bool) -> None:

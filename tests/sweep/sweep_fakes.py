@@ -17,7 +17,7 @@ from cvfp_cli.results import ResultsStore
 from cvfp_cli.sweep.executors.base import ExecutorMaker
 from cvfp_cli.sweep.executors.serial import SerialExecutor
 from cvfp_cli.sweep.grid import experiments
-from cvfp_cli.sweep.plan import Plan, make_plan
+from cvfp_cli.sweep.plan import Plan, Shard, make_plan
 from cvfp_cli.sweep.session import Ended, carry_out
 from cvfp_cli.sweep.work import Keeping
 
@@ -209,12 +209,13 @@ def sweep_into(
     fresh: bool = False,
     again: bool = False,
     executor: ExecutorMaker = SerialExecutor,
+    shard: Shard | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Ended:
     """A whole sweep with the stand-ins."""
     plan, store = plan_for(recipe or tiny_recipe(), folder, text=text, fresh=fresh)
     return carry_out(
-        plan,
+        replace(plan, shard=shard),
         store,
         run=run,
         environment={"device_name": "fake", "precision": "float32", "torch": "0", "threads": 1},

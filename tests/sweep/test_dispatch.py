@@ -16,8 +16,9 @@ class Told:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, Any]] = []
 
-    def started(self, job: Job, worker: str = "") -> None:
+    def started(self, job: Job, worker: str = "") -> bool:
         self.seen.append(("started", job.name, worker))
+        return True
 
     def lost(self, job: Job, reason: str) -> None:
         self.seen.append(("lost", job.name, reason))

@@ -30,9 +30,10 @@ class Told:
         self.results: list[JobResult] = []
         self._at_event = at_event
 
-    def started(self, job: Job, worker: str = "") -> None:
+    def started(self, job: Job, worker: str = "") -> bool:
         job.folder.mkdir(parents=True, exist_ok=True)
         self.seen.append(("started", job.name))
+        return True
 
     def advanced(self, job: Job, event: Any) -> None:
         self._at_event(job, event)

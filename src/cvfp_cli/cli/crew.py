@@ -12,6 +12,7 @@ from cvfp_cli.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from cvfp_cli.sweep.executors.base import ExecutorMaker
+    from cvfp_cli.sweep.plan import Shard
 
 
 def check_device(name: str, option: str) -> str:
@@ -53,6 +54,24 @@ def check_crew(crew: Crew, machine: Machine, problems: Problems) -> None:
         needless = [option for option, value in given.items() if value is not None]
         if crew.name == "serial" and needless:
             raise InputError(f"{needless[0]} is for --executor processes.", hint="Add --jobs.")
+
+
+def shard_of(crew: Crew) -> "Shard | None":
+    """The part of the grid that ``--shard`` names.
+
+    Raises:
+        InputError: it names none.
+    """
+    from cvfp_cli.sweep.plan import Shard
+
+    if crew.shard is None:
+        return None
+    number, slash, of = crew.shard.partition("/")
+    if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise InputError(
+            f"--shard: '{one_line(crew.shard, 40)}' is no part of a grid.", hint="Write 1/4 to 4/4."
+        )
+    return Shard(int(number), int(of))
 
 
 @dataclass(frozen=True)

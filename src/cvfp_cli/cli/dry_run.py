@@ -33,10 +33,10 @@ def print_plan(plan: "Plan", workers: int = 1) -> None:
             duration(times.seconds(job)),
             _state(job),
         )
-        for job in plan.jobs
+        for job in plan.own
     ]
     print_table(console, header, rows)
-    done = len(plan.jobs) - len(plan.remaining)
+    done = len(plan.own) - len(plan.remaining)
     expected, most = times.total(plan.remaining), times.total(plan.remaining, most=True)
     beside = f", {workers} at a time" if workers > 1 else ""
     device = f"{plan.execution.device}, {plan.execution.precision}"
@@ -46,7 +46,7 @@ def print_plan(plan: "Plan", workers: int = 1) -> None:
     print_sentence(console, f"validation: {span}{counted(longest, 'token')}.")
     print_sentence(
         console,
-        f"{counted(len(plan.jobs), 'run')}, {done} done already, on {device}{beside}: "
+        f"{counted(len(plan.own), 'run')}, {done} done already, on {device}{beside}: "
         f"about {duration(expected)} left, at most {duration(most)}.",
     )
     if plan.remaining:

@@ -139,6 +139,10 @@ class Crew:
         MORE, "SECONDS", "Start a run again that shows no step for so long.", default="never"
     )
 
+    shard: str | None = given(
+        MORE, "I/N", "Train the I-th of N parts of the grid, beside commands that train the others."
+    )
+
     @property
     def name(self) -> str:
         """The executor."""

@@ -318,7 +318,8 @@ def carry_out_plan(
 
     def watchers(held: "Plan") -> Watcher:
         tell(store.notes[told:], quiet=place.quiet)
-        log = SweepLog(place.out / LOG_FILE)
+        name = LOG_FILE if plan.shard is None else f"sweep-{plan.shard}.log"
+        log = SweepLog(place.out / name)
         log.line(command)
         extra = [] if place.tensorboard is None else [TensorBoard(place.tensorboard)]
         return Together([times, log, Metrics(), *extra, progress])

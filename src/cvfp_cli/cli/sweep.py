@@ -1,14 +1,17 @@
 """``cvfp sweep``: every experiment of a grid, and the summary."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
-from cvfp_cli.cli.crew import check_crew
+from cvfp_cli.cli.crew import check_crew, shard_of
 from cvfp_cli.cli.options import MORE, OUTPUT, assignments, flag, given
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Crew, Machine, Place, StudyOptions, TextOptions
+from cvfp_cli.counting import counted
+from cvfp_cli.errors import InputError
 
 GRID = "Grid (lists such as 1-3, 100-500:100 or 50,100; without one, the recipe's)"
 
@@ -54,6 +57,10 @@ def sweep(
         overrides |= {f"grid.{key}": value for key, value in assignments(grid, "--grid").items()}
     study.check_machine(machine, problems)
     check_crew(crew, machine, problems)
+    with problems.collect():
+        shard = shard_of(crew)
+        if shard is not None and fresh:
+            raise InputError("--shard and --fresh exclude each other.", hint="Use a new --out.")
     sizes = [] if place.dry_run else study.large_ranges(lists)
     replaced = study.about_fresh(place) if fresh and not place.dry_run else []
     for question in [*sizes, *replaced]:
@@ -64,6 +71,7 @@ def sweep(
     for question in sizes:
         ask(question, yes=place.yes)
     plan, store, environment, team = study.checked_plan(loaded, machine, place, crew=crew, fresh=fresh)
+    plan = replace(plan, shard=shard)
     if place.dry_run:
         from cvfp_cli.cli.dry_run import print_plan
 
@@ -87,5 +95,9 @@ def sweep(
         go_on=study.command_line(without=("--fresh", *(() if sizes else ("--yes", "-y")))),
     )
     print_summary(ended.runs, ended.fits)
+    if elsewhere := len(plan.own) - len(ended.here):
+        study.say(
+            f"{counted(elsewhere, 'run is', 'runs are')} under way in another command.", quiet=place.quiet
+        )
     study.tell(remarks(ended.here, plan.recipe), quiet=place.quiet)
     study.end(ended, place, next_commands=study.reading_commands(ended, place))

@@ -13,8 +13,9 @@ from cvfp_cli.results.reader import RUN_FILE, RUNS_FOLDER, SUMMARY_FILE
 
 CSV_FILE = "runs.csv"
 LOG_FILE = "sweep.log"
-STUDY_FILES = (LOG_FILE, CSV_FILE, SUMMARY_FILE, STUDY_FILE)
-"""What a study writes beside its runs; whose folder it is moves last, so that until then the folder is the study's."""
+SHARD_LOGS = "sweep-*of*.log"
+STUDY_FILES = (LOG_FILE, SHARD_LOGS, CSV_FILE, SUMMARY_FILE, STUDY_FILE)
+"""What a study writes beside its runs, as patterns; whose folder it is moves last, so that until then the folder is the study's."""
 MOVING = ".moving"
 _OLD = re.compile(r"old-([0-9]{1,6})")
 
@@ -73,7 +74,7 @@ def undo_broken_moves(folder: Path) -> None:
     """Put back what a move that did not come to its end took away."""
     for moving in folder.glob(f".old-*{MOVING}/"):
         runs = moving / RUNS_FOLDER
-        for path in [*runs.glob("*/"), *(moving / name for name in STUDY_FILES)]:
+        for path in [*runs.glob("*/"), *(path for name in STUDY_FILES for path in moving.glob(name))]:
             target = folder / path.relative_to(moving)
             if path.exists() and not target.exists():
                 make_folder(target.parent)

@@ -5,7 +5,7 @@
     results/
       study.json                whose folder this is
       summary.json  runs.csv    all runs, written at the end and now and then before
-      sweep.log
+      sweep.log                 sweep-1of4.log of a shard
       runs/2L_768d_2tok_s50_seed42/
         result.json             written last: a run is finished when it is there
         config.toml  metrics.jsonl  model.safetensors
@@ -16,13 +16,15 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from filelock import BaseFileLock
 
 from cvfp_cli.errors import InputError, one_line
 from cvfp_cli.notes import Note
@@ -79,6 +81,8 @@ class ResultsStore:
         self.environments: list[dict[str, Any]] = []
         self.notes: list[Note] = []
         self._recover = recover
+        self._shared: FolderLock | None = None
+        self._held: dict[str, BaseFileLock] = {}
         self._identity_lost = False
         self._environment_index: dict[str, int] = {}
         self._last_summary = time.monotonic()
@@ -92,6 +96,7 @@ class ResultsStore:
         *,
         fresh: bool = False,
         threads: int | None = None,
+        shared: bool = False,
     ) -> Iterator["ResultsStore"]:
         """Hold the folder for one study: create it, lock it, check whose it is, clear torn temporary files.
 
@@ -100,6 +105,8 @@ class ResultsStore:
             defaults: as ``check_same_study`` takes them.
             fresh: set aside the study that the folder holds, whichever it is, and begin a new one.
             threads: CPU threads that runs are to have from now on, unless the folder says so already.
+            shared: beside other commands that do the same: each holds the runs that it trains (:meth:`hold_run`), and the
+                folder for as long as it writes what all share (:meth:`writing`).
 
         Raises:
             InputError: the folder holds something else's files, or another study.
@@ -108,6 +115,18 @@ class ResultsStore:
         self.check_own()
         make_folder(self.folder)
         lock = FolderLock(self.folder)
+        if shared:
+            with lock.briefly():
+                self._set_up(identity, defaults, threads)
+                self._clear_torn_files(self.folder)
+            self._shared = lock
+            try:
+                yield self
+            finally:
+                for name in list(self._held):
+                    self._let_go(name)
+                self._shared = None
+            return
         note = lock.acquire()
         try:
             if note is not None:
@@ -115,13 +134,59 @@ class ResultsStore:
             undo_broken_moves(self.folder)
             if fresh:
                 self._start_over()
-            self.check_same_study(identity, defaults)
-            self._write_study(identity, threads)
-            make_folder(self.folder / RUNS_FOLDER)
-            self._clear_torn_files()
+            self._set_up(identity, defaults, threads)
+            self._clear_torn_files(self.folder, *(self.folder / RUNS_FOLDER).glob("*/"))
             yield self
         finally:
             lock.release()
+
+    def _set_up(self, identity: Mapping[str, Any], defaults: Mapping[str, Any], threads: int | None) -> None:
+        self.check_same_study(identity, defaults)
+        self._write_study(identity, threads)
+        make_folder(self.folder / RUNS_FOLDER)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other commands write to the folder beside this one."""
+        return self._shared is not None
+
+    def hold_run(self, name: str) -> bool:
+        """Whether this command may train a run: in a shared folder, where nobody else does or has done so by now.
+
+        Raises:
+            WorkError: another command holds the folder for itself, or a lock cannot be written.
+        """
+        if self._shared is None or name in self._held:
+            return True
+        folder = self.run_folder(name)
+        with self._shared.briefly():
+            lock = self._shared.run_lock(folder.name)
+            if lock is None:
+                return False
+            self._held[name] = lock
+        if (folder / RUN_FILE).is_file() and _read_run(folder / RUN_FILE)[0].status != "failed":
+            self._let_go(name)
+            return False
+        if folder.is_dir():
+            self._clear_torn_files(folder)
+        return True
+
+    def _let_go(self, name: str) -> None:
+        if (lock := self._held.pop(name, None)) is not None:
+            lock.release()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around the writing of a summary, which in a shared folder is made of what is in its runs' folders now.
+
+        Raises:
+            WorkError: another command holds the folder for itself.
+        """
+        begun = time.monotonic()
+        with nullcontext() if self._shared is None else self._shared.briefly():
+            yield
+        self._last_summary = time.monotonic()
+        self._summary_seconds = self._last_summary - begun
 
     def check_same_study(
         self, identity: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
@@ -215,7 +280,7 @@ class ResultsStore:
     def _start_over(self) -> None:
         """Move the study into ``old-N``; one without a run is deleted, since there is nothing to keep."""
         aside = self.would_set_aside()
-        files = [self.folder / name for name in STUDY_FILES if (self.folder / name).is_file()]
+        files = [path for name in STUDY_FILES for path in self.folder.glob(name) if path.is_file()]
         if aside.finished or aside.unfinished:
             self._move_aside([self.folder / RUNS_FOLDER, *files], aside)
             return
@@ -280,6 +345,7 @@ class ResultsStore:
             "data": dict(data),
         }
         write_atomic(folder / RUN_FILE, dump_json(content))
+        self._let_go(name)
         return run
 
     def write_summary(self, summary: Summary) -> None:
@@ -288,21 +354,14 @@ class ResultsStore:
         Raises:
             WorkError: one of them could not be written; the old one is untouched.
         """
-        begun = time.monotonic()
         write_atomic(self.folder / SUMMARY_FILE, dump_json(summary))
         write_atomic(self.folder / CSV_FILE, write_csv(summary.runs))
-        self._last_summary = time.monotonic()
-        self._summary_seconds = self._last_summary - begun
 
-    def write_summary_if_due(self, make: Callable[[], Summary]) -> None:
-        """Write the summary of an unfinished sweep, so rarely that it takes a small share of the time.
-
-        Raises:
-            WorkError: as ``write_summary``.
-        """
+    @property
+    def summary_due(self) -> bool:
+        """Whether the summary of an unfinished sweep may be written again: rarely, a small share of the time."""
         wait = max(_LEAST_SECONDS_BETWEEN, self._summary_seconds / _LARGEST_SHARE_OF_TIME)
-        if time.monotonic() - self._last_summary >= wait:
-            self.write_summary(make())
+        return time.monotonic() - self._last_summary >= wait
 
     def check_own(self) -> None:
         """Refuse a folder that holds files and no study. Only reads.
@@ -330,8 +389,8 @@ class ResultsStore:
         studies = (STUDY_FILE, f"old-*/{STUDY_FILE}", f".old-*{MOVING}/{STUDY_FILE}")
         return any(path.is_file() for name in studies for path in self.folder.glob(name))
 
-    def _clear_torn_files(self) -> None:
-        for folder in (self.folder, *(self.folder / RUNS_FOLDER).glob("*/")):
+    def _clear_torn_files(self, *folders: Path) -> None:
+        for folder in folders:
             for path in left_behind(folder):
                 path.unlink(missing_ok=True)
 

@@ -75,6 +75,21 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A part of a grid: the ``number``-th (1-based) ``of`` so many, by a hash that neither order nor machine changes."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}of{self.of}"
+
+    def has(self, job: Job) -> bool:
+        """Whether a job is in it."""
+        return int(job.run_id, 16) % self.of == self.number - 1
+
+
+@dataclass(frozen=True)
 class Plan:
     """The jobs of one command, and what they share.
 
@@ -83,6 +98,7 @@ class Plan:
         identity: what all runs of a results folder have in common.
         jobs: the command's whole grid, fewest samples first.
         others: runs that the folder holds besides.
+        shard: the part of the grid that this command trains; None for all of it.
     """
 
     recipe: Recipe
@@ -91,6 +107,12 @@ class Plan:
     identity: Mapping[str, Any]
     jobs: tuple[Job, ...]
     others: tuple[Run, ...]
+    shard: Shard | None = None
+
+    @property
+    def own(self) -> tuple[Job, ...]:
+        """The jobs that are this command's to do."""
+        return tuple(job for job in self.jobs if self.shard is None or self.shard.has(job))
 
     @property
     def described(self) -> dict[str, Any]:
@@ -124,7 +146,7 @@ class Plan:
     @property
     def remaining(self) -> tuple[Job, ...]:
         """Jobs with something left to do."""
-        return tuple(job for job in self.jobs if not job.settled)
+        return tuple(job for job in self.own if not job.settled)
 
 
 def read_text(

@@ -36,7 +36,7 @@ class Recorder:
     watcher: Watcher
     interrupts: Interrupts
     warn: Callable[[str], None]
-    after_each: Callable[[], None] = lambda: None
+    after_each: Callable[[], object] = lambda: None
     runs: dict[str, Run] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -45,13 +45,20 @@ class Recorder:
         self._numbers: dict[str, int] = {}  # in the order in which they begin
         self._total = len(self.plan.remaining)
 
-    def started(self, job: Job, worker: str = "") -> None:
-        """Make the job's folder and write its recipe."""
+    def started(self, job: Job, worker: str = "") -> bool:
+        """Make the job's folder and write its recipe, unless another command has the job.
+
+        Raises:
+            WorkError: the folder cannot be written, or is another command's by now.
+        """
         with self.interrupts.shield():
+            if not self.store.hold_run(job.name):
+                return False
             make_folder(job.folder)
             write_atomic(job.folder / CONFIG_FILE, self._narrowed(job).to_toml().encode())
         number = self._numbers.setdefault(job.run_id, len(self._numbers) + 1)
         self.watcher.started(job, number, self._total, worker)
+        return True
 
     def advanced(self, job: Job, event: Event) -> None:
         """Pass it on."""

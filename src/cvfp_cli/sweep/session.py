@@ -73,7 +73,9 @@ def carry_out(
         KeyboardInterrupt: Ctrl-C or SIGTERM; finished runs and an incomplete summary are on disk.
     """
     with Interrupts() as interrupts:
-        claimed = store.claim(plan.identity, field_defaults(), fresh=fresh, threads=threads)
+        claimed = store.claim(
+            plan.identity, field_defaults(), fresh=fresh, threads=threads, shared=plan.shard is not None
+        )
         with claimed:
             if again:
                 store.set_aside([job.name for job in plan.jobs])
@@ -86,25 +88,26 @@ def carry_out(
             recorder = Recorder(plan, store, environment, watchers(plan), interrupts, warn)
             chosen = executor(Worker(environment, keeping, run), plan.data)
 
-            def summary(complete: bool) -> Summary:
-                runs = on_every_axis(recorder.runs.values(), fixed)
-                return summarise(plan, store, runs, command=command, complete=complete)
+            def write_summary(*, ended: bool = False) -> Summary:
+                with interrupts.shield(), store.writing():
+                    known = store.finished() if store.shared else recorder.runs
+                    complete = ended and all(job.run_id in known for job in plan.jobs)
+                    runs = on_every_axis(known.values(), fixed)
+                    summary = summarise(plan, store, runs, command=command, complete=complete)
+                    store.write_summary(summary)
+                    return summary
 
-            recorder.after_each = lambda: store.write_summary_if_due(lambda: summary(False))
+            recorder.after_each = lambda: write_summary() if store.summary_due else None
             try:
                 if plan.remaining:
-                    with interrupts.shield():
-                        store.write_summary(summary(False))
+                    write_summary()
                 chosen.execute(plan.remaining, recorder)
             except KeyboardInterrupt:
-                with interrupts.shield():
-                    store.write_summary(summary(False))
+                write_summary()
                 raise
-            with interrupts.shield():
-                final = summary(all(job.run_id in recorder.runs for job in plan.jobs))
-                store.write_summary(final)
+            final = write_summary(ended=True)
             by_id = {run.run_id: run for run in final.runs}
-            here = tuple(by_id[job.run_id] for job in plan.jobs)
+            here = tuple(by_id[job.run_id] for job in plan.own if job.run_id in by_id)
             return Ended(final.runs, final.fits, here)
 
 

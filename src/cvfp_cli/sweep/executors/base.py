@@ -13,11 +13,14 @@ from cvfp_cli.sweep.work import JobResult, Worker
 class Reports(Protocol):
     """Told of everything that happens to jobs, in the parent's thread; for each job in this order."""
 
-    def started(self, job: Job, worker: str = "") -> None:
+    def started(self, job: Job, worker: str = "") -> bool:
         """``job`` is about to begin: its folder is made and its recipe written before it does.
 
         Args:
             worker: who does it, where there are several.
+
+        Returns:
+            Whether it is to be run; another command may have taken it meanwhile.
         """
 
     def advanced(self, job: Job, event: Event) -> None:

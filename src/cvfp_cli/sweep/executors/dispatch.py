@@ -52,12 +52,12 @@ class Dispatch:
 
     def next(self, worker: str) -> Job | None:
         """The next job, from now on this worker's; None where none waits."""
-        if not self._waiting:
-            return None
-        job = self._waiting.pop(0)
-        self._under_way[worker] = _UnderWay(job, time.monotonic())
-        self._reports.started(job, worker)
-        return job
+        while self._waiting:
+            job = self._waiting.pop(0)
+            if self._reports.started(job, worker):
+                self._under_way[worker] = _UnderWay(job, time.monotonic())
+                return job
+        return None
 
     def advanced(self, worker: str, event: Event) -> None:
         """The worker's job has got on."""

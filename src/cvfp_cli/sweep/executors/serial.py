@@ -46,7 +46,8 @@ class SerialExecutor:
 
             if self._cancelled:
                 return
-            reports.started(job)
+            if not reports.started(job):
+                continue
             try:
                 result = self._worker.do(job, texts.of, advanced, warned)
             except _Cancelled:
