@@ -1,6 +1,6 @@
 """How often the report's marks err and find, and its effects, means and tests hold, on simulated studies.
 
-    python benchmarks/mark_coverage.py [--sets 1000] [--seed 0] [--only stars,slopes,means,tests,equal,claims]
+    python benchmarks/mark_coverage.py [--sets 1000] [--seed 0] [--only stars,slopes,means,tests,equal,claims,worth]
 
 Configurations are trained in the same sizes; ln PPL = level + slope ln n + size (shared by all) + configuration×size +
 seed, with the standard deviations named. The functions are those that ``cvfp report`` and ``cvfp compare`` call.
@@ -13,6 +13,8 @@ seed, with the standard deviations named. The functions are those that ``cvfp re
 - tests: how often equal slopes and levels are rejected, pooled and with a variance for each configuration, where
   one configuration is noisier; and how often a difference of slopes is found.
 - equal: how often a pair is called equal within 2 % that differs by just that, and one that does not differ at all.
+- worth: how often the interval of what the data of one configuration are worth against another's holds the truth at
+  the PPL that is named, and how often it rules out equality.
 - claims: how often any of a report's claims is decided where there is no effect, each by itself and all corrected.
 """
 
@@ -30,6 +32,7 @@ from cvfp_cli.stats.contrasts import holm
 from cvfp_cli.stats.effects import main_effects
 from cvfp_cli.stats.lines import Lines, RunPoint, fit_lines
 from cvfp_cli.stats.noise import FigureNoise, best_by, slope_noise
+from cvfp_cli.stats.worth import worth
 
 Array = NDArray[np.float64]
 SHARED = 0.05  # standard deviation of what a size adds to all configurations
@@ -274,7 +277,48 @@ def claims(sets: int, rng: np.random.Generator) -> Iterator[str]:
     yield f"| 4 | {100 * np.mean(single):.1f} | {100 * np.mean(joined):.1f} |"
 
 
-PARTS = {"stars": stars, "slopes": slopes, "means": means, "tests": tests, "equal": equal, "claims": claims}
+def worths(sets: int, rng: np.random.Generator) -> Iterator[str]:
+    """What the last configuration's data are worth against the first's."""
+    yield "| configurations | sizes × seeds | cell, seed | worth, slope | interval holds | width | equality ruled out |"
+    yield "|---|---|---|---|---:|---:|---:|"
+    for count, sizes, seeds, cell, own, times, apart in [
+        (2, 4, 1, 0.0, 0.02, 1.0, 0.0),
+        (2, 4, 1, 0.0, 0.02, 1.5, 0.0),
+        (4, 4, 1, 0.0, 0.02, 1.5, 0.0),
+        (4, 5, 3, 0.02, 0.01, 1.0, 0.0),
+        (2, 5, 1, 0.0, 0.02, 1.5, 0.1),
+        (9, 4, 1, 0.02, 0.01, 4.0, 0.05),
+    ]:
+        levels, slope = np.zeros(count), np.zeros(count)
+        levels[-1], slope[-1] = -0.5 * np.log(times), -apart
+        held, width, decided = [], [], []
+        for _ in range(sets):
+            lines = fit_lines(
+                study(rng, count, sizes, seeds, cell, own, levels=levels, slopes=slope), own=True
+            )
+            assert lines is not None
+            found = worth(lines, ["c0"], [f"c{count - 1}"], LEVEL)
+            assert found is not None
+            truth = np.exp(found.log_y / -0.5 - (found.log_y - levels[-1]) / (-0.5 - apart))
+            low, high = found.times.low or 0.0, found.times.high or np.inf
+            held.append(low <= truth <= high)
+            width.append(high / low if low > 0.0 else np.inf)
+            decided.append(found.decided)
+        yield (
+            f"| {count} | {sizes} × {seeds} | {100 * cell:g}, {100 * own:g} % | {times:g}, {-0.5 - apart:g} | "
+            f"{100 * np.mean(held):.1f} | ×{np.median(width):.2f} | {100 * np.mean(decided):.1f} |"
+        )
+
+
+PARTS = {
+    "stars": stars,
+    "slopes": slopes,
+    "means": means,
+    "tests": tests,
+    "equal": equal,
+    "claims": claims,
+    "worth": worths,
+}
 
 
 def main() -> None:

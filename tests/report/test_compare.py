@@ -124,6 +124,29 @@ def test_crossing_point_and_ratio_follow_the_lines() -> None:
     assert last.low < expected < last.high
 
 
+def test_what_data_are_worth_follows_the_simulated_levels_also_across_files_and_kinds() -> None:
+    runs = simulated(noise=0.001, token_effect=-0.25, layers=(1, 2))
+    named = {
+        (row["first"].value, row["second"].value): row for row in table(compared(results(runs)), "worth")
+    }
+    row = named["1L_128d_1tok", "1L_128d_2tok"]
+    assert row["worth"].value == pytest.approx(math.exp(0.5), rel=0.02)
+    assert row["worth"].low < math.exp(0.5) < row["worth"].high
+    assert row["worth_verdict"].value == Finding("worth-more")
+    assert row["worth_first"].value / row["worth_second"].value == pytest.approx(row["worth"].value)
+    assert named["1L_128d_1tok", "2L_128d_1tok"]["worth_verdict"].value == Finding("worth-undecided")
+    kinds = [replace(run, kind="other") if run.tokens == 2 else run for run in runs]
+    both = table(compared(results(kinds)), "worth")[-1]
+    assert (both["first"].value, both["second"].value) == ("cvfp", "other")
+    assert both["worth"].value == pytest.approx(math.exp(0.5), rel=0.02)
+    # Another study, other data: independent lines.
+    moved = [replace(run, study="later", data_fingerprint="other") for run in runs if run.tokens == 2]
+    apart = table(compared(results([run for run in runs if run.tokens == 1]), results(moved)), "worth")
+    assert len(apart) == 6
+    assert apart[1]["worth"].value == pytest.approx(math.exp(0.5), rel=0.02)
+    assert apart[1]["worth"].low < math.exp(0.5) < apart[1]["worth"].high
+
+
 def test_no_size_of_a_crossing_is_one_that_no_text_can_have() -> None:
     made = compared(published(MATRIX))
     row = next(

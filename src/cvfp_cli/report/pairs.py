@@ -10,6 +10,7 @@ from cvfp_cli.report.scaling_chart import scaling_chart
 from cvfp_cli.report.sections.details import bits_per_byte
 from cvfp_cli.report.sections.equal_lines import equal_findings
 from cvfp_cli.report.sections.summary import filled
+from cvfp_cli.report.sections.worth import between, between_kinds, worth_blocks
 from cvfp_cli.scaling.fits import fit_law
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.stats.estimate import Estimate, relative_change
@@ -34,6 +35,7 @@ def pair_blocks(
         _differences(pairs),
         _equal(pairs, level, margin),
         _lines(pairs, level),
+        _worth(pairs, level),
         _ratios(pairs, level),
         _ranks(pairs),
         _bits(pairs),
@@ -167,6 +169,19 @@ def _lines(pairs: "Sequence[Compared]", level: float) -> list[Block]:
     table = filled("pair-lines", columns, rows)
     note = Finding("crossing-method", {}, "note")
     return [Subheading("pair-lines"), Table(table.key, table.columns, table.rows, (note,))]
+
+
+def _worth(pairs: "Sequence[Compared]", level: float) -> list[Block]:
+    """How many times the first's data the second's are worth, and the kinds of model of each scope."""
+    found = []
+    for item in pairs:
+        if item.pair is not None and item.pair.line is not None:
+            one, other = ((side.scope, side.group) for side in (item.first, item.second))
+            times = between(one, other, level, independent=not item.pair.paired)
+            found.append((item.first.group.label, item.second.group.label, times))
+    for scope in {id(side.scope): side.scope for side in _sides(pairs)}.values():
+        found += between_kinds(scope, level)
+    return worth_blocks(found, pairs[0].first.scope.family.x, level)
 
 
 def _ratios(pairs: "Sequence[Compared]", level: float) -> list[Block]:

@@ -40,7 +40,7 @@ class LogLine:
     v_centre: float
     v_slope: float
     covariance: float
-    df: int
+    df: float
 
     def ratio(self, n: float, level: float = 0.95) -> Estimate:
         """PPL of the second curve over that of the first at ``n``, by their lines."""
@@ -83,12 +83,12 @@ def holm_adjusted(p_values: Vector) -> Vector:
     return adjusted
 
 
-def ratio_of(difference: float, variance: float, df: int, level: float) -> Estimate:
+def ratio_of(difference: float, variance: float, df: float, level: float) -> Estimate:
     """exp of a difference of logarithms, with its t interval."""
     return contrast_of(difference, variance, df, level).map(exp_of)
 
 
-def contrast_of(value: float, variance: float, df: int, level: float) -> Estimate:
+def contrast_of(value: float, variance: float, df: float, level: float) -> Estimate:
     """A difference with its t interval and the test of no difference; without them where ``df`` is 0."""
     return tested(value, float(np.sqrt(max(0.0, variance))), df, level) if df > 0 else Estimate(value)
 

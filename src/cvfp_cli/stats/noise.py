@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cvfp_cli.stats.best import Best, best_of_differences
 from cvfp_cli.stats.contrast_errors import Differences
 from cvfp_cli.stats.lines import Lines, RunPoint, fit_lines
-from cvfp_cli.study.families import Cell, Family
+from cvfp_cli.study.families import Cell, Family, Group
 
 Vector = NDArray[np.float64]
 Method = Literal["seeds", "two-way", "lines", "clustered"]
@@ -88,16 +88,30 @@ def ppl_lines(
     Args:
         own: keep to lines of their own (``fit_lines``), over the runs whose size in ``family.x`` is known.
     """
+    return fit_lines(run_points(family, family.groups, measure, by_x=own or family.sized), own=own)
+
+
+def run_points(
+    family: Family,
+    groups: Sequence[Group],
+    measure: Callable[[Cell], float | None] = val_ppl,
+    *,
+    by_x: bool = True,
+) -> list[RunPoint]:
+    """The logarithm of a perplexity, or of a ratio of two, of these groups' runs, each at its size.
+
+    Args:
+        by_x: over the size in ``family.x``, and only runs that have one; else over the nominal size.
+    """
     logged = log_of(measure)
-    runs = [(group, cell, run) for group in family.groups for cell in group.cells for run in cell.runs]
-    by_x = own or family.sized
     points = []
-    for group, cell, run in runs:
-        at = getattr(run, family.x) if by_x else cell.size
-        value = logged(Cell(cell.size, (run,)))
+    runs = [(group.label, cell.size, run) for group in groups for cell in group.cells for run in cell.runs]
+    for label, size, run in runs:
+        at = getattr(run, family.x) if by_x else size
+        value = logged(Cell(size, (run,)))
         if at and value is not None:
-            points.append(RunPoint(group.label, float(cell.size), run.data_seed, log(at), value))
-    return fit_lines(points, own=own)
+            points.append(RunPoint(label, float(size), run.data_seed, log(at), value))
+    return points
 
 
 def ppl_noise(lines: Lines | None, labels: Sequence[str], size: float | None) -> FigureNoise | None:

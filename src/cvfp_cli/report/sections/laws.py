@@ -11,6 +11,7 @@ from cvfp_cli.report.scope import Scope
 from cvfp_cli.report.sections.equal_lines import lines_tested
 from cvfp_cli.report.sections.forecast import forecast
 from cvfp_cli.report.sections.summary import filled
+from cvfp_cli.report.sections.worth import worth_of
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.stats.comparison import MARGIN
@@ -30,6 +31,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
         blocks.append(Findings(notes))
     blocks += [*_joint(scope), *_selection(scope)]
     blocks += lines_tested(scope, margin=MARGIN)
+    blocks += worth_of(scope)
     blocks += forecast(scope)
     blocks += _predictions(scope)
     blocks += _reductions(scope)
