@@ -78,6 +78,18 @@ def test_matrix_and_precision(dialogues: Path, tmp_path: Path) -> None:
     assert verdict.count("mean +0.00000 ± 0.00000 over 2 runs, kept") == 2
 
 
+def test_cards(dialogues: Path, tmp_path: Path) -> None:
+    """One run at a time and two give the same figures; the queue is simulated with their times."""
+    kept = tmp_path / "kept"
+    options = ["--small", "--warm", "--data", str(dialogues), "--jobs", "1,2", "--keep", str(kept)]
+    printed = run(["cards.py", *options], tmp_path)
+    assert re.search(r"2 at a time: 4 runs in [\d.]+ s, .* figures equal", printed)
+    assert re.search(r"64 workers: the queue predicts", printed)
+    alone = run(["cards.py", "--times", str(kept / "jobs-1"), "--jobs", "1,2"], tmp_path)
+    assert "1 worker, 4 runs: the queue predicts" in alone
+    assert "an efficiency of 100% (100% without" in alone
+
+
 def test_every_program_is_tried() -> None:
     tried = set(re.findall(r'"(\w+\.py)"', Path(__file__).read_text()))
     assert {path.name for path in BENCHMARKS.glob("*.py")} == tried | PARTS
