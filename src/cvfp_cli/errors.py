@@ -53,7 +53,13 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-EXTRAS = {"plot": "matplotlib", "tensorboard": "tensorboard"}
+EXTRAS = {
+    "plot": "matplotlib",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow-skinny",
+    "trackio": "trackio",
+}
 """What people install for an option of their own, and the package that it brings."""
 
 

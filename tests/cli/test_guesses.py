@@ -214,6 +214,7 @@ def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     from cvfp_cli.scaling.bootstrap import KINDS
     from cvfp_cli.scaling.fits import OBJECTIVES
     from cvfp_cli.scaling.study import ALL
+    from cvfp_cli.sweep.trackers import TRACKERS
 
     assert tuple(LAWS) == names.SINGLE
     assert (*LAWS, names.JOINT, ALL) == choices.LAWS_OR_ALL
@@ -222,6 +223,7 @@ def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     assert tuple(SECTIONS) == choices.SECTIONS
     assert tuple(LANGUAGES) == choices.LANGUAGES
     assert get_args(Empty) == choices.EMPTY
+    assert tuple(TRACKERS) == choices.TRACKERS
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ SECTIONS = (
     "previous",
 )
 LANGUAGES = ("en", "ja")
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 def laws_or_all() -> tuple[str, ...]:

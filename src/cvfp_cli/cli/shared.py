@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cvfp_cli.cli.choices import DEVICES, EMPTY, EXECUTORS, KINDS, LANGUAGES, PRECISIONS
+from cvfp_cli.cli.choices import DEVICES, EMPTY, EXECUTORS, KINDS, LANGUAGES, PRECISIONS, TRACKERS
 from cvfp_cli.cli.options import (
     MACHINE,
     MORE,
@@ -156,6 +156,9 @@ class Place:
     out: Path = given(OUTPUT, "FOLDER", "Results folder; it holds one study.", start=Path("results"))
     dry_run: bool = flag(OUTPUT, "Show size, memory, time, what is done; train nothing.")
     tensorboard: Path | None = given(MORE, "DIR", "Also write curves there (extra 'tensorboard').")
+    report_to: list[str] | None = given(
+        MORE, "LIST", "Also tell tensorboard, wandb, mlflow, trackio.", words=TRACKERS, several=True
+    )
     quiet: bool = flag(OUTPUT, "No progress; errors are still shown.", short="-q")
     yes: bool = flag(MORE, "Answer yes to what would be asked.", short="-y")
     recover: bool = flag(MORE, "Keep what a damaged results file still tells.")

@@ -11,9 +11,9 @@ import typer
 
 from cvfp_cli.cli import terminal
 from cvfp_cli.cli.asking import Question
-from cvfp_cli.cli.choices import PRECISIONS
+from cvfp_cli.cli.choices import PRECISIONS, TRACKERS
 from cvfp_cli.cli.crew import Team, check_device, team_of
-from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, option_of, ranges, words_of
+from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, option_of, ranges, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Crew, Machine, Place, StudyOptions, TextOptions, check_folder, path_text
 from cvfp_cli.counting import counted
@@ -145,6 +145,11 @@ def check_place(place: Place, problems: Problems) -> None:
             check_installed()
         with problems.collect():
             check_folder(place.tensorboard, "--tensorboard")
+    for word in words_of(place.report_to):
+        from cvfp_cli.sweep.trackers import check_tracker
+
+        with problems.collect():
+            check_tracker(one_of(word, TRACKERS, "--report-to"))
     with problems.collect():
         check_folder(place.out, "--out")
 
@@ -308,12 +313,14 @@ def carry_out_plan(
     from cvfp_cli.sweep.journal import Metrics, SweepLog
     from cvfp_cli.sweep.session import carry_out
     from cvfp_cli.sweep.tensorboard import TensorBoard
+    from cvfp_cli.sweep.trackers import told_apart
     from cvfp_cli.sweep.watch import Together, Watcher
 
     command = command or shlex.join(["cvfp", *sys.argv[1:]])
     times = TimeEstimate(plan.jobs, plan.remaining, workers=team.size)
     progress = progress_for(times, total=len(plan.remaining), workers=team.size, quiet=place.quiet)
 
+    reported = told_apart(words_of(place.report_to), plan.recipe.name, place.out, progress.note)
     told = len(store.notes)
 
     def watchers(held: "Plan") -> Watcher:
@@ -322,10 +329,10 @@ def carry_out_plan(
         log = SweepLog(place.out / name)
         log.line(command)
         extra = [] if place.tensorboard is None else [TensorBoard(place.tensorboard)]
-        return Together([times, log, Metrics(), *extra, progress])
+        return Together([times, log, Metrics(), *extra, *trackers, progress])
 
     try:
-        with progress:
+        with progress, reported as trackers:
             return carry_out(
                 plan,
                 store,

@@ -17,6 +17,8 @@ from cvfp_cli.results.schema import Run
 from cvfp_cli.sweep.plan import Job
 from cvfp_cli.sweep.watch import Watcher
 
+METRICS_FILE = "metrics.jsonl"
+
 # How ``sweep.log`` writes a figure of a step; others stand under their own name.
 DETAILS = {
     "loss": "loss {:.6f}",
@@ -123,7 +125,7 @@ class Metrics(Watcher):
         """Append a line; the first one of a run first drops what an earlier attempt wrote from there on."""
         if not isinstance(event, Step):
             return
-        path = job.folder / "metrics.jsonl"
+        path = job.folder / METRICS_FILE
         with _writing(path):
             place = _place(job, event)
             if job.name not in self._begun:

@@ -26,6 +26,9 @@ class Watcher:
     def finished(self, job: Job, run: Run) -> None:
         """``job`` has ended and its result is on disk."""
 
+    def ended(self) -> None:
+        """The command ends; runs still under way are broken off."""
+
 
 class Together(Watcher):
     """Several watchers as one."""
