@@ -18,6 +18,9 @@ from cvfp_cli.sweep.records import weights_file
 if TYPE_CHECKING:
     from cvfp_cli.core.experiment import Outcome
 
+CONTEXT_BYTES = 600 * 2**20
+"""What a process takes of a card beside its tensors: CUDA's context and the kernels that it has loaded."""
+
 
 @dataclass(frozen=True)
 class Keeping:
@@ -114,8 +117,11 @@ class Worker:
     ) -> JobResult:
         return JobResult(job.run_id, job.execution, figures, reason, weights, self.environment)
 
-    def at(self, execution: Execution) -> "Worker":
+    def at(self, execution: Execution, share: float = 1.0) -> "Worker":
         """This worker in a process of its own: with that device and so many threads, and with their environment.
+
+        Args:
+            share: of the memory of a card that several processes have.
 
         Raises:
             RuntimeError: the device cannot be used.
@@ -128,8 +134,11 @@ class Worker:
 
         if execution.threads is not None:
             torch.set_num_threads(execution.threads)
-        if execution.device.startswith("cuda"):
+        if execution.device.startswith("cuda:"):
             torch.cuda.set_device(execution.device)  # kernels of our own go to the current device
+        if share < 1:
+            whole = torch.cuda.get_device_properties(execution.device).total_memory
+            torch.cuda.set_per_process_memory_fraction(share - CONTEXT_BYTES / whole)
         return replace(self, environment=dict(describe_environment(execution)))
 
     def _checkpoint(self, job: Job, warned: Callable[[str], None]) -> CheckpointFile:

@@ -30,13 +30,11 @@ from cvfp_cli.sweep.executors.base import Reports
 from cvfp_cli.sweep.executors.dispatch import Dispatch
 from cvfp_cli.sweep.plan import Job
 from cvfp_cli.sweep.texts import Key, Texts, key_of
-from cvfp_cli.sweep.work import JobResult, Worker, thinned
+from cvfp_cli.sweep.work import CONTEXT_BYTES, JobResult, Worker, thinned
 
 NEWS_SECONDS = 0.2  # events of so long travel together
 SECONDS_BETWEEN_LOOKS = 1.0  # at workers that may hang, and at a cancel from elsewhere
 START_SECONDS = 60  # how long the first run waits for workers that are not there yet
-# What a process takes of a card beside its tensors: CUDA's context and the kernels that it has loaded.
-CONTEXT_BYTES = 600 * 2**20
 SETUP = "Every machine needs the same cvfp-cli[ray] under the same Python; `ray start` has to run in that environment."
 
 
@@ -103,27 +101,7 @@ def share_of_a_card(jobs: Sequence[Job]) -> float:
     device_bytes = jobs[0].execution.device_bytes
     if device_bytes is None:
         return 1.0
-    return 1.0 / max(1, device_bytes // max(_card_bytes(job) for job in jobs))
-
-
-def check_share(jobs: Sequence[Job], share: float) -> None:
-    """Check that each job fits in a share of a card.
-
-    Raises:
-        InputError: the largest does not.
-    """
-    device_bytes = jobs[0].execution.device_bytes
-    worst = max(jobs, key=_card_bytes)
-    if device_bytes is not None and share < 1 and _card_bytes(worst) > share * device_bytes:
-        raise InputError(
-            f"--gpus-per-run {share:g}: {worst.name} needs {_card_bytes(worst) / 1e9:.1f} GB, and that share of a card "
-            f"has {share * device_bytes / 1e9:.1f} GB.",
-            hint="Use --gpus-per-run auto.",
-        )
-
-
-def _card_bytes(job: Job) -> int:
-    return job.memory.peak_bytes + CONTEXT_BYTES
+    return 1.0 / max(1, device_bytes // (max(job.memory.peak_bytes for job in jobs) + CONTEXT_BYTES))
 
 
 def _room(resource: str, each: float) -> int:
@@ -171,11 +149,7 @@ class Hand:
         """What runs here and on what: the environment that results are recorded with, and versions."""
         import ray
 
-        worker = self._worker.at(self._execution)
-        if self._execution.device.startswith("cuda"):
-            import torch
-
-            torch.cuda.set_per_process_memory_fraction(self._share)
+        worker = self._worker.at(self._execution, self._share)
         here = {**worker.environment, "node": socket.gethostname()}
         if cards := ray.get_runtime_context().get_accelerator_ids().get("GPU"):
             here["device"] = (
@@ -227,12 +201,12 @@ class Places:
     """Where a cluster's workers go.
 
     Attributes:
-        gpus_per_run: share of a card that each takes.
+        gpus_per_run: share of a card that each takes; None for the smallest that the jobs fit in.
         most: workers at most; None for as many as there is room for.
         mixed_devices: whether cards may differ.
     """
 
-    gpus_per_run: float = 1.0
+    gpus_per_run: float | None = 1.0
     most: int | None = None
     mixed_devices: bool = False
 
@@ -273,9 +247,9 @@ class RayExecutor:
             return
         dispatch = Dispatch(jobs, reports, self._run_timeout)
         texts = _StoredTexts(Texts(self._data, [job.experiment for job in dispatch.waiting], ahead=True))
-        crew = _Crew(self._worker, jobs[0], texts, dispatch, self._places, self._cancelled)
+        crew = _Crew(self._worker, jobs, texts, dispatch, self._places, self._cancelled)
         try:
-            crew.hire(len(jobs))
+            crew.hire()
             idle_since, told = time.monotonic(), False
             while not (dispatch.ended or self._cancelled.is_set()):
                 crew.assign()
@@ -342,16 +316,12 @@ class _StoredTexts:
 
 
 class _Crew:
-    """The actors of one sweep, and what each is at.
-
-    Args:
-        first: one of the jobs, which all have its execution.
-    """
+    """The actors of one sweep, and what each is at."""
 
     def __init__(
         self,
         worker: Worker,
-        first: Job,
+        jobs: Sequence[Job],
         texts: _StoredTexts,
         dispatch: Dispatch,
         places: Places,
@@ -361,7 +331,8 @@ class _Crew:
 
         self._ray = ray
         self._worker = worker
-        self._execution = first.execution
+        self._jobs = jobs
+        self._execution = jobs[0].execution
         self._texts = texts
         self._dispatch = dispatch
         self._places = places
@@ -378,18 +349,20 @@ class _Crew:
         """Whether any actor is there."""
         return bool(self._free or self._busy)
 
-    def hire(self, jobs: int) -> None:
+    def hire(self) -> None:
         """Start the actors, and hear what they say of themselves.
 
         Raises:
             InputError: there is room for none, or one may not work beside the others.
         """
-        share = self._places.gpus_per_run
-        resource, each = "GPU", share
-        taken = {"num_cpus": 0.0, "num_gpus": share}
+        share = 1.0
         if self._execution.device == "cpu":
             resource, each = "CPU", float(self._execution.threads or 1)
             taken = {"num_cpus": each}
+        else:
+            share = self._places.gpus_per_run or share_of_a_card(self._jobs)
+            resource, each = "GPU", share
+            taken = {"num_cpus": 0.0, "num_gpus": share}
         room = _room(resource, each)
         if not room:
             raise InputError(
@@ -397,7 +370,7 @@ class _Crew:
                 hint="`ray status` shows what they have.",
             )
         kind = self._ray.remote(Hand).options(max_restarts=-1, max_task_retries=0, **taken)
-        for number in range(1, min(room, jobs, self._places.most or room) + 1):
+        for number in range(1, min(room, len(self._jobs), self._places.most or room) + 1):
             member = _Member(number, kind.remote(self._worker, self._execution, share))
             self._members.append(member)
             self._ask(member)
