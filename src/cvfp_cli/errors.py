@@ -55,6 +55,7 @@ def first_line(error: BaseException) -> str:
 
 EXTRAS = {
     "plot": "matplotlib",
+    "ray": "ray",
     "tensorboard": "tensorboard",
     "wandb": "wandb",
     "mlflow": "mlflow-skinny",

@@ -7,7 +7,7 @@ what the commands take.
 from cvfp_cli.laws.names import JOINT, single
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-EXECUTORS = ("serial", "processes")
+EXECUTORS = ("serial", "processes", "ray")
 PRECISIONS = ("float32", "tf32", "bf16")
 KINDS = ("cvfp", "end-to-end", "ngram", "gru", "lstm", "transformer")
 EMPTY = ("skip", "refuse")

@@ -51,11 +51,29 @@ def check_crew(crew: Crew, machine: Machine, problems: Problems) -> None:
     with problems.collect():
         if crew.run_timeout is not None and not crew.run_timeout > 0:
             raise InputError(f"--run-timeout: {crew.run_timeout:g} is no time; it is in seconds.")
-    given = {"--jobs": crew.jobs, "--devices": crew.devices, "--run-timeout": crew.run_timeout}
     with problems.collect():
-        needless = [option for option, value in given.items() if value is not None]
-        if crew.name == "serial" and needless:
-            raise InputError(f"{needless[0]} is for --executor processes.", hint="Add --jobs.")
+        _ = crew.share
+    with problems.collect():
+        if crew.name == "ray" and machine.device not in ("auto", "cpu", "cuda"):
+            raise InputError(
+                f"--executor ray: which card is up to Ray, so that --device is cuda or cpu, not {one_line(machine.device, 40)}.",
+                hint="To bound the runs at a time use --jobs.",
+            )
+    several, ray = ("processes", "ray"), ("ray",)
+    for option, value, executors in (
+        ("--jobs", crew.jobs, several),
+        ("--run-timeout", crew.run_timeout, several),
+        ("--devices", crew.devices, ("processes",)),
+        ("--ray-address", crew.ray_address, ray),
+        ("--gpus-per-run", crew.gpus_per_run, ray),
+        ("--mixed-devices", crew.mixed_devices or None, ray),
+    ):
+        with problems.collect():
+            if value is not None and crew.name not in executors:
+                raise InputError(
+                    f"{option} is for --executor {' or '.join(executors)}.",
+                    hint=f"Use --executor {executors[0]}.",
+                )
 
 
 def shard_of(crew: Crew) -> "Shard | None":
@@ -114,6 +132,22 @@ class Team:
     def sharing(self) -> int:
         """The most workers that have one device between them."""
         return max((self.devices.count(device) for device in self.devices), default=1)
+
+
+def team_on_ray(crew: Crew, device: str, threads: int) -> tuple[Team, int]:
+    """Who runs the jobs on the cluster that was joined, and how many of them share a machine at most.
+
+    Raises:
+        InputError: no machine has room for one.
+    """
+    from cvfp_cli.sweep.executors.ray import Places, RayExecutor, rooms
+
+    most = int(crew.jobs) if crew.jobs and crew.jobs != "auto" else None
+    places = Places(crew.share, most, crew.mixed_devices)
+    found = rooms(device, threads, crew.share or 1.0)
+    count = min(sum(found), most or sum(found))
+    maker = partial(RayExecutor, places=places, run_timeout=crew.run_timeout)
+    return Team(maker, (device,) * count), max(found)
 
 
 def team_of(crew: Crew, device: str, threads: int | None) -> Team:

@@ -133,11 +133,39 @@ class Crew:
         MORE, "LIST", "Devices that --jobs spreads over.", default="all cards, or --device"
     )
     executor: str | None = given(
-        MORE, "NAME", "serial or processes.", default="processes with --jobs, else serial", words=EXECUTORS
+        MORE,
+        "NAME",
+        "serial, processes or ray.",
+        default="processes with --jobs, else serial",
+        words=EXECUTORS,
     )
     run_timeout: float | None = given(
         MORE, "SECONDS", "Start a run again that shows no step for so long.", default="never"
     )
+    ray_address: str | None = given(
+        MORE, "HOST:PORT", "Ray cluster; local starts one here.", default="RAY_ADDRESS, this machine's"
+    )
+    gpus_per_run: str | None = given(
+        MORE, "SHARE", "Of a card, by Ray; auto: the least that all runs fit in.", default="1"
+    )
+    mixed_devices: bool = flag(MORE, "Let Ray use cards of different kinds.")
+
+    @property
+    def share(self) -> float | None:
+        """Of a card, for a worker of Ray; None for what the plan asks for.
+
+        Raises:
+            InputError: no such share.
+        """
+        if self.gpus_per_run == "auto":
+            return None
+        with contextlib.suppress(ValueError):
+            if 0 < (share := float(self.gpus_per_run or 1)) <= 1:
+                return share
+        raise InputError(
+            f"--gpus-per-run: '{one_line(str(self.gpus_per_run), 40)}' is no share of a card.",
+            hint="Write 0.5, 1 or auto.",
+        )
 
     shard: str | None = given(
         MORE, "I/N", "Train the I-th of N parts of the grid, beside commands that train the others."

@@ -12,7 +12,7 @@ import typer
 from cvfp_cli.cli import terminal
 from cvfp_cli.cli.asking import Question
 from cvfp_cli.cli.choices import PRECISIONS, TRACKERS
-from cvfp_cli.cli.crew import Team, check_device, team_of
+from cvfp_cli.cli.crew import Team, check_device, team_of, team_on_ray
 from cvfp_cli.cli.options import MOST_VALUES, byte_count, integers, one_of, option_of, ranges, words_of
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Crew, Machine, Place, StudyOptions, TextOptions, check_folder, path_text
@@ -167,6 +167,36 @@ def resolve(
     """
     import torch
 
+    from cvfp_cli.core.device import resolve_device
+
+    if machine.threads is not None:
+        if threads not in (None, machine.threads):
+            tell([_other_threads(machine.threads, threads)], quiet=quiet)
+        threads = machine.threads
+    if crew.name == "ray":
+        execution, environment, team = _on_a_cluster(machine, crew, threads, quiet=quiet)
+        return execution, environment, replace(team, threads=machine.threads)
+    first = next(iter(words_of(crew.devices)), machine.device)
+    device = resolve_device(first, "--device" if crew.devices is None else "--devices")
+    team = replace(team_of(crew, device, threads), threads=machine.threads)
+    if threads is None and team.size > 1:
+        threads = max(torch.get_num_threads() // team.size, 1)
+        if device == "cpu":
+            tell([_share_of_threads(threads)], quiet=quiet)
+    execution, environment = _here(replace(machine, device=device, threads=threads), team.sharing, team.size)
+    if machine.device == "auto":
+        say(f"device: {device} ({environment['device_name']}), {execution.precision}", quiet=quiet)
+    return execution, environment, team
+
+
+def _here(machine: Machine, sharing: float, beside: int) -> "tuple[Execution, dict[str, Any]]":
+    """The execution that the options come to in this process, and its environment.
+
+    Args:
+        sharing: runs that share a device. beside: runs that share the machine.
+    """
+    import torch
+
     from cvfp_cli.core.config import Execution
     from cvfp_cli.core.device import (
         describe_environment,
@@ -177,36 +207,48 @@ def resolve(
     )
 
     if machine.threads is not None:
-        if threads not in (None, machine.threads):
-            tell([_other_threads(machine.threads, threads)], quiet=quiet)
-        threads = machine.threads
-    first = next(iter(words_of(crew.devices)), machine.device)
-    device = resolve_device(first, "--device" if crew.devices is None else "--devices")
-    team = replace(team_of(crew, device, threads), threads=machine.threads)
-    if threads is None and team.size > 1:
-        threads = max(torch.get_num_threads() // team.size, 1)
-        if device == "cpu":
-            tell([_share_of_threads(threads)], quiet=quiet)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    precision = resolve_precision(device, machine.precision)  # type: ignore[arg-type]
+        torch.set_num_threads(machine.threads)
+    device = resolve_device(machine.device)
     execution = Execution(
         device,
-        precision,
-        device_bytes=_share(device_memory(device), team.sharing),
-        host_bytes=_share(physical_memory(), team.size),
+        resolve_precision(device, machine.precision),  # type: ignore[arg-type]
+        device_bytes=_share(device_memory(device), sharing),
+        host_bytes=_share(physical_memory(), beside),
         threads=torch.get_num_threads(),
     )
     if machine.memory is not None:
         execution = replace(execution, memory_bytes=byte_count(machine.memory, "--memory"))
-    environment: dict[str, Any] = dict(describe_environment(execution))
-    if machine.device == "auto":
-        say(f"device: {device} ({environment.get('device_name')}), {precision}", quiet=quiet)
+    return execution, dict(describe_environment(execution))
+
+
+def _on_a_cluster(
+    machine: Machine, crew: Crew, threads: int | None, *, quiet: bool
+) -> "tuple[Execution, dict[str, Any], Team]":
+    """As ``resolve``, of a worker of the Ray cluster: this machine may have no card, or another."""
+    from cvfp_cli.sweep.executors.ray import has_cards, on_a_card
+
+    device = machine.device
+    if device == "auto":
+        device = "cuda" if has_cards() else "cpu"
+    if threads is None:
+        threads = 1  # Ray's own choice for a process that takes one core
+        if device == "cpu":
+            tell([_share_of_threads(threads)], quiet=quiet)
+    team, beside = team_on_ray(crew, device, threads)
+    chosen = replace(machine, device=device, threads=threads)
+    if device == "cpu":
+        execution, environment = _here(chosen, 1, beside)
+    else:
+        execution, environment = on_a_card(_here, chosen, 1 / (crew.share or 1.0), beside)
+    say(
+        f"Ray: {counted(team.size, 'worker')} on {device} ({environment['device_name']}), {execution.precision}",
+        quiet=quiet,
+    )
     return execution, environment, team
 
 
-def _share(all_bytes: int | None, workers: int) -> int | None:
-    return None if all_bytes is None else all_bytes // workers
+def _share(all_bytes: int | None, workers: float) -> int | None:
+    return None if all_bytes is None else int(all_bytes / workers)
 
 
 def _share_of_threads(threads: int) -> Note:
@@ -249,6 +291,11 @@ def checked_plan(
     store = place.store()
     with problems.collect():
         store.check_own()
+    if crew.name == "ray":
+        from cvfp_cli.sweep.executors.ray import connect
+
+        with problems.collect():
+            connect(crew.ray_address)
     data = None
     with problems.collect():
         data = read_text(recipe, cache_dir=place.cache_dir, notify=notify)

@@ -57,6 +57,7 @@ def connect(address: str | None) -> None:
             f"--ray-address {where}: cvfp has to run on a machine of the cluster.",
             hint="Run it there with --ray-address auto, or send it with `ray job submit`.",
         )
+    _check_answer(where)
     with suppress(AttributeError):  # it writes each death of a worker to stdout, where figures go
         ray._private.worker.print_to_stdstream = lambda *_, **__: None
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -65,19 +66,64 @@ def connect(address: str | None) -> None:
     try:
         ray.init(where, log_to_driver=False, logging_level="error", ignore_reinit_error=True, **alone)
     except (ConnectionError, RuntimeError, ValueError, OSError) as problem:
-        raise InputError(
-            f"--executor ray: no cluster at {where} ({first_line(problem)}).",
-            hint="Start one with `ray start --head` here and `ray start --address=HERE:6379` on every other machine, or "
-            "add --ray-address local to use this machine alone.",
-        ) from None
+        raise _no_cluster(where, first_line(problem)) from None
     if threading.current_thread() is threading.main_thread():
         for number, handler in handlers.items():  # Ray has put its own in their place
             signal.signal(number, handler)
 
 
+def _check_answer(where: str) -> None:
+    """Check that something answers at an address: Ray itself would try for two minutes."""
+    host, _, port = where.rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as problem:
+        raise _no_cluster(where, first_line(problem)) from None
+
+
+def _no_cluster(where: str, reason: str) -> InputError:
+    message = f"no Ray cluster answers at {where} ({reason})."
+    if where == "auto":
+        message = "no Ray cluster runs on this machine, and RAY_ADDRESS names none."
+    return InputError(
+        f"--executor ray: {message}",
+        hint="Start one with `ray start --head` here and `ray start --address=HOST:6379` on every other machine, or "
+        "add --ray-address local to use this machine alone.",
+    )
+
+
 def has_cards() -> bool:
     """Whether a machine of the cluster has an NVIDIA card."""
-    return _room("GPU", 1.0) > 0
+    return any(resources.get("GPU") for resources in _machines())
+
+
+def rooms(device: str, threads: int, share: float) -> list[int]:
+    """How many workers fit on each machine of the cluster that has room for one.
+
+    Args:
+        threads: of a worker on a CPU. share: of a card, of one elsewhere.
+
+    Raises:
+        InputError: there is no such machine.
+    """
+    resource, each = ("CPU", float(threads)) if device == "cpu" else ("GPU", share)
+    # 3 x 1/3 is a whole card, too.
+    found = [math.floor(resources.get(resource, 0.0) / each + 1e-6) for resources in _machines()]
+    if not any(found):
+        raise InputError(
+            f"--executor ray: no machine of the cluster has {each:g} {resource} for a worker.",
+            hint="`ray status` shows what they have.",
+        )
+    return [room for room in found if room]
+
+
+def _machines() -> list[Mapping[str, float]]:
+    """What each machine of the cluster has of every resource."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def on_a_card(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -102,15 +148,6 @@ def share_of_a_card(jobs: Sequence[Job]) -> float:
     if device_bytes is None:
         return 1.0
     return 1.0 / max(1, device_bytes // (max(job.memory.peak_bytes for job in jobs) + CONTEXT_BYTES))
-
-
-def _room(resource: str, each: float) -> int:
-    """How many workers that take so much of a resource fit on the machines of the cluster."""
-    import ray
-
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    # 3 x 1/3 is a whole card, too.
-    return sum(math.floor(resources.get(resource, 0.0) / each + 1e-6) for resources in alive)
 
 
 def _versions() -> dict[str, str]:
@@ -355,20 +392,12 @@ class _Crew:
         Raises:
             InputError: there is room for none, or one may not work beside the others.
         """
-        share = 1.0
-        if self._execution.device == "cpu":
-            resource, each = "CPU", float(self._execution.threads or 1)
-            taken = {"num_cpus": each}
-        else:
+        device, threads, share = self._execution.device, self._execution.threads or 1, 1.0
+        taken = {"num_cpus": float(threads)}
+        if device != "cpu":
             share = self._places.gpus_per_run or share_of_a_card(self._jobs)
-            resource, each = "GPU", share
             taken = {"num_cpus": 0.0, "num_gpus": share}
-        room = _room(resource, each)
-        if not room:
-            raise InputError(
-                f"--executor ray: no machine of the cluster has {each:g} {resource} for a worker.",
-                hint="`ray status` shows what they have.",
-            )
+        room = sum(rooms(device, threads, share))
         kind = self._ray.remote(Hand).options(max_restarts=-1, max_task_retries=0, **taken)
         for number in range(1, min(room, len(self._jobs), self._places.most or room) + 1):
             member = _Member(number, kind.remote(self._worker, self._execution, share))
