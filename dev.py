@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent
 PINNED = "constraints.txt"
 LOWEST = "constraints-lowest.txt"
 WORK = ("-e", ".[dev]")
-USERS = ("-e", ".[plot,tensorboard]")  # what a user's environment may hold
+USERS = ("-e", ".[plot,ray,tensorboard]")  # what a user's environment may hold
 STAMP = "cvfp-set-up"
 PIP_LINES = 30  # of what pip says, shown where it fails
 LOWEST_HEAD = """\
@@ -99,7 +99,7 @@ def torch_version() -> str:
 
 
 def lowest_versions() -> list[str]:
-    """``name==version`` at the lower bound of every dependency of the package and of its extras plot and tensorboard.
+    """``name==version`` at the lower bound of every dependency of the package and of its extras plot, ray, tensorboard.
 
     torch alone is at its pinned version: builds of older ones for the CPU only are not on the package index.
     """
@@ -108,7 +108,7 @@ def lowest_versions() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     found = []
-    for requirement in [*project["dependencies"], *extras["plot"], *extras["tensorboard"]]:
+    for requirement in [*project["dependencies"], *extras["plot"], *extras["ray"], *extras["tensorboard"]]:
         match = re.match(r"([A-Za-z0-9_-]+)>=([0-9.]+)", requirement)
         if match is None:
             sys.exit(f"dev.py: pyproject.toml: {requirement!r} has no lower bound.")
@@ -188,7 +188,7 @@ def package(given: argparse.Namespace) -> None:
         run([python, "tools/contents.py", *map(str, Path(scratch, "remade").iterdir())])
         trial = [python, "tools/trial.py", str(bare), "--folder", f"{scratch}/trial"]
         run(trial)
-        install(bare, [f"{wheel}[plot,tensorboard]"], PINNED)
+        install(bare, [f"{wheel}[plot,ray,tensorboard]"], PINNED)
         run([*trial, "--extras"])
     # It holds the dependencies that `licences` looks at.
     (folder / STAMP).write_text(contents(USERS, PINNED))

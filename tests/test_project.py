@@ -17,7 +17,8 @@ from cvfp_cli import __version__
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-USERS = [Requirement(line) for line in [*PROJECT["dependencies"], *EXTRAS["plot"], *EXTRAS["tensorboard"]]]
+OFFERED = [*EXTRAS["plot"], *EXTRAS["ray"], *EXTRAS["tensorboard"]]
+USERS = [Requirement(line) for line in [*PROJECT["dependencies"], *OFFERED]]
 
 
 def versions(name: str) -> dict[str, Version]:

@@ -1,7 +1,7 @@
 """Check the licences of all that a user's installation brings, and the page that lists them.
 
 ``tools/licences.py PYTHON [--write]``: PYTHON is the interpreter of an environment that holds cvfp-cli with its
-extras plot and tensorboard, and nothing else. pip-licenses reads what each package says of itself.
+extras plot, ray and tensorboard, and nothing else. pip-licenses reads what each package says of itself.
 """
 
 import argparse
@@ -37,6 +37,7 @@ ALLOWED = {
 # What packages call these where they give no SPDX identifier.
 SPELLINGS = {
     "3-Clause BSD License": "BSD-3-Clause",
+    "Apache 2.0": "Apache-2.0",
     "Apache 2.0 License": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
@@ -100,10 +101,10 @@ def names_of(expression: str) -> list[str]:
 
 
 def requirements() -> tuple[set[str], set[str]]:
-    """Names of what the package and its two extras ask for themselves."""
+    """Names of what the package and its extras ask for themselves."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    bare, more = project["dependencies"], [*extras["plot"], *extras["tensorboard"]]
+    bare, more = project["dependencies"], [*extras["plot"], *extras["ray"], *extras["tensorboard"]]
     return {requirement_name(line) for line in bare}, {requirement_name(line) for line in more}
 
 
@@ -125,7 +126,7 @@ def page(licences: dict[str, str], direct: set[str], extras: set[str]) -> str:
     parts = [HEAD]
     for title, names in (
         ("## What cvfp-cli asks for", direct),
-        ("## What its extras `plot` and `tensorboard` ask for", extras),
+        ("## What its extras `plot`, `ray` and `tensorboard` ask for", extras),
         ("## What those bring along", rest),
     ):
         rows = [f"| {name} | {licences[name]} |" for name in sorted(names)]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sweep"))  # for sweep_fakes
 
 import ray
 import torch
+from faulty_runs import slow_run
 from kill import differences, figures
 from ray.cluster_utils import Cluster
 from sweep_fakes import Recorder, read, tiny_recipe
@@ -47,18 +49,20 @@ QUICK = {
 }
 
 
-def sweep(folder: Path, executor: ExecutorMaker = RayExecutor) -> None:
-    """The sweep under test: six runs of the real core, of half a second each, with all their weights."""
-    recipe = tiny_recipe(grid__layers=[1], phase2__epochs=40, phase2__patience=40, phase1__max_iterations=20)
+def sweep(folder: Path, executor: ExecutorMaker = RayExecutor, *, real: bool = True) -> None:
+    """The sweep under test: six runs of half a second each; ``real`` ones of the core, with all their weights."""
+    more = {"phase2__epochs": 40, "phase2__patience": 40, "phase1__max_iterations": 20} if real else {}
+    recipe = tiny_recipe(grid__layers=[1], **more)
     store = ResultsStore(folder)
     plan = make_plan(recipe, read(recipe), EXECUTION, store, fresh=False, notify=print)
     carry_out(
         plan,
         store,
+        run=None if real else slow_run,
         environment=describe_environment(EXECUTION),
         watchers=lambda held: Recorder(),
         warn=print,
-        keeping=Keeping(weights=True, seconds_between=0.0),
+        keeping=Keeping(weights=True, seconds_between=0.0) if real else Keeping(),
         command="cvfp sweep",
         executor=executor,
     )
@@ -85,11 +89,13 @@ def without_node(folder: Path) -> dict[str, Any]:
 class Trials:
     """Two nodes of one worker each, the serial sweep's summary, and any number of broken sweeps held against it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, real: bool) -> None:
         torch.set_num_threads(1)
+        self.sweep = partial(sweep, real=real)
+        self.real = real
         self.folder = folder
         self.kills = 0
-        sweep(folder / "serial", SerialExecutor)
+        self.sweep(folder / "serial", SerialExecutor)
         self.expected = without_node(folder / "serial")
         # What a worker needs to read the tests' stand-ins.
         known = os.environ.get("PYTHONPATH", "")
@@ -106,7 +112,7 @@ class Trials:
         self.node = self._add_node()
         connect(self.cluster.address)
         began = time.monotonic()
-        sweep(folder / "whole")
+        self.sweep(folder / "whole")
         self.seconds = time.monotonic() - began
         self.check(folder / "whole")
 
@@ -142,7 +148,8 @@ class Trials:
         """Kill the parent; its workers end, and the same sweep again goes on from there."""
 
         def broken(folder: Path) -> bool:
-            command = [sys.executable, __file__, "--sweep", str(folder), self.cluster.address]
+            kind = "--real" if self.real else "--fake"
+            command = [sys.executable, __file__, kind, str(folder), self.cluster.address]
             with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
                 while not folder.exists():  # what it imports takes as long as the sweep
                     time.sleep(0.05)
@@ -153,7 +160,7 @@ class Trials:
             while actors():
                 assert time.monotonic() < until, "workers left behind"
                 time.sleep(0.1)
-            sweep(folder)
+            self.sweep(folder)
             return child.returncode == -signal.SIGKILL
 
         self._until_killed(broken)
@@ -172,7 +179,7 @@ class Trials:
             with ThreadPoolExecutor() as pool:
                 killed = pool.submit(wait_and_kill)
                 try:
-                    sweep(folder)
+                    self.sweep(folder)
                 finally:
                     ended.set()
                 return killed.result()
@@ -194,14 +201,14 @@ class Trials:
 
 def main() -> None:
     """Kill as often as the command line says, and print the count."""
-    if sys.argv[1] == "--sweep":
+    if sys.argv[1].startswith("--"):
         torch.set_num_threads(1)
         connect(sys.argv[3])
-        sweep(Path(sys.argv[2]))
+        sweep(Path(sys.argv[2]), real=sys.argv[1] == "--real")
         return
     draw = random.Random(20261127)
     with tempfile.TemporaryDirectory() as folder:
-        trials = Trials(Path(folder))
+        trials = Trials(Path(folder), real=True)
         try:
             for number in range(int(sys.argv[1])):
                 kind = (trials.worker, trials.lost_node, trials.parent)[number % 3]

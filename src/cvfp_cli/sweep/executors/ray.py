@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -152,9 +153,7 @@ def share_of_a_card(jobs: Sequence[Job]) -> float:
 
 def _versions() -> dict[str, str]:
     """What decides figures, or whether a job can be read at all."""
-    import torch
-
-    return {"cvfp": __version__, "torch": torch.__version__, "python": platform.python_version()}
+    return {"cvfp": __version__, "torch": version("torch"), "python": platform.python_version()}
 
 
 def _last_line(error: Exception) -> str:
@@ -437,9 +436,11 @@ class _Crew:
         Raises:
             WorkError: no actor is left, or a write failed there. RuntimeError: a bug showed there.
         """
-        if not (self._asked or self._busy):
+        if not self._members:
             raise WorkError(f"no worker of the cluster is left: {self._refused}.", hint=SETUP)
-        ready, _ = self._ray.wait([*self._asked, *self._busy], timeout=SECONDS_BETWEEN_LOOKS)
+        if not (sources := [*self._asked, *self._busy]):
+            return
+        ready, _ = self._ray.wait(sources, timeout=SECONDS_BETWEEN_LOOKS)
         for one in ready:
             if one in self._asked:
                 self._meet(one)
@@ -467,6 +468,7 @@ class _Crew:
             problem = f"{member.name} could not start: {_last_line(error)}"
         if problem:
             self._refused = problem
+            self._members.remove(member)
             self._ray.kill(member.actor)
         else:
             self._free.append(member)
@@ -474,9 +476,9 @@ class _Crew:
     def _unfit(self, about: Mapping[str, Any]) -> str:
         """Why an actor may not work for this process and beside the others; empty where it may."""
         node = about["node"]
-        for name, version in _versions().items():
-            if about[name] != version:
-                return f"{node} has {name} {about[name]}, and this process {version}"
+        for name, here in _versions().items():
+            if (there := about[name]) != here:
+                return f"{node} has {name} {there}, and this process {here}"
         card = str(about.get("device_name"))
         self._card = self._card or card
         if card != self._card and not self._places.mixed_devices:
