@@ -55,7 +55,7 @@ def main() -> None:
         "--jobs", default="1,2,4,8", help="numbers of jobs; the first is what others are held to"
     )
     parser.add_argument("--simulated", default="4,8,64", help="numbers of workers to predict besides")
-    parser.add_argument("--threads", default="1")
+    parser.add_argument("--threads", help="of every run; 2 beside a card and 1 on CPUs")
     parser.add_argument("--more", default="", help="further options of cvfp sweep")
     parser.add_argument("--warm", action="store_true", help="the caches are filled already")
     parser.add_argument("--times", type=Path, help="a summary whose runs' seconds are simulated alone")
@@ -77,7 +77,8 @@ def main() -> None:
         arguments = ["--recipe", "2025-11-30-matrix", "--layers", "1-3", "--tokens", "1-3"]
         arguments += ["--samples", given.samples, "--seeds", given.seeds, "--data", given.data]
         arguments += ["--tokenizer", given.tokenizer, "--embedding", given.embedding]
-    arguments += ["--device", given.device, "--threads", given.threads, *shlex.split(given.more)]
+    threads = given.threads or ("1" if given.device == "cpu" else "2")
+    arguments += ["--device", given.device, "--threads", threads, *shlex.split(given.more)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
         if not given.warm:

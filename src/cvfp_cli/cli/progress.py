@@ -239,9 +239,8 @@ class Bars(Quiet):
         if not self._several:
             return _StageBar(self._progress, stage, title, steps)
         label = f"{job.experiment.configuration.label} {counted(job.experiment.samples, 'sample')}"
-        return _StageBar(
-            self._progress, stage, self._workers[job.run_id], steps, (f"{label}, {title}", label)
-        )
+        about = (f"{label}, {title}", label) if title else (label,)
+        return _StageBar(self._progress, stage, self._workers[job.run_id], steps, about)
 
     def _count(self) -> None:
         if self._all is not None:
