@@ -27,9 +27,10 @@ from cvfp_cli.sweep.estimate import makespan
 
 def figures(runs: tuple[Run, ...]) -> list[Run]:
     """The runs less where and how fast they were made."""
-    return [
+    bare = [
         replace(run, seconds=Seconds(), stages=(), peak_memory_bytes=None, environment=None) for run in runs
     ]
+    return [replace(run, execution_path={**(run.execution_path or {}), "device": None}) for run in bare]
 
 
 def predicted(seconds: list[float], start: float, workers: int) -> str:

@@ -33,8 +33,12 @@ if PRESENT:
         # Running maximum and sum for each lane; they are joined at the end.
         top = tl.full((BLOCK,), -float("inf"), tl.float32)
         total = tl.zeros((BLOCK,), tl.float32)
+        target = tl.load(targets + row)
+        # Kept from the first reading: once a warp has begun to overwrite the row, another must not read it again.
+        wanted = tl.zeros((BLOCK,), tl.float32)
         for first in range(0, vocab, BLOCK):
             x = _load(start, bias, first + columns, vocab, BIASED)
+            wanted += tl.where(first + columns == target, x, 0.0)
             new = tl.maximum(top, x)
             # A lane that has seen nothing yet has new = -inf, and its sum stays 0.
             safe = tl.where(new == -float("inf"), 0.0, new)
@@ -42,8 +46,7 @@ if PRESENT:
             top = new
         peak = tl.max(top, 0)
         lse = peak + tl.log(tl.sum(total * tl.exp(top - peak), 0))
-        target = tl.load(targets + row)
-        tl.store(losses + row, lse - _load(start, bias, target, vocab, BIASED))
+        tl.store(losses + row, lse - tl.sum(wanted, 0))
         for first in range(0, padded, BLOCK):
             at = first + columns
             x = _load(start, bias, at, vocab, BIASED)
