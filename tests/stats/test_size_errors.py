@@ -106,3 +106,20 @@ def test_a_new_run_beyond_the_sizes_errs_like_the_nearest() -> None:
     gradient = np.array([[1.0, 0.0]])
     own = [errors.variance(gradient, np.array([at]))[1][0] for at in (-1.0, np.inf)]
     assert own[1] > 3.0 * own[0]
+
+
+def test_a_new_run_of_few_sizes_and_many_seeds_has_the_half_width_of_both_parts() -> None:
+    """Howe (1974): the squares of the half-widths add, that of 1 degree of freedom and that of 12, with its own t each."""
+    z, design, index = a_line(3, 5, np.random.default_rng(0))
+    y = np.random.default_rng(6).standard_normal(15)
+    fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    means = np.array([y[index == i].mean() for i in range(3)])
+    lack = 5.0 * float(np.sum((means - fitted[::5]) ** 2))  # of the sizes, 1 degree of freedom, weight 5
+    pure = float(np.sum((y - means[index]) ** 2)) / 12.0
+    gradient = np.array([1.0, z[-1] + np.log(10.0)])
+    share = gradient @ np.linalg.inv(design.T @ design) @ gradient + 1.0 / 5.0
+    _, variance, df = errors_of(y, design, index, z).variance(gradient[None], np.array([np.inf]))
+    parts = np.array([share * lack, (1.0 - 1.0 / 5.0) * pure])
+    assert variance[0] == pytest.approx(parts.sum(), rel=1e-6)
+    half = np.sqrt(np.sum(parts * stats.t.ppf(0.975, [1.0, 12.0]) ** 2))
+    assert stats.t.ppf(0.975, df[0]) * np.sqrt(variance[0]) == pytest.approx(half, rel=1e-6)

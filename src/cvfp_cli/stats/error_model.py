@@ -39,7 +39,7 @@ from cvfp_cli.stats.contrast_errors import (
     Wald,
 )
 from cvfp_cli.stats.labels import CELL, DATA_SEED, SEED, SIZE, Labels, parts_of
-from cvfp_cli.stats.regression import f_p_value
+from cvfp_cli.stats.regression import df_of_square, f_p_value
 from cvfp_cli.stats.workings import Workings, solved, solved_by_blocks
 
 # The parts that a prediction adds to the error of the curve.
@@ -259,12 +259,7 @@ class ErrorModel:
         factor = np.where(terms > 0.0, special.stdtrit(df, 0.975), special.ndtri(0.975)) ** 2
         with np.errstate(invalid="ignore", divide="ignore"):
             wanted = np.where(variance > 0.0, np.sum(terms * factor, axis=1) / variance, 0.0)
-        low, high = np.ones(len(k)), np.full(len(k), float(self.free))
-        for _ in range(60):
-            middle = np.sqrt(low * high)
-            more = special.stdtrit(middle, 0.975) ** 2 > wanted
-            low, high = np.where(more, middle, low), np.where(more, high, middle)
-        return np.asarray(high)
+        return df_of_square(wanted, np.full(len(k), float(self.free)))
 
 
 def fit_error_model(

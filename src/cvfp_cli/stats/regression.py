@@ -23,6 +23,17 @@ def t_quantile(level: float, df: float) -> float:
     return float(special.stdtrit(df, 0.5 + level / 2.0))
 
 
+def df_of_square(square: ArrayLike, most: ArrayLike) -> Vector:
+    """Degrees of freedom, from 1 to ``most``, with which the square of t's 97.5 % quantile is ``square``."""
+    high = np.asarray(most, dtype=float)
+    low = np.ones_like(high)
+    for _ in range(60):
+        middle = np.sqrt(low * high)
+        more = special.stdtrit(middle, 0.975) ** 2 > square
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    return np.asarray(high)
+
+
 def f_quantile(level: float, df1: float, df2: float) -> float:
     """The ``level`` quantile of the F distribution."""
     return float(special.fdtri(df1, df2, level))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from cvfp_cli.stats.regression import df_of_square
 from cvfp_cli.stats.solver import Array, Rows
 
 # Sizes from which on they may err unequally.
@@ -85,7 +86,11 @@ class SizeErrors:
         of_sizes, df = self._of_sizes(weights**2 + near, rest)
         total = of_sizes + more
         with np.errstate(divide="ignore", invalid="ignore"):
-            df = np.where(more > 0.0, total**2 / (of_sizes**2 / df + more**2 / more_df), df)
+            # Howe (1974): Satterthwaite's are too many where the part of few comes out small.
+            square = (
+                of_sizes * special.stdtrit(df, 0.975) ** 2 + more * special.stdtrit(more_df, 0.975) ** 2
+            ) / total
+            df = np.where(more > 0.0, df_of_square(square, np.maximum(df, more_df)), df)
         known = self.between_df > 0
         plain = plain + (0.0 if new_at is None else 1.0)
         return plain, np.where(known, total, np.nan), np.where(known, df, np.nan)
