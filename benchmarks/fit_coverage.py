@@ -15,7 +15,7 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import Pool
 from pathlib import Path
@@ -180,10 +180,12 @@ def note_prediction(held: Held, p: Prediction, law: float, run: float) -> None:
     note(held, "run 10x", p.low, p.high, run, none=none)
 
 
-def single(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
-    """Laws of one variable, the mixture, and the bootstrap."""
+Simulated = tuple[list[Points], list[dict[str, float]], list[float], list[float]]
+
+
+def simulate(cell: Cell, sets: int, rng: np.random.Generator) -> Simulated:
+    """Data sets of a law of one variable, the true parameters, the law and a new run at ``AHEAD`` times the largest size."""
     x = SMALLEST * 2.0 ** np.arange(cell.sizes)
-    far = AHEAD * float(x[-1])
     runs = np.repeat(x, cell.seeds)
     groups, truths, laws, news = [], [], [], []
     for i in range(sets):
@@ -191,8 +193,15 @@ def single(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
         e, sd = errors(cell, x, rng)
         groups.append(Points(x=runs, y=curve(runs) * np.exp(e), label=str(i), sizes=runs))
         truths.append(truth)
-        laws.append(float(curve(np.array([far]))[0]))
+        laws.append(float(curve(np.array([AHEAD * float(x[-1])]))[0]))
         news.append(laws[-1] * float(np.exp(sd * rng.standard_normal())))
+    return groups, truths, laws, news
+
+
+def single(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
+    """Laws of one variable, the mixture, and the bootstrap."""
+    groups, truths, laws, news = simulate(cell, sets, rng)
+    far = AHEAD * float(groups[0].x[-1])
     options = FitOptions(objective=cell.objective, predict=(far,), starts=8, hold_out=False)
     held: Held = {}
     if cell.law == "mixture":
@@ -238,33 +247,41 @@ def shared(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
     return held
 
 
-def joint(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
-    """The joint law on a grid of models and data sizes; errors at one data size share a part."""
+JOINT_FAR = (1e8, 1e10)
+
+
+def joint_loss(n: Array, d: Array) -> Array:
+    """The true joint law."""
+    truth = JOINT_TRUTH
+    return np.asarray(truth["E"] + truth["A"] * n ** -truth["alpha"] + truth["B"] * d ** -truth["beta"])
+
+
+def simulate_joint(cell: Cell, sets: int, rng: np.random.Generator) -> Iterator[tuple[Points, float]]:
+    """A grid of models and data sizes, whose errors at one data size share a part, and a new run at ``JOINT_FAR``."""
     models, sizes = cell.grid
     n, d = (
         part.ravel() for part in np.meshgrid(np.geomspace(1e6, 1e8, models), np.geomspace(1e7, 1e9, sizes))
     )
-    truth = JOINT_TRUTH
-
-    def loss(n: Array, d: Array) -> Array:
-        return np.asarray(truth["E"] + truth["A"] * n ** -truth["alpha"] + truth["B"] * d ** -truth["beta"])
-
-    far = (1e8, 1e10)
-    there = float(loss(np.array(far[0]), np.array(far[1])))
-    held: Held = {}
+    there = float(joint_loss(*(np.array(part) for part in JOINT_FAR)))
     for _ in range(sets):
         common = np.repeat(rng.standard_normal(sizes), models)
         e = cell.noise * (
             np.sqrt(cell.common) * common + np.sqrt(1.0 - cell.common) * rng.standard_normal(models * sizes)
         )
-        points = Points(x=d, y=loss(n, d) * np.exp(e), parameters=n, y_name="loss")
-        fit = fit_joint_groups([points], FitOptions(pairs=(far,), hold_out=False))
+        points = Points(x=d, y=joint_loss(n, d) * np.exp(e), parameters=n, y_name="loss")
+        yield points, there * float(np.exp(cell.noise * rng.standard_normal()))
+
+
+def joint(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
+    """The joint law."""
+    there = float(joint_loss(*(np.array(part) for part in JOINT_FAR)))
+    held: Held = {}
+    for points, new in simulate_joint(cell, sets, rng):
+        fit = fit_joint_groups([points], FitOptions(pairs=(JOINT_FAR,), hold_out=False))
         for name, estimate in fit.parameters.items():
             none = estimate.value is None or (estimate.low is None and estimate.high is None)
-            note(held, name, estimate.low, estimate.high, truth[name], none=none)
-        note_prediction(
-            held, fit.predictions[0], there, there * float(np.exp(cell.noise * rng.standard_normal()))
-        )
+            note(held, name, estimate.low, estimate.high, JOINT_TRUTH[name], none=none)
+        note_prediction(held, fit.predictions[0], there, new)
     return held
 
 
