@@ -115,14 +115,14 @@ def measure(fits: CurveFits, batch: Batch, errors: SizeErrors, options: FitOptio
     rows = np.flatnonzero(known & ~exact)
     found = [Interval(np.where(exact, v, np.nan), np.where(exact, v, np.nan)) for v in values]
     if rows.size:
-        for whole, part in zip(found, _intervals(fits, batch, rows, options), strict=True):
+        for whole, part in zip(found, _intervals(fits, batch, errors, rows, options), strict=True):
             whole.low[rows], whole.high[rows] = part.low, part.high
     return Figures(
         quantities=quantities,
         values=values,
         intervals=found,
         has_intervals=known,
-        targets=_targets(fits, batch, known & ~exact, options),
+        targets=_targets(fits, batch, errors, known & ~exact, options),
         loo=leave_one_out(fits, batch) if options.hold_out else np.full(len(batch.groups), np.nan),
         forward=forward(law, batch, options.holdout) if options.hold_out else [[] for _ in batch.groups],
     )
@@ -145,17 +145,19 @@ def allowed_rises(fits: CurveFits, errors: SizeErrors, quantities: Sequence[Quan
     return np.array(rises)
 
 
-def _intervals(fits: CurveFits, batch: Batch, rows: Rows, options: FitOptions) -> list[Interval]:
+def _intervals(
+    fits: CurveFits, batch: Batch, errors: SizeErrors, rows: Rows, options: FitOptions
+) -> list[Interval]:
     part, family = batch.take(rows), fits.take(rows)
     quantities = figure_quantities(fits.law, part, options)
-    rises = allowed_rises(family, errors_of(family, part), quantities, options.level)
+    rises = allowed_rises(family, errors.take(rows), quantities, options.level)
     if is_line(fits.law, options.objective):
         return linear_intervals(family, rises, quantities)
     return intervals(family, rises, quantities)
 
 
 def _targets(
-    fits: CurveFits, batch: Batch, measured: NDArray[np.bool_], options: FitOptions
+    fits: CurveFits, batch: Batch, errors: SizeErrors, measured: NDArray[np.bool_], options: FitOptions
 ) -> list[tuple[Target, ...]]:
     result = []
     for row in range(len(batch.groups)):
@@ -163,10 +165,9 @@ def _targets(
         family, single = fits.take(one), batch.take(one)
         rise = None
         if measured[row]:
-            errors = errors_of(family, single)
 
-            def rise(quantity: Quantity, family: CurveFits = family, errors: SizeErrors = errors) -> float:
-                return float(allowed_rises(family, errors, [quantity], options.level)[0, 0])
+            def rise(quantity: Quantity, family: CurveFits = family, one: Rows = one) -> float:
+                return float(allowed_rises(family, errors.take(one), [quantity], options.level)[0, 0])
 
         result.append(tuple(find_target(family, single, rise, ppl) for ppl in options.targets))
     return result

@@ -132,11 +132,6 @@ class Noise:
     psi_square: float
     slope: float
 
-    @property
-    def unit(self) -> float:
-        """The expected rise of the loss for each parameter held at its true value: F is a rise divided by it."""
-        return self.psi_square / (2.0 * self.slope)
-
 
 @dataclass(frozen=True)
 class JointFit:

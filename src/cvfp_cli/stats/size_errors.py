@@ -12,7 +12,8 @@ Notation: J (P, G, k) rows of the Jacobian at the sizes, times the root of a siz
 residuals times the same root; h the leverages of these rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,11 @@ class SizeErrors:
     within_df: Array
     between_df: Array
 
-    @property
+    def take(self, rows: Rows) -> "SizeErrors":
+        """Those of the curves at ``rows``."""
+        return SizeErrors(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
+
+    @cached_property
     def unequal(self) -> NDArray[np.bool_]:
         """Whether sizes may err by different amounts: enough of them, or unequal numbers of points, (P,)."""
         counted = self.count > 0
@@ -61,7 +66,7 @@ class SizeErrors:
         same = np.all(~counted | (self.count == most[:, None]), axis=1)
         return np.asarray((counted.sum(axis=1) >= ENOUGH) | ~same)
 
-    @property
+    @cached_property
     def leverage(self) -> Array:
         """h of every size, (P, G)."""
         return np.asarray(np.clip(np.einsum("pgk,pgk->pg", self.form, self.form), 0.0, 1.0 - FULL))
