@@ -104,7 +104,8 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         from cvfp_cli.study.points import Points
 
         sizes = np.array([1e4, 2e4, 4e4, 8e4, 1.6e5])
-        return (Points(x=sizes, y=100 + 1e5 * sizes**-0.6, label="1L_8d_1tok", x_name="train_tokens"),), ()
+        y, models = 100 + 1e5 * sizes**-0.6, np.array([1e6, 4e6, 1e6, 2e6, 4e6])
+        return (Points(x=sizes, y=y, label="1L_8d_1tok", x_name="train_tokens", parameters=models),), ()
 
     monkeypatch.setattr("cvfp_cli.cli.study.checked_plan", reached)
     monkeypatch.setattr("cvfp_cli.study.sources.read_inputs", lambda *_, recover: Inputs((), (), ()))
