@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cvfp_cli.scaling.bootstrap import bootstrap_groups
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import forecasts
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
 from cvfp_cli.scaling.result import Prediction
-from cvfp_cli.scaling.shared_fits import fit_shared_groups
+from cvfp_cli.scaling.shared_fits import fit_constrained
 from cvfp_cli.study.points import Points
 
 Array = NDArray[Any]
@@ -234,7 +235,7 @@ def shared(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
             groups.append(
                 Points(x=x, y=rng.uniform(300, 800) * (x / SMALLEST) ** alpha * np.exp(e), label=str(g))
             )
-        fits = fit_shared_groups(groups, "power", ["alpha"], FitOptions(hold_out=False))
+        fits = fit_constrained(groups, "power", Constraint(shared=("alpha",)), FitOptions(hold_out=False))
         estimate = fits[0].parameters["alpha"]
         note(
             held,

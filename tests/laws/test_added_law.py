@@ -17,7 +17,7 @@ from cvfp_cli.results.codec import dump_json
 from cvfp_cli.results.schema import Run, Summary
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
-from cvfp_cli.scaling.shared_fits import fit_constrained, fit_shared_groups
+from cvfp_cli.scaling.shared_fits import fit_constrained
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.study.families import families_of
 from cvfp_cli.study.points import Points
@@ -83,7 +83,7 @@ def test_its_fit_of_y_is_the_line_over_ln_n_and_its_t_intervals() -> None:
 
 
 def test_a_shared_slope_is_the_covariance_model() -> None:
-    fits = fit_shared_groups(groups(), LAW.name, ["b"], FitOptions(objective="ppl"))
+    fits = fit_constrained(groups(), LAW.name, Constraint(shared=("b",)), FitOptions(objective="ppl"))
     rows = [(g, np.log(x), y) for g, p in enumerate(groups()) for x, y in zip(p.x, p.y, strict=True)]
     columns = np.array([[*(g == i for i in range(3)), -x] for g, x, _ in rows], dtype=float)
     line = least_squares(columns, [y for _, _, y in rows])

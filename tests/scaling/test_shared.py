@@ -5,8 +5,9 @@ import pytest
 from scipy import optimize
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
-from cvfp_cli.scaling.shared_fits import fit_shared_groups, shared_rolling_origins
+from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.study.points import Points
 
@@ -44,7 +45,7 @@ def decays(groups: int, sizes: int, noise: float, seed: int) -> list[Points]:
 def test_one_slope_for_all_is_the_covariance_model() -> None:
     # Without a common error the intervals are those of ordinary least squares with a level for each group.
     groups = lines(4, 6, own=0.03, common=0.0, seed=11)
-    fits = fit_shared_groups(groups, "power", ["alpha"])
+    fits = fit_constrained(groups, "power", Constraint(shared=("alpha",)))
     rows = [(g, np.log(x), np.log(y)) for g, p in enumerate(groups) for x, y in zip(p.x, p.y, strict=True)]
     columns = np.array([[*(g == i for i in range(4)), x] for g, x, _ in rows], dtype=float)
     line = least_squares(columns, [y for _, _, y in rows])
@@ -61,8 +62,12 @@ def test_one_slope_for_all_is_the_covariance_model() -> None:
 
 
 def test_common_errors_are_seen_and_widen_the_interval() -> None:
-    calm = fit_shared_groups(lines(9, 6, own=0.02, common=0.0, seed=5), "power", ["alpha"])[0]
-    shaken = fit_shared_groups(lines(9, 6, own=0.02, common=0.05, seed=5), "power", ["alpha"])[0]
+    calm = fit_constrained(lines(9, 6, own=0.02, common=0.0, seed=5), "power", Constraint(shared=("alpha",)))[
+        0
+    ]
+    shaken = fit_constrained(
+        lines(9, 6, own=0.02, common=0.05, seed=5), "power", Constraint(shared=("alpha",))
+    )[0]
 
     def width(fit: object) -> float:
         alpha = fit.parameters["alpha"]  # type: ignore[attr-defined]
@@ -77,9 +82,9 @@ def test_common_errors_are_seen_and_widen_the_interval() -> None:
 def test_shared_slope_intervals_hold_the_truth(common: float) -> None:
     held = 0
     for seed in range(80):
-        alpha = fit_shared_groups(lines(6, 6, own=0.02, common=common, seed=seed), "power", ["alpha"])[
-            0
-        ].parameters["alpha"]
+        alpha = fit_constrained(
+            lines(6, 6, own=0.02, common=common, seed=seed), "power", Constraint(shared=("alpha",))
+        )[0].parameters["alpha"]
         assert alpha.low is not None
         assert alpha.high is not None
         held += alpha.low <= -0.45 <= alpha.high
@@ -89,7 +94,16 @@ def test_shared_slope_intervals_hold_the_truth(common: float) -> None:
 def test_sharing_determines_what_one_configuration_cannot() -> None:
     groups = decays(9, 5, noise=0.002, seed=2)
     alone = fit_groups(groups, "exp-decay")[0]
-    fits = fit_shared_groups(groups, "exp-decay", ["b", "c"])
+    fits = fit_constrained(
+        groups,
+        "exp-decay",
+        Constraint(
+            shared=(
+                "b",
+                "c",
+            )
+        ),
+    )
     c = fits[0].parameters["c"]
     assert c.low is not None
     assert c.low < 0.42 < (c.high or np.inf)
@@ -105,7 +119,16 @@ def test_sharing_determines_what_one_configuration_cannot() -> None:
 
 def test_as_many_sizes_as_parameters_give_shared_figures_no_interval() -> None:
     """The means of four sizes are met whatever the law misses them by, however many configurations share them."""
-    fits = fit_shared_groups(decays(9, 4, noise=0.002, seed=2), "exp-decay", ["b", "c"])
+    fits = fit_constrained(
+        decays(9, 4, noise=0.002, seed=2),
+        "exp-decay",
+        Constraint(
+            shared=(
+                "b",
+                "c",
+            )
+        ),
+    )
     c = fits[0].parameters["c"]
     assert c.value == pytest.approx(0.42, abs=0.1)
     assert c.low is None
@@ -119,7 +142,7 @@ def test_sharing_costs_fit_and_its_values_are_the_same_everywhere(share: list[st
     groups = decays(3, 6, noise=0.02, seed=3)
     options = FitOptions(objective=objective, predict=(1e7,))
     own = fit_groups(groups, "saturating", options)
-    fits = fit_shared_groups(groups, "saturating", share, options)
+    fits = fit_constrained(groups, "saturating", Constraint(shared=tuple(share)), options)
     scale = "rss_log" if objective == "log" else "rss_ppl"
     assert sum(getattr(fit, scale) for fit in fits) >= sum(getattr(fit, scale) for fit in own) * (1 - 1e-9)
     for name in share:
@@ -134,7 +157,7 @@ def test_sharing_costs_fit_and_its_values_are_the_same_everywhere(share: list[st
 def test_an_end_of_a_far_prediction_is_where_the_least_squares_say() -> None:
     # By a general optimiser: the rise of the sum of squares at both ends is the same.
     groups, far = decays(2, 8, noise=0.02, seed=1), 1e7
-    fits = fit_shared_groups(groups, "exp-decay", ["c"], FitOptions(predict=(far,)))
+    fits = fit_constrained(groups, "exp-decay", Constraint(shared=("c",)), FitOptions(predict=(far,)))
     z, zero = np.log(groups[0].x / groups[0].x[0]), np.log(groups[0].x[0])
     log_y = np.log([points.y for points in groups])
 
@@ -165,7 +188,7 @@ def test_an_end_of_a_far_prediction_is_where_the_least_squares_say() -> None:
 
 def test_a_law_without_the_parameter_is_fitted_on_its_own() -> None:
     groups = lines(3, 5, own=0.02, common=0.0, seed=1)
-    assert [f.to_json() for f in fit_shared_groups(groups, "power", ["c"])] == [
+    assert [f.to_json() for f in fit_constrained(groups, "power", Constraint(shared=("c",)))] == [
         f.to_json() for f in fit_groups(groups, "power")
     ]
 
@@ -173,11 +196,11 @@ def test_a_law_without_the_parameter_is_fitted_on_its_own() -> None:
 @pytest.mark.parametrize(("law", "share"), [("power", ["A"]), ("exp-decay", ["b"]), ("bnsl", ["c0"])])
 def test_what_cannot_be_shared_is_refused(law: str, share: list[str]) -> None:
     with pytest.raises(InputError, match="--share"):
-        fit_shared_groups(lines(3, 5, own=0.02, common=0.0, seed=1), law, share)
+        fit_constrained(lines(3, 5, own=0.02, common=0.0, seed=1), law, Constraint(shared=tuple(share)))
 
 
 def test_rolling_origins_cut_all_groups_at_once() -> None:
     groups = lines(3, 6, own=0.0, common=0.0, seed=1)
-    origins = shared_rolling_origins(groups, "power", ["alpha"], "log")
+    origins = constrained_origins(groups, "power", Constraint(shared=("alpha",)), "log")
     assert {(o.group, o.sizes) for o in origins} == {(g, j) for g in range(3) for j in range(2, 6)}
     assert max(o.error for o in origins) == pytest.approx(0.0, abs=1e-7)

@@ -18,12 +18,6 @@ def test_an_increasing_function_carries_the_interval_and_the_test_along() -> Non
     assert (ratio.se, ratio.p_value) == (None, 0.4)
 
 
-def test_the_magnitude_of_an_interval_across_zero_starts_at_zero() -> None:
-    assert Estimate(1.0, -2.0, 5.0).magnitude() == (0.0, 5.0)
-    assert Estimate(-3.0, -4.0, -2.0).magnitude() == (2.0, 4.0)
-    assert Estimate(1.0, None, 5.0).magnitude() is None
-
-
 def test_a_relative_change_by_hand() -> None:
     # ln 2 +- 0.1 against ln 1 +- 0.2: the ends lie root(0.1^2 + 0.2^2) away.
     first = Estimate(1.0, exp(-0.2), exp(0.2))

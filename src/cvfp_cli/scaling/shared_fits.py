@@ -38,19 +38,6 @@ from cvfp_cli.study.points import Points
 OWN_NOTES = frozenset({"no-freedom", "underdetermined", "one-degree-of-freedom", "starts-disagree", NO_AICC})
 
 
-def fit_shared_groups(
-    groups: Sequence[Points], law: str, share: Sequence[str], options: FitOptions | None = None
-) -> tuple[Fit, ...]:
-    """Fit one law to all groups with the parameters ``share`` in common.
-
-    A law that has none of them is fitted to each group on its own.
-
-    Raises:
-        InputError: as ``fit_groups``, or a parameter that cannot be shared.
-    """
-    return fit_constrained(groups, law, Constraint(shared=tuple(share)), options)
-
-
 def fit_constrained(
     groups: Sequence[Points], law: str, constraint: Constraint, options: FitOptions | None = None
 ) -> tuple[Fit, ...]:
@@ -121,13 +108,6 @@ def as_curves(fit: SharedFit) -> CurveFits:
     return CurveFits(
         fit.law, fit.data, theta, np.zeros(groups), empty, empty, np.full(groups, fit.agree), fit.tried
     )
-
-
-def shared_rolling_origins(
-    groups: Sequence[Points], law: str, share: Sequence[str], objective: str
-) -> list[Origin]:
-    """As ``constrained_origins`` of shared parameters."""
-    return constrained_origins(groups, law, Constraint(shared=tuple(share)), objective)
 
 
 def constrained_origins(

@@ -44,13 +44,6 @@ class Estimate:
         value, low, high = (None if end is None else rising(end) for end in (self.value, self.low, self.high))
         return replace(self, value=value, low=low, high=high, se=None)
 
-    def magnitude(self) -> tuple[float, float] | None:
-        """The smallest and the largest absolute value in the interval; None where an end is open."""
-        if self.low is None or self.high is None:
-            return None
-        near, far = sorted((abs(self.low), abs(self.high)))
-        return (0.0 if self.low < 0 < self.high else near), far
-
     def to_json(self) -> dict[str, Any]:
         """The five keys of a parameter, ``fixed`` where it was given, and ``reason`` where it is undetermined."""
         shape: dict[str, Any] = {
