@@ -27,7 +27,7 @@ from cvfp_cli.stats.best import best_of_differences
 from cvfp_cli.stats.contrast_errors import ContrastErrors
 from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
-from cvfp_cli.stats.robust import cr2_errors, trend_errors
+from cvfp_cli.stats.robust import cr2_errors
 
 Array = NDArray[Any]
 Errors = Callable[[Array], ContrastErrors]  # from residuals
@@ -224,13 +224,12 @@ def unequal(sets: int, rng: np.random.Generator) -> None:
 def unequal_sets(
     sets: int, rng: np.random.Generator, x: Array, rows: Array, ratio: float
 ) -> dict[str, list[tuple[Array, Array]]]:
-    """What three kinds of errors give for the same sets; the truth is 0 everywhere."""
+    """What two kinds of errors give for the same sets; the truth is 0 everywhere."""
     z = doubling(len(x))
     noise, inverse, labels = ratio ** (z / z[-1]), np.linalg.pinv(x), Labels.of(z)
     kinds: dict[str, Errors] = {
         "textbook": lambda r: fit_error_model(r, x, labels).contrasts(rows),
         "CR2": lambda r: cr2_errors(x, r, rows),
-        "trend": lambda r: trend_errors(x, r, rows, z),
     }
     found: dict[str, list[tuple[Array, Array]]] = {kind: [] for kind in kinds}
     for _ in range(sets):

@@ -8,13 +8,14 @@ both ends, and width beside the textbook's under equal noise):
     textbook                                                        86-98 %   1
     a pretest at 5 %, and CR2 only where it rejects                 88-98 %   1.00-1.02
     CR2 with Bell and McCaffrey's df                                93-99 %   1.05-1.38
-    variance that follows n, averaged (``trend_errors``)            93-99 %   1.11-1.20
+    variance that follows n, averaged over its trends               93-99 %   1.11-1.20
     variance that follows n, its best trend alone                   95-99 %   1.1-3.5
 
 The test finds a ratio of 4 in 8-13 % of tables of six sizes, so no rule that waits for it can help: the choice is not
-left to it. Where noise rises fourfold, ``trend_errors`` hold the saturating law at 10x in 94, 93, 92, 92 % at 5, 6, 8,
-12 sizes, CR2 in 93, 94, 95, 95 %, and at 4 to 6 sizes they are up to a fifth shorter. What ``fit`` takes is CR2 by sizes, from
-five sizes on (``size_errors.py``): it needs no prior. Clusters are for runs whose errors may share more than n.
+left to it. Where noise rises fourfold, the averaged trend (the restricted likelihood of ln sigma linear in ln n, with a normal
+prior of sd ln 3 on the log of the ratio) holds the saturating law at 10x in 94, 93, 92, 92 % at 5, 6, 8, 12 sizes, CR2 in 93,
+94, 95, 95 %, and at 4 to 6 sizes it is up to a fifth shorter. What ``fit`` takes is CR2 by sizes, from five sizes on
+(``size_errors.py``): it needs no prior. Clusters are for runs whose errors may share more than n.
 
 Between configurations: equal slopes of four to nine configurations in six sizes, one of them four times noisier, are
 rejected in 12-19 % by the pooled F test, in 1-3 % by ``cr2_wald`` with every run by itself (400 sets each). It costs
@@ -32,9 +33,6 @@ from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, ContrastE
 from cvfp_cli.stats.error_model import Flags
 from cvfp_cli.stats.regression import f_p_value
 
-# Standard deviation of the prior on the log of the ratio of noise at both ends of the sizes: a factor of 3.
-TREND_PRIOR = float(np.log(3.0))
-TRENDS = np.linspace(-4.0, 4.0, 41)  # in units of the prior's standard deviation
 # A residual beyond this many robust standard deviations stands out. Among normal errors one run or more does in 0.1 to
 # 3 % of tables (8,000 tables for each of 6 to 245 runs and 2 to 5 parameters); the 5 % point is 3.0 to 3.9.
 OUTLIER = 4.5
@@ -133,50 +131,6 @@ def cr2_wald(
     return Wald(statistic, q, eta - q + 1.0, f_p_value(statistic, q, eta - q + 1.0))
 
 
-def trend_errors(
-    design: ArrayLike, residuals: ArrayLike, weights: ArrayLike, log_n: ArrayLike, *, level: float = 0.95
-) -> ContrastErrors:
-    """Errors of contrasts where ln sigma may be linear in ln n, with any slope that is plausible.
-
-    For a ratio exp(t) of the noise at both ends of the sizes, the restricted likelihood of the residuals and the error
-    of the least-squares estimate, sigma(t)^2 c'(X'X)^-1 X'V(t)X (X'X)^-1 c, are known. The interval is that of the
-    mixture over t of Student's t with m - p degrees of freedom, weighted by the likelihood and a normal prior of t
-    with mean 0 and standard deviation ln 3. A few sizes cannot tell t, so the prior carries it; a best t alone gives
-    intervals that are up to five times as wide.
-
-    Returns:
-        errors with df m - p, and the variance that gives the mixture's half-width at ``level``. At other levels they
-        are near, not equal.
-    """
-    x, r = np.asarray(design, dtype=float), np.asarray(residuals, dtype=float)
-    c = np.atleast_2d(np.asarray(weights, dtype=float))
-    z = np.asarray(log_n, dtype=float)
-    reach = float(np.ptp(z))
-    inverse, off, determined = _projection(x, c)
-    loads = c @ inverse
-    plain = np.sum(loads**2, axis=1)
-    values, axes = np.linalg.eigh(off)
-    basis = axes[:, values > 0.5]  # orthonormal, off the design
-    free = basis.shape[1]
-    seen = basis.T @ r
-    if free == 0 or reach == 0.0 or not np.any(seen):
-        square = float(seen @ seen) / free if free else 0.0
-        return _errors(square * plain, np.full(len(c), float(free)), plain, determined, free)
-    ratio = TRENDS * TREND_PRIOR
-    relative = np.exp(2.0 * np.outer(ratio, (z - z.mean()) / reach))  # (t, m)
-    inner = np.einsum("mi,tm,mj->tij", basis, relative, basis, optimize=True)
-    square = np.einsum(
-        "i,ti->t", seen, np.linalg.solve(inner, np.broadcast_to(seen, (len(ratio), free))[..., None])[..., 0]
-    )
-    log_weight = -0.5 * (free * np.log(square) + np.linalg.slogdet(inner)[1] + TRENDS**2)
-    share = np.exp(log_weight - log_weight.max())
-    share /= share.sum()
-    scale = np.sqrt(square[:, None] / free * (relative @ (loads**2).T))  # (t, k)
-    half = _mixture_half(scale, share, free, level)
-    t = special.stdtrit(free, 0.5 + level / 2.0)
-    return _errors((half / t) ** 2, np.full(len(c), float(free)), plain, determined, free)
-
-
 def variance_test(residuals: ArrayLike, design: ArrayLike, log_n: ArrayLike) -> VarianceTest:
     """Test one variance against ln sigma linear in ln n: the locally best test (King and Hillier 1985).
 
@@ -267,19 +221,6 @@ def _errors(variance: Array, df: Array, plain: Array, determined: Flags, free: i
             np.where(good, variance / plain, np.nan),
             reason,
         )
-
-
-def _mixture_half(scale: Array, share: Array, df: int, level: float) -> Array:
-    """Half-widths at which a mixture of centred t distributions holds ``level``; scales (t, k), shares (t,)."""
-    t = float(special.stdtrit(df, 0.5 + level / 2.0))
-    low, high = t * scale.min(axis=0), t * scale.max(axis=0)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            inside = share @ np.asarray(special.stdtr(df, middle / scale))
-        enough = inside >= 0.5 + level / 2.0
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.asarray(0.5 * (low + high))
 
 
 def _probability_above_zero(weights: Array) -> float:
