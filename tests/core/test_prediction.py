@@ -113,7 +113,7 @@ def test_gradients_of_pieces_are_the_whole_batchs(head_config: HeadConfig, piece
     logits = head.scale * (v @ head.weight.T) + (0.0 if head.bias is None else head.bias)
     loss = nn.functional.cross_entropy(logits, train.stream.ids[1:])
     wanted = torch.autograd.grad(loss, trainer.parameters)
-    got = trainer._eager_step((contexts, window_types, train.stream.ids[1:]))
+    got = trainer._eager_step((contexts, window_types, train.stream.ids[1:]), {})
     assert float(got) == pytest.approx(float(loss.detach()), rel=1e-12)
     for parameter, gradient in zip(trainer.parameters, wanted, strict=True):
         assert parameter.grad is not None

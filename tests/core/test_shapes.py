@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cvfp_cli.core.config import HeadConfig, ModelConfig
-from cvfp_cli.core.model import ContextBlock, TokenBlock
+from cvfp_cli.core.model import ContextBlock, token_model
 from cvfp_cli.core.shapes import context_widths, parameter_counts, token_widths
 
 PUBLISHED = [
@@ -43,6 +43,12 @@ models = st.builds(
     tokens=st.integers(1, 4),
     token_input=st.sampled_from(["all_layers", "first_layer"]),
     token_block=st.sampled_from(["standard", "early"]),
+) | st.builds(
+    ModelConfig,
+    context_dim=st.integers(1, 24),
+    tokens=st.integers(1, 4),
+    token_block=st.just("mlp"),
+    token_hidden=st.integers(1, 30),
 )
 
 
@@ -50,7 +56,7 @@ models = st.builds(
 def test_counts_are_those_of_the_blocks_that_are_built(model: ModelConfig, embed_dim: int) -> None:
     counts = parameter_counts(model, HeadConfig(), embed_dim, 100)
     built = [
-        sum(p.numel() for p in block(model, embed_dim).parameters()) for block in (ContextBlock, TokenBlock)
+        sum(p.numel() for p in block(model, embed_dim).parameters()) for block in (ContextBlock, token_model)
     ]
     assert [counts.context_block, counts.token_block] == built
 

@@ -12,12 +12,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from cvfp_cli.core.config import ExperimentConfig, HeadConfig, ModelConfig, Phase2Config
-from cvfp_cli.core.draws import dropout_rows
+from cvfp_cli.core.draws import dropout_factors
 from cvfp_cli.core.model import Stream, TokenBlock, initialise
-from cvfp_cli.core.optimiser import Adam
+from cvfp_cli.core.optimiser import Adam, rate_share
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.prediction import FrozenContexts, Pieces, PredictionTrainer
 from cvfp_cli.core.recurrence import true_contexts
+from cvfp_cli.core.shapes import dropout_widths
 
 
 def test_weight_decay_is_adamws() -> None:
@@ -32,12 +33,43 @@ def test_weight_decay_is_adamws() -> None:
     agree(ours.detach(), theirs.detach(), 1e-6)
 
 
-def test_dropout_keeps_the_mean_and_depends_on_the_token_alone() -> None:
-    whole = dropout_rows((1, "x"), 0, 9000, torch.empty(9000, 5), 0.4)
+def test_a_linear_schedule_is_adamws_with_falling_rates() -> None:
+    torch.manual_seed(0)
+    ours, theirs = (nn.Parameter(torch.ones(7, 3)) for _ in range(2))
+    mine = Adam([ours], torch.tensor(0.01), 0.3)
+    reference = torch.optim.AdamW([theirs], 0.01, weight_decay=0.3)
+    falling = torch.optim.lr_scheduler.LambdaLR(reference, lambda step: 1 - step / 8)
+    for step in range(8):
+        assert isinstance(mine.learning_rate, torch.Tensor)
+        mine.learning_rate.fill_(0.01 * rate_share("linear", step / 8))
+        ours.grad = torch.randn(7, 3)
+        theirs.grad = ours.grad.clone()
+        mine.step()
+        reference.step()
+        falling.step()
+    agree(ours.detach(), theirs.detach(), 1e-6)
+    assert rate_share("constant", 0.7) == 1.0
+
+
+def test_learning_rates_fall_over_all_epochs() -> None:
+    config = Phase2Config(
+        schedule="linear", epochs=2, batch_tokens=20, embedding="trained", embedding_learning_rate=0.01
+    )
+    trainer = trainer_with(config, Pieces(53, 53), HeadConfig())
+    seen: list[float] = []
+    for epoch in (1, 2):
+        trainer._train(epoch, lambda event: seen.append(float(trainer.optimisers[1].learning_rate)))
+    done = [0, 20, 40, 53, 73, 93]  # of 2 · 53 targets
+    assert seen == pytest.approx([0.01 * (1 - at / 106) for at in done], rel=1e-5)
+    assert float(trainer.optimisers[0].learning_rate) == pytest.approx(seen[-1] / 10, rel=1e-5)
+
+
+def test_dropout_keeps_the_mean_and_depends_on_its_key_alone() -> None:
+    whole = dropout_factors((1, "x"), torch.empty(9000, 5), 0.4)
     assert whole.unique().tolist() == pytest.approx([0.0, 1 / 0.6])
     assert float((whole == 0).float().mean()) == pytest.approx(0.4, abs=0.01)
-    assert torch.equal(whole[4000:4200], dropout_rows((1, "x"), 4000, 4200, torch.empty(200, 5), 0.4))
-    assert not torch.equal(whole, dropout_rows((2, "x"), 0, 9000, torch.empty(9000, 5), 0.4))
+    assert torch.equal(whole, dropout_factors((1, "x"), torch.empty(9000, 5), 0.4))
+    assert not torch.equal(whole, dropout_factors((2, "x"), torch.empty(9000, 5), 0.4))
 
 
 def trainer_with(config: Phase2Config, pieces: Pieces, head: HeadConfig) -> PredictionTrainer:
@@ -57,7 +89,7 @@ def trainer_with(config: Phase2Config, pieces: Pieces, head: HeadConfig) -> Pred
         made.weight = embedding
     return PredictionTrainer(
         token.double(), made, frozen, frozen, config, pieces=pieces, arithmetic=Arithmetic("cpu"),
-        embedding=embedding, seed=5,
+        embedding=embedding, seed=5, dropout=dropout_widths(model, config, 4),
     )  # fmt: skip
 
 
@@ -74,9 +106,7 @@ def test_gradients_with_dropout_and_a_trained_table(head: HeadConfig, pieces: Pi
     assert table is not None
 
     def mask(name: str, width: int, share: float) -> torch.Tensor:
-        return dropout_rows(
-            (5, "dropout", name, 3), 0, 53, torch.empty(53, width, dtype=torch.float64), share
-        )
+        return dropout_factors((5, "dropout", name, 3, 0), torch.empty(53, width, dtype=torch.float64), share)
 
     rows = F.layer_norm(table, (4,), eps=1e-5)[stream.ids]
     earlier = torch.cat([rows.new_zeros(1, 4), rows[:-1]])
@@ -86,7 +116,7 @@ def test_gradients_with_dropout_and_a_trained_table(head: HeadConfig, pieces: Pi
     v = trainer.token_block.forward([u], window * mask("input", 8, 0.3)) * mask("head", 4, 0.5)
     loss = F.cross_entropy(v @ trainer.head.weight.T, targets)
     wanted = torch.autograd.grad(loss, trainer.parameters)
-    got = trainer._eager_step((contexts, types, targets), (3, 0))
+    got = trainer._step((contexts, types, targets), (3, 0))
     assert float(got) == pytest.approx(float(loss.detach()), rel=1e-10)
     for parameter, gradient in zip(trainer.parameters, wanted, strict=True):
         assert parameter.grad is not None
@@ -111,6 +141,12 @@ WAYS: dict[str, dict[str, Any]] = {
     "blocks": {"model": TWO},
     "slices": {"model": TWO, "phase1": replace(CONFIG.phase1, slices=True), "phase2": replace(RECURRENCE, past_count=2)},
     "cascade": {"model": replace(TWO, cascade=True), "phase2": replace(RECURRENCE, context="before")},
+    "mlp": {
+        "model": replace(ONE, tokens=3, token_block="mlp", token_hidden=20),
+        "phase2": replace(
+            CONFIG.phase2, context="before", shuffle=True, schedule="linear", dropout_hidden=0.2, dropout_head=0.1, embedding="trained"
+        ),
+    },
     "options": {
         "phase2": replace(
             CONFIG.phase2, weight_decay=0.1, dropout_input=0.1, dropout_head=0.2, dropout_context=0.1,

@@ -6,7 +6,7 @@ from typing import Literal
 from cvfp_cli.settings import setting
 
 TokenInput = Literal["all_layers", "first_layer"]
-TokenBlockKind = Literal["standard", "early"]
+TokenBlockKind = Literal["standard", "early", "mlp"]
 Activation = Literal["relu", "gelu"]
 Initialisation = Literal["normal", "xavier"]
 HeadWeights = Literal["tied", "untied"]
@@ -19,6 +19,7 @@ LossOver = Literal["batch", "stream"]
 TrainContexts = Literal["phase1", "recurrence"]
 TokenContext = Literal["after", "before", "zero"]
 Embedding = Literal["frozen", "trained"]
+Schedule = Literal["constant", "linear"]
 Precision = Literal["float32", "tf32", "bf16"]
 
 # Beyond it next to nothing is left, and what is left is scaled up beyond reason.
@@ -33,7 +34,13 @@ class ModelConfig:
     context_dim: int = setting(768, "width of the context vector (D)", min=1)
     tokens: int = setting(1, "input tokens per step (K): the current one and the K-1 before it", min=1)
     token_input: TokenInput = setting("all_layers", "which context layers read the token window")
-    token_block: TokenBlockKind = setting("standard", "TokenBlock form; 'early' is the one of 2025-11-28-v1")
+    token_block: TokenBlockKind = setting(
+        "standard",
+        "TokenBlock form; 'early' is the one of 2025-11-28-v1, 'mlp' has one hidden layer over context and window",
+    )
+    token_hidden: int = setting(
+        2048, "width of that hidden layer", min=1, needs=("token_block", "mlp"), since="0.2.0"
+    )
     activation: Activation = setting("relu", "activation in both blocks")
     initialisation: Initialisation = setting(
         "normal",
@@ -167,8 +174,21 @@ class Phase2Config:
     dropout_context: float = setting(
         0.0, "the same of the contexts that it reads", min=0.0, max=MOST_DROPOUT, since="0.2.0"
     )
+    dropout_hidden: float = setting(
+        0.0, "the same of the hidden layer of an 'mlp' TokenBlock", min=0.0, max=MOST_DROPOUT, since="0.2.0"
+    )
     dropout_head: float = setting(
         0.0, "the same of what the head reads", min=0.0, max=MOST_DROPOUT, since="0.2.0"
+    )
+    schedule: Schedule = setting(
+        "constant",
+        "learning rates over the steps of training: 'constant', or 'linear' down to 0 at the end of the last epoch",
+        since="0.2.0",
+    )
+    shuffle: bool = setting(
+        False,
+        "whether each epoch takes the targets in a random order of its own, not in the stream's",
+        since="0.2.0",
     )
     embedding: Embedding = setting(
         "frozen",
@@ -186,9 +206,15 @@ class Phase2Config:
     )
 
     @property
-    def dropout(self) -> bool:
-        """Whether anything is left out in a training step."""
-        return max(self.dropout_input, self.dropout_context, self.dropout_head) > 0
+    def dropout(self) -> dict[str, float]:
+        """The shares that are left out in a training step, by what they are left out of."""
+        shares = {
+            "input": self.dropout_input,
+            "context": self.dropout_context,
+            "hidden": self.dropout_hidden,
+            "head": self.dropout_head,
+        }
+        return {part: share for part, share in shares.items() if share}
 
 
 @dataclass(frozen=True)
@@ -233,7 +259,14 @@ class JointConfig:
         0.0, "share of the window's numbers that the TokenBlock does not see", min=0.0, max=MOST_DROPOUT
     )
     dropout_context: float = setting(0.0, "the same of the contexts that it reads", min=0.0, max=MOST_DROPOUT)
+    dropout_hidden: float = setting(
+        0.0, "the same of the hidden layer of an 'mlp' TokenBlock", min=0.0, max=MOST_DROPOUT
+    )
     dropout_head: float = setting(0.0, "the same of what the head reads", min=0.0, max=MOST_DROPOUT)
+    schedule: Schedule = setting(
+        "constant",
+        "learning rates over the steps of training: 'constant', or 'linear' down to 0 at the end of the last epoch",
+    )
     embedding: Embedding = setting("frozen", "whether the table that both blocks and a tied head read learns")
     embedding_learning_rate: float = setting(
         0.0, "learning rate of that table (0: that of the rest)", min=0.0
@@ -268,7 +301,9 @@ class EndToEndConfig:
             weight_decay=joint.weight_decay,
             dropout_input=joint.dropout_input,
             dropout_context=joint.dropout_context,
+            dropout_hidden=joint.dropout_hidden,
             dropout_head=joint.dropout_head,
+            schedule=joint.schedule,
             embedding=joint.embedding,
             embedding_learning_rate=joint.embedding_learning_rate,
         )

@@ -1,11 +1,10 @@
-"""Random numbers that depend on (seed, iteration, token) alone.
+"""Random numbers that depend on (seed, iteration, token) or (seed, epoch, step) alone.
 
-They are drawn in fixed blocks of tokens, each from a generator seeded for that block, so neither the pieces a
+Those of tokens are drawn in fixed blocks, each from a generator seeded for that block, so neither the pieces a
 run is cut into nor the place where it was resumed can change a figure. Devices draw differently.
 """
 
 import hashlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -27,40 +26,16 @@ def seeded(device: torch.device, *key: int | str) -> torch.Generator:
 
 def normal_rows(key: tuple[int | str, ...], start: int, stop: int, out: Tensor, deviation: float) -> Tensor:
     """Fill ``out`` (stop − start, D) with the N(0, deviation²) rows of tokens ``start`` … ``stop`` − 1."""
-
-    def draw(rows: Tensor, generator: torch.Generator) -> None:
-        rows.normal_(0.0, deviation, generator=generator)
-
-    return _fill(key, start, stop, out, draw)
-
-
-def dropout_rows(key: tuple[int | str, ...], start: int, stop: int, out: Tensor, left_out: float) -> Tensor:
-    """Fill ``out`` (stop − start, D) with the factors of dropout for tokens ``start`` … ``stop`` − 1: 0 for a share
-    ``left_out``, and for the others what keeps the mean."""
-
-    def draw(rows: Tensor, generator: torch.Generator) -> None:
-        rows.bernoulli_(1 - left_out, generator=generator).div_(1 - left_out)
-
-    return _fill(key, start, stop, out, draw)
-
-
-def _fill(
-    key: tuple[int | str, ...],
-    start: int,
-    stop: int,
-    out: Tensor,
-    draw: Callable[[Tensor, torch.Generator], None],
-) -> Tensor:
     starts = range(start // BLOCK * BLOCK, stop, BLOCK)
 
     def fill(first: int) -> None:
         generator = seeded(out.device, *key, first // BLOCK)
         low, high = max(start, first), min(stop, first + BLOCK)
         if (low, high) == (first, first + BLOCK):
-            draw(out[low - start : high - start], generator)
+            out[low - start : high - start].normal_(0.0, deviation, generator=generator)
         else:
             rows = torch.empty(BLOCK, out.shape[1], dtype=out.dtype, device=out.device)
-            draw(rows, generator)
+            rows.normal_(0.0, deviation, generator=generator)
             out[low - start : high - start] = rows[low - first : high - first]
 
     # A CPU draws on one thread a call, so blocks are given to as many threads as torch may use.
@@ -71,3 +46,9 @@ def _fill(
         for first in starts:
             fill(first)
     return out
+
+
+def dropout_factors(key: tuple[int | str, ...], out: Tensor, left_out: float) -> Tensor:
+    """Fill ``out`` with the factors of dropout: 0 for a share ``left_out``, and for the others what keeps the mean."""
+    kept = 1 - left_out
+    return out.bernoulli_(kept, generator=seeded(out.device, *key)).div_(kept)

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from cvfp_cli.core.config import EndToEndConfig
 from cvfp_cli.core.contexts import Contexts
 from cvfp_cli.core.head import Head
-from cvfp_cli.core.model import Recurrent, Stream, TokenBlock
-from cvfp_cli.core.optimiser import Adam
+from cvfp_cli.core.model import Recurrent, Stream, TokenBlock, TokenMlp
 from cvfp_cli.core.precision import Arithmetic
-from cvfp_cli.core.prediction import FrozenContexts, Pieces, PredictionTrainer
+from cvfp_cli.core.prediction import Factors, FrozenContexts, Pieces, PredictionTrainer
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, Progress
+from cvfp_cli.core.shapes import dropout_widths
 from cvfp_cli.core.stopping import Training
 
 STAGE = "training"
@@ -41,7 +41,7 @@ class EndToEndTrainer(PredictionTrainer):
     def __init__(
         self,
         model: Recurrent,
-        token_block: TokenBlock,
+        token_block: TokenBlock | TokenMlp,
         head: Head,
         train: Stream,
         validation: Stream,
@@ -63,13 +63,17 @@ class EndToEndTrainer(PredictionTrainer):
         super().__init__(
             token_block, head, unset, unset_val, phase2, pieces=pieces, arithmetic=arithmetic, embedding=embedding,
             seed=config.seed, stage=STAGE,
+            dropout=dropout_widths(config.model, phase2, train.types.shape[1]),
         )  # fmt: skip
         own = [*model.parameters(), *self.optimisers[0].parameters]
-        self.optimisers[0] = Adam(own, phase2.learning_rate, phase2.weight_decay)
+        self.optimisers[0] = self._adam(own)
         self.parameters = [*model.parameters(), *self.parameters]
         targets = len(train) - 1
         self.length = -(-targets // self.joint.streams)  # targets of a piece
         self.first = torch.arange(-(-targets // self.length), device=train.ids.device) * self.length
+        self.last_length = (
+            targets - (len(self.first) - 1) * self.length
+        )  # of the last piece, which may be shorter
         # The context each piece starts from: what the piece before it ended an epoch with, zeros before any.
         self.starts = train.types.new_zeros(len(self.first), model.width)
 
@@ -100,24 +104,37 @@ class EndToEndTrainer(PredictionTrainer):
         exact = torch.float32 if device.type == "mps" else torch.float64
         total = torch.zeros((), dtype=exact, device=device)
         state = self.starts
+        rows = len(self.first)
         for start in range(0, self.length, self.joint.chunk_tokens):
             size = min(self.joint.chunk_tokens, self.length - start)
             at = (self.first + start)[None, :] + torch.arange(size, device=device)[:, None]  # (T, S)
-            for optimiser in self.optimisers:
-                optimiser.zero_grad()
-            loss, count, state = self._chunk_loss(state, at, (number, start * len(self.first)))
-            with self.arithmetic.products():
-                torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
-            for optimiser in self.optimisers:
-                optimiser.step()
-            total += loss.detach().to(exact) * count
+            count = size * (rows - 1) + min(max(self.last_length - start, 0), size)
+            factors = self._prepared(size * rows, (number, start * rows))
+            whole = size == self.joint.chunk_tokens and count == size * rows
+            loss, state = self._replayed(self._chunk_step, (state, at), factors, whole)
+            total += loss.to(exact) * count
             progress(Advance(self.stage, number, self.config.epochs, count, targets))
         self.starts = torch.cat([torch.zeros_like(state[:1]), state[:-1]])
         return total
 
-    def _chunk_loss(self, state: Tensor, at: Tensor, place: tuple[int, int]) -> tuple[Tensor, int, Tensor]:
-        """One chunk of every piece: its mean loss, its number of targets, and the contexts after it (S, D).
+    def _chunk_step(self, inputs: tuple[Tensor, Tensor], factors: Factors) -> tuple[Tensor, Tensor]:
+        """One optimiser step on a chunk of every piece: its mean loss, and the contexts after it (S, D).
+
+        Args:
+            inputs: contexts before the chunk (S, D), and the tokens of each step (T, S).
+        """
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
+        loss, state = self._chunk_loss(*inputs, factors)
+        with self.arithmetic.products():
+            torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip, foreach=True)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        return loss.detach(), state
+
+    def _chunk_loss(self, state: Tensor, at: Tensor, factors: Factors) -> tuple[Tensor, Tensor]:
+        """One chunk of every piece: its mean loss, and the contexts after it (S, D).
 
         Args:
             state: contexts before the chunk, (S, D).
@@ -125,7 +142,6 @@ class EndToEndTrainer(PredictionTrainer):
         """
         train = self.streams[0]
         steps, rows = at.shape
-        inside = at.flatten() < len(train) - 1
         # The last piece may be shorter: its rows run on over the last token, and count for nothing.
         where = at.flatten().clamp_max(len(train) - 2)
         with self.arithmetic.products():
@@ -142,13 +158,16 @@ class EndToEndTrainer(PredictionTrainer):
             contexts = [torch.cat(layer) for layer in zip(*read, strict=True)]
             if self.config.context == "zero":
                 contexts = [torch.zeros_like(layer) for layer in contexts]
-            v = self._dropped_out(contexts, windows, place)
+            v = self._dropped_out(contexts, windows, factors)
         targets = train.ids[where + 1]
-        if not bool(inside.all()):
+        if not (
+            v.is_cuda and torch.cuda.is_current_stream_capturing()
+        ):  # a graph is made of whole chunks alone
+            inside = at.flatten() < len(train) - 1
             v, targets = v[inside], targets[inside]
         with self.arithmetic.products():
             loss = self.head.loss(v, targets, len(targets), self.pieces.logits)
-        return loss, len(targets), state.detach()
+        return loss, state.detach()
 
     def _validate(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         self.validation, _ = self.contexts(self.streams[1])

@@ -24,7 +24,15 @@ from cvfp_cli.core.metrics import (
     gram_matrix,
     unigram_log_probabilities,
 )
-from cvfp_cli.core.model import SideBySide, Stream, TokenBlock, context_model, initialise
+from cvfp_cli.core.model import (
+    SideBySide,
+    Stream,
+    TokenBlock,
+    TokenMlp,
+    context_model,
+    initialise,
+    token_model,
+)
 from cvfp_cli.core.phase1 import Phase1, Phase1Trainer
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.prediction import (
@@ -34,6 +42,7 @@ from cvfp_cli.core.prediction import (
 )
 from cvfp_cli.core.recurrence import RecurrenceTrace, true_contexts
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, RunResult, StageResult
+from cvfp_cli.core.shapes import dropout_widths
 from cvfp_cli.core.stopping import Training
 from cvfp_cli.errors import WorkError
 
@@ -238,8 +247,8 @@ class _Run:
         phase2, piece = self.config.phase2, self.plan.phase2_tokens
         return FrozenContexts(self.context_model, stream, contexts, self.arithmetic, phase2, piece)
 
-    def _drawn_token_block(self) -> TokenBlock:
-        block = TokenBlock(self.config.model, self.data.table.shape[1], self.config.phase2)
+    def _drawn_token_block(self) -> TokenBlock | TokenMlp:
+        block = token_model(self.config.model, self.data.table.shape[1], self.config.phase2)
         initialise(block, self.config.model, seeded(torch.device("cpu"), self.config.seed, "token-block"))
         return block
 
@@ -264,6 +273,7 @@ class _Run:
             arithmetic=self.arithmetic,
             embedding=self.embedding,
             seed=self.config.seed,
+            dropout=dropout_widths(self.config.model, self.config.phase2, self.data.table.shape[1]),
         )
         state = trainer.restore(saved["phase2"]) if saved and "phase2" in saved else Training()
         if diverged:

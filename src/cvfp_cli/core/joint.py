@@ -19,7 +19,7 @@ from cvfp_cli.core.figures import check_data, run_result, trained, what_diverged
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.memory import GRAM_TOKENS, plan
 from cvfp_cli.core.metrics import effective_rank, gram_matrix, unigram_log_probabilities
-from cvfp_cli.core.model import SideBySide, Stream, TokenBlock, context_model, initialise
+from cvfp_cli.core.model import SideBySide, Stream, context_model, initialise, token_model
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.prediction import Pieces
 from cvfp_cli.core.result import ExperimentData, Progress, StageResult
@@ -68,7 +68,7 @@ def run_end_to_end(
     for number, block in enumerate(each):
         key = [f"block-{number + 1}"] if number else []
         initialise(block, model, seeded(cpu, config.seed, "context-block", *key))
-    token_block = TokenBlock(model, sizes["embed_dim"], phases.phase2)
+    token_block = token_model(model, sizes["embed_dim"], phases.phase2)
     initialise(token_block, model, seeded(cpu, config.seed, "token-block"))
     unigram = unigram_log_probabilities(data.train_ids, len(data.table))
     embedding = torch.nn.Parameter(table.clone()) if config.joint.embedding == "trained" else None

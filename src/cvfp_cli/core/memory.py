@@ -9,7 +9,13 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from cvfp_cli.core.config import Execution, ExperimentConfig, ModelConfig
-from cvfp_cli.core.shapes import context_widths, parameter_counts, read_widths, token_widths
+from cvfp_cli.core.shapes import (
+    context_widths,
+    dropout_widths,
+    parameter_counts,
+    read_widths,
+    token_widths,
+)
 
 FLOAT = 4
 # Beyond these, larger pieces gain nothing: the products fill the device, or on a CPU leave its caches.
@@ -89,6 +95,13 @@ def plan(
     phase2_token = FLOAT * (
         sum(u) + sum(read[i] + v[i] + 4 * v[i + 1] for i in range(model.layers)) + 2 * v[0]
     )
+    if (
+        model.token_block == "mlp"
+    ):  # the norm of the contexts, and the hidden layer before and after its activation
+        phase2_token += FLOAT * (read[0] + 4 * model.token_hidden)
+    dropped = dropout_widths(model, config.phase2, embed_dim)
+    if dropped:  # what was left out of; a graph keeps the factors of a whole batch besides those of the step
+        phase2_token += FLOAT * sum(dropped.values())
     product = 2 if execution.precision == "bf16" else FLOAT
     # On a CPU and in the fused kernels logits become probabilities where they lie.
     logit_token = vocab_size * (product if fused or device == "cpu" or product < FLOAT else 2 * FLOAT)
@@ -112,6 +125,7 @@ def plan(
     tables = 2 * types * model.tokens * reading
     fixed1 = FLOAT * (tables + 4 * counts.context_block + counts.token_block)
     fixed2 = FLOAT * (tables + counts.context_block + 5 * counts.token_block)
+    fixed2 += FLOAT * 2 * min(config.phase2.batch_tokens, train_tokens) * sum(dropped.values())
     pieces1 = fixed1 + min(phase1, train_tokens) * phase1_token
     pieces2 = fixed2 + phase2 * phase2_token + logits * logit_token
     row = FLOAT * model.context_dim

@@ -63,11 +63,14 @@ class Stream:
         """
         if table is None:
             return F.embedding(window_types, self.types).flatten(1)
+        last = len(self.used) - 1
+        if table.is_cuda:  # no size depends on what occurs, so that a step can be captured in a graph
+            rows = normalise(F.embedding(self.used[window_types.clamp_max(last)], table))
+            return (rows * (window_types <= last)[..., None]).flatten(1)
         # Of the rows that occur alone: the table may have far more than a piece has tokens.
         present, places = torch.unique(window_types, return_inverse=True)
-        inside = present < len(self.used)
-        rows = normalise(table[self.used[present.clamp_max(len(self.used) - 1)]])
-        return F.embedding(places, rows * inside[:, None]).flatten(1)
+        rows = normalise(table[self.used[present.clamp_max(last)]])
+        return F.embedding(places, rows * (present <= last)[:, None]).flatten(1)
 
     def windows(self, at: slice | Tensor) -> Tensor:
         """x_t at these positions: (n, K·E)."""
@@ -283,6 +286,14 @@ class TokenLayer(nn.Module):
         return _add_norm(kept, z, self.act, self.norm)
 
 
+# What dropout does to rows, which it is told the name of.
+Drop = Callable[[Tensor, str], Tensor]
+
+
+def _keep(rows: Tensor, part: str) -> Tensor:
+    return rows
+
+
 class TokenBlock(nn.Module):
     """L token layers; v_L, of width E, goes to the head."""
 
@@ -301,12 +312,50 @@ class TokenBlock(nn.Module):
             for i in range(config.layers)
         )
 
-    def forward(self, contexts: list[Tensor], window: Tensor) -> Tensor:
-        """[u_1, …, u_L], or what stands for them, and x_t (n, K·E) -> v_L (n, E)."""
-        v = window
-        for layer, u in zip(self.layers, contexts, strict=True):
-            v = layer(u, v)
+    def forward(self, contexts: list[Tensor], window: Tensor, drop: Drop = _keep) -> Tensor:
+        """[u_1, …, u_L], or what stands for them, and x_t (n, K·E) -> v_L (n, E).
+
+        Args:
+            drop: dropout, told of what: ``input``, ``context-0`` ….
+        """
+        v = drop(window, "input")
+        for i, (layer, u) in enumerate(zip(self.layers, contexts, strict=True)):
+            v = layer(drop(u, f"context-{i}"), v)
         return v
+
+
+class TokenMlp(nn.Module):
+    """v = LayerNorm(e_t + W₂·GELU(W₁·[LayerNorm(c), x_t] + b₁) + b₂): one hidden layer over context and window.
+
+    c is what the TokenBlock's only layer reads of contexts, e_t the newest embedding of the window.
+    """
+
+    def __init__(self, config: ModelConfig, embed_dim: int, phase2: Phase2Config) -> None:
+        super().__init__()
+        (read,) = read_widths(config, phase2, embed_dim)
+        self.context_norm = nn.LayerNorm(read, eps=EPS)
+        self.hidden = Linear(read + config.tokens * embed_dim, config.token_hidden)
+        self.out = Linear(config.token_hidden, embed_dim)
+        self.norm = nn.LayerNorm(embed_dim, eps=EPS)
+
+    def forward(self, contexts: list[Tensor], window: Tensor, drop: Drop = _keep) -> Tensor:
+        """As ``TokenBlock.forward``; e_t stands beside the hidden layer, so nothing of it is left out."""
+        (c,) = contexts
+        read = drop(self.context_norm(c.to(window.dtype)), "context-0")
+        hidden = F.gelu(self.hidden(torch.cat([read, drop(window, "input")], dim=1)))
+        z = self.out(drop(hidden, "hidden"))
+        out: Tensor = self.norm(window[:, -z.shape[1] :] + z)
+        return out
+
+
+def token_model(
+    config: ModelConfig,
+    embed_dim: int,
+    phase2: Phase2Config = Phase2Config(),  # noqa: B008  frozen
+) -> TokenBlock | TokenMlp:
+    """The TokenBlock of a configuration, not yet drawn."""
+    form = TokenMlp if config.token_block == "mlp" else TokenBlock
+    return form(config, embed_dim, phase2)
 
 
 def _fused(act: Activate, like: Tensor) -> bool:
@@ -328,14 +377,18 @@ def initialise(block: nn.Module, config: ModelConfig, generator: torch.Generator
     """Draw every linear map of a block, residual maps included, in the order they stand in.
 
     ``normal``: weights N(0, 0.1²), biases N(0, 0.01²). ``xavier``: Xavier-uniform weights, zero biases
-    (2025-12-03). LayerNorms keep weight 1 and bias 0. Drawn on the CPU, so that every device starts alike.
+    (2025-12-03). A TokenMlp's weights are uniform within 1/√(inputs) and its biases zero whatever ``initialisation``
+    says, or its output would drown e_t. LayerNorms keep weight 1 and bias 0. Drawn on the CPU, so that every device starts alike.
     """
     for module in block.modules():
         if not isinstance(module, nn.Linear):
             continue
         weight = torch.empty(module.weight.shape)
         bias = torch.zeros(module.bias.shape)
-        if config.initialisation == "normal":
+        if isinstance(block, TokenMlp):
+            bound = weight.shape[1] ** -0.5
+            weight.uniform_(-bound, bound, generator=generator)
+        elif config.initialisation == "normal":
             weight.normal_(0.0, 0.1, generator=generator)
             bias.normal_(0.0, 0.01, generator=generator)
         else:

@@ -12,6 +12,17 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.optim.adam import adam
 
+from cvfp_cli.core.config import Schedule
+
+
+def rate_share(schedule: Schedule, done: float) -> float:
+    """The share of the learning rate that a step takes.
+
+    Args:
+        done: the share of all epochs' targets before the step, 0 to 1.
+    """
+    return 1.0 if schedule == "constant" else max(0.0, 1.0 - done)
+
 
 class Adam:
     """Adam (Kingma & Ba 2015) as in ``torch.optim.Adam(parameters, learning_rate, fused=True)``, to the last bit.
@@ -19,6 +30,7 @@ class Adam:
     Steps are counted on the device, so a step can be captured in a CUDA graph.
 
     Args:
+        learning_rate: may be a tensor on the parameters' device, so that it can change where steps are replayed.
         weight_decay: that of AdamW (Loshchilov & Hutter 2019): before a step each parameter shrinks by this share of
             the learning rate.
     """
@@ -26,7 +38,9 @@ class Adam:
     BETAS = (0.9, 0.999)
     EPSILON = 1e-8
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self, parameters: Iterable[Tensor], learning_rate: float | Tensor, weight_decay: float = 0.0
+    ) -> None:
         self.parameters = list(parameters)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay

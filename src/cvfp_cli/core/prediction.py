@@ -6,9 +6,9 @@ larger than memory allows is met by accumulating the gradients of its pieces.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from cvfp_cli.core.config import Phase2Config
 from cvfp_cli.core.contexts import Contexts, ranges
-from cvfp_cli.core.draws import dropout_rows
+from cvfp_cli.core.draws import dropout_factors, seeded
 from cvfp_cli.core.graphs import Graph
 from cvfp_cli.core.head import Head
 from cvfp_cli.core.metrics import perplexity
-from cvfp_cli.core.model import Recurrent, Stream, TokenBlock
-from cvfp_cli.core.optimiser import Adam
+from cvfp_cli.core.model import Recurrent, Stream, TokenBlock, TokenMlp
+from cvfp_cli.core.optimiser import Adam, rate_share
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, Epoch, Progress
 from cvfp_cli.core.stopping import Training
@@ -34,8 +34,11 @@ GRAPH_FROM_BATCHES = 8
 
 # Contexts (n, D), window types (n, K) and targets (n,) of a batch.
 Batch = tuple[Tensor, Tensor, Tensor]
-# Epoch, and first token of a batch or piece.
+# Epoch, and place of a batch's first target in it.
 Place = tuple[int, int]
+Output = TypeVar("Output")
+# Factors of dropout for a batch, by what they are for: (n, its width) each.
+Factors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,17 @@ class FrozenContexts:
         if config.past_count and config.context == "after":
             self._past = self._outputs(piece_tokens)
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """The stream in order, ``size`` targets at a time: contexts, the windows' token types, and the next tokens.
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
+        """The stream, ``size`` targets at a time: contexts, the windows' token types, and the next tokens.
 
         Contexts are c_{t−1} and behind it the earlier ones that are read, (n, (1 + p)·D).
+
+        Args:
+            order: the tokens to take, in this order; None for all in the stream's.
         """
+        if order is not None:
+            yield from map(self._taken, torch.split(order, size))
+            return
         targets = self.stream.ids[1:]
         pieces = ranges(0, len(targets), size)
         for contexts, (start, stop) in zip(self.contexts.pieces(pieces), pieces, strict=True):
@@ -90,6 +99,17 @@ class FrozenContexts:
             ]
             read = torch.cat([contexts, *past], dim=1) if past else contexts
             yield read, self.stream.window_types(slice(start, stop)), targets[start:stop]
+
+    def _taken(self, at: Tensor) -> Batch:
+        """The batch of tokens ``at``, (n,)."""
+        after, interval = int(self.config.context != "before"), self.config.past_interval
+        # Row 0 is zeros, as is all before the stream.
+        past = [
+            self._past.take((at + after - j * interval).clamp_min(0))
+            for j in range(1, self.config.past_count + 1)
+        ]
+        contexts = torch.cat([self.contexts.take(at), *past], dim=1)
+        return contexts, self.stream.window_types(at), self.stream.ids[at + 1]
 
     @torch.no_grad()
     def layers(self, contexts: Tensor, window_types: Tensor) -> list[Tensor]:
@@ -129,17 +149,18 @@ class FrozenContexts:
 
 
 class PredictionTrainer:
-    """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order.
+    """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order, or in a random one.
 
     Args:
         embedding: raw table (V, E) of the TokenBlock's windows, where it is trained; a tied head shares it.
-        seed: of dropout.
+        seed: of dropout and of random order.
+        dropout: widths of what a training step leaves a share out of, by ``shapes.dropout_widths``.
         stage: its name in events.
     """
 
     def __init__(
         self,
-        token_block: TokenBlock,
+        token_block: TokenBlock | TokenMlp,
         head: Head,
         train: FrozenContexts,
         validation: FrozenContexts,
@@ -149,9 +170,11 @@ class PredictionTrainer:
         arithmetic: Arithmetic,
         embedding: nn.Parameter | None = None,
         seed: int = 0,
+        dropout: dict[str, int] | None = None,
         stage: str = "phase2",
     ) -> None:
         self.stage = stage
+        self.dropout = dropout or {}
         self.token_block = token_block
         self.head = head
         self.train = train
@@ -161,22 +184,32 @@ class PredictionTrainer:
         self.arithmetic = arithmetic
         self.embedding = embedding
         self.seed = seed
-        own = [*token_block.parameters(), *(p for p in head.parameters() if p is not embedding)]
+        own: list[Tensor] = [*token_block.parameters(), *(p for p in head.parameters() if p is not embedding)]
         self.parameters = own if embedding is None else [*own, embedding]
         device = train.stream.ids.device
-        # A graph replays one step: what dropout leaves out, and the types that a trained table is read for, change.
         self.graphed = (
-            device.type == "cuda"
-            and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
-            and not config.dropout
-            and embedding is None
+            device.type == "cuda" and len(train.stream) // config.batch_tokens >= GRAPH_FROM_BATCHES
         )
-        self.optimisers = [Adam(own, config.learning_rate, config.weight_decay)]
+        self.rates = [config.learning_rate, config.embedding_learning_rate or config.learning_rate]
+        self.optimisers = [self._adam(own)]
         if embedding is not None:
-            rate = config.embedding_learning_rate or config.learning_rate
-            self.optimisers.append(Adam([embedding], rate, config.weight_decay))
+            self.optimisers.append(self._adam([embedding], of_table=True))
         self._graph: Graph | None = None
         self._steps = 0
+
+    def _adam(self, parameters: list[Tensor], *, of_table: bool = False) -> Adam:
+        rate: float | Tensor = self.rates[of_table]
+        if self.config.schedule != "constant":  # it is set before each step
+            rate = torch.tensor(rate, device=parameters[0].device)
+        return Adam(parameters, rate, self.config.weight_decay)
+
+    def _set_rates(self, place: Place) -> None:
+        """Learning rates of a step, by where it stands."""
+        epoch, at = place
+        done = (epoch - 1 + at / (len(self.train.stream) - 1)) / self.config.epochs
+        for optimiser, rate in zip(self.optimisers, self.rates, strict=False):
+            if isinstance(optimiser.learning_rate, Tensor):
+                optimiser.learning_rate.fill_(rate * rate_share(self.config.schedule, done))
 
     def epoch(self, state: Training, progress: Progress) -> None:
         """One pass over the training stream, one validation, and the verdict on stopping."""
@@ -241,7 +274,11 @@ class PredictionTrainer:
         total = torch.zeros((), dtype=exact, device=device)
         targets = len(self.train.stream) - 1
         at = 0
-        for inputs in self.train.batches(self.config.batch_tokens):
+        order = None
+        if self.config.shuffle:
+            drawn = torch.randperm(targets, generator=seeded(torch.device("cpu"), self.seed, "order", number))
+            order = drawn.to(device)
+        for inputs in self.train.batches(self.config.batch_tokens, order):
             count = len(inputs[0])
             total += self._step(inputs, (number, at)).to(exact) * count
             at += count
@@ -249,29 +286,60 @@ class PredictionTrainer:
         return total
 
     def _step(self, inputs: Batch, place: Place) -> Tensor:
-        """One optimiser step on a batch's contexts (n, D), window types (n, K) and targets (n,); its mean loss.
+        """One optimiser step on a batch's contexts (n, D), window types (n, K) and targets (n,); its mean loss."""
+        factors = self._prepared(len(inputs[0]), place)
+        return self._replayed(self._eager_step, inputs, factors, len(inputs[0]) == self.config.batch_tokens)
 
-        On NVIDIA devices whole batches are replayed from a CUDA graph once a few have run: a step launches some
-        hundred kernels, and the host would set the pace.
+    def _replayed(
+        self,
+        step: Callable[[Any, Factors], Output],
+        inputs: tuple[Tensor, ...],
+        factors: Factors,
+        whole: bool,
+    ) -> Output:
+        """``step(inputs, factors)``, on NVIDIA devices from a CUDA graph once a few whole batches have run: a step
+        launches some hundred kernels, and the host would set the pace. The next call writes over what it returns.
         """
-        whole = len(inputs[0]) == self.config.batch_tokens
         if not (self.graphed and whole):
-            return self._eager_step(inputs, place)
+            return step(inputs, factors)
         if self._graph is None:
             if self._steps < STEPS_BEFORE_GRAPH:
                 self._steps += 1
-                return self._eager_step(inputs, place)
-            self._graph = Graph(lambda *batch: self._eager_step(batch), *inputs)
-        return self._graph(*inputs)
+                return step(inputs, factors)
+            count = len(inputs)
+            self._graph = Graph(
+                lambda *given: step(given[:count], dict(zip(factors, given[count:], strict=True))),
+                *inputs,
+                *factors.values(),
+            )
+        replayed: Output = self._graph(*inputs, *factors.values())
+        return replayed
 
-    def _eager_step(self, inputs: Batch, place: Place = (1, 0)) -> Tensor:
+    def _prepared(self, rows: int, place: Place) -> Factors:
+        """What a step's place decides: learning rates, and what dropout leaves out."""
+        self._set_rates(place)
+        return self._factors(rows, place)
+
+    def _factors(self, rows: int, place: Place) -> Factors:
+        """What dropout multiplies a batch with; it depends on (seed, epoch, place) alone."""
+        like = self.train.stream.types
+        return {
+            name: dropout_factors(
+                (self.seed, "dropout", name, *place),
+                like.new_empty(rows, width),
+                self.config.dropout[name.partition("-")[0]],
+            )
+            for name, width in self.dropout.items()
+        }
+
+    def _eager_step(self, inputs: Batch, factors: Factors) -> Tensor:
         contexts, window_types, targets = inputs
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         total = torch.zeros((), dtype=self.train.stream.types.dtype, device=targets.device)
         for start in range(0, len(targets), self.pieces.block):
             at = slice(start, start + self.pieces.block)
-            here = (place[0], place[1] + start)
+            here = {name: rows[at] for name, rows in factors.items()}
             v = self._token_outputs(self.train, contexts[at], window_types[at], here)
             with self.arithmetic.products():
                 loss = self.head.loss(v, targets[at], len(targets), self.pieces.logits)
@@ -287,7 +355,7 @@ class PredictionTrainer:
         """Cross-entropy in nats and correctness of every validation target, (M − 1,) each."""
         losses, correct = [], []
         for contexts, window_types, targets in self.validation.batches(self.pieces.block):
-            v = self._token_outputs(self.validation, contexts, window_types)
+            v = self._token_outputs(self.validation, contexts, window_types, {})
             with self.arithmetic.products():
                 loss, right = self.head.score(v, targets, self.pieces.logits)
             losses.append(loss)
@@ -295,37 +363,25 @@ class PredictionTrainer:
         return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
 
     def _token_outputs(
-        self, frozen: FrozenContexts, contexts: Tensor, window_types: Tensor, place: Place | None = None
+        self, frozen: FrozenContexts, contexts: Tensor, window_types: Tensor, factors: Factors
     ) -> Tensor:
         """v_L of a piece, (n, E).
 
         Args:
-            place: where a training step's piece stands; None where nothing is left out.
+            factors: of dropout in a training step; none where nothing is left out.
         """
         layers = frozen.layers(contexts, window_types)
         with self.arithmetic.products():
             window = frozen.stream.embed(window_types, self.embedding)
-            return self._dropped_out(layers, window, place)
+            return self._dropped_out(layers, window, factors)
 
-    def _dropped_out(self, layers: list[Tensor], window: Tensor, place: Place | None) -> Tensor:
+    def _dropped_out(self, layers: list[Tensor], window: Tensor, factors: Factors) -> Tensor:
         """v_L (n, E) from contexts and windows, with dropout in a training step."""
-        config = self.config
-        if place is None or not config.dropout:
-            return self.token_block.forward(layers, window)
-        window = self._left_out(window, config.dropout_input, "input", place)
-        layers = [
-            self._left_out(u, config.dropout_context, f"context-{i}", place) for i, u in enumerate(layers)
-        ]
-        v = self.token_block.forward(layers, window)
-        return self._left_out(v, config.dropout_head, "head", place)
 
-    def _left_out(self, rows: Tensor, share: float, name: str, place: Place) -> Tensor:
-        """Rows (n, d) of a piece with dropout; what is left out depends on (seed, epoch, token) alone."""
-        if not share:
-            return rows
-        epoch, start = place
-        key = (self.seed, "dropout", name, epoch)
-        return rows * dropout_rows(key, start, start + len(rows), torch.empty_like(rows), share)
+        def drop(rows: Tensor, part: str) -> Tensor:
+            return rows * factors[part] if part in factors else rows
+
+        return drop(self.token_block.forward(layers, window, drop), "head")
 
     def _judge(
         self, state: Training, entry: Epoch, losses: NDArray[np.float64], correct: NDArray[np.bool_]

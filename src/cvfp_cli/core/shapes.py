@@ -57,11 +57,19 @@ def read_widths(model: ModelConfig, phase2: Phase2Config, embed_dim: int) -> lis
 
 
 def token_widths(model: ModelConfig, embed_dim: int) -> list[int]:
-    """Widths of v_0 … v_L: falling linearly from K·E to E; the early TokenBlock has E from layer 1 on."""
+    """Widths of v_0 … v_L: falling linearly from K·E to E; the early TokenBlock and the MLP have E from layer 1 on."""
     window = model.tokens * embed_dim
-    if model.token_block == "early":
+    if model.token_block != "standard":
         return [window] + [embed_dim] * model.layers
     return [window - ((model.tokens - 1) * embed_dim * i) // model.layers for i in range(model.layers + 1)]
+
+
+def dropout_widths(model: ModelConfig, phase2: Phase2Config, embed_dim: int) -> dict[str, int]:
+    """Widths of what a training step leaves a share out of: ``input``, ``context-0`` …, ``hidden``, ``head``."""
+    hidden = {"hidden": model.token_hidden} if model.token_block == "mlp" else {}
+    read = {f"context-{i}": width for i, width in enumerate(read_widths(model, phase2, embed_dim))}
+    widths = {"input": model.tokens * embed_dim, **read, **hidden, "head": embed_dim}
+    return {name: width for name, width in widths.items() if name.partition("-")[0] in phase2.dropout}
 
 
 def reads_tokens(model: ModelConfig, layer: int) -> bool:
@@ -93,7 +101,10 @@ def parameter_counts(
             width_in = u[i] if i else given
             reads = width_in + (window if reads_tokens(model, i) else 0)
             context += _layer_parameters(reads, width_in, u[i + 1], width_in != u[i + 1])
-    for i in range(model.layers):
+    if model.token_block == "mlp":
+        norms = 2 * read[0] + 2 * embed_dim
+        token = norms + (read[0] + window + 1) * model.token_hidden + (model.token_hidden + 1) * embed_dim
+    for i in range(model.layers if model.token_block != "mlp" else 0):
         takes_last_token = model.token_block == "early" and i == 0
         token += _layer_parameters(read[i] + v[i], v[i], v[i + 1], v[i] != v[i + 1] and not takes_last_token)
     table = vocab_size * embed_dim

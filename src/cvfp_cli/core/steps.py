@@ -63,7 +63,8 @@ class Steps:
             return self._compute(state, at)[:count, :n]
         if self._graph is None:
             self._graph = Graph(self._compute, state, at)
-        return self._graph(state, at)[:count, :n]
+        states: Tensor = self._graph(state, at)[:count, :n]
+        return states
 
     def _compute(self, state: Tensor, at: Tensor, count: int = TOGETHER) -> Tensor:
         """The contexts after each of ``count`` steps, (count, n, D); a position beyond the stream counts as its end."""

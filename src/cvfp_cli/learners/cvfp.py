@@ -78,6 +78,7 @@ class _Cvfp:
             problems.append(
                 "phase2.embedding trains the table that a tied head shares: leave head.table frozen"
             )
+        problems += mlp_problems(tables["model"], tables["phase2"].dropout_hidden, "phase2")
         if tables["phase2"].embedding_learning_rate and tables["phase2"].embedding == "frozen":
             problems.append("phase2.embedding_learning_rate is that of a trained phase2.embedding")
         problems += _block_problems(tables["model"], phase1, tables["phase2"])
@@ -152,6 +153,17 @@ class _Cvfp:
         from cvfp_cli.core import experiment
 
         return experiment.run_experiment(config, data, execution, progress, checkpoint, notify)
+
+
+def mlp_problems(model: ModelConfig, dropout_hidden: float, table: str) -> list[str]:
+    """What the hidden layer of a TokenBlock cannot be combined with; ``table`` is where its dropout stands."""
+    mlp = model.token_block == "mlp"
+    found = {
+        f'model.token_block = "mlp" reads one context, and model.layers is {model.layers}': mlp
+        and model.layers != 1,
+        f'{table}.dropout_hidden is that of model.token_block = "mlp"': dropout_hidden and not mlp,
+    }
+    return [problem for problem, present in found.items() if present]
 
 
 def _block_problems(model: ModelConfig, phase1: Phase1Config, phase2: Phase2Config) -> list[str]:

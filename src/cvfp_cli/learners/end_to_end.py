@@ -7,7 +7,7 @@ from cvfp_cli.core.config import EndToEndConfig, Execution, HeadConfig, JointCon
 from cvfp_cli.core.memory import MemoryPlan, plan, work
 from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
 from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
-from cvfp_cli.learners.cvfp import CVFP
+from cvfp_cli.learners.cvfp import CVFP, mlp_problems
 
 if TYPE_CHECKING:
     from cvfp_cli.core.experiment import Checkpoint, Outcome
@@ -47,7 +47,8 @@ class _EndToEnd:
             "joint.embedding_learning_rate is that of a trained joint.embedding": joint.embedding_learning_rate
             and joint.embedding == "frozen",
         }
-        return [problem for problem, present in found.items() if present]
+        problems = [problem for problem, present in found.items() if present]
+        return problems + mlp_problems(model, joint.dropout_hidden, "joint")
 
     def decided_axes(self, raw: Mapping[str, Any]) -> Mapping[str, tuple[AxisValue, str]]:
         """With several blocks, D is what they give together."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cvfp_cli.core.config import ExperimentConfig, HeadBias, HeadTable, HeadWeights, Phase2Config
+from cvfp_cli.core.config import ExperimentConfig, HeadBias, HeadTable, HeadWeights, Phase2Config, Schedule
 from cvfp_cli.settings import setting
 
 Discounts = Literal["three", "one"]
@@ -41,6 +41,10 @@ class SequenceConfig:
         0.5, "dropout of the embeddings, between layers, and before the head", min=0.0, max=0.95
     )
     learning_rate: float = setting(0.001, "AdamW learning rate", above=0.0)
+    schedule: Schedule = setting(
+        Phase2Config.schedule,
+        "learning rate over the steps: 'constant', or 'linear' down to 0 at the end of the last epoch",
+    )
     weight_decay: float = setting(0.01, "AdamW weight decay of matrices; vectors have none", min=0.0)
     grad_clip: float = setting(1.0, "gradient norm limit", above=0.0)
     streams: int = setting(16, "pieces of the training stream that are read side by side", min=1)

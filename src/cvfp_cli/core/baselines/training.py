@@ -21,7 +21,7 @@ from cvfp_cli.core.draws import seed_of
 from cvfp_cli.core.experiment import Checkpoint, Outcome
 from cvfp_cli.core.figures import check_data, run_result, trained, what_diverged
 from cvfp_cli.core.metrics import perplexity, unigram_log_probabilities
-from cvfp_cli.core.optimiser import Adam
+from cvfp_cli.core.optimiser import Adam, rate_share
 from cvfp_cli.core.precision import Arithmetic
 from cvfp_cli.core.result import Advance, ExperimentData, Progress, StageResult, TrainEpoch
 from cvfp_cli.core.stopping import Training
@@ -153,12 +153,16 @@ class _Trainer:
         first = int(torch.randint(1, config.window + 1, ()))
         sums: list[Tensor] = []
         carried: Any = None
+        done = 0
         for window in side_by_side(self.train_ids, config.streams, config.window, first):
+            share = rate_share(config.schedule, (number - 1 + done / targets) / config.epochs)
+            self.optimiser.learning_rate = config.learning_rate * share
             v, carried = self.network(window.inputs, carried if self.network.carries else None)
             wanted = window.targets[window.counted]
             with self.network.arithmetic.products():
                 loss = self.network.head.loss(v[window.counted], wanted, len(wanted), self.logit_tokens)
             self._step(loss)
+            done += len(wanted)
             sums.append(loss.detach() * len(wanted))
             self.progress(Advance(STAGE, number, config.epochs, len(wanted), targets))
         return float(torch.stack(sums).cpu().double().sum()) / targets
@@ -172,7 +176,7 @@ class _Trainer:
             with torch.no_grad():
                 for parameter in self.parameters:
                     if parameter.dim() > 1:
-                        parameter.mul_(1 - self.config.learning_rate * self.config.weight_decay)
+                        parameter.mul_(1 - self.optimiser.learning_rate * self.config.weight_decay)
         self.optimiser.step()
 
     @torch.no_grad()
