@@ -366,6 +366,7 @@ def _ending(run: Run) -> str:
         return " (ended at its limit of epochs, still improving)"
     words = {
         "epochs": "ended at its limit of epochs, already worse than its best",
+        "schedule": "took all its epochs, down to a learning rate of 0",
         "patience": "stopped by patience",
         "gain": "stopped when it gained too little",
         None: "",

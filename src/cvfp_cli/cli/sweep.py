@@ -25,6 +25,7 @@ def sweep(
     data_seeds: list[str] | None = given(
         MORE, "LIST", "Draw the training samples by seed.", default="the first n"
     ),
+    ensemble: bool = flag(MORE, "Also the mean of all seeds' probabilities."),
     *,
     text: TextOptions,
     machine: Machine,
@@ -55,6 +56,8 @@ def sweep(
     overrides = study.overrides(chosen, text, problems) | study.grid_overrides(lists, problems)
     with problems.collect():
         overrides |= {f"grid.{key}": value for key, value in assignments(grid, "--grid").items()}
+    if ensemble:
+        overrides["runs.ensemble"] = True
     study.check_machine(machine, problems)
     check_crew(crew, machine, problems)
     with problems.collect():

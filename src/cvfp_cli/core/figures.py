@@ -85,6 +85,7 @@ def run_result(
         execution_path=execution_path,
         own=own or {},
         counted_parameters=counted_parameters,
+        target_losses=losses,
     )
 
 

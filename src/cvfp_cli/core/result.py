@@ -157,6 +157,7 @@ class RunResult:
         stages: its parts, in order.
         own: what only this kind of model has, by its name in the results, such as ``phase1_iterations``.
         counted_parameters: all of the model's, where only its training tells how many there are.
+        target_losses: loss of each validation target in the best epoch, in nats, (M − 1,).
         val_loss_se: standard error of val_loss in nats, clustered by validation sample.
         val_accuracy_se: standard error of val_accuracy, clustered by validation sample.
         sample_losses: mean validation loss of each sample in the best epoch, in nats.
@@ -164,7 +165,8 @@ class RunResult:
         unigram_ppl: validation perplexity of the smoothed training unigram.
         best_epoch, epochs: 1-based; figures are those of the best epoch. None for a model that is not trained in epochs,
             as are stopped_by and the figures by epoch.
-        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``.
+        stopped_by: ``epochs``, ``schedule`` (all epochs, at the end of which the learning rate is 0), ``patience``,
+            ``gain`` or ``diverged``.
         reason: what diverged, where and how; empty where nothing did.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace), for the record.
     """
@@ -192,3 +194,4 @@ class RunResult:
     execution_path: dict[str, object]
     own: Mapping[str, Any] = field(default_factory=dict)
     counted_parameters: int | None = None
+    target_losses: NDArray[np.float64] | None = None

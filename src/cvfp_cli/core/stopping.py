@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cvfp_cli.core.config import Schedule
 from cvfp_cli.core.result import Epoch
 
 # A best loss this far above that of a uniform guess, ln V, is no figure: the head's logits have run away.
@@ -31,6 +32,10 @@ class StoppingRule(Protocol):
     def min_improvement(self) -> float:
         """An epoch is better only if its perplexity is below the best minus this."""
 
+    @property
+    def schedule(self) -> Schedule:
+        """Of the learning rate: where it has come to 0, more epochs would be another training."""
+
 
 def is_better(rule: StoppingRule, epoch: Epoch, best: Epoch) -> bool:
     """Whether an epoch is better than the best so far, by its validation loss or, with a margin, by its perplexity."""
@@ -42,7 +47,7 @@ def is_better(rule: StoppingRule, epoch: Epoch, best: Epoch) -> bool:
 def verdict(
     rule: StoppingRule, *, epoch: int, waited: int, best: float, vocab_size: int, gained_little: bool = False
 ) -> str:
-    """``patience``, ``gain``, ``epochs`` or ``diverged`` where training ends after this epoch; empty where it goes on.
+    """``patience``, ``gain``, ``epochs``, ``schedule`` or ``diverged`` where training ends after this epoch; empty where it goes on.
 
     Args:
         waited: epochs in a row that were not better.
@@ -53,7 +58,7 @@ def verdict(
     elif gained_little:
         ended = "gain"
     elif epoch >= rule.epochs:
-        ended = "epochs"
+        ended = "epochs" if rule.schedule == "constant" else "schedule"
     else:
         return ""
     return "diverged" if best > math.log(vocab_size) + DIVERGED_ABOVE_UNIFORM else ended
@@ -69,7 +74,7 @@ class Training:
         best_weights: all that learns, after it.
         best_losses, best_correct: cross-entropy and correctness of each validation target in it, (M − 1,).
         waited: epochs in a row that were not better.
-        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``; empty while under way.
+        stopped_by: ``epochs``, ``schedule``, ``patience``, ``gain`` or ``diverged``; empty while under way.
     """
 
     log: list[Epoch] = field(default_factory=list)

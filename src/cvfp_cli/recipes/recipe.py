@@ -75,6 +75,10 @@ class RunsConfig:
         (), "which samples train, drawn by seed (empty: the first n)", min=0
     )
     samples: tuple[int, ...] = setting((), "training sizes to run now (empty: data.samples)", min=1)
+    ensemble: bool = setting(
+        False,
+        "whether the mean of the seeds' probabilities is a result of its own, for each configuration and size",
+    )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ class Run:
         sample_losses, sample_targets: mean loss and targets of each validation sample (for paired tests).
         unigram_ppl: validation perplexity of the smoothed training unigram.
         best_epoch, epochs: 1-based; the figures are those of the best epoch.
-        stopped_by: ``epochs``, ``patience``, ``gain`` or ``diverged``.
+        stopped_by: ``epochs``, ``schedule`` (all epochs, at the end of which the learning rate is 0), ``patience``,
+            ``gain`` or ``diverged``.
         execution_path: how the arithmetic was done (pieces, kernels, recurrence trace).
         data_fingerprint: identifies source, tokenizer and validation text; runs of different ones do not
             compare.

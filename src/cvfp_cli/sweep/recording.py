@@ -10,6 +10,7 @@ from cvfp_cli.results import ResultsStore, Run
 from cvfp_cli.results.atomic import make_folder, write_atomic
 from cvfp_cli.results.weights import WEIGHTS_FILE
 from cvfp_cli.sweep.checkpoint import remove_checkpoint
+from cvfp_cli.sweep.ensembles import LOSSES_FILE, make_ensembles, packed
 from cvfp_cli.sweep.interrupt import Interrupts
 from cvfp_cli.sweep.plan import Job, Plan
 from cvfp_cli.sweep.records import RunOrigin, failed_run, finished_run
@@ -88,6 +89,8 @@ class Recorder:
         with self.interrupts.shield():
             if result.weights is not None:
                 write_atomic(job.folder / WEIGHTS_FILE, result.weights)
+            if result.figures is not None and result.figures.target_losses is not None:
+                write_atomic(job.folder / LOSSES_FILE, packed(result.figures.target_losses))
             run = self.store.save_run(
                 job.name,
                 run,
@@ -99,6 +102,37 @@ class Recorder:
             remove_checkpoint(job.checkpoint)
             self.watcher.finished(job, run)
             self.after_each()
+
+    def combine(self) -> None:
+        """Write the ensemble of the seeds of each of the plan's configurations and sizes.
+
+        Where other commands train a part of the grid, the one that finds all seeds of a group does.
+
+        Raises:
+            WriteError: one could not be written.
+        """
+        known = self.store.finished() if self.store.shared else self.runs
+        jobs: dict[tuple[object, ...], list[Job]] = {}
+        for job in self.plan.jobs:
+            point = job.experiment
+            key = (point.configuration.label, point.configuration.name, point.samples, point.data_seed)
+            jobs.setdefault(key, []).append(job)
+        groups = [
+            [known[job.run_id] for job in group]
+            for group in jobs.values()
+            if all(job.run_id in known for job in group)
+        ]
+        folders = {job.run_id: job.folder for job in self.plan.jobs}
+        for name, run in make_ensembles(groups, lambda run: folders[run.run_id], self.warn):
+            with self.interrupts.shield():
+                kept = self.store.save_run(
+                    name,
+                    run,
+                    environment=self.environment,
+                    recipe=self.plan.recipe.resolved(),
+                    data=self.plan.described,
+                )
+                self.runs[kept.run_id] = kept
 
     def _narrowed(self, job: Job) -> Recipe:
         point = job.experiment

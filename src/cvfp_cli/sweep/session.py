@@ -102,6 +102,8 @@ def carry_out(
                 if plan.remaining:
                     write_summary()
                 chosen.execute(plan.remaining, recorder)
+                if plan.recipe.runs.ensemble:
+                    recorder.combine()
             except KeyboardInterrupt:
                 write_summary()
                 raise

@@ -293,6 +293,7 @@ TERMS = {
     "term.patience": "patience",
     "term.gain": "too little gain",
     "term.epochs": "epoch limit",
+    "term.schedule": "end of the schedule",
     "term.log": "ln PPL",
     "term.ppl": "PPL",
     "term.t": "t",

@@ -293,6 +293,7 @@ TERMS = {
     "term.patience": "早期停止",
     "term.gain": "改善幅不足",
     "term.epochs": "エポック上限",
+    "term.schedule": "スケジュール終了",
     "term.log": "ln PPL",
     "term.ppl": "PPL",
     "term.t": "t分布",
