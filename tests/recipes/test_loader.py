@@ -73,6 +73,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "phase1.slices": {**BLOCKS, "phase2.train_contexts": "recurrence"},
     "phase2.past_count": ONE_LAYER,
     "phase2.embedding_learning_rate": {"phase2.embedding": "trained"},
+    "phase2.dropout_hidden": {**ONE_LAYER, "model.token_block": "mlp"},
 }
 
 
@@ -449,7 +450,7 @@ def test_every_value_in_range_survives_config_toml(tmp_path_factory: Any, data: 
     overrides["phase1.max_iterations"] = 2**31
     overrides["head.weights"], overrides["head.start"] = "tied", "zero"
     overrides["phase1.skip"] = overrides["phase1.slices"] = False
-    overrides["model.layers"] = 1
+    overrides["model.layers"], overrides["model.token_block"] = 1, "mlp"
     overrides["head.table"], overrides["phase2.embedding"] = "frozen", "trained"
     recipe = load_recipe("demo", overrides=overrides)
     path = tmp_path_factory.getbasetemp() / "back.toml"

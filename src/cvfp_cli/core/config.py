@@ -13,6 +13,7 @@ HeadWeights = Literal["tied", "untied"]
 HeadTable = Literal["frozen", "trained"]
 HeadStart = Literal["zero", "uniform"]
 HeadBias = Literal["none", "zero", "unigram"]
+Unseen = Literal["softmax", "reserved"]
 Diversity = Literal["spread", "oacd"]
 Phase1Start = Literal["random", "sequential"]
 LossOver = Literal["batch", "stream"]
@@ -100,6 +101,12 @@ class HeadConfig:
     learn_logit_scale: bool = setting(False, "whether logit_scale is trained")
     bias: HeadBias = setting(
         "none", "trained bias of the head: none, from 0, or from the training unigram log-probabilities"
+    )
+    unseen: Unseen = setting(
+        "softmax",
+        "token types that the training text lacks: in the softmax like all others, or with an even share of what tenths "
+        "of the training text have new against the rest ('reserved')",
+        since="0.2.0",
     )
 
 

@@ -17,7 +17,7 @@ from cvfp_cli.core.contraction import growth_per_step
 from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seeded
 from cvfp_cli.core.figures import check_data, run_result, trained, what_diverged
-from cvfp_cli.core.head import Head
+from cvfp_cli.core.head import Head, seen_types
 from cvfp_cli.core.memory import GRAM_TOKENS, MemoryPlan, plan
 from cvfp_cli.core.metrics import (
     effective_rank,
@@ -185,7 +185,8 @@ class _Run:
             torch.nn.Parameter(self.table.clone()) if config.phase2.embedding == "trained" else None
         )
         drawn = seeded(cpu, config.seed, "head")
-        self.head = Head(config.head, self.table, unigram, drawn, self.arithmetic, self.embedding)
+        seen = seen_types(data.train_ids, len(data.table))
+        self.head = Head(config.head, self.table, unigram, drawn, self.arithmetic, self.embedding, seen)
 
     @staticmethod
     def plan_for(config: ExperimentConfig, data: ExperimentData, execution: Execution) -> MemoryPlan:

@@ -4,13 +4,16 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cvfp_cli.core import kernels
 from cvfp_cli.core.config import HeadConfig
 from cvfp_cli.core.kernels import head as fused
+from cvfp_cli.core.metrics import new_share
 from cvfp_cli.core.precision import Arithmetic
 
 # Rows of the head's products are padded to a multiple of this: GPT-2's 50257 logits a row would leave every row
@@ -30,11 +33,15 @@ class Head(nn.Module):
         generator: draws an untied head's weights where ``start = "uniform"``.
         arithmetic: precision of the products with the table.
         shared: a trained table (V, E) that a tied head shares with the TokenBlock, in place of ``table``.
+        seen: which types the training text has (V,), and the share of its tokens that held-out parts have new, for
+            ``unseen = "reserved"``: p of the former is 1 − share times the softmax over them, and the others have the
+            share in equal parts. So nothing that trains moves them.
     """
 
     weight: Tensor
     scale: Tensor
     bias: Tensor | None
+    seen: Tensor
 
     def __init__(
         self,
@@ -44,8 +51,17 @@ class Head(nn.Module):
         generator: torch.Generator,
         arithmetic: Arithmetic,
         shared: nn.Parameter | None = None,
+        seen: tuple[Tensor, float] | None = None,
     ) -> None:
         super().__init__()
+        self.reserved = config.unseen == "reserved" and seen is not None and not bool(seen[0].all())
+        if self.reserved:
+            assert seen is not None
+            known, share = seen
+            self.register_buffer("seen", known.to(table.device))
+            # What −ln p is above that of the softmax over the types seen, and −ln p of each other.
+            self.above = -math.log1p(-share)
+            self.each = math.log(int((~known).sum()) / share)
         self.arithmetic = arithmetic
         self.fused = kernels.usable(table.device)
         self._frozen: Tensor | None = None
@@ -90,31 +106,42 @@ class Head(nn.Module):
             products,
             self.scale,
             self.bias,
+            self._shift(),
             targets,
             batch,
             piece_tokens,
             None if self.fused else self._scratch,
         )
-        return loss
+        return loss + self.above * len(v) / batch if self.reserved else loss
+
+    def _shift(self) -> Tensor | None:
+        """What is added to the logits: the bias, and −∞ for types that have no part in the softmax; (V,)."""
+        bias = None if self.bias is None else self.bias.detach()
+        if not self.reserved:
+            return bias
+        return torch.where(self.seen, self.scale.new_zeros(()) if bias is None else bias, -math.inf)
 
     @torch.no_grad()
     def score(self, v: Tensor, targets: Tensor, piece_tokens: int) -> tuple[Tensor, Tensor]:
         """Cross-entropy in nats and whether the likeliest token is right, for each target: (n,), (n,)."""
-        products = self._products()
+        products, shift = self._products(), self._shift()
         losses, correct = [], []
         for start in range(0, len(v), piece_tokens):
             wanted = targets[start : start + piece_tokens]
             scaled = (v[start : start + piece_tokens] * self.scale).to(products.dtype)
             if self.fused:
-                loss, best = fused.score(scaled @ products.t(), self.bias, wanted, len(self.weight))
+                loss, best = fused.score(scaled @ products.t(), shift, wanted, len(self.weight))
                 losses.append(loss)
                 correct.append(best == wanted)
                 continue
-            for rows, logits in self._scratch.logits(scaled, products, self.bias, len(self.weight)):
+            for rows, logits in self._scratch.logits(scaled, products, shift, len(self.weight)):
                 top = logits.amax(1)
                 correct.append(_right(logits, wanted[rows], top))
                 losses.append(_softmax_(logits, wanted[rows], top))
-        return torch.cat(losses), torch.cat(correct)
+        if not self.reserved:
+            return torch.cat(losses), torch.cat(correct)
+        known = self.seen[targets]
+        return torch.where(known, torch.cat(losses) + self.above, self.each), torch.cat(correct) & known
 
     def _products(self) -> Tensor:
         """The weights in the products' dtype, with zero rows up to a multiple of ``ALIGN``."""
@@ -124,6 +151,11 @@ class Head(nn.Module):
         cast = weight.to(self.arithmetic.product_dtype(weight.dtype))
         padding = -len(weight) % ALIGN
         return F.pad(cast, (0, 0, 0, padding)) if padding else cast
+
+
+def seen_types(train_ids: NDArray[np.int64], vocab_size: int) -> tuple[Tensor, float]:
+    """``seen`` of ``Head``, from the training stream (N,)."""
+    return torch.from_numpy(np.bincount(train_ids, minlength=vocab_size) > 0), new_share(train_ids)
 
 
 class _Scratch:
@@ -215,6 +247,7 @@ class _CrossEntropy(torch.autograd.Function):
         products: Tensor,
         scale: Tensor,
         bias: Tensor | None,
+        shift: Tensor | None,
         targets: Tensor,
         batch: int,
         piece_tokens: int,
@@ -231,11 +264,11 @@ class _CrossEntropy(torch.autograd.Function):
             wanted = targets[at]
             if scratch is None:
                 p = scaled @ products.t()
-                total += fused.cross_entropy_(p, bias, wanted, vocab).sum()
+                total += fused.cross_entropy_(p, shift, wanted, vocab).sum()
                 if dbias is not None:
                     dbias += p[:, :vocab].sum(0, dtype=dbias.dtype)
             else:
-                for rows, q in scratch.logits(scaled, products, bias, vocab):
+                for rows, q in scratch.logits(scaled, products, shift, vocab):
                     total += _softmax_(q, wanted[rows], q.amax(1)).sum()
                     q.scatter_add_(1, wanted[rows, None], q.new_full((len(q), 1), -1.0))
                     if dbias is not None:
@@ -253,4 +286,4 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         dv, dweight, dscale, dbias = (None if g is None else g * upstream for g in ctx.saved_tensors)
-        return dv, dweight, None, dscale, dbias, None, None, None, None
+        return dv, dweight, None, dscale, dbias, None, None, None, None, None

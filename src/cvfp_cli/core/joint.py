@@ -16,7 +16,7 @@ from cvfp_cli.core.draws import seeded
 from cvfp_cli.core.end_to_end import STAGE, EndToEndTrainer, load_weights
 from cvfp_cli.core.experiment import Checkpoint, Outcome
 from cvfp_cli.core.figures import check_data, run_result, trained, what_diverged
-from cvfp_cli.core.head import Head
+from cvfp_cli.core.head import Head, seen_types
 from cvfp_cli.core.memory import GRAM_TOKENS, plan
 from cvfp_cli.core.metrics import effective_rank, gram_matrix, unigram_log_probabilities
 from cvfp_cli.core.model import SideBySide, Stream, context_model, initialise, token_model
@@ -79,6 +79,7 @@ def run_end_to_end(
         seeded(cpu, config.seed, "head"),
         arithmetic,
         embedding,
+        seen_types(data.train_ids, len(data.table)),
     )
     if start is not None:
         problems = load_weights(start.weights, blocks, token_block, head)

@@ -11,6 +11,7 @@ from torch import Tensor
 from cvfp_cli.core.device import float64_device
 
 UNIGRAM_COUNT = 0.1
+HELD_OUT = 10  # pieces
 
 
 @torch.no_grad()
@@ -49,6 +50,18 @@ def unigram_log_probabilities(train_ids: NDArray[np.int64], vocab_size: int) -> 
     counts = np.bincount(train_ids, minlength=vocab_size) + UNIGRAM_COUNT
     logs: NDArray[np.float64] = np.log(counts / counts.sum())
     return logs
+
+
+def new_share(train_ids: NDArray[np.int64]) -> float:
+    """The share of a text's tokens whose type it has nowhere but in one of its ten contiguous pieces: what to expect of
+    new text. Half a token is added, so that it is never 0.
+
+    Each piece is held out in turn; a tenth is long enough that a dialogue's own words do not stand in several.
+    """
+    piece = np.arange(len(train_ids)) * HELD_OUT // len(train_ids)
+    pairs = np.unique(train_ids * HELD_OUT + piece)
+    pieces = np.bincount(pairs // HELD_OUT)
+    return (float((pieces[train_ids] == 1).sum()) + 0.5) / (len(train_ids) + 1.0)
 
 
 def perplexity(loss: float) -> float | None:

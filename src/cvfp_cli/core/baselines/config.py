@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cvfp_cli.core.config import ExperimentConfig, HeadBias, HeadTable, HeadWeights, Phase2Config, Schedule
+from cvfp_cli.core.config import (
+    ExperimentConfig,
+    HeadBias,
+    HeadConfig,
+    HeadTable,
+    HeadWeights,
+    Phase2Config,
+    Schedule,
+    Unseen,
+)
 from cvfp_cli.settings import setting
 
 Discounts = Literal["three", "one"]
@@ -35,6 +44,10 @@ class SequenceConfig:
     )
     bias: HeadBias = setting(
         "unigram", "trained bias of the head: none, from 0, or from the training unigram log-probabilities"
+    )
+    unseen: Unseen = setting(
+        HeadConfig.unseen,
+        "types that the training text lacks: in the softmax, or with a share of their own ('reserved'), as of head",
     )
     logit_scale: float = setting(1.0, "factor on the logits at the start; it is trained", above=0.0)
     dropout: float = setting(

@@ -60,6 +60,7 @@ class Network(nn.Module):
     Args:
         table: the raw embedding table (V, E), never written to.
         unigram: ln of the training unigram probabilities, (V,).
+        seen: as ``Head`` takes it.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Network(nn.Module):
         table: Tensor,
         unigram: Tensor,
         arithmetic: Arithmetic,
+        seen: tuple[Tensor, float],
     ) -> None:
         super().__init__()
         embed_dim = table.shape[1]
@@ -83,10 +85,11 @@ class Network(nn.Module):
             weights=config.head,
             table=config.table if tied else "frozen",
             bias=config.bias,
+            unseen=config.unseen,
             logit_scale=config.logit_scale,
             learn_logit_scale=True,
         )
-        self.head = Head(head, table, unigram, torch.Generator(), arithmetic)
+        self.head = Head(head, table, unigram, torch.Generator(), arithmetic, seen=seen)
         if not tied and config.table == "trained":
             self.table = nn.Parameter(table.clone())
         elif not tied:

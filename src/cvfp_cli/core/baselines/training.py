@@ -20,6 +20,7 @@ from cvfp_cli.core.device import peak_memory
 from cvfp_cli.core.draws import seed_of
 from cvfp_cli.core.experiment import Checkpoint, Outcome
 from cvfp_cli.core.figures import check_data, run_result, trained, what_diverged
+from cvfp_cli.core.head import seen_types
 from cvfp_cli.core.metrics import perplexity, unigram_log_probabilities
 from cvfp_cli.core.optimiser import Adam, rate_share
 from cvfp_cli.core.precision import Arithmetic
@@ -92,6 +93,7 @@ class _Trainer:
                 table,
                 torch.from_numpy(self.unigram).float(),
                 Arithmetic(device.type, execution.precision),
+                seen_types(data.train_ids, len(data.table)),
             )
         self.parameters = list(self.network.parameters())
         self.optimiser = Adam(self.parameters, self.config.learning_rate)
