@@ -71,7 +71,11 @@ ASKS: dict[str, tuple[Any, ...]] = {
             "skip=true_context=zero_diversity_weight=0.8", "diversity_weight=0_context=after_skip=false",
             "diversity_weight=1_context=after_skip=false")],
         [200, 500], (42, 43, 44), MATRIX_END, {"phase2.train_contexts": "recurrence"}),
-    "end-to-end": (["1L_512d_1tok_e2e"], [200, 500], (42, 43, 44), None, {"joint.embedding": "trained"}),
+    "end-to-end": (["1L_512d_2tok_e2e"], [200, 500], (42, 43, 44), None, {"joint.embedding": "trained"}),
+    "tuned": (
+        ["1L_768d_4tok"], [200, 500, 1600], (42, 43, 44, 45, 46), MATRIX_END,
+        {"phase2.context": "before", "phase2.embedding": "trained", "model.token_block": "mlp", "phase2.shuffle": True,
+         "runs.ensemble": True, "phase1.diversity_weight": 0.8}),
     "demo-two-blocks": (
         [f"1L_2x64d_1tok_past_count={p}" for p in (0, 1, 2)], [50], (42,), DEMO_END, {"phase1.slices": True}),
     "demo-dual": ([f"1L_2x64d_1tok_context={kind}" for kind in ("before", "after")], [50], (42,), DEMO_END, {}),
@@ -79,6 +83,7 @@ ASKS: dict[str, tuple[Any, ...]] = {
         [f"2L_64d_1tok_token_input={form}" for form in ("all_layers", "first_layer")], [50], (42,), DEMO_END, {}),
     "demo-ablations": (None, [50], (42,), DEMO_END, {"phase2.train_contexts": "recurrence"}),
     "demo-end-to-end": (["1L_64d_1tok_e2e"], [50], (42,), None, {}),
+    "demo-tuned": (["1L_128d_4tok"], [50, 100], (42, 43), DEMO_END, {"model.token_block": "mlp", "runs.ensemble": True}),
 }  # fmt: skip
 
 

@@ -57,8 +57,10 @@ class Head(nn.Module):
         self.reserved = config.unseen == "reserved" and seen is not None and not bool(seen[0].all())
         if self.reserved:
             assert seen is not None
-            known, share = seen
-            self.register_buffer("seen", known.to(table.device))
+            known, share = (seen[0].to(table.device), seen[1])
+            self.register_buffer("seen", known)
+            self._rows = known.nonzero().flatten()
+            self._places = known.cumsum(0) - 1  # of the seen types among their like
             # What −ln p is above that of the softmax over the types seen, and −ln p of each other.
             self.above = -math.log1p(-share)
             self.each = math.log(int((~known).sum()) / share)
@@ -99,14 +101,18 @@ class Head(nn.Module):
             batch: targets in the whole batch.
             piece_tokens: logits exist for at most this many tokens at a time.
         """
-        products = self._products()
+        products, weight, bias = self._products(), self.weight, self.bias
+        if self.reserved:
+            # A gather, so that their gradients go back to the rows they came from.
+            weight = weight.index_select(0, self._rows)
+            bias = None if bias is None else bias.index_select(0, self._rows)
+            targets = self._places[targets]
         loss: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
             v.to(self.scale.dtype),
-            self.weight,
+            weight,
             products,
             self.scale,
-            self.bias,
-            self._shift(),
+            bias,
             targets,
             batch,
             piece_tokens,
@@ -114,40 +120,39 @@ class Head(nn.Module):
         )
         return loss + self.above * len(v) / batch if self.reserved else loss
 
-    def _shift(self) -> Tensor | None:
-        """What is added to the logits: the bias, and −∞ for types that have no part in the softmax; (V,)."""
-        bias = None if self.bias is None else self.bias.detach()
-        if not self.reserved:
-            return bias
-        return torch.where(self.seen, self.scale.new_zeros(()) if bias is None else bias, -math.inf)
-
     @torch.no_grad()
     def score(self, v: Tensor, targets: Tensor, piece_tokens: int) -> tuple[Tensor, Tensor]:
         """Cross-entropy in nats and whether the likeliest token is right, for each target: (n,), (n,)."""
-        products, shift = self._products(), self._shift()
+        products, bias, known = self._products(), self.bias, None
+        if self.reserved:
+            known, targets = self.seen[targets], self._places[targets].clamp_min(0)
+            bias = None if bias is None else bias[self._rows]
+        vocab = len(self._rows) if self.reserved else len(self.weight)
         losses, correct = [], []
         for start in range(0, len(v), piece_tokens):
             wanted = targets[start : start + piece_tokens]
             scaled = (v[start : start + piece_tokens] * self.scale).to(products.dtype)
             if self.fused:
-                loss, best = fused.score(scaled @ products.t(), shift, wanted, len(self.weight))
+                loss, best = fused.score(scaled @ products.t(), bias, wanted, vocab)
                 losses.append(loss)
                 correct.append(best == wanted)
                 continue
-            for rows, logits in self._scratch.logits(scaled, products, shift, len(self.weight)):
+            for rows, logits in self._scratch.logits(scaled, products, bias, vocab):
                 top = logits.amax(1)
                 correct.append(_right(logits, wanted[rows], top))
                 losses.append(_softmax_(logits, wanted[rows], top))
-        if not self.reserved:
-            return torch.cat(losses), torch.cat(correct)
-        known = self.seen[targets]
-        return torch.where(known, torch.cat(losses) + self.above, self.each), torch.cat(correct) & known
+        loss, right = torch.cat(losses), torch.cat(correct)
+        if known is None:
+            return loss, right
+        return torch.where(known, loss + self.above, self.each), right & known
 
     def _products(self) -> Tensor:
         """The weights in the products' dtype, with zero rows up to a multiple of ``ALIGN``."""
         return self._aligned(self.weight.detach()) if self._frozen is None else self._frozen
 
     def _aligned(self, weight: Tensor) -> Tensor:
+        if self.reserved:
+            weight = weight[self._rows]
         cast = weight.to(self.arithmetic.product_dtype(weight.dtype))
         padding = -len(weight) % ALIGN
         return F.pad(cast, (0, 0, 0, padding)) if padding else cast
@@ -247,7 +252,6 @@ class _CrossEntropy(torch.autograd.Function):
         products: Tensor,
         scale: Tensor,
         bias: Tensor | None,
-        shift: Tensor | None,
         targets: Tensor,
         batch: int,
         piece_tokens: int,
@@ -264,11 +268,11 @@ class _CrossEntropy(torch.autograd.Function):
             wanted = targets[at]
             if scratch is None:
                 p = scaled @ products.t()
-                total += fused.cross_entropy_(p, shift, wanted, vocab).sum()
+                total += fused.cross_entropy_(p, bias, wanted, vocab).sum()
                 if dbias is not None:
                     dbias += p[:, :vocab].sum(0, dtype=dbias.dtype)
             else:
-                for rows, q in scratch.logits(scaled, products, shift, vocab):
+                for rows, q in scratch.logits(scaled, products, bias, vocab):
                     total += _softmax_(q, wanted[rows], q.amax(1)).sum()
                     q.scatter_add_(1, wanted[rows, None], q.new_full((len(q), 1), -1.0))
                     if dbias is not None:
@@ -286,4 +290,4 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         dv, dweight, dscale, dbias = (None if g is None else g * upstream for g in ctx.saved_tensors)
-        return dv, dweight, None, dscale, dbias, None, None, None, None, None
+        return dv, dweight, None, dscale, dbias, None, None, None, None
