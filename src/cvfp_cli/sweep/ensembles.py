@@ -31,15 +31,12 @@ def make_ensembles(
     """The ensemble of every group of runs that differ in their seed alone, with a name for its folder.
 
     Args:
-        several: the groups, of runs with an end.
+        several: the groups, each of two runs or more, all with an end.
         folder_of: where a run is kept.
         warn: told where there can be no ensemble, and why.
     """
     made = []
-    groups = [group for group in several if len(group) > 1]
-    if not groups:
-        warn("no ensemble: it takes two seeds or more of a configuration (--seeds 42-44).")
-    for members in groups:
+    for members in several:
         what = f"no ensemble of {members[0].label or members[0].config} at {counted(members[0].samples or 0, 'sample')}"
         unfinished = [run for run in members if run.status != "done"]
         losses = {} if unfinished else {run.run_id: _read(folder_of(run) / LOSSES_FILE) for run in members}

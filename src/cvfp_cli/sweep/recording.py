@@ -117,9 +117,12 @@ class Recorder:
             point = job.experiment
             key = (point.configuration.label, point.configuration.name, point.samples, point.data_seed)
             jobs.setdefault(key, []).append(job)
+        several = [group for group in jobs.values() if len(group) > 1]
+        if not several:
+            self.warn("no ensemble: it takes two seeds or more of a configuration (--seeds 42-44).")
         groups = [
             [known[job.run_id] for job in group]
-            for group in jobs.values()
+            for group in several
             if all(job.run_id in known for job in group)
         ]
         folders = {job.run_id: job.folder for job in self.plan.jobs}
