@@ -194,4 +194,4 @@ class RunResult:
     execution_path: dict[str, object]
     own: Mapping[str, Any] = field(default_factory=dict)
     counted_parameters: int | None = None
-    target_losses: NDArray[np.float64] | None = None
+    target_losses: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)

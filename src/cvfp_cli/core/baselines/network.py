@@ -70,7 +70,7 @@ class Network(nn.Module):
         table: Tensor,
         unigram: Tensor,
         arithmetic: Arithmetic,
-        seen: tuple[Tensor, float],
+        seen: tuple[Tensor, float] | None = None,
     ) -> None:
         super().__init__()
         embed_dim = table.shape[1]
