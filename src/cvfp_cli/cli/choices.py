@@ -20,6 +20,7 @@ FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
 SECTIONS = (
     "overview",
     "summary",
+    "ablations",
     "heatmaps",
     "surfaces",
     "details",

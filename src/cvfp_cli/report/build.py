@@ -7,6 +7,7 @@ from cvfp_cli.laws.names import MAIN
 from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.scope import Context, Scope, fit_family
 from cvfp_cli.report.sections import (
+    ablations,
     data_ranges,
     details,
     expressiveness,
@@ -22,10 +23,13 @@ from cvfp_cli.report.sections import (
 )
 from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
+from cvfp_cli.stats.paired import compare_arms
+from cvfp_cli.study.arms import arms_of
 from cvfp_cli.study.families import families_of
 
 BY_SCOPE: dict[str, Callable[[Scope], tuple[Block, ...] | Finding]] = {
     "summary": summary.build,
+    "ablations": ablations.build,
     "heatmaps": heatmaps.build,
     "surfaces": surfaces.build,
     "details": details.build,
@@ -37,6 +41,7 @@ BY_SCOPE: dict[str, Callable[[Scope], tuple[Block, ...] | Finding]] = {
 SECTIONS = (
     "overview",
     "summary",
+    "ablations",
     "heatmaps",
     "surfaces",
     "details",
@@ -95,7 +100,12 @@ def scopes_of(
     results: Sequence[Results], names: Sequence[str], laws_fitted: Sequence[str], level: float
 ) -> tuple[Scope, ...]:
     """One scope a family of comparable runs."""
-    return tuple(fit_family(family, laws_fitted, level) for family in families_of(results, names))
+    scopes = []
+    for family in families_of(results, names):
+        compared = [compare_arms(arms, level) for arms in arms_of(family, results)]
+        scope = fit_family(family, laws_fitted, level)
+        scopes.append(replace(scope, arms=tuple(arms for arms in compared if arms is not None)))
+    return tuple(scopes)
 
 
 def once(results: Sequence[Results]) -> tuple[list[Results], int]:

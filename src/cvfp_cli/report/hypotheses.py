@@ -12,11 +12,12 @@ from math import log
 from statistics import fmean
 
 from cvfp_cli.report.scope import Scope, rank
-from cvfp_cli.stats.claims import UNTESTED, Claim, does_not_fall, falls, smaller, times
+from cvfp_cli.stats.claims import UNTESTED, Claim, any_falls, does_not_fall, falls, rises, smaller, times
 from cvfp_cli.stats.contrasts import holm
 from cvfp_cli.stats.effects import MainEffects, main_effects
 from cvfp_cli.stats.estimate import Estimate
 from cvfp_cli.stats.noise import best_by, line_noise
+from cvfp_cli.stats.paired import ArmsCompared
 from cvfp_cli.stats.regression import determined
 from cvfp_cli.study.families import Group, varying
 
@@ -28,12 +29,18 @@ FACTORS = ("layers", "tokens", "context_dim")
 def claims_of(scope: Scope) -> dict[str, Claim]:
     """Every claim that this family is asked about, with Holm's correction over those that can be tested.
 
-    Keys are ``depth``, ``richer-input``, ``third-token``, ``rank``, and of being the best for a purpose ``alpha``,
-    ``small``, ``large`` (absolute performance, at the largest size) and ``beyond`` (at ten times that).
+    Keys are ``depth``, ``richer-input``, ``third-token``, ``rank``; what parts are worth: ``context``, ``phase1``,
+    ``phases``, ``ngram``; and of being the best for a purpose ``alpha``, ``small``, ``large`` (absolute performance, at
+    the largest size) and ``beyond`` (at ten times that).
     """
     if not scope.claims:
         effects = effects_of(scope)[0]
-        found = {**_effect_claims(effects), **_rank_claim(scope), **_best_claims(scope)}
+        found = {
+            **_effect_claims(effects),
+            **_rank_claim(scope),
+            **_part_claims(scope),
+            **_best_claims(scope),
+        }
         adjusted = holm([claim.p_value for claim in found.values()])
         scope.claims.update(
             {key: claim.corrected(p) for (key, claim), p in zip(found.items(), adjusted, strict=True)}
@@ -140,6 +147,20 @@ def _rank_claim(scope: Scope) -> dict[str, Claim]:
     ranks = [point for point, _ in rank_points(scope)]
     by_rank = times(found[0], max(ranks) - min(ranks))
     return {"rank": smaller(by_rank, times(data[0], log(ends[1] / ends[0])))}
+
+
+def with_part(scope: Scope, part: str) -> list[ArmsCompared]:
+    """The arms that differ in a part and compare, those first that a study lists first."""
+    return [item for item in scope.arms if item.arms.part == part and not item.arms.unfair]
+
+
+def _part_claims(scope: Scope) -> dict[str, Claim]:
+    """What the context, phase 1 and separate phases do, each by the first two arms; is any model better than counting?"""
+    tests = {"context": rises, "phase1": rises, "phases": falls}
+    found = {part: test(arms[0].mean) for part, test in tests.items() if (arms := with_part(scope, part))}
+    if counted := with_part(scope, "ngram"):
+        found["ngram"] = any_falls([item.mean for item in counted])
+    return found
 
 
 def _best_claims(scope: Scope) -> dict[str, Claim]:

@@ -39,6 +39,7 @@ from cvfp_cli.stats.noise import (
     slope_noise,
     val_ppl,
 )
+from cvfp_cli.stats.paired import ArmsCompared
 from cvfp_cli.study.families import Cell, Family, Group
 from cvfp_cli.study.points import Points
 
@@ -56,6 +57,7 @@ class Scope:
         level: confidence level of every interval.
         joint: the law over parameters and tokens, one for the whole family. selection: which law predicts best.
         forecasts: what a mixture of laws says of every group with two sizes or more.
+        arms: every two groups that differ in one respect, compared.
         rankings, fitted_lines, claims: those made so far, by size and measure, by measure, and by name; several
             sections ask for the same.
     """
@@ -68,6 +70,7 @@ class Scope:
     joint: Fit | None = None
     selection: Selection | None = None
     forecasts: tuple[Forecast, ...] = ()
+    arms: tuple[ArmsCompared, ...] = ()
     rankings: "dict[tuple[int | None, str], Ranking]" = field(default_factory=dict, repr=False, compare=False)
     fitted_lines: dict[str, Lines | None] = field(default_factory=dict, repr=False, compare=False)
     claims: dict[str, Claim] = field(default_factory=dict, repr=False, compare=False)

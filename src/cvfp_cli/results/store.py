@@ -261,6 +261,13 @@ class ResultsStore:
         path = self.folder / STUDY_FILE
         return flat(read_identity(path)) if path.is_file() else {}
 
+    def recorded_tables(self) -> dict[str, Any]:
+        """The recipe's tables in the folder's summary; nothing where there is none that can be read."""
+        with suppress(InputError):
+            tables = _at(read_json(self.folder / SUMMARY_FILE), "recipe", "resolved")
+            return {name: table for name, table in (tables or {}).items() if isinstance(table, dict)}
+        return {}
+
     def would_set_aside(self, names: Sequence[str] | None = None) -> Aside:
         """What ``claim(fresh=True)``, or ``set_aside`` of these runs, would move, and where to. Only reads."""
         runs = (self.folder / RUNS_FOLDER).glob("*/") if names is None else map(self.run_folder, names)

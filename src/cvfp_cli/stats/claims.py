@@ -1,5 +1,6 @@
 """Claims about effects as tests, so that the several claims of one report can be corrected together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, log1p, sqrt
 from typing import Literal
@@ -49,6 +50,28 @@ def falls(change: Estimate | None) -> Claim:
     if abs(value) <= SAME:
         return Claim(None, 1.0)
     return Claim("supported" if value < 0 else "contradicted", _twice(abs(value), change.se, change.df))
+
+
+def rises(change: Estimate | None) -> Claim:
+    """The claim that a change of ln PPL is above 0."""
+    fall = falls(change)
+    turned: dict[Verdict, Verdict] = {"supported": "contradicted", "contradicted": "supported"}
+    return replace(fall, leaning=turned[fall.leaning]) if fall.leaning else fall
+
+
+def any_falls(changes: Sequence[Estimate]) -> Claim:
+    """The claim that one of these changes of ln PPL is below 0; contradicted where each of them is above.
+
+    One of several may be below by chance, so its p value is Bonferroni's; that all are above takes every test.
+    """
+    tests = [falls(change) for change in changes]
+    found = [(test.p_value, test.leaning) for test in tests if test.p_value is not None]
+    if not found:
+        return UNTESTED
+    below = [p for p, leaning in found if leaning == "supported"]
+    if below:
+        return Claim("supported", min(1.0, len(found) * min(below)))
+    return Claim("contradicted", max(p for p, _ in found))
 
 
 def does_not_fall(change: Estimate | None, margin: float) -> Claim:

@@ -85,6 +85,8 @@ def carry_out(
                     # A kill between a result and the end of its checkpoint leaves both.
                     remove_checkpoint(job.checkpoint)
             fixed = {**field_defaults(), **store.shared_settings()}
+            # Runs of kinds that this command leaves out keep the tables that they were made by.
+            tables = store.recorded_tables() if plan.others else {}
             recorder = Recorder(plan, store, environment, watchers(plan), interrupts, warn)
             chosen = executor(Worker(environment, keeping, run), plan.data)
 
@@ -93,7 +95,7 @@ def carry_out(
                     known = store.finished() if store.shared else recorder.runs
                     complete = ended and all(job.run_id in known for job in plan.jobs)
                     runs = on_every_axis(known.values(), fixed)
-                    summary = summarise(plan, store, runs, command=command, complete=complete)
+                    summary = summarise(plan, store, runs, tables, command=command, complete=complete)
                     store.write_summary(summary)
                     return summary
 
@@ -121,9 +123,19 @@ def refreshed(plan: Plan, finished: Mapping[str, Run]) -> Plan:
 
 
 def summarise(
-    plan: Plan, store: ResultsStore, runs: Iterable[Run], *, command: str, complete: bool
+    plan: Plan,
+    store: ResultsStore,
+    runs: Iterable[Run],
+    tables: Mapping[str, Any],
+    *,
+    command: str,
+    complete: bool,
 ) -> Summary:
-    """``summary.json`` as it stands; the order of runs does not depend on the order in which they ran."""
+    """``summary.json`` as it stands; the order of runs does not depend on the order in which they ran.
+
+    Args:
+        tables: of the folder's earlier recipe, for those that this one has not.
+    """
     from cvfp_cli.scaling import summary_fits
 
     ordered = in_order(runs)
@@ -134,7 +146,7 @@ def summarise(
         recipe={
             "name": plan.recipe.name,
             "overrides": dict(plan.recipe.overrides),
-            "resolved": plan.recipe.resolved(),
+            "resolved": {**tables, **plan.recipe.resolved()},
         },
         environments=tuple(store.environments),
         data=dict(plan.described),

@@ -2,9 +2,10 @@
 
 A template names its fields as ``{ppl:ppl}``: the finding's value ``ppl``, written as the kind ``ppl``. Besides
 the kinds of ``format.py`` a field may be ``name``, ``names`` (a list, shortened), ``term``, ``terms``, ``sums``
-(a list of terms, of which those joined by + are one item), ``ints`` (a list of integers), ``finding``, ``formula2``, ``formula3`` (a sum of
-terms), ``end`` (of an interval of sizes), ``s`` or ``isare`` (English forms after a count). Where the value
-``x`` is None and the finding has an ``x_reason``, that takes its place.
+(a list of terms, of which those joined by + are one item), ``ints`` (a list of integers), ``finding``,
+``findings`` (a list of them), ``formula2``, ``formula3`` (a sum of terms), ``end`` (of an interval of sizes), ``s`` or ``isare``
+(English forms after a count). Where the value ``x`` is None and the finding has an ``x_reason``, that takes its
+place.
 """
 
 import importlib
@@ -97,6 +98,8 @@ class Language:
             return _formula(value, "ratio" if spec == "formula2" else "coefficient_size")
         if spec == "finding":
             return self.sentence(value)
+        if spec == "findings":
+            return self._listed([self.sentence(item) for item in value])
         if spec == "term":
             return self.term(value)
         if spec in PLURALS:

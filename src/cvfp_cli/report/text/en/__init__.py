@@ -1,5 +1,6 @@
 """The English catalogue."""
 
+from cvfp_cli.report.text.en.answers import ANSWERS
 from cvfp_cli.report.text.en.checks import CHECKS
 from cvfp_cli.report.text.en.figures import FIGURES
 from cvfp_cli.report.text.en.judgements import JUDGEMENTS
@@ -9,7 +10,7 @@ from cvfp_cli.report.text.language import Language
 LANGUAGE = Language(
     code="en",
     labels=LABELS,
-    findings={**FIGURES, **JUDGEMENTS, **CHECKS},
+    findings={**ANSWERS, **FIGURES, **JUDGEMENTS, **CHECKS},
     joiner=", ",
     last_joiner=" and ",
     more="{count} more",

@@ -1,5 +1,6 @@
 """The Japanese catalogue."""
 
+from cvfp_cli.report.text.ja.answers import ANSWERS
 from cvfp_cli.report.text.ja.checks import CHECKS
 from cvfp_cli.report.text.ja.figures import FIGURES
 from cvfp_cli.report.text.ja.judgements import JUDGEMENTS
@@ -9,7 +10,7 @@ from cvfp_cli.report.text.language import Language
 LANGUAGE = Language(
     code="ja",
     labels=LABELS,
-    findings={**FIGURES, **JUDGEMENTS, **CHECKS},
+    findings={**ANSWERS, **FIGURES, **JUDGEMENTS, **CHECKS},
     joiner="、",
     last_joiner="、",
     more="ほか{count}件",
