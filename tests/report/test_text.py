@@ -23,6 +23,8 @@ SPECS = {
     "sums",
     "ints",
     "finding",
+    "findings",
+    "words",
     "formula2",
     "formula3",
     "end",

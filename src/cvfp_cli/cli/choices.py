@@ -18,18 +18,19 @@ Y_UNITS = ("ppl", "nats", "bits", "bpb", "other")
 BOOTSTRAP_KINDS = ("residual", "parametric", "case")
 FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
 SECTIONS = (
-    "overview",
+    "answer",
     "summary",
     "ablations",
-    "heatmaps",
-    "surfaces",
-    "details",
-    "expressiveness",
-    "laws",
-    "factors",
     "recommendations",
-    "reproduction",
+    "heatmaps",
+    "factors",
+    "laws",
+    "surfaces",
+    "expressiveness",
+    "details",
     "previous",
+    "overview",
+    "reproduction",
 )
 LANGUAGES = ("en", "ja")
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")

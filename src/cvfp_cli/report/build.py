@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cvfp_cli.laws.names import MAIN
-from cvfp_cli.report.model import Block, Finding, Findings, Report, Section, Subheading
+from cvfp_cli.report.model import FAMILY, Block, Finding, Findings, Report, Section, Subheading
 from cvfp_cli.report.scope import Context, Scope, fit_family
 from cvfp_cli.report.sections import (
     ablations,
+    answer,
     data_ranges,
     details,
     expressiveness,
@@ -39,20 +40,23 @@ BY_SCOPE: dict[str, Callable[[Scope], tuple[Block, ...] | Finding]] = {
     "recommendations": recommendations.build,
 }
 SECTIONS = (
-    "overview",
+    "answer",
     "summary",
     "ablations",
-    "heatmaps",
-    "surfaces",
-    "details",
-    "expressiveness",
-    "laws",
-    "factors",
     "recommendations",
-    "reproduction",
+    "heatmaps",
+    "factors",
+    "laws",
+    "surfaces",
+    "expressiveness",
+    "details",
     "previous",
+    "overview",
+    "reproduction",
 )
-"""Every section in its order; ``previous``, the last, only appears with an earlier study."""
+"""Every section in its order; ``previous`` only appears with an earlier study."""
+SHORT = ("answer", "summary", "ablations", "previous")
+APPENDICES = ("overview", "reproduction")
 
 
 def build_report(
@@ -90,10 +94,18 @@ def build_report(
         earlier,
         notes,
     )
-    wanted = [key for key in SECTIONS if key in sections and (key != "previous" or earlier is not None)]
+    there = [key for key in SECTIONS if key != "previous" or earlier is not None]
+    # The first page tells what all sections find, also those that are not shown.
+    built = {
+        key: _section(key, context)
+        for key in there
+        if key != "answer" and (key in sections or "answer" in sections)
+    }
+    if "answer" in sections:
+        built["answer"] = Section("answer", answer.build(context, tuple(built.values())))
     studies = dict.fromkeys(run.study for item in distinct for run in item.runs if run.study)
     study = ", ".join(studies) or ", ".join(names)
-    return Report(title, {"study": study}, tuple(_section(key, context) for key in wanted))
+    return Report(title, {"study": study}, tuple(built[key] for key in there if key in sections))
 
 
 def scopes_of(
@@ -126,24 +138,21 @@ def once(results: Sequence[Results]) -> tuple[list[Results], int]:
 
 
 def _section(key: str, context: Context) -> Section:
-    if key == "overview":
-        return Section(key, overview.build(context))
-    if key == "previous":
-        return Section(key, previous.build(context))
-    if key == "reproduction":
-        return Section(key, reproduction.build(context))
+    of_all = {"overview": overview.build, "previous": previous.build, "reproduction": reproduction.build}
+    if key in of_all:
+        return Section(key, of_all[key](context), appendix=key in APPENDICES)
     built = [(scope, BY_SCOPE[key](scope)) for scope in context.scopes]
     several = len(built) > 1
     blocks: list[Block] = []
     reasons: list[Finding] = []
-    for scope, part in built:
+    for number, (scope, part) in enumerate(built):
         if isinstance(part, Finding):
             reasons.append(
                 Finding("family-reason", {"name": scope.family.name, "reason": part}) if several else part
             )
             continue
         if several:
-            blocks.append(Subheading("family", {"name": scope.family.name or "-"}))
+            blocks.append(Subheading(FAMILY, {"name": scope.family.name or "-", "number": number}))
         blocks += part
     if key == "laws":
         blocks += data_ranges.by_data_range(context)

@@ -103,6 +103,7 @@ KINDS: dict[str, Callable[[float], str]] = {
     "million": _millions,
     "seconds": _seconds,
     "minutes": lambda value: f"{value / 60:,.1f}",
+    "hours": lambda value: f"{value / 3600:,.1f}",
     "gigabytes": lambda value: f"{value / 1e9:.1f}",
 }
 """Every kind that a column or a template may name, but for texts, terms and findings."""

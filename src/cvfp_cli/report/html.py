@@ -7,7 +7,7 @@ from itertools import count
 from cvfp_cli.report.boxes import SIGNS, cell_text
 from cvfp_cli.report.charts import draw
 from cvfp_cli.report.format import interval, number
-from cvfp_cli.report.markdown import heatmap_title, is_text, subheading
+from cvfp_cli.report.markdown import heatmap_title, is_text, section_title, subheading
 from cvfp_cli.report.model import (
     Block,
     Chart,
@@ -16,11 +16,15 @@ from cvfp_cli.report.model import (
     Finding,
     Findings,
     Heatmap,
+    Picture,
     Report,
     Section,
+    Statements,
     Subheading,
     Table,
+    Target,
     Value,
+    walked,
 )
 from cvfp_cli.report.text import Language
 
@@ -33,11 +37,11 @@ def render_html(report: Report, language: Language) -> str:
     """The whole page."""
     title = clean(report.title or language.label(f"title.{report.kind}", report.title_values))
     style = files("cvfp_cli.report").joinpath("assets/report.css").read_text(encoding="utf-8")
-    page = _Page(language)
-    sections = [page.section(number_, section) for number_, section in enumerate(report.sections, 1)]
+    page = _Page(report, language)
+    sections = [page.section(section) for section in report.sections]
     contents = "".join(
-        f'<li><a href="#s{i}">{clean(language.label(f"section.{section.key}"))}</a></li>'
-        for i, section in enumerate(report.sections, 1)
+        f'<li><a href="#{section.key}">{clean(section_title(report, section.key, language))}</a></li>'
+        for section in report.sections
     )
     name = clean(language.label("contents"))
     return (
@@ -45,7 +49,7 @@ def render_html(report: Report, language: Language) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>\n{style}</style>\n</head>\n<body>\n'
-        f'<header><h1>{title}</h1></header>\n<nav aria-label="{name}"><ol>{contents}</ol></nav>\n<main>\n'
+        f'<header><h1>{title}</h1></header>\n<nav aria-label="{name}"><ul>{contents}</ul></nav>\n<main>\n'
         + "\n".join(sections)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -59,43 +63,70 @@ def clean(text: str) -> str:
 class _Page:
     """Renders blocks; keeps the numbering of identifiers and the heading that a table stands under."""
 
-    def __init__(self, language: Language) -> None:
-        self.language = language
+    def __init__(self, report: Report, language: Language) -> None:
+        self.report, self.language = report, language
+        # The first heading of each target; identifiers are given once.
+        self.targets = {target for section in report.sections for _, target in walked(section)}
+        self.targets |= {Target(section.key) for section in report.sections}
+        self.given: set[Target] = set()
         self.numbers = count(1)
         self.heading = ""
 
-    def section(self, position: int, section: Section) -> str:
-        self.heading = self.language.label(f"section.{section.key}")
-        head = f'<section id="s{position}" aria-labelledby="h{position}"><h2 id="h{position}">{position}. {clean(self.heading)}</h2>'
+    def section(self, section: Section) -> str:
+        self.heading = section_title(self.report, section.key, self.language)
+        head = f'<section id="{section.key}" aria-labelledby="h-{section.key}"><h2 id="h-{section.key}">{clean(self.heading)}</h2>'
         if section.omitted is not None:
             reason = clean(self.language.label("omitted", {"reason": section.omitted}))
             return f"{head}<p>{reason}</p></section>"
-        return head + "\n".join(self.block(block) for block in section.blocks) + "</section>"
+        return head + "\n".join(self.block(block, target) for block, target in walked(section)) + "</section>"
 
-    def block(self, block: Block) -> str:
+    def identifier(self, target: Target) -> str:
+        """The attribute of a heading that statements may point to."""
+        if target in self.given or target == Target(target.section):
+            return ""
+        self.given.add(target)
+        return f' id="{_named(target)}"'
+
+    def block(self, block: Block, target: Target) -> str:
         if isinstance(block, Subheading):
             self.heading = subheading(block, self.language)
-            return f"<h3>{clean(self.heading)}</h3>"
+            return f"<h3{self.identifier(target)}>{clean(self.heading)}</h3>"
+        if isinstance(block, Statements):
+            return self.statements(block)
+        if isinstance(block, Picture):
+            shown = block.chart or block.box
+            return self.block(shown, target) if shown is not None else ""
         if isinstance(block, Findings):
             return self.findings(block.items)
         if isinstance(block, Table):
             return self.table(block)
         if isinstance(block, Heatmap):
-            return self.heatmap(block)
+            return self.heatmap(block, target)
         if isinstance(block, Chart):
             return draw(block, self.language, f"chart{next(self.numbers)}")
         assert isinstance(block, Commands)
         lines = "\n".join(clean(line) for line in block.lines)
         return f'<pre tabindex="0"><code>{lines}</code></pre>'
 
-    def findings(self, items: tuple[Finding, ...]) -> str:
+    def statements(self, block: Statements) -> str:
+        """Findings, each with a link to where its figures stand."""
         entries = []
-        for item in items:
-            text = clean(self.language.sentence(item))
-            entries.append(
-                f'<li class="warning">⚠ {text}</li>' if item.severity == "warning" else f"<li>{text}</li>"
-            )
-        return f"<ul>{''.join(entries)}</ul>" if entries else ""
+        for item in block.items:
+            text = self.entry(item.finding)
+            if item.target in self.targets:
+                assert item.target is not None
+                name = clean(section_title(self.report, item.target.section, self.language))
+                text = text.removesuffix("</li>") + f' <a href="#{_named(item.target)}">→ {name}</a></li>'
+            entries.append(text)
+        return f'<ul class="statements">{"".join(entries)}</ul>'
+
+    def entry(self, item: Finding) -> str:
+        """A finding as an item of a list."""
+        text = clean(self.language.sentence(item))
+        return f'<li class="warning">⚠ {text}</li>' if item.severity == "warning" else f"<li>{text}</li>"
+
+    def findings(self, items: tuple[Finding, ...]) -> str:
+        return f"<ul>{''.join(map(self.entry, items))}</ul>" if items else ""
 
     def notes(self, notes: tuple[Finding, ...]) -> str:
         return f'<div class="notes">{self.findings(notes)}</div>' if notes else ""
@@ -140,7 +171,7 @@ class _Page:
         sign = f'<span role="img" aria-label="{name}" title="{name}">{SIGNS[value.mark]}</span>'
         return f"<strong>{text}</strong> {sign}" if value.mark == "best" else f"{text} {sign}"
 
-    def heatmap(self, heatmap: Heatmap) -> str:
+    def heatmap(self, heatmap: Heatmap, target: Target) -> str:
         """The boxed heatmap as a table, warmer where the figure is better."""
         self.heading = heatmap_title(heatmap, self.language)
         heat = _heat(heatmap)
@@ -158,7 +189,14 @@ class _Page:
             f'{_opened(len(heatmap.tokens) + 1, "heatmap")}<thead><tr><th scope="col">{layers} \\ {tokens}</th>{heads}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table>"
         )
-        return f"<h3>{clean(self.heading)}</h3>{self.scroller(table)}{self.notes(heatmap.notes)}"
+        head = f"<h3{self.identifier(target)}>{clean(self.heading)}</h3>"
+        return f"{head}{self.scroller(table)}{self.notes(heatmap.notes)}"
+
+
+def _named(target: Target) -> str:
+    """A heading's identifier: a section's key, with the family's number and the heading's key where it is within."""
+    at_start = target == Target(target.section)
+    return target.section if at_start else f"{target.section}-{target.family}-{target.heading or 'family'}"
 
 
 def _opened(columns: int, kind: str = "") -> str:

@@ -1,5 +1,8 @@
 """A report as GitHub Markdown: never wrapped, never coloured, every figure from the report's data."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 from cvfp_cli.markdown import escape, fenced, pipe_table
 from cvfp_cli.report.boxes import SIGNS, box_lines
 from cvfp_cli.report.model import (
@@ -9,11 +12,15 @@ from cvfp_cli.report.model import (
     Finding,
     Findings,
     Heatmap,
+    Picture,
     Report,
-    Section,
+    Statement,
+    Statements,
     Subheading,
     Table,
+    Target,
     Value,
+    walked,
 )
 from cvfp_cli.report.text import Language
 
@@ -22,19 +29,66 @@ def render_markdown(report: Report, language: Language) -> str:
     """The whole document, ending in a newline."""
     title = report.title or language.label(f"title.{report.kind}", report.title_values)
     lines = [f"# {escape(title)}", ""]
-    for number, section in enumerate(report.sections, 1):
-        lines += [f"## {number}. {escape(language.label(f'section.{section.key}'))}", ""]
-        lines += _section(section, language)
+    anchors = _anchors(report, language, title)
+    for section in report.sections:
+        lines += [f"## {_numbered(report, section.key, language)}", ""]
+        if section.omitted is not None:
+            lines += [escape(language.label("omitted", {"reason": section.omitted})), ""]
+        for block in section.blocks:
+            if isinstance(block, Statements):
+                lines += [*(_statement(item, report, anchors, language) for item in block.items), ""]
+            else:
+                lines += _block(block, language)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _section(section: Section, language: Language) -> list[str]:
-    if section.omitted is not None:
-        return [escape(language.label("omitted", {"reason": section.omitted})), ""]
-    lines: list[str] = []
-    for block in section.blocks:
-        lines += _block(block, language)
-    return lines
+def section_title(report: Report, key: str, language: Language) -> str:
+    """``3. Heatmaps``; ``Appendix A. …`` for what nothing else rests on."""
+    number, section = next(
+        pair for pair in zip(report.numbers, report.sections, strict=True) if pair[1].key == key
+    )
+    form = "appendix" if section.appendix else "numbered"
+    return language.label(form, {"number": number, "title": language.label(f"section.{key}")})
+
+
+def _anchors(report: Report, language: Language, title: str) -> dict[Target, str]:
+    """Where each heading is found: by its words as GitHub links them, counted where they come again."""
+    used = Counter([_slug(title)])
+    anchors: dict[Target, str] = {}
+
+    def take(target: Target, heading: str) -> None:
+        slug = _slug(heading)
+        anchors.setdefault(target, f"{slug}-{used[slug]}" if used[slug] else slug)
+        used[slug] += 1
+
+    for section in report.sections:
+        take(Target(section.key), section_title(report, section.key, language))
+        for block, target in walked(section):
+            if isinstance(block, Subheading):
+                take(target, subheading(block, language))
+            elif isinstance(block, Picture) and block.box is not None:
+                take(Target(section.key, "picture"), heatmap_title(block.box, language))
+            elif isinstance(block, Heatmap):
+                take(target, heatmap_title(block, language))
+    return anchors
+
+
+def _slug(heading: str) -> str:
+    kept = (letter for letter in heading.lower() if letter.isalnum() or letter in "-_ ")
+    return "".join("-" if letter == " " else letter for letter in kept)
+
+
+def _statement(item: Statement, report: Report, anchors: Mapping[Target, str], language: Language) -> str:
+    text = f"- {_prefixed(item.finding, language)}"
+    anchor = anchors.get(item.target) if item.target is not None else None
+    if item.target is None or anchor is None:
+        return text
+    return f"{text} [→ {_numbered(report, item.target.section, language)}](#{anchor})"
+
+
+def _numbered(report: Report, key: str, language: Language) -> str:
+    """The same, without a backslash behind its number: after a sign that begins a line no number makes a list."""
+    return escape(section_title(report, key, language)).replace("\\.", ".", 1)
 
 
 def _block(block: Block, language: Language) -> list[str]:
@@ -48,6 +102,8 @@ def _block(block: Block, language: Language) -> list[str]:
         return _heatmap(block, language)
     if isinstance(block, Commands):
         return ["```bash", *(fenced(line) for line in block.lines), "```", ""]
+    if isinstance(block, Picture):
+        return _heatmap(block.box, language) if block.box is not None else []
     assert isinstance(block, Chart)
     return []
 

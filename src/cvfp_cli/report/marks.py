@@ -19,6 +19,16 @@ def marks(
     return tuple(mark if one else "" for one in chosen)
 
 
+def tied_finding(tied: Sequence[str], every: Sequence[str]) -> Finding:
+    """Who cannot be told from the best, itself among them, in the fewest names."""
+    others = tuple(name for name in every if name not in tied)
+    if not others:
+        return Finding("tied-all" if len(every) > 2 else "tied-both", {"of": len(every)})
+    if len(others) < len(tied):
+        return Finding("tied-but", {"others": others})
+    return Finding("tied-names", {"names": tuple(tied)})
+
+
 def noise_finding(column: str, noise: FigureNoise | None) -> Finding:
     """How the noise of a column was estimated, or that it was not."""
     if noise is None:

@@ -1,7 +1,7 @@
 """A report as data: what it states, before any language or format. JSON prints exactly this."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from math import isfinite
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from cvfp_cli.notes import Note, Severity
 from cvfp_cli.stats.estimate import Estimate
 
 SCHEMA = "cvfp-report/1"
+FAMILY = "family"  # the subheading that begins a family's part of a section
 
 Mark = Literal["", "best", "tied"]
 Scalar = str | int | float | bool | None
@@ -107,6 +108,30 @@ class Findings:
 
 
 @dataclass(frozen=True)
+class Target:
+    """Where the figures of a statement stand: under a heading of a section (or at its start), in a family's part."""
+
+    section: str
+    heading: str = ""
+    family: int = 0
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A finding of the first page and where its figures stand; None where it is about the page itself."""
+
+    finding: Finding
+    target: Target | None = None
+
+
+@dataclass(frozen=True)
+class Statements:
+    """What the first page says."""
+
+    items: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
 class Subheading:
     """A heading within a section."""
 
@@ -145,16 +170,36 @@ class Chart:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-Block = Table | Heatmap | Findings | Subheading | Commands | Chart
+@dataclass(frozen=True)
+class Picture:
+    """The one picture of the first page: a chart where pictures are drawn, a box where there is text alone."""
+
+    chart: Chart | None
+    box: Heatmap | None
+
+
+Block = Table | Heatmap | Findings | Statements | Subheading | Commands | Chart | Picture
 
 
 @dataclass(frozen=True)
 class Section:
-    """One section: its blocks, or the reason why it is left out."""
+    """One section: its blocks, or the reason why it is left out; ``appendix``: nothing else rests on it."""
 
     key: str
     blocks: tuple[Block, ...] = ()
     omitted: Finding | None = None
+    appendix: bool = False
+
+
+def walked(section: Section) -> Iterator[tuple[Block, Target]]:
+    """Every block of a section with the heading that it stands under, the headings themselves among them."""
+    family, heading = 0, ""
+    for block in section.blocks:
+        if isinstance(block, Subheading) and block.key == FAMILY:
+            family, heading = block.values["number"], ""
+        elif isinstance(block, Subheading | Heatmap):
+            heading = block.key
+        yield block, Target(section.key, heading, family)
 
 
 @dataclass(frozen=True)
@@ -165,6 +210,15 @@ class Report:
     title_values: Mapping[str, Any]
     sections: tuple[Section, ...]
     kind: Literal["report", "comparison"] = "report"
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """What each section is called by: ``1``, ``2``, and of appendices ``A``, ``B``."""
+        main = sum(not section.appendix for section in self.sections)
+        return tuple(
+            chr(ord("A") + i - main) if section.appendix else str(i + 1)
+            for i, section in enumerate(self.sections)
+        )
 
     def findings(self) -> list[Finding]:
         """Every finding of every section, also those in tables and notes, in order."""

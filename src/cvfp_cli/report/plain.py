@@ -14,6 +14,7 @@ from cvfp_cli.report.model import (
     Findings,
     Heatmap,
     Report,
+    Statements,
     Subheading,
     Table,
     Value,
@@ -49,6 +50,9 @@ def _block(block: Block, language: Language, screen: Screen) -> list[str]:
         return ["", *screen.lines(printable(subheading(block, language)))]
     if isinstance(block, Findings):
         return [line for item in block.items for line in screen.lines(_sentence(item, language), first="- ")]
+    if isinstance(block, Statements):
+        findings = tuple(item.finding for item in block.items)
+        return _block(Findings(findings), language, screen)
     if isinstance(block, Table):
         return _table(block, language, screen)
     if isinstance(block, Heatmap):

@@ -8,7 +8,7 @@ from math import inf, isfinite, log
 from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import JOINT, MAIN
 from cvfp_cli.laws.registry import LAWS, get_law
-from cvfp_cli.report.marks import marks
+from cvfp_cli.report.marks import marks, tied_finding
 from cvfp_cli.report.model import Finding, Mark
 from cvfp_cli.results.reader import Results
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
@@ -237,9 +237,10 @@ class Ranking:
             for i, (group, mark) in enumerate(zip(self.groups, self.marks, strict=True))
             if mark == "tied" and i != best
         )
-        return Finding(
-            f"{code}-tied", {**values, "others": others, "count": len(others), "of": len(self.groups)}
-        )
+        every = [group.label for group in self.groups]
+        among = tied_finding([label for label in every if self._by_label[label]], every)
+        counts = {"others": others, "count": len(others), "of": len(every), "among": among}
+        return Finding(f"{code}-tied", {**values, **counts})
 
 
 def rank(scope: Scope, size: int | None, measure: str) -> Ranking:

@@ -70,6 +70,12 @@ def called(scope: Scope, group: Group) -> str:
     return group.alias if group.alias and names.count(group.alias) == 1 else group.label
 
 
+def said(scope: Scope, group: Group) -> str:
+    """The same within a sentence, where a name with a comma needs quotes."""
+    name = called(scope, group)
+    return f'"{name}"' if "," in name else name
+
+
 def _answer(scope: Scope, part: str, arms: list[ArmsCompared]) -> Finding:
     first = arms[0]
     shown = list(zip(first.sizes, first.changes, strict=True))
@@ -95,7 +101,7 @@ def _answer(scope: Scope, part: str, arms: list[ArmsCompared]) -> Finding:
 
 
 def _names(scope: Scope, item: ArmsCompared) -> dict[str, object]:
-    return {"base": called(scope, item.arms.base), "other": called(scope, item.arms.other)}
+    return {"base": said(scope, item.arms.base), "other": said(scope, item.arms.other)}
 
 
 def _change(change: Estimate) -> Value:

@@ -99,7 +99,7 @@ def _convergence(scope: Scope) -> list[Block]:
         Column("converged_runs", "int"),
         Column("runs", "int"),
         Column("phase1_rate", "share"),
-        Column("growth", "ratio"),
+        Column("growth", "ratio3"),
     )
     items: list[Finding] = []
     if failed:
@@ -108,8 +108,25 @@ def _convergence(scope: Scope) -> list[Block]:
         items.append(Finding("all-converged", {"count": len(rows)}))
     else:
         items.append(Finding("convergence-unrecorded", {}, "note"))
+    items += _contraction(scope)
     items += _fastest(scope)
     return [Subheading("convergence"), filled("convergence", list(columns), rows), Findings(tuple(items))]
+
+
+def _contraction(scope: Scope) -> list[Finding]:
+    """Whether every model forgets, which decides whether its contexts can be computed side by side."""
+    known = {
+        group.label: most
+        for group in scope.groups
+        if (most := _largest(run.growth for run in group.runs)) is not None
+    }
+    if not known:
+        return []
+    growing = tuple(label for label, growth in known.items() if growth >= 1.0)
+    values = {"growth": max(known.values())}
+    if growing:
+        return [Finding("contexts-grow", {**values, "configs": growing}, "warning")]
+    return [Finding("contexts-forget", values)]
 
 
 def _largest(values: Iterable[float | None]) -> float | None:

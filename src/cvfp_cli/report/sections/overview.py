@@ -24,7 +24,7 @@ SHOWN = 200  # characters of one value from a file
 def build(context: Context) -> tuple[Block, ...]:
     """The overview of everything that was read."""
     runs = [run for results in context.results for run in results.runs]
-    blocks: list[Block] = [Findings(_purpose(context, runs)), *([_grid(runs)] if runs else [])]
+    blocks: list[Block] = [Findings(purpose_of(context, runs)), *([_grid(runs)] if runs else [])]
     read = zip(context.names, context.results, strict=True)
     blocks += _described("data", [(name, item.summary.data) for name, item in read if item.summary])
     if not any(block for block in blocks if isinstance(block, Subheading)):
@@ -43,7 +43,7 @@ def build(context: Context) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _purpose(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
+def purpose_of(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
     groups = [group for scope in context.scopes for group in scope.groups]
     # An axis that one kind of model has and another has not does not vary for that.
     varied = tuple(

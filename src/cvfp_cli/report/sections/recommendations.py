@@ -5,7 +5,7 @@ from math import exp, log
 
 from cvfp_cli.laws.names import MAIN
 from cvfp_cli.report.hypotheses import LARGE, claims_of
-from cvfp_cli.report.marks import marks, needed_finding
+from cvfp_cli.report.marks import marks, needed_finding, tied_finding
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.report.sections.summary import one_format
@@ -63,7 +63,13 @@ def _decide(
         return Finding(f"undecided-{code}-corrected", values)
     question: Question = "slope" if code == "alpha" else "size"
     needed = needed_finding(ranking.values, ranking.noise, question, level=scope.level)
-    counts = {"tied": tied, "count": len(tied), "of": len(ranking.groups), "needed": needed}
+    counts = {
+        "tied": tied,
+        "count": len(tied),
+        "of": len(ranking.groups),
+        "among": tied_finding(tied, [group.label for group in ranking.groups]),
+        "needed": needed,
+    }
     return Finding(f"undecided-{code}-tied", {**values, **counts})
 
 
@@ -116,7 +122,8 @@ def _large_data(scope: Scope) -> Finding:
     if len(tied) == 1:
         values |= {"rival": labels[found.rival], "p": claim.adjusted}
         return Finding("undecided-large-corrected", values)
-    return Finding("undecided-large-tied", {**values, "tied": tied, "count": len(tied), "of": len(labels)})
+    counts = {"tied": tied, "count": len(tied), "of": len(labels), "among": tied_finding(tied, labels)}
+    return Finding("undecided-large-tied", {**values, **counts})
 
 
 def _line_at(scope: Scope, label: str, n: float) -> float:
@@ -137,7 +144,8 @@ def _balance(scope: Scope, small: Ranking, large: Ranking) -> Finding:
         return Finding("recommend-balance", {**sizes, "config": both[0]})
     if not both:
         return Finding("undecided-balance-none", sizes)
-    return Finding("undecided-balance-tied", {**sizes, "tied": both, "count": len(both)})
+    among = tied_finding(both, [group.label for group in small.groups])
+    return Finding("undecided-balance-tied", {**sizes, "tied": both, "count": len(both), "among": among})
 
 
 def _default(scope: Scope, large: Ranking) -> Finding:
@@ -152,7 +160,10 @@ def _default(scope: Scope, large: Ranking) -> Finding:
         if group.label in names
     ]
     if not known or any(parameters is None for parameters, _, _ in known):
-        return Finding("undecided-default-absent", {**size, "tied": names, "count": len(names)})
+        among = tied_finding(names, [group.label for group in large.groups])
+        return Finding(
+            "undecided-default-absent", {**size, "tied": names, "count": len(names), "among": among}
+        )
     parameters, ppl, group = min(known, key=lambda item: (item[0] or 0, item[1] or 0.0, item[2].label))
     return Finding(
         "recommend-default" if len(known) > 1 else "recommend-default-alone",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from cvfp_cli.laws.names import MAIN
 from cvfp_cli.notes import Severity
 from cvfp_cli.report.format import MILLIONS_FROM
-from cvfp_cli.report.marks import noise_finding, parts_finding
+from cvfp_cli.report.marks import noise_finding, parts_finding, tied_finding
 from cvfp_cli.report.model import Block, Column, Finding, Findings, Mark, Table, Value
 from cvfp_cli.report.scope import Ranking, Scope, rank
 from cvfp_cli.scaling.numbers import NO_SLOPE
@@ -156,7 +156,11 @@ def _steepest(scope: Scope, marks: tuple[Mark, ...], noise: FigureNoise | None) 
     if mark == "best":
         return Finding("steepest-best", values)
     others = tuple(group.label for _, group, other in known if other == "tied" and group is not best)
-    return Finding("steepest-tied", {**values, "others": others, "count": len(others), "of": len(known)})
+    among = tied_finding(
+        [group.label for _, group, other in known if other], [group.label for _, group, _ in known]
+    )
+    counts = {"others": others, "count": len(others), "of": len(known), "among": among}
+    return Finding("steepest-tied", {**values, **counts})
 
 
 def _bests(scope: Scope, ppl: Ranking, accuracy: Ranking) -> list[Finding | None]:

@@ -2,7 +2,7 @@
 
 A template names its fields as ``{ppl:ppl}``: the finding's value ``ppl``, written as the kind ``ppl``. Besides
 the kinds of ``format.py`` a field may be ``name``, ``names`` (a list, shortened), ``term``, ``terms``, ``sums``
-(a list of terms, of which those joined by + are one item), ``ints`` (a list of integers), ``finding``,
+(a list of terms, of which those joined by + are one item), ``ints`` (a list of integers), ``words`` (a small number), ``finding``,
 ``findings`` (a list of them), ``formula2``, ``formula3`` (a sum of terms), ``end`` (of an interval of sizes), ``s`` or ``isare``
 (English forms after a count). Where the value ``x`` is None and the finding has an ``x_reason``, that takes its
 place.
@@ -10,7 +10,7 @@ place.
 
 import importlib
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ class Language:
         joiner, last_joiner: between the items of a list, and before its last one.
         more: template for what a shortened list leaves out.
         open_end: how an open end of an interval is written.
+        number_words: small numbers from 0 on, as they are written in a sentence; digits beyond them.
     """
 
     code: str
@@ -42,6 +43,7 @@ class Language:
     last_joiner: str
     more: str
     open_end: str
+    number_words: Sequence[str] = ()
 
     def label(self, key: str, values: Mapping[str, Any] | None = None) -> str:
         """A heading, with its fields filled."""
@@ -94,6 +96,8 @@ class Language:
             return self._listed([" + ".join(map(self.term, str(item).split("+"))) for item in value])
         if spec == "ints":
             return self._listed([number(item, "int") for item in value])
+        if spec == "words":
+            return self.number_words[value] if value < len(self.number_words) else number(value, "int")
         if spec in ("formula2", "formula3"):
             return _formula(value, "ratio" if spec == "formula2" else "coefficient_size")
         if spec == "finding":

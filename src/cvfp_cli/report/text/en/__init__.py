@@ -15,4 +15,5 @@ LANGUAGE = Language(
     last_joiner=" and ",
     more="{count} more",
     open_end="open",
+    number_words=("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
 )

@@ -1,6 +1,31 @@
 """English sentences of the first page and of what each part is worth."""
 
 ANSWERS = {
+    # The first page
+    "asked-range": "From {low:int} to {high:int} samples, {fewest:int} to {most:int} training tokens.",
+    "asked-seeds": "From {low:int} to {high:int} samples, {fewest:int} to {most:int} training tokens; {seeds:int} seed{seeds:s}.",
+    "of-family": "{name:name}: {statement:finding}",
+    "more-statements": "{count:int} more: in the sections below.",
+    "nothing-decided": "Nothing: no test of this report comes out, after the correction for all of them.",
+    "nothing-open": "Nothing that this report asks.",
+    "nothing-unexpected": "Nothing that this report looks for: no failed run, no limit reached while still improving, no step that got worse, no hypothesis contradicted.",
+    "doubling": "Each doubling of {unit:term} changes PPL by {change:change}; α = {alpha:alpha} (mean of {count:int} configuration{count:s}).",
+    "worse-than-best": "At {size:int} {unit:term} the PPL of {configs:names} is higher than the lowest ({config:name}, {value:ppl}) beyond the noise.",
+    "open-ppl": "Which configuration has the lowest PPL at {size:int} {unit:term}? {config:name} is lowest ({value:ppl}), but {among:finding}. {needed:finding}{cost:finding}",
+    "open-alpha": "Which slope is the steepest? That of {config:name} ({value:alpha}), but {among:finding}. {needed:finding}{cost:finding}",
+    "open-plan": "cvfp plan {files:name} finds the runs that decide most for a budget.",
+    "cost-none": "",
+    "cost-runs": " For those that tie these are {runs:int} more run{runs:s}; their time is not in the files.",
+    "cost-seconds": " For those that tie these are {runs:int} more run{runs:s}, about {seconds:seconds} seconds by the times of these.",
+    "cost-minutes": " For those that tie these are {runs:int} more run{runs:s}, about {seconds:minutes} minutes by the times of these.",
+    "cost-hours": " For those that tie these are {runs:int} more run{runs:s}, about {seconds:hours} hours by the times of these.",
+    "contexts-forget": "A small difference between contexts changes by a factor of {growth:ratio3} a step at most, along the validation stream: the model forgets, and contexts computed side by side are those of the recurrence.",
+    "contexts-grow": "A small difference between contexts grows in {configs:names} (by a factor of {growth:ratio3} a step at most): such a model does not forget, and its contexts can only be computed one after another.",
+    # Who ties
+    "tied-all": "all {of:words} tie",
+    "tied-both": "both tie",
+    "tied-but": "all tie except {others:names}",
+    "tied-names": "{names:names} tie",
     # What each part is worth
     "ablations-none": "no two configurations differ in one setting alone, and there is no n-gram.",
     "ablations-method": "Changes of PPL from the base to the other one, paired by seed; {level:whole_share} t intervals over seeds. The first column of changes is the mean over the sizes.",

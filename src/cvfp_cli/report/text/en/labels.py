@@ -1,7 +1,10 @@
 """Headings, columns and terms in English."""
 
 SECTIONS = {
-    "section.overview": "Overview",
+    "numbered": "{number:name}. {title:name}",
+    "appendix": "Appendix {number:name}. {title:name}",
+    "section.answer": "The answer",
+    "section.overview": "Data, environment and recipe",
     "section.summary": "Summary of results",
     "section.ablations": "What each part is worth",
     "section.heatmaps": "Heatmaps",
@@ -12,12 +15,15 @@ SECTIONS = {
     "section.factors": "Factors",
     "section.recommendations": "Recommendations",
     "section.previous": "Comparison with the previous study",
-    "section.reproduction": "Cost and reproduction",
+    "section.reproduction": "Cost, commands and checklist",
     "section.configurations": "Configurations",
     "section.pairs": "Pairs",
     "title.report": "CVFP scaling report: {study:name}",
     "title.comparison": "CVFP comparison: {study:name}",
     "omitted": "Left out: {reason:finding}",
+    "heading.answer-decided": "What the data decide",
+    "heading.answer-open": "What they leave open, and what would decide it",
+    "heading.answer-unexpected": "What was not expected",
     "heading.family": "Data of {name:name}",
     "heading.heatmap-slice": "context_dim {context_dim:plain}, token_input {token_input:name}, study {study:name}",
     "heading.heatmap-slice-axes": "context_dim {context_dim:plain}, token_input {token_input:name}, {axes:name}, study {study:name}",

@@ -1,6 +1,31 @@
 """Japanese sentences of the first page and of what each part is worth."""
 
 ANSWERS = {
+    # The first page
+    "asked-range": "サンプル数は{low:int}から{high:int}、訓練トークン数は{fewest:int}から{most:int}である。",
+    "asked-seeds": "サンプル数は{low:int}から{high:int}、訓練トークン数は{fewest:int}から{most:int}、シードは{seeds:int}個である。",
+    "of-family": "{name:name}: {statement:finding}",
+    "more-statements": "ほかに{count:int}件が以下の節にある。",
+    "nothing-decided": "なし。すべての検定をまとめて補正すると、この報告のどの検定も有意ではない。",
+    "nothing-open": "この報告が問うことの中にはない。",
+    "nothing-unexpected": "この報告が調べるものの中にはない (失敗した実行、改善が続くまま上限で終わった実行、悪化した段階、否定された仮説)。",
+    "doubling": "{unit:term}が倍になるごとのPPLの変化は{change:change}である。α = {alpha:alpha} ({count:int}設定の平均)。",
+    "worse-than-best": "{unit:term} {size:int} での {configs:names} のPPLは、最も低いもの ({config:name}、{value:ppl}) よりノイズを超えて高い。",
+    "open-ppl": "{unit:term} {size:int} でPPLが最も低いのはどの設定か。{config:name} であるが ({value:ppl})、{among:finding}。{needed:finding}{cost:finding}",
+    "open-alpha": "αが最も急峻なのはどの設定か。{config:name} であるが ({value:alpha})、{among:finding}。{needed:finding}{cost:finding}",
+    "open-plan": "cvfp plan {files:name} は、予算の中で最も多くを決める実行を求める。",
+    "cost-none": "",
+    "cost-runs": "区別できない設定についてさらに{runs:int}件の実行であり、所要時間の記録はない。",
+    "cost-seconds": "区別できない設定についてさらに{runs:int}件の実行であり、これまでの実行時間では約{seconds:seconds}秒である。",
+    "cost-minutes": "区別できない設定についてさらに{runs:int}件の実行であり、これまでの実行時間では約{seconds:minutes}分である。",
+    "cost-hours": "区別できない設定についてさらに{runs:int}件の実行であり、これまでの実行時間では約{seconds:hours}時間である。",
+    "contexts-forget": "コンテキストの小さな差は、検証データに沿って一歩ごとに最大{growth:ratio3}倍になる。モデルは過去を忘れるため、並列に計算したコンテキストは再帰によるものと一致する。",
+    "contexts-grow": "{configs:names} ではコンテキストの小さな差が広がる (一歩ごとに最大{growth:ratio3}倍)。このモデルは過去を忘れず、コンテキストは逐次にしか計算できない。",
+    # Who ties
+    "tied-all": "{of:words}設定のすべてが互いに区別できない",
+    "tied-both": "二つの設定は互いに区別できない",
+    "tied-but": "{others:names} を除くすべてが互いに区別できない",
+    "tied-names": "{names:names} は互いに区別できない",
     # What each part is worth
     "ablations-none": "一つの設定項目だけが異なる対も、n-gramもない。",
     "ablations-method": "基準からもう一方へのPPLの変化であり、シードごとに対にした。区間はシードにわたる{level:whole_share}信頼区間 (t分布) である。変化の最初の列はサイズの平均である。",

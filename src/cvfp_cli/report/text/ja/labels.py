@@ -1,7 +1,10 @@
 """Headings, columns and terms in Japanese; ``docs/glossary.md`` holds the fixed terms."""
 
 SECTIONS = {
-    "section.overview": "実験概要",
+    "numbered": "{number:name}. {title:name}",
+    "appendix": "付録{number:name}. {title:name}",
+    "section.answer": "結論",
+    "section.overview": "データ・実験環境・レシピ",
     "section.summary": "結果サマリー",
     "section.ablations": "各部分の寄与",
     "section.heatmaps": "ヒートマップ",
@@ -12,12 +15,15 @@ SECTIONS = {
     "section.factors": "要因分析",
     "section.recommendations": "推奨設定",
     "section.previous": "前回実験との比較",
-    "section.reproduction": "コストと再現方法",
+    "section.reproduction": "コスト・コマンド・チェックリスト",
     "section.configurations": "設定の一覧",
     "section.pairs": "対の比較",
     "title.report": "CVFPスケーリング則レポート: {study:name}",
     "title.comparison": "CVFP設定比較: {study:name}",
     "omitted": "省略: {reason:finding}",
+    "heading.answer-decided": "このデータから決まること",
+    "heading.answer-open": "決まらないことと、何があれば決まるか",
+    "heading.answer-unexpected": "予想外のこと",
     "heading.family": "{name:name} のデータ",
     "heading.heatmap-slice": "context_dim {context_dim:plain}、token_input {token_input:name}、実験 {study:name}",
     "heading.heatmap-slice-axes": "context_dim {context_dim:plain}、token_input {token_input:name}、{axes:name}、実験 {study:name}",
