@@ -105,11 +105,11 @@ def test_what_comes_from_data_is_text() -> None:
 def test_charts_are_drawn_with_a_name_and_a_legend(matrix: Report) -> None:
     page = Page(html(matrix))
     charts = [item for item in page.all("svg") if item.get("class") == "chart"]
-    assert len(charts) == 2  # scaling, and cost in parameters
+    assert len(charts) == 3  # scaling on the first page and with the laws, and cost in parameters
     assert all(item.get("role") == "img" for item in charts)
-    assert len(page.all("figure")) == 2
+    assert len(page.all("figure")) == 3
     dashed = [item for item in page.all("path") if item.get("class") == "line beyond"]
-    assert len(dashed) == 9
+    assert len(dashed) == 2 * 9
     numbers = re.findall(r'd="([^"]*)"', html(matrix))
     assert not any("nan" in path or "inf" in path for path in numbers)
 

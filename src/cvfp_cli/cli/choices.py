@@ -32,6 +32,7 @@ SECTIONS = (
     "overview",
     "reproduction",
 )
+LENGTHS = ("full", "short")
 LANGUAGES = ("en", "ja")
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 

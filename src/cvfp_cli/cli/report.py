@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from cvfp_cli.cli import writing
-from cvfp_cli.cli.choices import LAWS_OR_ALL, SECTIONS, laws_or_all
-from cvfp_cli.cli.options import OUTPUT, given, listed, one_of
+from cvfp_cli.cli.choices import LAWS_OR_ALL, LENGTHS, SECTIONS, laws_or_all
+from cvfp_cli.cli.options import OUTPUT, flag, given, listed, one_of, option_of
 from cvfp_cli.cli.shared import ResultFiles, answer_file, check_writable, language_of
+from cvfp_cli.counting import agreeing
+from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import MAIN
 
 CONTENT = "Content"
@@ -27,6 +29,9 @@ def report(
     sections: list[str] | None = given(
         CONTENT, "LIST", "Only these, such as summary,laws.", default="all", words=SECTIONS, several=True
     ),
+    length: str | None = given(
+        CONTENT, "NAME", "full, or short: one or two pages.", default="full", words=LENGTHS
+    ),
     laws: list[str] | None = given(
         CONTENT,
         "LIST",
@@ -36,6 +41,7 @@ def report(
         several=True,
     ),
     previous: Path | None = given(CONTENT, "FILE", "Results of an earlier study to compare with."),
+    diff: bool = flag(CONTENT, "Of two RESULTS: what changed from the first to the second."),
     form: str | None = given(
         OUTPUT,
         "NAME",
@@ -48,15 +54,17 @@ def report(
 ) -> None:
     """Write a report on a study, in English or Japanese.
 
-    Tables, heatmaps, laws, tests, recommendations and how to reproduce it, with nothing that the figures do not
-    support.
+    The answer first; then tables, heatmaps, laws, tests, recommendations and how to reproduce it, with nothing that
+    the figures do not support.
 
     \b
     cvfp report > report.md
     cvfp report results --lang ja -o 1130.html
-    cvfp report new/summary.json --previous old/summary.json --laws all
+    cvfp report results --length short
+    cvfp report --diff old/summary.json new/summary.json
     """
-    from cvfp_cli.report.build import build_report
+    from cvfp_cli.report.build import SHORT, build_report
+    from cvfp_cli.report.diff import build_difference
     from cvfp_cli.report.text.language import load_language
 
     language = language_of(files.lang)
@@ -68,16 +76,33 @@ def report(
             out, "--out", [suffix] if form else list(SUFFIXES), hint="Or name its kind with --format."
         )
         chosen = form or SUFFIXES[suffix]
-    wanted = listed(sections, SECTIONS, "--sections") or SECTIONS
+    short = length is not None and one_of(length, LENGTHS, "--length") == "short"
+    if short and sections:
+        raise InputError("--length short and --sections both say what to write.", hint="Leave one out.")
+    wanted = listed(sections, SECTIONS, "--sections") or (SHORT if short else SECTIONS)
     fitted = listed(laws, laws_or_all(), "--laws") or (MAIN,)
+    if diff:
+        _check_difference(files.paths, sections=sections, length=length, laws=laws, previous=previous)
     with writing.without_collector():
         found = writing.read_all(files.paths, recover=files.recover)
+        if diff:
+            names = [str(path) for path in files.paths]
+            document = build_difference(*found, names=names, title=title)
+            writing.write_answer(writing.rendered(document, chosen, load_language(language)), out)
+            return
         earlier = writing.read_all([previous], recover=files.recover)[0] if previous is not None else None
         document = build_report(
             found,
             names=[str(path) for path in files.paths],
             command=_command(
-                files.paths, language, wanted if sections else (), fitted, title, previous, chosen
+                files.paths,
+                language,
+                wanted if sections else (),
+                fitted,
+                title,
+                previous,
+                chosen,
+                short=short,
             ),
             laws_fitted=("all",) if "all" in fitted else fitted,
             sections=wanted,
@@ -89,6 +114,17 @@ def report(
     writing.write_answer(text, out)
 
 
+def _check_difference(paths: list[Path], **others: object) -> None:
+    """Refuse anything but two states, and what a list of changes has no use for."""
+    if len(paths) != 2:
+        raise InputError(
+            f"--diff compares two states of a study, and there {agreeing(len(paths), 'is', 'are')} {len(paths)}.",
+            hint="For example: cvfp report --diff old/summary.json new/summary.json",
+        )
+    if given_too := [option_of(name) for name, value in others.items() if value]:
+        raise InputError(f"--diff has no use for {' and '.join(given_too)}.", hint="Leave it out.")
+
+
 def _command(
     paths: list[Path],
     language: str,
@@ -97,6 +133,8 @@ def _command(
     title: str | None,
     previous: Path | None,
     form: str,
+    *,
+    short: bool,
 ) -> str:
     """The command line that writes the same report again."""
     from cvfp_cli.report.sections.reproduction import quoted
@@ -104,6 +142,8 @@ def _command(
     words = ["cvfp", "report", *map(str, paths), "--lang", language, "--format", form]
     if sections:
         words += ["--sections", ",".join(sections)]
+    if short:
+        words += ["--length", "short"]
     if laws != (MAIN,):
         words += ["--laws", ",".join(laws)]
     if title:

@@ -5,7 +5,8 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from cvfp_cli.cli.figures import MISSING, byte_size, duration, four_digits, percent
@@ -291,6 +292,31 @@ def answer_console(file: TextIO | None = None) -> "Console":
     return Console(
         file=plain, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH, force_terminal=False
     )
+
+
+def print_answer(runs: Sequence[Run], folder: Path, file: TextIO | None = None) -> None:
+    """Print what a report on the folder says first: what its runs decide, leave open, and what was not expected.
+
+    One configuration at one size leaves nothing to say.
+    """
+    done = [run for run in runs if run.status == "done"]
+    if len({(run.kind, run.config, run.samples) for run in done}) < 2:
+        return
+    from cvfp_cli.cli.terminal import screen
+    from cvfp_cli.report.build import build_report
+    from cvfp_cli.report.model import Section
+    from cvfp_cli.report.plain import render_plain
+    from cvfp_cli.report.text.language import load_language
+    from cvfp_cli.results import read_results
+
+    made = build_report([read_results(folder)], names=[str(folder)], command="", sections=("answer",))
+    (page,) = made.sections
+    # What was asked is what the command line says.
+    made = replace(made, sections=(Section(page.key, page.blocks[1:]),))
+    console = answer_console(file)
+    for line in render_plain(made, load_language("en"), screen(file or sys.stdout)).splitlines():
+        _print_line(console, line)
+    console.print()
 
 
 def print_summary(runs: Sequence[Run], fits: Sequence[dict[str, Any]], file: TextIO | None = None) -> None:

@@ -82,7 +82,7 @@ def sweep(
 
         print_plan(plan, team.size)
         return
-    from cvfp_cli.cli.summary import print_summary
+    from cvfp_cli.cli.summary import print_answer, print_summary
     from cvfp_cli.sweep.remarks import remarks
     from cvfp_cli.sweep.work import Keeping
 
@@ -99,6 +99,7 @@ def sweep(
         fresh=fresh,
         go_on=study.command_line(without=("--fresh", *(() if sizes else ("--yes", "-y")))),
     )
+    print_answer(ended.runs, place.out)
     print_summary(ended.runs, ended.fits)
     if elsewhere := len(plan.own) - len(ended.here):
         study.say(

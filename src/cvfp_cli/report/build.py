@@ -79,10 +79,36 @@ def build_report(
         laws_fitted: laws to fit, as ``fit_family`` takes them. sections: which to build, in any order.
         earlier: the results of ``--previous``.
     """
+    context = gathered(
+        results,
+        names=names,
+        command=command,
+        laws_fitted=laws_fitted,
+        level=level,
+        earlier=earlier,
+        earlier_name=earlier_name,
+    )
+    built = built_sections(context, sections)
+    return Report(
+        title, {"study": study_name(context)}, tuple(built[key] for key in built if key in sections)
+    )
+
+
+def gathered(
+    results: Sequence[Results],
+    *,
+    names: Sequence[str],
+    command: str,
+    laws_fitted: Sequence[str] = (MAIN,),
+    level: float = 0.95,
+    earlier: Results | None = None,
+    earlier_name: str = "",
+) -> Context:
+    """What a report is built from, as ``build_report`` takes it: every run once, in families with their fits."""
     distinct, repeated = once(results)
     notes = (Finding("same-runs-twice", {"count": repeated}, "warning"),) if repeated else ()
     scopes = scopes_of(distinct, names, laws_fitted, level)
-    context = Context(
+    return Context(
         tuple(distinct),
         scopes,
         level,
@@ -94,18 +120,25 @@ def build_report(
         earlier,
         notes,
     )
-    there = [key for key in SECTIONS if key != "previous" or earlier is not None]
-    # The first page tells what all sections find, also those that are not shown.
+
+
+def built_sections(context: Context, sections: Sequence[str]) -> dict[str, Section]:
+    """These sections in their order, and all others too where the first page is among them, which tells what they find."""
+    there = [key for key in SECTIONS if key != "previous" or context.previous_results is not None]
     built = {
         key: _section(key, context)
         for key in there
         if key != "answer" and (key in sections or "answer" in sections)
     }
-    if "answer" in sections:
-        built["answer"] = Section("answer", answer.build(context, tuple(built.values())))
-    studies = dict.fromkeys(run.study for item in distinct for run in item.runs if run.study)
-    study = ", ".join(studies) or ", ".join(names)
-    return Report(title, {"study": study}, tuple(built[key] for key in there if key in sections))
+    if "answer" not in sections:
+        return built
+    return {"answer": Section("answer", answer.build(context, tuple(built.values()))), **built}
+
+
+def study_name(context: Context) -> str:
+    """The studies' names, or else the files'."""
+    studies = dict.fromkeys(run.study for item in context.results for run in item.runs if run.study)
+    return ", ".join(studies) or ", ".join(context.names)
 
 
 def scopes_of(

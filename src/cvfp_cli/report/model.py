@@ -209,7 +209,7 @@ class Report:
     title: str | None
     title_values: Mapping[str, Any]
     sections: tuple[Section, ...]
-    kind: Literal["report", "comparison"] = "report"
+    kind: Literal["report", "comparison", "difference"] = "report"
 
     @property
     def numbers(self) -> tuple[str, ...]:

@@ -65,13 +65,13 @@ def any_falls(changes: Sequence[Estimate]) -> Claim:
     One of several may be below by chance, so its p value is Bonferroni's; that all are above takes every test.
     """
     tests = [falls(change) for change in changes]
-    found = [(test.p_value, test.leaning) for test in tests if test.p_value is not None]
-    if not found:
-        return UNTESTED
-    below = [p for p, leaning in found if leaning == "supported"]
+    below = [test.p_value for test in tests if test.leaning == "supported" and test.p_value is not None]
     if below:
-        return Claim("supported", min(1.0, len(found) * min(below)))
-    return Claim("contradicted", max(p for p, _ in found))
+        return Claim("supported", min(1.0, len(tests) * min(below)))
+    above = [test.p_value for test in tests]
+    if not above or None in above:
+        return UNTESTED
+    return Claim("contradicted", max(p for p in above if p is not None))
 
 
 def does_not_fall(change: Estimate | None, margin: float) -> Claim:

@@ -85,7 +85,7 @@ def build(context: Context, sections: Sequence[Section]) -> tuple[Block, ...]:
         told = [
             Statement(_renamed(item.finding, shorter), item.target) for item in _in_turn(families, of_each)
         ]
-        blocks += [Subheading(f"answer-{key}"), Statements((*told[:most], *_more(context, key, told, most)))]
+        blocks += [Subheading(f"answer-{key}"), Statements((*told[:most], *_more(key, told, most)))]
     return tuple(blocks)
 
 
@@ -140,14 +140,12 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return value
 
 
-def _more(context: Context, key: str, told: Sequence[Statement], most: int) -> Iterator[Statement]:
-    """What the page does not hold, that there is nothing, and the command that plans what would decide."""
+def _more(key: str, told: Sequence[Statement], most: int) -> Iterator[Statement]:
+    """What the page does not hold, or that there is nothing."""
     if not told:
         yield Statement(Finding(f"nothing-{key}", {}, "note"))
     elif len(told) > most:
         yield Statement(Finding("more-statements", {"count": len(told) - most}, "note"))
-    if told and key == "open":
-        yield Statement(Finding("open-plan", {"files": " ".join(context.names)}, "note"))
 
 
 def _decided(scope: Scope, found: Sequence[Found]) -> Iterator[Statement]:

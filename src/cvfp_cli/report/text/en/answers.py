@@ -13,7 +13,6 @@ ANSWERS = {
     "worse-than-best": "At {size:int} {unit:term} the PPL of {configs:names} is higher than the lowest ({config:name}, {value:ppl}) beyond the noise.",
     "open-ppl": "Which configuration has the lowest PPL at {size:int} {unit:term}? {config:name} is lowest ({value:ppl}), but {among:finding}. {needed:finding}{cost:finding}",
     "open-alpha": "Which slope is the steepest? That of {config:name} ({value:alpha}), but {among:finding}. {needed:finding}{cost:finding}",
-    "open-plan": "cvfp plan {files:name} finds the runs that decide most for a budget.",
     "cost-none": "",
     "cost-runs": " For those that tie these are {runs:int} more run{runs:s}; their time is not in the files.",
     "cost-seconds": " For those that tie these are {runs:int} more run{runs:s}, about {seconds:seconds} seconds by the times of these.",
@@ -26,6 +25,11 @@ ANSWERS = {
     "tied-both": "both tie",
     "tied-but": "all tie except {others:names}",
     "tied-names": "{names:names} tie",
+    # Two states of a study
+    "diff-runs": "{before:int} run{before:s} before, {after:int} now: {added:int} added, {gone:int} gone, {changed:int} with other figures.",
+    "diff-changed": "{count:int} run{count:s} of the same settings and seeds {count:isare} not the same as before ({configs:names}).",
+    "diff-other-data": "The two states were made from different data: their figures do not compare.",
+    "diff-nothing": "Nothing else.",
     # What each part is worth
     "ablations-none": "no two configurations differ in one setting alone, and there is no n-gram.",
     "ablations-method": "Changes of PPL from the base to the other one, paired by seed; {level:whole_share} t intervals over seeds. The first column of changes is the mean over the sizes.",
