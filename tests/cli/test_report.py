@@ -117,6 +117,30 @@ def test_sections_title_laws_and_previous(matrix: Path, capsysbinary: pytest.Cap
     assert "saturating" in json.dumps(laws)
 
 
+def test_a_short_report_and_what_changed_between_two(
+    matrix: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert app.run(["report", "--length", "short", "--lang", "en"]) == 0
+    text = capsysbinary.readouterr().out.decode()
+    assert text.count("\n## ") == 2
+    assert app.run(["report", "--length", "short", "--sections", "laws"]) == 2
+    assert app.run(["report", "--length", "middle"]) == 2
+    capsysbinary.readouterr()
+    later = json.loads(matrix.read_text(encoding="utf-8"))
+    later["runs"] = later["runs"][:-4]
+    Path("later.json").write_text(json.dumps(later), encoding="utf-8")
+    assert app.run(["report", "--diff", "results", "later.json", "--lang", "en"]) == 0
+    text = capsysbinary.readouterr().out.decode()
+    assert "36 runs before, 32 now: 0 added, 4 gone, 0 with other figures." in text
+    assert "| 3L_768d_3tok | 4 | 0 |" in text
+    for wrong, said in (
+        (["results"], b"there is 1"),
+        (["results", "later.json", "--laws", "all"], b"--laws"),
+    ):
+        assert app.run(["report", "--diff", *wrong]) == 2
+        assert said in capsysbinary.readouterr().err
+
+
 def test_several_files_and_folders(matrix: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     other = write_study(Path("dec.json"), "2025-12-03-context-dim")
     assert app.run(["report", "results", str(other), "--lang", "en"]) == 0

@@ -63,7 +63,7 @@ def report(
     cvfp report results --length short
     cvfp report --diff old/summary.json new/summary.json
     """
-    from cvfp_cli.report.build import SHORT, build_report
+    from cvfp_cli.report.build import build_report
     from cvfp_cli.report.diff import build_difference
     from cvfp_cli.report.text.language import load_language
 
@@ -79,7 +79,7 @@ def report(
     short = length is not None and one_of(length, LENGTHS, "--length") == "short"
     if short and sections:
         raise InputError("--length short and --sections both say what to write.", hint="Leave one out.")
-    wanted = listed(sections, SECTIONS, "--sections") or (SHORT if short else SECTIONS)
+    wanted = listed(sections, SECTIONS, "--sections") or SECTIONS
     fitted = listed(laws, laws_or_all(), "--laws") or (MAIN,)
     if diff:
         _check_difference(files.paths, sections=sections, length=length, laws=laws, previous=previous)
@@ -106,6 +106,7 @@ def report(
             ),
             laws_fitted=("all",) if "all" in fitted else fitted,
             sections=wanted,
+            short=short,
             title=title,
             earlier=earlier,
             earlier_name=str(previous or ""),

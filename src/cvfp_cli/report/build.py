@@ -56,6 +56,7 @@ SECTIONS = (
 )
 """Every section in its order; ``previous`` only appears with an earlier study."""
 SHORT = ("answer", "summary", "ablations", "previous")
+SHORT_FAMILIES = 2  # of so many sets of data a short report has tables
 APPENDICES = ("overview", "reproduction")
 
 
@@ -70,6 +71,7 @@ def build_report(
     level: float = 0.95,
     earlier: Results | None = None,
     earlier_name: str = "",
+    short: bool = False,
 ) -> Report:
     """Build the report.
 
@@ -78,6 +80,7 @@ def build_report(
         command: the command line that makes this report, for its section on reproduction.
         laws_fitted: laws to fit, as ``fit_family`` takes them. sections: which to build, in any order.
         earlier: the results of ``--previous``.
+        short: one or two pages, whichever ``sections`` are named.
     """
     context = gathered(
         results,
@@ -88,10 +91,11 @@ def build_report(
         earlier=earlier,
         earlier_name=earlier_name,
     )
-    built = built_sections(context, sections)
-    return Report(
-        title, {"study": study_name(context)}, tuple(built[key] for key in built if key in sections)
-    )
+    if short:
+        sections = SHORT if len(context.scopes) <= SHORT_FAMILIES else ("answer", "previous")
+    built = built_sections(context, sections).values()
+    shown = (section for section in built if section.key in sections and not (short and section.omitted))
+    return Report(title, {"study": study_name(context)}, tuple(shown))
 
 
 def gathered(

@@ -77,7 +77,7 @@ JUDGEMENTS = {
     "correlation-method": "Pearson correlations; {level:whole_share} intervals by Fisher's z. Configurations that share data are not independent, so the intervals are rather too narrow.",
     "rank-confounded": "ER goes with {factor:term} (correlation {correlation:correlation}), so across these configurations the effects of the two cannot be told apart.",
     "hypotheses-margin": "A change of PPL by less than {margin:whole_share} counts as none.",
-    "claims-corrected": "Corrected together: the hypotheses and the best for each purpose, {count:int} test{count:s} of this report by Holm's method ({level:whole_share}).",
+    "claims-corrected": "Corrected together: the hypotheses, what parts are worth and the best for each purpose, {count:int} test{count:s} of this report by Holm's method ({level:whole_share}).",
     "hypothesis-depth-supported": "Depth is not needed: supported. From {from:int} to {to:int} layers PPL changes by {change:change}, so more layers do not lower it by more than {margin:whole_share}.",
     "hypothesis-depth-contradicted": "Depth is not needed: contradicted. From {from:int} to {to:int} layers PPL changes by {change:change}.",
     "hypothesis-depth-undecided": "Depth is not needed: not decided by these data. From {from:int} to {to:int} layers PPL changes by {change:change} (p = {p:p} after the correction).",

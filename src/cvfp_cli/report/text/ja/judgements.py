@@ -77,7 +77,7 @@ JUDGEMENTS = {
     "correlation-method": "ピアソンの相関係数とフィッシャーのz変換による{level:whole_share}信頼区間である。データを共有する設定どうしは独立ではないため、区間はやや狭すぎる。",
     "rank-confounded": "ERは{factor:term}とともに変わるため (相関{correlation:correlation})、これらの設定では両者の効果を区別できない。",
     "hypotheses-margin": "{margin:whole_share}未満のPPLの変化は、変化なしとみなす。",
-    "claims-corrected": "仮説と用途ごとの最良の設定は、この報告の検定{count:int}件としてまとめてHolm法で補正した (水準{level:whole_share})。",
+    "claims-corrected": "仮説、各部分の寄与、用途ごとの最良の設定は、この報告の検定{count:int}件としてまとめてHolm法で補正した (水準{level:whole_share})。",
     "hypothesis-depth-supported": "「深さは不要」は支持される。{from:int}層から{to:int}層へのPPLの変化は{change:change}であり、層を増やしても{margin:whole_share}を超えて下がることはない。",
     "hypothesis-depth-contradicted": "「深さは不要」は否定される。{from:int}層から{to:int}層へのPPLの変化は{change:change}である。",
     "hypothesis-depth-undecided": "「深さは不要」かどうかは、このデータからは決まらない。{from:int}層から{to:int}層へのPPLの変化は{change:change}である (補正後のp = {p:p})。",
