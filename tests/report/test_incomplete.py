@@ -155,12 +155,12 @@ def test_every_format_is_written_and_sound(made: Report, language: str) -> None:
         assert forbidden not in text.replace("'e': 2", "").replace("{2}", "").replace(str({"e": 2}), ""), (
             forbidden
         )
-    assert text.count("\n## ") == 10
+    assert text.count("\n## ") == 12
     for rows in markdown_tables(text):
         assert len({len(row) for row in rows}) == 1
         assert len(rows) > 1
     page = html(made, language)
-    assert page.count("<section") == page.count("</section>") == 10
+    assert page.count("<section") == page.count("</section>") == 12
     assert page.count("<table") == page.count("</table>")
     render_plain(made, load_language(language))
 
@@ -187,9 +187,9 @@ def omitted(document: Report) -> set[str]:
 
 
 def test_what_is_left_out_where() -> None:
-    assert omitted(CASES["one configuration"]()) == {"heatmaps", "surfaces", "recommendations"}
-    assert omitted(CASES["one sample count"]()) == {"surfaces", "laws"}
-    assert omitted(CASES["two sizes"]()) == set()
+    assert omitted(CASES["one configuration"]()) == {"ablations", "heatmaps", "surfaces", "recommendations"}
+    assert omitted(CASES["one sample count"]()) == {"ablations", "surfaces", "laws"}
+    assert omitted(CASES["two sizes"]()) == {"ablations"}
     assert "laws" in omitted(CASES["every run failed"]())
     assert {"heatmaps", "surfaces"} <= omitted(CASES["no architecture"]())
 

@@ -8,7 +8,7 @@ ANSWERS = {
     "more-statements": "{count:int} more: in the sections below.",
     "nothing-decided": "Nothing: no test of this report comes out, after the correction for all of them.",
     "nothing-open": "Nothing that this report asks.",
-    "nothing-unexpected": "Nothing that this report looks for: no failed run, no limit reached while still improving, no step that got worse, no hypothesis contradicted.",
+    "nothing-unexpected": "Nothing that this report looks for: no failed run, none that ended while still improving, no step that got worse, no hypothesis contradicted.",
     "doubling": "Each doubling of {unit:term} changes PPL by {change:change}; α = {alpha:alpha} (mean of {count:int} configuration{count:s}).",
     "worse-than-best": "At {size:int} {unit:term} the PPL of {configs:names} is higher than the lowest ({config:name}, {value:ppl}) beyond the noise.",
     "open-ppl": "Which configuration has the lowest PPL at {size:int} {unit:term}? {config:name} is lowest ({value:ppl}), but {among:finding}. {needed:finding}{cost:finding}",
