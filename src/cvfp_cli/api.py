@@ -299,15 +299,19 @@ def report(
     sections: Sequence[str] = (),
     laws: str | Sequence[str] = MAIN,
     title: str | None = None,
+    length: str = "full",
 ) -> Answer:
     """Write the report of a study, as ``cvfp report`` does; ``to_markdown()`` is its text.
 
     Args:
         sections: only these. laws: laws to fit, by name, or ``all``.
+        length: ``full``, or ``short``: one or two pages.
 
     Raises:
         InputError: as the command says it.
     """
+    from cvfp_cli.cli.choices import LENGTHS
+    from cvfp_cli.cli.options import one_of
     from cvfp_cli.report.build import SECTIONS, build_report
 
     found = _results(results)
@@ -318,6 +322,7 @@ def report(
         command=" ".join(["cvfp", "report", *names, "--lang", lang]),
         laws_fitted=_names(laws),
         sections=tuple(sections) or SECTIONS,
+        short=one_of(length, LENGTHS, "length") == "short",
         title=title,
     )
     return _rendered(document, lang, ("json", "html", "markdown"), "report")

@@ -16,13 +16,13 @@ from cvfp_cli.report.model import (
     Finding,
     Findings,
     Heatmap,
+    Location,
     Picture,
     Report,
     Section,
     Statements,
     Subheading,
     Table,
-    Target,
     Value,
     walked,
 )
@@ -67,8 +67,8 @@ class _Page:
         self.report, self.language = report, language
         # The first heading of each target; identifiers are given once.
         self.targets = {target for section in report.sections for _, target in walked(section)}
-        self.targets |= {Target(section.key) for section in report.sections}
-        self.given: set[Target] = set()
+        self.targets |= {Location(section.key) for section in report.sections}
+        self.given: set[Location] = set()
         self.numbers = count(1)
         self.heading = ""
 
@@ -80,14 +80,14 @@ class _Page:
             return f"{head}<p>{reason}</p></section>"
         return head + "\n".join(self.block(block, target) for block, target in walked(section)) + "</section>"
 
-    def identifier(self, target: Target) -> str:
+    def identifier(self, target: Location) -> str:
         """The attribute of a heading that statements may point to."""
-        if target in self.given or target == Target(target.section):
+        if target in self.given or target == Location(target.section):
             return ""
         self.given.add(target)
         return f' id="{_named(target)}"'
 
-    def block(self, block: Block, target: Target) -> str:
+    def block(self, block: Block, target: Location) -> str:
         if isinstance(block, Subheading):
             self.heading = subheading(block, self.language)
             return f"<h3{self.identifier(target)}>{clean(self.heading)}</h3>"
@@ -171,7 +171,7 @@ class _Page:
         sign = f'<span role="img" aria-label="{name}" title="{name}">{SIGNS[value.mark]}</span>'
         return f"<strong>{text}</strong> {sign}" if value.mark == "best" else f"{text} {sign}"
 
-    def heatmap(self, heatmap: Heatmap, target: Target) -> str:
+    def heatmap(self, heatmap: Heatmap, target: Location) -> str:
         """The boxed heatmap as a table, warmer where the figure is better."""
         self.heading = heatmap_title(heatmap, self.language)
         heat = _heat(heatmap)
@@ -193,9 +193,9 @@ class _Page:
         return f"{head}{self.scroller(table)}{self.notes(heatmap.notes)}"
 
 
-def _named(target: Target) -> str:
+def _named(target: Location) -> str:
     """A heading's identifier: a section's key, with the family's number and the heading's key where it is within."""
-    at_start = target == Target(target.section)
+    at_start = target == Location(target.section)
     return target.section if at_start else f"{target.section}-{target.family}-{target.heading or 'family'}"
 
 

@@ -12,13 +12,13 @@ from cvfp_cli.report.model import (
     Finding,
     Findings,
     Heatmap,
+    Location,
     Picture,
     Report,
     Statement,
     Statements,
     Subheading,
     Table,
-    Target,
     Value,
     walked,
 )
@@ -51,23 +51,23 @@ def section_title(report: Report, key: str, language: Language) -> str:
     return language.label(form, {"number": number, "title": language.label(f"section.{key}")})
 
 
-def _anchors(report: Report, language: Language, title: str) -> dict[Target, str]:
+def _anchors(report: Report, language: Language, title: str) -> dict[Location, str]:
     """Where each heading is found: by its words as GitHub links them, counted where they come again."""
     used = Counter([_slug(title)])
-    anchors: dict[Target, str] = {}
+    anchors: dict[Location, str] = {}
 
-    def take(target: Target, heading: str) -> None:
+    def take(target: Location, heading: str) -> None:
         slug = _slug(heading)
         anchors.setdefault(target, f"{slug}-{used[slug]}" if used[slug] else slug)
         used[slug] += 1
 
     for section in report.sections:
-        take(Target(section.key), section_title(report, section.key, language))
+        take(Location(section.key), section_title(report, section.key, language))
         for block, target in walked(section):
             if isinstance(block, Subheading):
                 take(target, subheading(block, language))
             elif isinstance(block, Picture) and block.box is not None:
-                take(Target(section.key, "picture"), heatmap_title(block.box, language))
+                take(Location(section.key, "picture"), heatmap_title(block.box, language))
             elif isinstance(block, Heatmap):
                 take(target, heatmap_title(block, language))
     return anchors
@@ -78,7 +78,7 @@ def _slug(heading: str) -> str:
     return "".join("-" if letter == " " else letter for letter in kept)
 
 
-def _statement(item: Statement, report: Report, anchors: Mapping[Target, str], language: Language) -> str:
+def _statement(item: Statement, report: Report, anchors: Mapping[Location, str], language: Language) -> str:
     text = f"- {_prefixed(item.finding, language)}"
     anchor = anchors.get(item.target) if item.target is not None else None
     if item.target is None or anchor is None:

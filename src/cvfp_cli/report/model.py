@@ -108,7 +108,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Target:
+class Location:
     """Where the figures of a statement stand: under a heading of a section (or at its start), in a family's part."""
 
     section: str
@@ -121,7 +121,7 @@ class Statement:
     """A finding of the first page and where its figures stand; None where it is about the page itself."""
 
     finding: Finding
-    target: Target | None = None
+    target: Location | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Section:
     appendix: bool = False
 
 
-def walked(section: Section) -> Iterator[tuple[Block, Target]]:
+def walked(section: Section) -> Iterator[tuple[Block, Location]]:
     """Every block of a section with the heading that it stands under, the headings themselves among them."""
     family, heading = 0, ""
     for block in section.blocks:
@@ -199,7 +199,7 @@ def walked(section: Section) -> Iterator[tuple[Block, Target]]:
             family, heading = block.values["number"], ""
         elif isinstance(block, Subheading | Heatmap):
             heading = block.key
-        yield block, Target(section.key, heading, family)
+        yield block, Location(section.key, heading, family)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from cvfp_cli.report.model import (
     Block,
     Finding,
     Heatmap,
+    Location,
     Picture,
     Section,
     Statement,
     Statements,
     Subheading,
     Table,
-    Target,
     Value,
     walked,
 )
@@ -51,7 +51,7 @@ class Found:
     """A finding of another section, where it stands, and what row of a table it stands in."""
 
     finding: Finding
-    target: Target
+    target: Location
     row: str = ""
 
 
@@ -156,14 +156,14 @@ def _decided(scope: Scope, found: Sequence[Found]) -> Iterator[Statement]:
         if (slope.high or 0.0) < 0 or (slope.low or 0.0) > 0:
             values = {"unit": scope.family.x, "change": Value.of(change), "count": configurations}
             values["alpha"] = Value.of(slope)
-            yield Statement(Finding("doubling", values), Target("factors", "effects", _family(found)))
+            yield Statement(Finding("doubling", values), Location("factors", "effects", _family(found)))
     yield from _with_codes(found, ("part-",), where=_answered)
     best = next(
         (item for item in found if item.finding.code == "recommend-ppl" and "absolute" in item.row), None
     )
     worse = _worse(scope, found)
     if best is not None:
-        yield Statement(best.finding, Target("summary", "", best.target.family))
+        yield Statement(best.finding, Location("summary", "", best.target.family))
     elif worse is not None:
         yield worse
     yield from _hypotheses(found, "supported")
@@ -212,7 +212,7 @@ def _hypotheses(found: Sequence[Found], verdict: str) -> Iterator[Statement]:
     for item in found:
         code = item.finding.code
         if code.startswith("hypothesis-") and code.endswith(f"-{verdict}"):
-            yield Statement(item.finding, Target(item.target.section, "effects", item.target.family))
+            yield Statement(item.finding, Location(item.target.section, "effects", item.target.family))
 
 
 def _worse(scope: Scope, found: Sequence[Found]) -> Statement | None:
@@ -229,7 +229,7 @@ def _worse(scope: Scope, found: Sequence[Found]) -> Statement | None:
         "value": ranking.cells[ranking.best].val_ppl,
         "count": len(worse),
     }
-    return Statement(Finding("worse-than-best", values), Target("summary", "", _family(found)))
+    return Statement(Finding("worse-than-best", values), Location("summary", "", _family(found)))
 
 
 def _family(found: Sequence[Found]) -> int:
