@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ import torch
 from faulty_runs import slow_run
 from kill import differences, figures
 from ray.cluster_utils import Cluster
+from ray_actors import actors_of
 from sweep_fakes import Recorder, read, tiny_recipe
 
 from cvfp_cli.core.config import Execution
@@ -66,16 +66,6 @@ def sweep(folder: Path, executor: ExecutorMaker = RayExecutor, *, real: bool = T
         command="cvfp sweep",
         executor=executor,
     )
-
-
-def actors() -> list[int]:
-    """The processes of this machine that do jobs for a Ray cluster of this user."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # it has ended
-            if entry.read_bytes().startswith(b"ray::Hand") and entry.stat().st_uid == os.getuid():
-                found.append(int(entry.parent.name))
-    return found
 
 
 def without_node(folder: Path) -> dict[str, Any]:
@@ -135,7 +125,7 @@ class Trials:
         """Kill a worker at this share of a sweep's time; the sweep goes on."""
 
         def kill() -> None:
-            os.kill(draw.choice(actors()), signal.SIGKILL)
+            os.kill(draw.choice(actors_of(self.cluster)), signal.SIGKILL)
 
         self._broken(share, kill)
 
@@ -157,7 +147,7 @@ class Trials:
                 time.sleep(share * self.seconds)
                 child.kill()
             until = time.monotonic() + 20
-            while actors():
+            while actors_of(self.cluster):
                 assert time.monotonic() < until, "workers left behind"
                 time.sleep(0.1)
             self.sweep(folder)
@@ -170,7 +160,7 @@ class Trials:
             until, ended = time.monotonic() + share * self.seconds, threading.Event()
 
             def wait_and_kill() -> bool:
-                while time.monotonic() < until or not actors():
+                while time.monotonic() < until or not actors_of(self.cluster):
                     if ended.wait(0.02):
                         return False
                 kill()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from faulty_runs import broken_run, faulty_run, slow_run
+from ray_actors import actors_of
 from sweep_fakes import Recorder, fake_run, plan_for, sweep_into, tiny_recipe, without_times
 
 from cvfp_cli.core.config import Execution
@@ -30,19 +31,8 @@ pytestmark = [
 ]
 
 
-def actors() -> list[str]:
-    """The processes of this machine that do jobs for Ray."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found += [path.parent.name] * path.read_bytes().startswith(b"ray::Hand")
-        except OSError:
-            continue  # it has ended
-    return found
-
-
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
+def cluster() -> Iterator[Any]:
     """Two nodes with a core and, as they say, a card each."""
     from ray.cluster_utils import Cluster
 
@@ -53,7 +43,7 @@ def cluster() -> Iterator[None]:
         found = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
         found.add_node(**node)
         connect(found.address)
-        yield
+        yield found
         ray.shutdown()
         found.shutdown()
 
@@ -64,7 +54,7 @@ def none_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "cluster" in request.fixturenames:
         until = time.monotonic() + 20
-        while actors():
+        while actors_of(request.getfixturevalue("cluster")):
             assert time.monotonic() < until
             time.sleep(0.1)
 

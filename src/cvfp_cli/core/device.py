@@ -4,6 +4,8 @@ import os
 import platform
 import re
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
@@ -66,8 +68,10 @@ def resolve_precision(device: str, asked: Precision | None) -> Precision:
 
 def describe_environment(execution: Execution) -> dict[str, object]:
     """Versions, device and its memory, dtype and threads, for ``environments`` in the results."""
+    driver = {}
     if execution.device.startswith("cuda"):
         name: str = torch.cuda.get_device_properties(execution.device).name
+        driver = {"driver": _driver()}
     else:
         name = platform.processor() or platform.machine()
     return {
@@ -78,6 +82,7 @@ def describe_environment(execution: Execution) -> dict[str, object]:
         "platform": platform.platform(),
         "device": execution.device,
         "device_name": name,
+        **driver,
         "device_memory_bytes": device_memory(execution.device),
         "dtype": "float32",
         "precision": execution.precision,
@@ -119,6 +124,14 @@ def physical_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver; None where the system does not say."""
+    with suppress(OSError):
+        found = re.search(r"\b\d+\.\d+(\.\d+)?\b", Path("/proc/driver/nvidia/version").read_text())
+        return found and found[0]
+    return None
 
 
 def _version(package: str) -> str:
