@@ -1,6 +1,7 @@
 """Every number that a reader sees is in the report's data, and every finding is worded in both languages."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
@@ -127,3 +128,19 @@ def test_json_holds_no_sentence_and_no_nan(made: Report) -> None:
                 walk(item)
 
     walk(shape)
+
+
+def test_machines_and_cards_of_one_kind_are_one_environment() -> None:
+    card = {"torch": "2.13.0", "device_name": "a card", "threads": 1}
+    placed = [{**card, "node": node, "device": f"cuda:{n}"} for node in ("two", "one") for n in (1, 0)]
+    summary = full_summary(simulated())
+    assert summary.summary is not None
+
+    def shown(*environments: dict[str, object]) -> str:
+        return markdown(report(replace(summary, summary=replace(summary.summary, environments=environments))))
+
+    text = shown(*placed)
+    assert "| machine | one, two |" in text
+    assert "| device | cuda:0, cuda:1 |" in text
+    assert "environments;" not in text
+    assert "2 environments;" in shown(*placed, {**placed[0], "device_name": "another"})

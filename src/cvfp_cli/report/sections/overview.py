@@ -151,6 +151,23 @@ def _streams(runs: list[Run]) -> Finding:
     return Finding("data-unrecorded", {}, "note")
 
 
+def _by_kind(tables: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """Of a file's environments, those that differ only in the machine or the card's number as one that names all."""
+    places = ("node", "device")
+    found: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+    for file, table in tables:
+        kind = {key: value for key, value in table.items() if key not in places}
+        merged = next((known for other, of, known in found if (other, of) == (file, kind)), None)
+        if merged is None:
+            found.append((file, kind, dict(table)))
+            continue
+        for key in places:
+            known, value = str(merged.get(key, "")).split(", "), table.get(key)
+            if value is not None and value not in known:
+                merged[key] = ", ".join(sorted(filter(None, [*known, str(value)])))
+    return [(file, table) for file, _, table in found]
+
+
 def _environments(context: Context) -> list[Block]:
     tables = [
         (name, dict(table))
@@ -158,6 +175,7 @@ def _environments(context: Context) -> list[Block]:
         if results.summary
         for table in results.summary.environments
     ]
+    tables = _by_kind(tables)
     blocks = _described("environment", tables)
     if not blocks:
         return [Findings((Finding("environment-unrecorded", {}, "note"),))]

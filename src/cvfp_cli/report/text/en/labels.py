@@ -283,6 +283,8 @@ TERMS = {
     "term.device_name": "device name",
     "term.device_memory_bytes": "device memory",
     "term.memory_budget_bytes": "memory budget",
+    "term.driver": "driver",
+    "term.node": "machine",
     "term.cpu_count": "processors",
     "term.threads": "threads",
     "term.precision": "precision",

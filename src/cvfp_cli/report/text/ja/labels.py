@@ -283,6 +283,8 @@ TERMS = {
     "term.device_name": "装置名",
     "term.device_memory_bytes": "装置のメモリ",
     "term.memory_budget_bytes": "メモリの上限",
+    "term.driver": "ドライバー",
+    "term.node": "マシン",
     "term.cpu_count": "プロセッサ数",
     "term.threads": "スレッド数",
     "term.precision": "精度",
