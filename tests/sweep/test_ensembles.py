@@ -58,6 +58,7 @@ def test_each_configuration_and_size_has_one_with_what_it_costs(tmp_path: Path) 
         assert run.sample_losses == pytest.approx([part.mean() for part in by_sample], rel=1e-9)
         assert run.parameters.total == 3 * members[0].parameters.total
         assert run.parameters.body == 3 * members[0].parameters.body
+        assert run.flops == pytest.approx(sum(one.flops for one in members))
         assert run.total_seconds == pytest.approx(sum(one.total_seconds for one in members))
         assert (run.seed, run.val_accuracy, run.epochs, run.train_ppl) == (None, None, None, None)
 

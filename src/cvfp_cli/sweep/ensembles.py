@@ -84,6 +84,7 @@ def ensemble_run(members: Sequence[Run], losses: Mapping[str, NDArray[np.float64
     times = f" x{len(members)}"
     totals = [run.parameters.total for run in members]
     bodies = [run.parameters.body for run in members]
+    flops = [run.flops for run in members]
     return Run(
         config=first.config + times,
         layers=None,
@@ -110,6 +111,7 @@ def ensemble_run(members: Sequence[Run], losses: Mapping[str, NDArray[np.float64
         ),
         execution_path={"kind": first.kind, "seeds": [run.seed for run in members]},
         data_fingerprint=first.data_fingerprint,
+        flops=sum(count for count in flops if count is not None) if None not in flops else None,
         kind=KIND,
         stages=(StageRecord("members", len(members), sum(run.total_seconds or 0.0 for run in members)),),
     )
