@@ -129,7 +129,7 @@ def test_no_command_shows_the_help(group: str) -> None:
         (["swep"], "cvfp sweep"),
         (["summary"], "cvfp report"),
         (["recipes"], "cvfp sweep --list-recipes"),
-        (["zzz"], "train, sweep, fit, compare, report, data"),
+        (["zzz"], "train, sweep, fit, compare, report, plan, data"),
         (["data", "exprot"], "cvfp data export"),
         (["export"], "cvfp data export"),
         (["train", "--layer", "3"], "--layers"),

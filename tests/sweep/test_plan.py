@@ -123,7 +123,7 @@ def test_nothing_is_known_before_a_run_is_done_without_a_rate(plan: Plan) -> Non
 def test_a_rate_gives_operations_over_it(plan: Plan) -> None:
     job = plan.jobs[0]
     times = TimeEstimate(plan.jobs, plan.jobs, rate=1000.0)
-    assert likely_steps(job) == {"phase1": 6, "phase2": 2}  # both at the recipe's limits
+    assert likely_steps(job.stages) == {"phase1": 6, "phase2": 2}  # both at the recipe's limits
     first, second = job.stages
     assert times.seconds(job) == pytest.approx((first.operations * 5 + second.operations * 2) / 1000.0)
 
@@ -149,7 +149,7 @@ def test_a_machine_that_was_busy_is_forgotten(plan: Plan) -> None:
     slow, quick, left = plan.jobs[:4], plan.jobs[4:9], plan.jobs[9:]
 
     def seconds(job: Job, speed: float) -> float:
-        return operations(job, {"phase1": 6, "phase2": 2}) / speed
+        return operations(job.stages, {"phase1": 6, "phase2": 2}) / speed
 
     for job in slow:
         times.finished(job, done(job, seconds(job, rate / 6), iterations=6))
@@ -169,10 +169,10 @@ def test_recorded_runs_teach_too_and_failed_ones_do_not(plan: Plan) -> None:
 
 def test_fixed_epochs_are_all_expected(tmp_path: Path) -> None:
     job = plan_for(tiny_recipe(phase2__patience=0, phase2__epochs=10), tmp_path / "out")[0].jobs[0]
-    assert likely_steps(job)["phase2"] == most_steps(job)["phase2"] == 10
-    assert likely_steps(job, {"phase1": 3, "phase2": 99}) == {"phase1": 3, "phase2": 10}
+    assert likely_steps(job.stages)["phase2"] == most_steps(job.stages)["phase2"] == 10
+    assert likely_steps(job.stages, {"phase1": 3, "phase2": 99}) == {"phase1": 3, "phase2": 10}
     # The untrained start of phase 1 costs nothing, but a run of it alone counts as one iteration.
-    assert operations(job, {"phase1": 1, "phase2": 1}) == sum(stage.operations for stage in job.stages)
+    assert operations(job.stages, {"phase1": 1, "phase2": 1}) == sum(stage.operations for stage in job.stages)
 
 
 def test_tensorboard_gets_every_figure_under_the_run_s_name(

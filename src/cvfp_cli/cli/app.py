@@ -28,6 +28,7 @@ COMMANDS = {
     "fit": "Fit scaling laws to results, with honest intervals.",
     "compare": "Compare configurations, pair by pair.",
     "report": "Write a report on a study, in English or Japanese.",
+    "plan": "Say what to run next, so that an interval shrinks most for what it costs.",
     "data": "Keep the text that a study reads: cvfp data export.",
 }
 """The first word after ``cvfp``, and the first sentence of its help."""

@@ -16,6 +16,7 @@ MESSAGES = ("all", "first")
 OBJECTIVES = ("log", "ppl")
 Y_UNITS = ("ppl", "nats", "bits", "bpb", "other")
 BOOTSTRAP_KINDS = ("residual", "parametric", "case")
+GOALS = ("alpha", "ppl@", "asymptote", "difference:")
 FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")
 SECTIONS = (
     "answer",

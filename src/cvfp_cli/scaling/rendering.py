@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 
 from cvfp_cli.layout import UNBOUNDED, Screen, bands, cells
 from cvfp_cli.markdown import escape, pipe_table
@@ -13,8 +14,13 @@ from cvfp_cli.scaling.study import Study
 
 def to_text(study: Study, screen: Screen = UNBOUNDED) -> str:
     """Aligned columns and sentences, in lines that the screen holds; without one as wide as they are."""
+    return blocks_text(study_blocks(study), screen)
+
+
+def blocks_text(blocks: Sequence[Block], screen: Screen = UNBOUNDED) -> str:
+    """The same of any blocks."""
     parts: list[str] = []
-    for block in study_blocks(study):
+    for block in blocks:
         if isinstance(block, Heading):
             rule = "=" if block.level == 1 else "-"
             parts += ["", *screen.lines(block.text), rule * min(cells(block.text), screen.width)]
@@ -27,7 +33,12 @@ def to_text(study: Study, screen: Screen = UNBOUNDED) -> str:
 
 def to_markdown(study: Study) -> str:
     """For a document: headings, pipe tables, paragraphs."""
-    return "\n\n".join(_markdown(block) for block in study_blocks(study)) + "\n"
+    return blocks_markdown(study_blocks(study))
+
+
+def blocks_markdown(blocks: Sequence[Block]) -> str:
+    """The same of any blocks."""
+    return "\n\n".join(map(_markdown, blocks)) + "\n"
 
 
 def _markdown(block: Block) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from cvfp_cli.counting import counted
+from cvfp_cli.learners import Stage
 from cvfp_cli.results import Run
 from cvfp_cli.sweep.plan import Job
 from cvfp_cli.sweep.watch import Watcher
@@ -16,22 +17,62 @@ KEPT = 0.7
 
 
 Steps = Mapping[str, int]  # of each stage, by its name
+Stages = Sequence[Stage]
 
 
-def operations(job: Job, steps: Steps) -> float:
-    """Floating-point operations of a job whose stages take so many steps."""
-    return sum(stage.work(steps[stage.name]) for stage in job.stages)
+def operations(stages: Stages, steps: Steps) -> float:
+    """Floating-point operations of a run whose stages take so many steps."""
+    return sum(stage.work(steps[stage.name]) for stage in stages)
 
 
-def most_steps(job: Job) -> Steps:
+def most_steps(stages: Stages) -> Steps:
     """The recipe's limits."""
-    return {stage.name: stage.most for stage in job.stages}
+    return {stage.name: stage.most for stage in stages}
 
 
-def likely_steps(job: Job, seen: Steps | None = None) -> Steps:
+def likely_steps(stages: Stages, seen: Steps | None = None) -> Steps:
     """What to expect: what the same configuration took at another size (``seen``), or the learner's guess."""
-    expected = {stage.name: stage.likely for stage in job.stages} | dict(seen or {})
-    return {stage.name: min(expected[stage.name], stage.most) for stage in job.stages}
+    expected = {stage.name: stage.likely for stage in stages} | dict(seen or {})
+    return {stage.name: min(expected[stage.name], stage.most) for stage in stages}
+
+
+class Pace:
+    """What finished runs teach of those to come: steps by configuration, and operations a second.
+
+    Runs weigh by their length, so that the fixed cost of small ones does not swell the estimate of large ones, and
+    less the longer ago they were.
+
+    Attributes:
+        runs: learnt from. rate: operations a second; None while nothing is known.
+    """
+
+    def __init__(self, rate: float | None = None) -> None:
+        self.runs = 0
+        self._first = rate
+        self._operations = 0.0
+        self._seconds = 0.0
+        self._seen: dict[str, Steps] = {}
+
+    @property
+    def rate(self) -> float | None:
+        return self._operations / self._seconds if self._seconds > 0 else self._first
+
+    def learn(self, stages: Stages, run: Run) -> None:
+        """Learn from a run, if it is done and says what its stages took."""
+        seconds = sum(stage.seconds for stage in run.stages if stage.seconds is not None)
+        steps = {stage.name: stage.steps for stage in run.stages if stage.steps is not None}
+        if run.status != "done" or any(stage.name not in steps for stage in stages):
+            return
+        self._seen[run.config] = steps
+        if seconds <= 0:
+            return
+        self.runs += 1
+        self._operations = KEPT * self._operations + operations(stages, steps)
+        self._seconds = KEPT * self._seconds + seconds
+
+    def expected(self, stages: Stages, config: str) -> float:
+        """Operations to expect of a run of a configuration."""
+        return operations(stages, likely_steps(stages, self._seen.get(config)))
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
@@ -44,9 +85,6 @@ def makespan(seconds: Sequence[float], workers: int) -> float:
 
 class TimeEstimate(Watcher):
     """Expected seconds of jobs, learnt from every run that is done; also a watcher that knows what is left.
-
-    Runs weigh by their length, so that the fixed cost of small ones does not swell the estimate of large ones, and
-    less the longer ago they were.
 
     Args:
         jobs: the command's grid; runs recorded earlier are learnt from.
@@ -63,34 +101,28 @@ class TimeEstimate(Watcher):
         *,
         workers: int = 1,
     ) -> None:
-        self._rate = rate
+        self._pace = Pace(rate)
         self._workers = workers
         self._remaining = list(remaining)
-        self._operations = 0.0
-        self._seconds = 0.0
-        self._runs = 0
-        self._seen: dict[str, Steps] = {}
         self._began: dict[str, float] = {}  # of the runs under way
         for job in jobs:
             if job.recorded is not None:
-                self._learn(job, job.recorded)
+                self._pace.learn(job.stages, job.recorded)
 
     @property
     def basis(self) -> str:
         """What the expected seconds rest on, and what that is worth."""
-        if self._runs:
-            return f"by the time that {counted(self._runs, 'finished run')} took"
+        if self._pace.runs:
+            return f"by the time that {counted(self._pace.runs, 'finished run')} took"
         return "by how fast this device multiplies matrices now, which can be off by a factor of two"
 
     def seconds(self, job: Job, *, most: bool = False) -> float | None:
         """Expected seconds of one run; ``most`` goes to the recipe's limits. None while nothing is known."""
-        rate = self._operations / self._seconds if self._seconds > 0 else self._rate
-        if not rate:
+        if not self._pace.rate:
             return None
-        steps = (
-            most_steps(job) if most else likely_steps(job, self._seen.get(job.experiment.configuration.label))
-        )
-        return operations(job, steps) / rate
+        if most:
+            return operations(job.stages, most_steps(job.stages)) / self._pace.rate
+        return self._pace.expected(job.stages, job.experiment.configuration.label) / self._pace.rate
 
     def total(self, jobs: Sequence[Job], *, most: bool = False) -> float | None:
         """Expected seconds until several runs are done; None while nothing is known."""
@@ -119,15 +151,5 @@ class TimeEstimate(Watcher):
 
     def finished(self, job: Job, run: Run) -> None:
         """Learn from a run, and take it off what remains."""
-        self._learn(job, run)
+        self._pace.learn(job.stages, run)
         self._remaining = [other for other in self._remaining if other.run_id != job.run_id]
-
-    def _learn(self, job: Job, run: Run) -> None:
-        seconds = sum(stage.seconds for stage in run.stages if stage.seconds is not None)
-        steps = {stage.name: stage.steps for stage in run.stages if stage.steps is not None}
-        if run.status != "done" or seconds <= 0 or any(stage.name not in steps for stage in job.stages):
-            return
-        self._seen[run.config] = steps
-        self._runs += 1
-        self._operations = KEPT * self._operations + operations(job, steps)
-        self._seconds = KEPT * self._seconds + seconds

@@ -34,7 +34,7 @@ class Dispatch:
     """
 
     def __init__(self, jobs: Sequence[Job], reports: Reports, run_timeout: float | None = None) -> None:
-        self._waiting = sorted(jobs, key=lambda job: -operations(job, likely_steps(job)))
+        self._waiting = sorted(jobs, key=lambda job: -operations(job.stages, likely_steps(job.stages)))
         self._reports = reports
         self._run_timeout = run_timeout
         self._under_way: dict[str, _UnderWay] = {}
