@@ -52,6 +52,7 @@ def test_json_says_runs_costs_and_intervals(table: Path, capsys: pytest.CaptureF
         (["--budget-tokens", "1e6", "--goal", "beta"], "'beta' is no goal"),
         (["--budget-tokens", "1e6", "--sizes", "x"], "--sizes"),
         (["--budget-tokens", "1e6", "--configs", "c"], "no configuration 'c'"),
+        (["--budget-tokens", "1e6", "--shard", "1/2"], "--shard: every part would plan anew"),
         (["--budget-tokens", "2e6", "--apply"], "is not one results folder of cvfp sweep"),
     ],
 )

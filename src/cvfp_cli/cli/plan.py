@@ -102,6 +102,12 @@ def plan(
             check_answer(out)
     if apply:
         study.check_machine(machine, problems)
+    with problems.collect():
+        if crew.shard is not None:
+            raise InputError(
+                "--shard: every part would plan anew, by other runs.",
+                hint="Use --jobs for several at a time.",
+            )
     problems.raise_found()
     paths = results or [DEFAULT_RESULTS]
     found = writing.read_all(paths, recover=recover)
