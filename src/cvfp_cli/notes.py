@@ -44,7 +44,7 @@ CODES: Mapping[str, frozenset[str]] = {
     DATA: _codes("mixed-data seeds-unknown still-converging still-improving"),
     JOINT_LAW: _codes(
         """
-        joint-few-runs joint-fixed-ratio joint-two-data-sizes joint-two-model-sizes joint-unbounded
+        joint-few-runs joint-fixed-ratio joint-same-passes joint-two-data-sizes joint-two-model-sizes joint-unbounded
         limit-joint no-freedom
         """
     ),

@@ -4,7 +4,7 @@ Those of other rooms stand here again so that a shell is offered them without lo
 what the commands take.
 """
 
-from cvfp_cli.laws.names import JOINT, single
+from cvfp_cli.laws.names import JOINTS, single
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EXECUTORS = ("serial", "processes", "ray")
@@ -40,7 +40,7 @@ TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 def laws_or_all() -> tuple[str, ...]:
     """Names of laws; those that were registered while the program runs are among them."""
-    return (*single(), JOINT, "all")
+    return (*single(), *JOINTS, "all")
 
 
 LAWS_OR_ALL = laws_or_all()

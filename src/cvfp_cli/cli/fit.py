@@ -18,7 +18,7 @@ from cvfp_cli.cli.shared import (
 )
 from cvfp_cli.cli.terminal import say, screen
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT
+from cvfp_cli.laws.names import JOINTS
 
 if TYPE_CHECKING:
     from cvfp_cli.notes import Note
@@ -91,7 +91,7 @@ def fit(
             "--model",
             panel=LAWS,
             metavar="LAWS",
-            help="power, saturating, exp-decay, bnsl, joint, or all with fewer parameters than points.",
+            help="power, saturating, exp-decay, bnsl, joint, joint-coupled, joint-epochs, or all that the points carry.",
             default="all",
             words=LAWS_OR_ALL,
             several=True,
@@ -178,6 +178,16 @@ def fit(
             metavar="COLUMN",
             help="Model size for the joint law.",
             default="both blocks' parameters",
+        ),
+    ] = None,
+    epochs: Annotated[
+        str | None,
+        option(
+            "--epochs",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Passes over the data, for joint-epochs.",
+            default="the best epoch",
         ),
     ] = None,
     weights: Annotated[
@@ -279,7 +289,7 @@ def fit(
     if plot is not None:
         check_picture(plot)
     laws = listed(model, laws_or_all(), "--model") or ("all",)
-    sizes, pairs = _sizes_and_pairs(predict, joint_only=set(laws) == {JOINT})
+    sizes, pairs = _sizes_and_pairs(predict, joint_only=set(laws) <= set(JOINTS))
     out = answer_file(out)
     if out is not None:
         check_answer(out)
@@ -310,6 +320,7 @@ def fit(
         y,
         words_of(group),
         parameters or "",
+        epochs or "",
         y_unit=one_of(y_unit, Y_UNITS, "--y-unit") if y_unit else "",
         weights=weights or "",
         best_of=words_of(best_of),

@@ -2,6 +2,8 @@
 
 POWER = "power"
 JOINT = "joint"
+# Of model and data size; the files and ``LAW`` as below.
+JOINTS = (JOINT, "joint-coupled", "joint-epochs")
 # Of one variable, simpler laws first. A law's file is its name with "_" for "-", and its law is called ``LAW`` there.
 SINGLE = (POWER, "saturating", "exp-decay", "bnsl")
 # The law that slopes are marked, tested and recommended by.

@@ -1,18 +1,20 @@
-"""The laws of one variable, simpler ones first."""
+"""The laws of one variable, and those of model and data size; simpler ones first."""
 
 from importlib import import_module
+from typing import Any
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.laws import names
 from cvfp_cli.laws.base import Law
+from cvfp_cli.laws.surface import Surface
 
 
-def _built_in(name: str) -> Law:
-    law: Law = import_module(f"cvfp_cli.laws.{name.replace('-', '_')}").LAW
-    return law
+def _built_in(name: str) -> Any:
+    return import_module(f"cvfp_cli.laws.{name.replace('-', '_')}").LAW
 
 
 LAWS: dict[str, Law] = {name: _built_in(name) for name in names.SINGLE}
+SURFACES: dict[str, Surface] = {name: _built_in(name) for name in names.JOINTS}
 
 
 def register(law: Law) -> None:
@@ -21,7 +23,7 @@ def register(law: Law) -> None:
     Raises:
         ValueError: there is a law of that name.
     """
-    if law.name in LAWS or law.name == names.JOINT:
+    if law.name in LAWS or law.name in SURFACES:
         raise ValueError(f"there is a law {law.name} already")
     LAWS[law.name] = law
     names.add(law.name)
@@ -40,7 +42,5 @@ def get_law(name: str) -> Law:
         InputError: no such law; the message names them all.
     """
     if name not in LAWS:
-        raise InputError(
-            f"There is no law {name!r}.", hint=f"The laws are {', '.join(LAWS)} and {names.JOINT}."
-        )
+        raise InputError(f"There is no law {name!r}.", hint=f"The laws are {', '.join((*LAWS, *SURFACES))}.")
     return LAWS[name]

@@ -6,7 +6,7 @@ from functools import cached_property
 from math import inf, isfinite, log
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT, MAIN
+from cvfp_cli.laws.names import JOINTS, MAIN
 from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.report.marks import marks, tied_finding
 from cvfp_cli.report.model import Finding, Mark
@@ -55,7 +55,7 @@ class Scope:
     Attributes:
         fits: by label and law. unfitted: why a group has no fit of a law.
         level: confidence level of every interval.
-        joint: the law over parameters and tokens, one for the whole family. selection: which law predicts best.
+        joint: the laws over parameters and tokens, one fit each for the whole family. selection: which law predicts best.
         forecasts: what a mixture of laws says of every group with two sizes or more.
         arms: every two groups that differ in one respect, compared.
         rankings, fitted_lines, claims: those made so far, by size and measure, by measure, and by name; several
@@ -67,7 +67,7 @@ class Scope:
     fits: dict[tuple[str, str], Fit]
     unfitted: dict[tuple[str, str], Finding]
     level: float
-    joint: Fit | None = None
+    joint: tuple[Fit, ...] = ()
     selection: Selection | None = None
     forecasts: tuple[Forecast, ...] = ()
     arms: tuple[ArmsCompared, ...] = ()
@@ -284,17 +284,17 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     # The log-log line is always there: slopes are marked, tested and recommended by it, whatever laws are shown.
     lines = fit_groups(usable, MAIN, options) if usable else ()
     fits = {(fit.config, fit.law): fit for fit in lines}
-    joint: Fit | None = None
+    joint: tuple[Fit, ...] = ()
     selection: Selection | None = None
     shown = tuple(laws)
     if usable and shown != (MAIN,):
         # The lines have the windows already, which are theirs alone.
         study = _study(usable, Request(laws=shown, options=replace(options, window=0)))
         others = study.fits if study is not None else ()
-        fits = {(fit.config, fit.law): fit for fit in others if fit.law != JOINT} | fits
-        joint = next((fit for fit in others if fit.law == JOINT), None)
+        fits = {(fit.config, fit.law): fit for fit in others if fit.law not in JOINTS} | fits
+        joint = tuple(fit for fit in others if fit.law in JOINTS)
         selection = study.selection if study is not None else None
-        shown = tuple(dict.fromkeys(fit.law for fit in others if fit.law != JOINT)) or (MAIN,)
+        shown = tuple(dict.fromkeys(fit.law for fit in others if fit.law not in JOINTS)) or (MAIN,)
     fitted = tuple(law for law in shown if law in LAWS) or (MAIN,)
     unfitted: dict[tuple[str, str], Finding] = {}
     for group in family.groups:

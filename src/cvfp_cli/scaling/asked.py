@@ -5,12 +5,12 @@ from typing import Protocol
 
 from cvfp_cli.counting import agreeing
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT
-from cvfp_cli.laws.registry import LAWS
+from cvfp_cli.laws.names import JOINTS
+from cvfp_cli.laws.registry import LAWS, SURFACES
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.constraint import Constraint, check_law
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.joint import PARAMETERS, check_joint
+from cvfp_cli.scaling.joint import check_joint
 from cvfp_cli.study.points import Points
 
 NO_PAIRS = "a pair N:D asks the joint law, which is not fitted"
@@ -57,16 +57,17 @@ def refuse(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
     Raises:
         InputError: an option that none of these laws answers.
     """
-    if named and set(laws) == {JOINT}:
+    both = set(JOINTS) & set(laws)
+    if named and set(laws) <= set(JOINTS):
         for name, why in joint_cannot(asked).items():
             raise InputError(f"{name} has no answer from the joint law: {why}.", hint="Leave it out.")
-    if asked.options.pairs and JOINT not in laws:
+    if asked.options.pairs and not both:
         raise InputError(
             f"--predict: only the joint law has model sizes; {', '.join(laws)} {agreeing(len(laws), 'has', 'have')} "
             "none.",
             hint="Give sizes of x alone, or add --model joint.",
         )
-    if asked.pooling == "all" and JOINT not in laws:
+    if asked.pooling == "all" and not both:
         raise InputError(
             f"--pool: only the joint law is fitted to all groups at once; {', '.join(laws)} is fitted to each.",
             hint="Leave it out, or add --model joint. --share NAMES gives groups a parameter in common.",
@@ -96,8 +97,8 @@ def check_constraint(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
             hint="Profile intervals are given without it.",
         )
     parameters = {law: LAWS[law].parameters for law in own}
-    if JOINT in laws and not constraint.shared:
-        parameters[JOINT] = PARAMETERS
+    if not constraint.shared:
+        parameters |= {law: SURFACES[law].parameters for law in laws if law in SURFACES}
     known = {name for names in parameters.values() for name in names}
     for option, names in options.items():
         for name in names:
@@ -112,14 +113,15 @@ def check_constraint(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
     for law in own:
         if named or LAWS[law].shareable or LAWS[law].fixable:
             check_law(LAWS[law], constraint)
-    if JOINT in parameters:
-        check_joint(constraint)
+    for law in laws:
+        if law in SURFACES and law in parameters:
+            check_joint(constraint, SURFACES[law])
 
 
 def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> tuple[Note, ...]:
     """Notes on what was asked of all laws that were fitted and only some of them, or of the groups, answer."""
     notes = []
-    if JOINT in laws:
+    if set(JOINTS) & set(laws):
         notes += [
             Note("joint-unanswered", f"{name} concerns the other laws: {why}.", values={"option": name})
             for name, why in joint_cannot(asked).items()
@@ -127,7 +129,7 @@ def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> t
     elif asked.pooling == "all":
         message = "--pool: no joint law is fitted, and it concerns no other. --model joint says why."
         notes.append(Note("nothing-pooled", message, "warning"))
-    if asked.sizes_named and JOINT not in laws:
+    if asked.sizes_named and not set(JOINTS) & set(laws):
         message = (
             "--parameters: no joint law is fitted, and the others take the rows of all model sizes together."
         )
@@ -140,7 +142,7 @@ def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> t
         notes.append(Note("not-shared", message))
     rest = set(named) - set(shared)
     free = [
-        law for law in laws if rest and not rest & set(LAWS[law].parameters if law in LAWS else PARAMETERS)
+        law for law in laws if rest and not rest & set((LAWS if law in LAWS else SURFACES)[law].parameters)
     ]
     if free:
         message = (

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 
 from cvfp_cli.counting import counted
-from cvfp_cli.laws.names import JOINT
-from cvfp_cli.laws.registry import LAWS
+from cvfp_cli.laws.registry import LAWS, SURFACES
 from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.forecast_text import forecast_blocks
-from cvfp_cli.scaling.joint import FORMULA
 from cvfp_cli.scaling.joint_fits import DIFFER
 from cvfp_cli.scaling.numbers import (
     ALL_MEASURE,
@@ -54,9 +52,13 @@ def study_blocks(study: Study) -> list[Block]:
         blocks += fit_blocks(fit, said)
     if len(study.fits) > 1:
         blocks += _side_by_side(study.fits)
-    if study.selection:
-        blocks += [Heading("Selection"), _selection(study.selection.laws), Line(study.selection.sentence)]
-        blocks += [Line(f"{score.law}: {score.reason}.") for score in study.selection.laws if score.reason]
+    for title, made in (
+        ("Selection", study.selection),
+        ("Selection of the joint laws", study.joint_selection),
+    ):
+        if made:
+            blocks += [Heading(title), _selection(made.laws), Line(made.sentence)]
+            blocks += [Line(f"{score.law}: {score.reason}.") for score in made.laws if score.reason]
     return blocks + sensitivity_blocks(study.sensitivity)
 
 
@@ -117,12 +119,12 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
 
 
 def _formula(law: str) -> str:
-    return FORMULA if law == JOINT else LAWS[law].formula
+    return (SURFACES if law in SURFACES else LAWS)[law].formula
 
 
 def _slope(law: str) -> str:
     """The parameter that is the slope of a law that is a straight line on logarithms; empty for any other."""
-    return "" if law == JOINT else LAWS[law].slope
+    return "" if law in SURFACES else LAWS[law].slope
 
 
 def _parameter(name: str, estimate: Estimate, measured: bool) -> tuple[str, str, str, str]:
@@ -218,7 +220,7 @@ def _power_end(fit: Fit) -> str:
 
 def _size_names(fit: Fit) -> tuple[str, ...]:
     """The headers over a point's sizes."""
-    return (MODEL_SIZE, fit.x) if fit.law == JOINT else (fit.x,)
+    return (MODEL_SIZE, fit.x) if fit.law in SURFACES else (fit.x,)
 
 
 def _sizes(point: FittedPoint | Prediction) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""The joint law of model and data size, ``L = E + A / N^alpha + B / D^beta``, with the loss L in nats.
+"""The fit of a law of model and data size (``laws.surface``), with the loss L in nats.
 
-Form: Hoffmann et al. 2022 ("Chinchilla"), approach 3. Fitted as there and in Besiroglu et al. 2024: the Huber loss
-(threshold 1e-3) of ln L minus its logarithm measured, from a grid of starts. The grid runs over the two exponents
-alone, since E, A and B enter linearly and have a closed form there.
+Fitted as in Hoffmann et al. 2022 ("Chinchilla", approach 3) and Besiroglu et al. 2024: the Huber loss (threshold 1e-3)
+of ln L minus its logarithm measured, from a grid of starts. The grid runs over the two exponents alone, since E, A and B
+enter the additive law linearly and have a closed form there; a richer law starts from those at each of its own values.
 """
 
 from dataclasses import dataclass, field
@@ -13,47 +13,48 @@ from numpy.typing import NDArray
 from scipy import special
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.joint import LAW as ADDITIVE
+from cvfp_cli.laws.surface import COMMON, Surface
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.stats.huber import huber_loss, minimise_huber
 from cvfp_cli.stats.solver import Array, Rows
 
-FORMULA = "loss = E + A N^(-alpha) + B D^(-beta)"
-PARAMETERS = ("E", "A", "alpha", "B", "beta")
 THRESHOLD = 1e-3
 EXPONENTS = np.array([0.03, 0.08, 0.15, 0.25, 0.35, 0.45, 0.6, 0.8, 1.1, 1.5, 2.2])
 STARTS = 10
-# Of ln E, ln A, ln B at the centre of the data, and of both exponents.
-LOWER = np.array([-30.0, -30.0, -30.0, 0.0, 0.0])
-UPPER = np.array([10.0, 10.0, 10.0, 5.0, 5.0])
-
-
-# The parameters that can be fixed, and where they stand in theta; the exponents can be tied, too.
-HOLDABLE = {"E": 0, "alpha": 3, "beta": 4}
+# The exponents can be tied.
 TIED = ("alpha", "beta")
 
 
-def check_joint(constraint: Constraint) -> None:
+def holdable(law: Surface) -> dict[str, int]:
+    """The parameters that can be fixed, and where they stand in theta."""
+    return {name: law.coordinate[name] for name in ("E", *TIED, *law.further)}
+
+
+def check_joint(constraint: Constraint, law: Surface = ADDITIVE) -> None:
     """Check what is asked of the joint law's parameters.
 
     Raises:
         InputError: a parameter that it cannot fix or tie, or a value that it does not allow.
     """
-    mine = constraint.within(PARAMETERS)
+    mine, places = constraint.within(law.parameters), holdable(law)
     for name, value in mine.fixed:
-        if name not in HOLDABLE:
+        if name not in places:
             raise InputError(
-                f"--fix: {name} of joint cannot be fixed.", hint=f"It can fix {', '.join(HOLDABLE)}."
+                f"--fix: {name} of {law.name} cannot be fixed.", hint=f"It can fix {', '.join(places)}."
             )
-        most = float(UPPER[HOLDABLE[name]]) if name in TIED else float(np.exp(UPPER[0]))
-        if not 0.0 <= value <= most or (name in TIED and value == 0.0):
+        at = places[name]
+        most = float(law.upper[at]) if name in TIED else float(np.exp(law.upper[at]))
+        least = float(np.exp(law.lower[at])) if name in law.further else 0.0
+        if not least <= value <= most or (name in TIED and value == 0.0):
             raise InputError(
-                f"--fix {name}={value:g}: joint has no such law.",
-                hint=f"It allows {name} {'above' if name in TIED else 'from'} 0 to {most:.4g}.",
+                f"--fix {name}={value:g}: {law.name} has no such law.",
+                hint=f"It allows {name} {'above' if name in TIED else 'from'} {least:.4g} to {most:.4g}.",
             )
     for pair in mine.tied:
         if set(pair) != set(TIED):
             raise InputError(
-                f"--tie {'='.join(pair)}: these parameters of joint are not of one kind.",
+                f"--tie {'='.join(pair)}: these parameters of {law.name} are not of one kind.",
                 hint=f"It can tie {'='.join(TIED)}.",
             )
 
@@ -63,23 +64,23 @@ class HeldCoordinates:
     """What a constraint leaves of theta: ``theta = base + matrix @ free``.
 
     Attributes:
-        matrix: (5, F), one 1 a row of a coordinate that is estimated. base: fixed coordinates, else 0, (5,).
+        matrix: (k, F), one 1 a row of a coordinate that is estimated. base: fixed coordinates, else 0, (k,).
     """
 
-    matrix: Array = field(default_factory=lambda: np.eye(5))
-    base: Array = field(default_factory=lambda: np.zeros(5))
+    matrix: Array = field(default_factory=lambda: np.eye(ADDITIVE.k))
+    base: Array = field(default_factory=lambda: np.zeros(ADDITIVE.k))
 
     @classmethod
-    def of(cls, constraint: Constraint) -> "HeldCoordinates":
+    def of(cls, constraint: Constraint, law: Surface = ADDITIVE) -> "HeldCoordinates":
         """The map of a constraint; names of other laws are passed over."""
-        mine = constraint.within(PARAMETERS)
-        matrix, base = np.eye(5), np.zeros(5)
+        mine, places = constraint.within(law.parameters), holdable(law)
+        matrix, base = np.eye(law.k), np.zeros(law.k)
         for name, value in mine.fixed:
-            at = HOLDABLE[name]
-            base[at] = max(np.log(max(value, 1e-300)), LOWER[0]) if at == 0 else value
+            at = places[name]
+            base[at] = value if name in TIED else max(np.log(max(value, 1e-300)), law.lower[at])
             matrix[at] = 0.0
         for one, other in mine.tied:
-            matrix[HOLDABLE[other]] = matrix[HOLDABLE[one]]
+            matrix[places[other]] = matrix[places[one]]
         return cls(matrix[:, matrix.any(axis=0)], base)
 
     @property
@@ -89,7 +90,7 @@ class HeldCoordinates:
 
     @property
     def fixed(self) -> NDArray[np.bool_]:
-        """Which coordinates are fixed, (5,)."""
+        """Which coordinates are fixed, (k,)."""
         return np.asarray(~np.any(self.matrix, axis=1))
 
     @property
@@ -98,24 +99,27 @@ class HeldCoordinates:
         return bool(self.matrix[3].any() and np.all(self.matrix[3] == self.matrix[4]))
 
     def enter(self, theta: Array) -> Array:
-        """The free coordinates (P, F) of theta (P, 5): the mean of tied ones."""
+        """The free coordinates (P, F) of theta (P, k): the mean of tied ones."""
         return np.asarray(theta @ self.matrix / self.matrix.sum(axis=0))
 
     def bounds(self, lower: Array, upper: Array) -> tuple[Array, Array]:
-        """Bounds of the free coordinates (P, F) from theirs (P, 5)."""
+        """Bounds of the free coordinates (P, F) from theirs (P, k)."""
         mine = self.matrix.T > 0.0
         low = np.where(mine, lower[:, None, :], -np.inf).max(axis=2)
         high = np.where(mine, upper[:, None, :], np.inf).min(axis=2)
         return low, high
 
     def leave(self, free: Array) -> Array:
-        """theta (P, 5) from free coordinates (P, F)."""
+        """theta (P, k) from free coordinates (P, F)."""
         return np.asarray(self.base + free @ self.matrix.T)
 
 
 @dataclass(frozen=True)
 class JointData:
-    """Runs as arrays of shape (m,): centred ln N and ln D, ln L, and the two centres; and how theta is constrained."""
+    """Runs as arrays of shape (m,): centred ln N and ln D, ln L, and the two centres; and how theta is constrained.
+
+    ``passes`` over the data are 1 where each token was read once, (m,).
+    """
 
     u: Array
     v: Array
@@ -123,6 +127,15 @@ class JointData:
     centre_n: float
     centre_d: float
     held: HeldCoordinates = field(default_factory=HeldCoordinates)
+    law: Surface = ADDITIVE
+    passes: Array = field(default_factory=lambda: np.ones(1))
+
+    def log_loss_at(self, theta: Array) -> tuple[Array, Array]:
+        """ln L of the runs and its Jacobian for coordinates theta (P, k): (P, m) and (P, m, k)."""
+        wide = (len(theta), self.u.shape[-1])
+        return log_loss_at(
+            theta, np.broadcast_to(self.u, wide), np.broadcast_to(self.v, wide), self.law, self.passes
+        )
 
 
 @dataclass(frozen=True)
@@ -138,9 +151,9 @@ class JointFit:
     """One joint fit.
 
     Attributes:
-        theta: ln E, ln A', ln B' (both at the centre of the data), alpha, beta.
+        theta: ln E, ln A', ln B' (both at the centre of the data), alpha, beta, and what the law adds.
         residuals: ln L measured minus fitted, (m,).
-        covariance: of theta with E itself in place of ln E, (5, 5), so that it exists where E is 0; None where there
+        covariance: of theta with E itself in place of ln E, (k, k), so that it exists where E is 0; None where there
             are no degrees of freedom, or the runs do not determine it.
         noise: of the errors; None where nothing is left to see it by. scale: robust standard deviation of the residuals.
         tried, agree: starts, and the share of them that reached the same loss.
@@ -157,7 +170,13 @@ class JointFit:
 
 
 def joint_data(
-    parameters: Array, tokens: Array, loss: Array, held: HeldCoordinates | None = None
+    parameters: Array,
+    tokens: Array,
+    loss: Array,
+    held: HeldCoordinates | None = None,
+    *,
+    law: Surface = ADDITIVE,
+    passes: Array | None = None,
 ) -> JointData:
     """Centre the logarithms.
 
@@ -172,40 +191,53 @@ def joint_data(
                 f"The joint law needs at least two different {name}; all runs have {values[0]:g}.",
                 hint="Fit power, saturating or exp-decay instead.",
             )
-    held = held or HeldCoordinates()
+    held = held or HeldCoordinates.of(Constraint(), law)
     if held.fixed[0] and np.exp(held.base[0]) >= loss.max():
         raise InputError(
             f"--fix E={np.exp(held.base[0]):g}: no run has a loss above it; the largest is {loss.max():g}.",
             hint="Choose a smaller E.",
         )
     u, v = np.log(parameters), np.log(tokens)
-    return JointData(u - u.mean(), v - v.mean(), np.log(loss), float(u.mean()), float(v.mean()), held)
-
-
-def log_loss_at(theta: Array, u: Array, v: Array) -> tuple[Array, Array]:
-    """ln L and its Jacobian for coordinates theta (P, 5) at u, v of shape (P, m)."""
-    terms = np.stack(
-        [
-            np.broadcast_to(theta[:, :1], u.shape),
-            theta[:, 1:2] - theta[:, 3:4] * u,
-            theta[:, 2:3] - theta[:, 4:5] * v,
-        ],
-        axis=2,
+    return JointData(
+        u - u.mean(),
+        v - v.mean(),
+        np.log(loss),
+        float(u.mean()),
+        float(v.mean()),
+        held,
+        law,
+        np.ones_like(u) if passes is None else passes,
     )
-    top = terms.max(axis=2, keepdims=True)
-    parts = np.exp(terms - top)
-    total = parts.sum(axis=2, keepdims=True)
-    share = parts / total
-    jacobian = np.empty((*u.shape, 5))
-    jacobian[:, :, :3] = share
-    jacobian[:, :, 3] = -share[:, :, 1] * u
-    jacobian[:, :, 4] = -share[:, :, 2] * v
-    return (top + np.log(total))[:, :, 0], jacobian
+
+
+def log_loss_at(
+    theta: Array, u: Array, v: Array, law: Surface = ADDITIVE, passes: Array | float = 1.0
+) -> tuple[Array, Array]:
+    """ln L and its Jacobian for coordinates theta (P, k) at u, v of shape (P, m)."""
+    return law.log_loss(theta, u, v, np.broadcast_to(passes, u.shape))
 
 
 def joint_starts(data: JointData, alphas: Array = EXPONENTS, betas: Array = EXPONENTS) -> Array:
-    """The best grid points over (alpha, beta), each with E, A', B' >= 0 by weighted least squares, (S, 5)."""
+    """Where fits start, (S, k): the best of the grid at each value of the law's further coordinates, the best first."""
+    found, losses = [], []
+    for values in data.law.starts:
+        own = np.array(values)
+        fixed = data.held.fixed[COMMON:]
+        own[fixed] = data.held.base[COMMON:][fixed]
+        theta, loss = _additive_starts(data, own, alphas, betas)
+        found.append(theta)
+        losses.append(loss)
+    return np.asarray(np.concatenate(found)[np.argsort(np.concatenate(losses), kind="stable")])
+
+
+def _additive_starts(data: JointData, own: Array, alphas: Array, betas: Array) -> tuple[Array, Array]:
+    """The best grid points over (alpha, beta), each with E, A', B' >= 0 by weighted least squares, and their losses.
+
+    The closed form is the additive law's, at what the further coordinates ``own`` make of the data sizes.
+    """
     held = data.held
+    gained = data.law.gain(own[None], data.passes[None]) if data.law.repeats else None
+    v = data.v if gained is None else data.v + gained[0][0]
     grids = [held.base[at : at + 1] if held.fixed[at] else grid for at, grid in ((3, alphas), (4, betas))]
     if held.tied:
         alpha = beta = min(grids, key=len)
@@ -216,7 +248,7 @@ def joint_starts(data: JointData, alphas: Array = EXPONENTS, betas: Array = EXPO
         [
             np.ones((len(alpha), len(loss))),
             np.exp(-alpha[:, None] * data.u),
-            np.exp(-beta[:, None] * data.v),
+            np.exp(-beta[:, None] * v),
         ],
         axis=2,
     )
@@ -242,10 +274,11 @@ def joint_starts(data: JointData, alphas: Array = EXPONENTS, betas: Array = EXPO
     theta = np.column_stack([np.log(np.maximum(best, 1e-6)), alpha, beta])
     if first:
         theta[:, 0] = held.base[0]
-    wide_u, wide_v = (np.broadcast_to(part, (len(alpha), len(loss))) for part in (data.u, data.v))
-    r = data.log_loss - log_loss_at(theta, wide_u, wide_v)[0]
-    order = np.argsort(huber_loss(r, np.ones_like(r), THRESHOLD))
-    return np.asarray(theta[order[:STARTS]])
+    theta = np.hstack([theta, np.tile(own, (len(theta), 1))])
+    r = data.log_loss - data.log_loss_at(theta)[0]
+    losses = huber_loss(r, np.ones_like(r), THRESHOLD)
+    order = np.argsort(losses)[:STARTS]
+    return theta[order], losses[order]
 
 
 def solve_joint(
@@ -253,28 +286,30 @@ def solve_joint(
     start: Array,
     weight: Array,
     *,
-    lower: Array = LOWER,
-    upper: Array = UPPER,
+    lower: Array | None = None,
+    upper: Array | None = None,
     tolerance: float = 1e-9,
     threshold: float = THRESHOLD,
     max_iterations: int = 300,
 ) -> tuple[Array, Array]:
-    """Minimise the Huber loss from each start (P, 5) with weights (P, m), within bounds (5,) or (P, 5).
+    """Minimise the Huber loss from each start (P, k) with weights (P, m), within bounds (k,) or (P, k): the law's.
 
     What ``data.held`` constrains stays so: of tied coordinates the narrower bounds count, and fixed ones have their value.
     The arrays of ``data`` are those of all problems, (m,), or one row a problem, (P, m).
     """
     wide = weight.shape
-    u, v, log_loss = (np.broadcast_to(part, wide) for part in (data.u, data.v, data.log_loss))
-
-    held = data.held
-    whole = held.k == len(PARAMETERS)
+    u, v, log_loss, passes = (
+        np.broadcast_to(part, wide) for part in (data.u, data.v, data.log_loss, data.passes)
+    )
+    held, law = data.held, data.law
+    whole = held.k == law.k
 
     def model(free: Array, rows: Rows) -> tuple[Array, Array]:
-        value, jacobian = log_loss_at(free if whole else held.leave(free), u[rows], v[rows])
+        value, jacobian = law.log_loss(free if whole else held.leave(free), u[rows], v[rows], passes[rows])
         return value - log_loss[rows], jacobian if whole else jacobian @ held.matrix
 
-    low, high = np.broadcast_to(lower, start.shape), np.broadcast_to(upper, start.shape)
+    low = np.broadcast_to(law.lower if lower is None else lower, start.shape)
+    high = np.broadcast_to(law.upper if upper is None else upper, start.shape)
     if not whole:
         low, high = held.bounds(low, high)
         start = np.clip(held.enter(start), low, high)
@@ -290,12 +325,12 @@ def fit_joint(data: JointData) -> JointFit:
     theta, loss = solve_joint(data, starts, np.ones((len(starts), len(data.u))))
     best = int(np.argmin(loss))
     agree = float(np.mean(loss <= loss[best] * (1.0 + 1e-4) + 1e-15))
-    value, jacobian = log_loss_at(theta[best : best + 1], data.u[None], data.v[None])
+    value, jacobian = data.log_loss_at(theta[best : best + 1])
     residuals = data.log_loss - value[0]
     by_e = jacobian[0].copy()
     by_e[:, 0] = np.exp(-value[0])  # d ln L / d E
     noise = noise_of(residuals, data.held.k)
-    covariance = None if noise is None else _covariance(noise, by_e, theta[best], data.held)
+    covariance = None if noise is None else _covariance(noise, by_e, theta[best], data)
     scale = robust_scale(residuals)
     return JointFit(theta[best], float(loss[best]), residuals, covariance, noise, scale, len(starts), agree)
 
@@ -322,9 +357,10 @@ def noise_of(residuals: Array, k: int) -> Noise | None:
     return Noise(float(psi @ psi) / (m - k), inside / (m - k) * THRESHOLD / window)
 
 
-def _covariance(noise: Noise, jacobian: Array, theta: Array, held: HeldCoordinates) -> Array | None:
+def _covariance(noise: Noise, jacobian: Array, theta: Array, data: JointData) -> Array | None:
     """Asymptotic covariance of an M-estimate (Huber 1981): mean psi^2 / (mean psi')^2 times (J'J)^-1."""
-    free = (theta > LOWER + 1e-9) & (theta < UPPER - 1e-9)
+    law, held = data.law, data.held
+    free = (theta > law.lower + 1e-9) & (theta < law.upper - 1e-9)
     free[0] = True
     # A tied pair is on its bound together.
     matrix = held.matrix[:, free @ held.matrix > 0.0]
@@ -336,29 +372,29 @@ def _covariance(noise: Noise, jacobian: Array, theta: Array, held: HeldCoordinat
 
 
 def user_values(theta: Array, data: JointData) -> Array:
-    """(E, ln A, alpha, ln B, beta) from coordinates (P, 5): A and B at N = 1 and D = 1."""
+    """(E, ln A, alpha, ln B, beta) from coordinates (P, k), and the further ones: A and B at N = 1 and D = 1."""
     return np.stack(
         [
             np.exp(theta[:, 0]),
             theta[:, 1] + theta[:, 3] * data.centre_n,
             theta[:, 3],
             theta[:, 2] + theta[:, 4] * data.centre_d,
-            theta[:, 4],
+            *theta[:, 4:].T,
         ],
         axis=1,
     )
 
 
 def user_jacobian(data: JointData) -> Array:
-    """Derivatives of ``user_values`` by the coordinates of ``JointFit.covariance``, (5, 5)."""
-    jacobian = np.zeros((5, 5))
-    jacobian[0, 0] = jacobian[1, 1] = jacobian[2, 3] = jacobian[3, 2] = jacobian[4, 4] = 1.0
+    """Derivatives of ``user_values`` by the coordinates of ``JointFit.covariance``, (k, k)."""
+    jacobian = np.eye(data.law.k)
+    jacobian[2:4] = jacobian[[3, 2]]
     jacobian[1, 3], jacobian[3, 4] = data.centre_n, data.centre_d
     return jacobian
 
 
 def bootstrap_joint(data: JointData, fit: JointFit, replicates: int, seed: int) -> Array:
-    """Coordinates of refits to resampled runs (cases), (replicates, 5).
+    """Coordinates of refits to resampled runs (cases), (replicates, k).
 
     Each is the better of two: from the fit, and from the fit with half of the loss in E, since from E = 0 there is no
     way back.

@@ -13,18 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvfp_cli.laws.names import JOINT
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.checks import MOST_POINTS, outlier_note
 from cvfp_cli.scaling.joint import (
-    PARAMETERS,
     THRESHOLD,
     HeldCoordinates,
     JointData,
     JointFit,
     fit_joint,
     joint_data,
-    log_loss_at,
     user_jacobian,
     user_values,
 )
@@ -68,7 +65,7 @@ class JointErrors:
     by_size: bool
 
     def variance(self, row: Array) -> tuple[float, float, str]:
-        """Variance of the figure with gradient ``row`` (5,), its degrees of freedom, and why there is none."""
+        """Variance of the figure with gradient ``row`` (k,), its degrees of freedom, and why there is none."""
         own = row @ self.held.matrix
         if not own.any():  # of fixed coordinates alone
             return 0.0, float(self.df), ""
@@ -76,7 +73,7 @@ class JointErrors:
         return float(found.variance[0]), float(found.df[0]), found.reason[0]
 
     def unseen(self, row: Array) -> bool:
-        """Whether the residuals say nothing of an error that the figure with gradient ``row`` (5,) has."""
+        """Whether the residuals say nothing of an error that the figure with gradient ``row`` (k,) has."""
         return self.variance(row)[2] == NO_FREEDOM
 
     def half_width(self, row: Array, level: float) -> float:
@@ -94,7 +91,7 @@ class JointErrors:
         return t_quantile(level, both) * float(np.sqrt(total))
 
     def allowed(self, row: Array, level: float) -> float:
-        """By how much the Huber loss may rise within the profile interval of the figure with gradient ``row`` (5,)."""
+        """By how much the Huber loss may rise within the profile interval of the figure with gradient ``row`` (k,)."""
         found = self.model.contrasts(row @ self.held.matrix)
         scale, df = float(found.scale[0]), float(found.df[0])
         if found.reason[0]:
@@ -119,7 +116,7 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
     m, k = len(fit.residuals), data.held.k
     if fit.noise is None or m <= k:
         return None
-    design = gradient(fit.theta, data.u, data.v) @ data.held.matrix
+    design = gradient(fit.theta, data) @ data.held.matrix
     psi = np.clip(fit.residuals, -THRESHOLD, THRESHOLD) / fit.noise.slope
     labels = Labels.of(size, model)
     errors = fit_error_model(psi, design, labels)
@@ -140,17 +137,17 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
     )
 
 
-def gradient(theta: Array, u: Array, v: Array) -> Array:
-    """Derivatives of ln L by the coordinates of ``JointFit.covariance`` at u, v (m,), shape (m, 5)."""
-    value, jacobian = log_loss_at(theta[None], u[None], v[None])
+def gradient(theta: Array, data: JointData) -> Array:
+    """Derivatives of ln L by the coordinates of ``JointFit.covariance`` at the runs of ``data``, shape (m, k)."""
+    value, jacobian = data.log_loss_at(theta[None])
     rows = jacobian[0].copy()
     rows[:, 0] = np.exp(-value[0])
     return np.asarray(rows)
 
 
 def parameter_rows(data: JointData) -> dict[str, Array]:
-    """The gradient of every parameter, of ln A and ln B for the amplitudes, (5,) each."""
-    return dict(zip(PARAMETERS, user_jacobian(data), strict=True))
+    """The gradient of every parameter, of ln A and ln B for the amplitudes, (k,) each."""
+    return dict(zip(data.law.parameters, user_jacobian(data), strict=True))
 
 
 def outlying(fit: JointFit, data: JointData) -> tuple[Array, Flags]:
@@ -161,7 +158,7 @@ def outlying(fit: JointFit, data: JointData) -> tuple[Array, Flags]:
     m = len(fit.residuals)
     if not ENOUGH_RUNS <= m <= MOST_POINTS:
         return np.zeros(m), np.zeros(m, dtype=bool)
-    relative, out = outliers(fit.residuals, gradient(fit.theta, data.u, data.v))
+    relative, out = outliers(fit.residuals, gradient(fit.theta, data))
     return relative, out & (np.abs(relative) > STANDS_OUT)
 
 
@@ -172,11 +169,13 @@ def stand_out(fit: JointFit, data: JointData, n: Array, d: Array) -> Note | None
         return None
     without: dict[str, float | None] = {}
     if all(len(np.unique(sizes[~out])) > 2 for sizes in (n, d)):
-        rest = joint_data(n[~out], d[~out], np.exp(data.log_loss[~out]), data.held)
+        rest = joint_data(
+            n[~out], d[~out], np.exp(data.log_loss[~out]), data.held, law=data.law, passes=data.passes[~out]
+        )
         found = user_values(fit_joint(rest).theta[None], rest)[0]
         without = {
-            name: float(np.exp(value) if name in ("A", "B") else value)
-            for name, value in zip(PARAMETERS, found, strict=True)
+            name: float(np.exp(value) if name in data.law.positive else value)
+            for name, value in zip(data.law.parameters, found, strict=True)
         }
     places = [f"{one:.4g}:{other:.4g}" for one, other in zip(n, d, strict=True)]
-    return outlier_note("joint", JOINT, places, relative, np.flatnonzero(out), without)
+    return outlier_note(data.law.name, data.law.name, places, relative, np.flatnonzero(out), without)

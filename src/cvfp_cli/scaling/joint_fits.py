@@ -1,12 +1,14 @@
 """The joint law's fit of all runs of one pool, put together as one ``Fit``."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import JOINT
+from cvfp_cli.laws.registry import SURFACES
+from cvfp_cli.laws.surface import ALPHA, BETA, Surface
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
 from cvfp_cli.scaling.constraint import Constraint
@@ -14,9 +16,6 @@ from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.held_out import Mask, hidden_masks
 from cvfp_cli.scaling.joint import (
-    LOWER,
-    PARAMETERS,
-    UPPER,
     HeldCoordinates,
     JointData,
     JointFit,
@@ -24,7 +23,6 @@ from cvfp_cli.scaling.joint import (
     check_joint,
     fit_joint,
     joint_data,
-    log_loss_at,
     solve_joint,
     user_values,
 )
@@ -38,22 +36,25 @@ from cvfp_cli.scaling.joint_errors import (
     stand_out,
 )
 from cvfp_cli.scaling.joint_pool import pool_test
-from cvfp_cli.scaling.joint_profile import COORDINATE, Ends, design_flaws, parameter_ends
+from cvfp_cli.scaling.joint_profile import Ends, design_flaws, parameter_ends
 from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
 from cvfp_cli.stats.error_model import Flags
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
-from cvfp_cli.study.units import PPL, YUnit, loss_of, required_unit
+from cvfp_cli.study.units import PPL, YUnit, loss_of, required_unit, y_of
 
 # Numbers in one batch of refits (problems times runs), to bound memory.
 CELLS = 100_000
+# Of data sizes in tests of larger ones: blocks at most, and the fewest to fit to.
+MOST_BLOCKS, LEAST_BLOCKS = 8, 3
 # What a parameter without a value says in its place, by reason.
 REASONS = {
     "few-runs": "fewer runs than parameters",
     "two-model-sizes": "fewer than three model sizes",
     "two-data-sizes": "fewer than three data sizes",
     "fixed-ratio": "data size follows from model size",
+    "same-passes": "all runs passed over the data equally often",
     "unbounded": "no value is ruled out",
 }
 DIFFER = 0.05  # p of the test of a pool below which a note says that its groups differ
@@ -67,25 +68,29 @@ def fit_joint_groups(
     seed: int = 0,
     label: str = "",
     constraint: Constraint | None = None,
+    law: str = JOINT,
 ) -> Fit:
-    """Fit ``L = E + A / N^alpha + B / D^beta`` to the runs of all groups together, and test whether they share it.
+    """Fit a law of model and data size to the runs of all groups together, and test whether they share it.
 
     L is ln y for a perplexity and y for a loss (see ``units.loss_of``), N the parameters of both blocks, D the training size.
 
     Args:
         replicates: 0 for asymptotic intervals, else that many bootstrap refits of resampled runs.
         constraint: parameters that are fixed or tied.
+        law: its name, one of ``names.JOINTS``.
         label: the fit's name; the group's own, or how many configurations there are, without it.
 
     Raises:
         InputError: runs without parameter counts, too few sizes, or too few runs to resample.
     """
     options = options or FitOptions()
+    form = SURFACES[law]
     n, d, y, member, order = _runs(groups)
     unit = required_unit(groups[0].y_unit, groups[0].y_name)
     constraint = constraint or Constraint()
-    check_joint(constraint)
-    data = joint_data(n, d, _losses(y, unit, groups[0].y_name), HeldCoordinates.of(constraint))
+    check_joint(constraint, form)
+    held, passes = HeldCoordinates.of(constraint, form), _passes(groups, form)[order]
+    data = joint_data(n, d, _losses(y, unit, groups[0].y_name), held, law=form, passes=passes)
     m, k = len(y), data.held.k
     if replicates and m < LEAST_CASES:
         raise InputError(
@@ -105,16 +110,16 @@ def fit_joint_groups(
         rises = {
             name: errors.allowed(row, options.level)
             for name, row in rows.items()
-            if not data.held.fixed[COORDINATE[name]]
+            if not data.held.fixed[form.coordinate[name]]
         }
         ends = parameter_ends(data, fit, rises, flawed=flawed | unseen)
         ends |= dict.fromkeys(unseen - flawed, Ends(None, None))
     draws = bootstrap_joint(data, fit, replicates, seed) if replicates else None
     parameters, reasons = _parameters(fit, data, errors, draws, ends, flaws, options.level)
-    for name, value in constraint.within(PARAMETERS).fixed:
+    for name, value in constraint.within(form.parameters).fixed:
         parameters[name] = Estimate(value, fixed=True)
     outlying = stand_out(fit, data, n, d) if errors is not None and not flaws else None
-    law = AskedFit(
+    asked = AskedFit(
         data,
         fit,
         n,
@@ -126,22 +131,24 @@ def fit_joint_groups(
         options.level,
         any(estimate.reason for estimate in parameters.values()),
     )
-    answers = answer(law, options.predict, options.pairs, options.targets)
-    members = [(n[member == g], d[member == g], data.log_loss[member == g]) for g in range(len(groups))]
+    answers = answer(asked, options.predict, options.pairs, options.targets)
+    members = [
+        tuple(part[member == g] for part in (n, d, data.log_loss, data.passes)) for g in range(len(groups))
+    ]
     pool = pool_test(members, data, fit) if options.hold_out else None
-    predicted = law.to_y(log_loss_at(fit.theta[None], data.u[None], data.v[None])[0][0])
+    predicted = asked.to_y(data.log_loss_at(fit.theta[None])[0][0])
     misses, log_misses = predicted - y, np.log(predicted / y)
     log_loss_rss = float(fit.residuals @ fit.residuals)
     total = float(np.sum((data.log_loss - data.log_loss.mean()) ** 2))
     rss = float(misses @ misses)
     loo, forward, held_out = (
-        _held_out(law, y, _masks(groups, d, order, options)) if options.hold_out else (None, None, ())
+        _held_out(asked, y, _masks(groups, d, order, options)) if options.hold_out else (None, None, ())
     )
     exact = rss <= 0.0 or log_loss_rss <= 0.0
     criteria = information(m, k, of_y=None if exact else rss, of_objective=None if exact else log_loss_rss)
     return Fit(
         config=label or (groups[0].label if len(groups) == 1 else counted(len(groups), "configuration")),
-        law=JOINT,
+        law=law,
         x=groups[0].x_name,
         y=groups[0].y_name,
         y_unit=groups[0].y_unit.name,
@@ -168,7 +175,7 @@ def fit_joint_groups(
         starts=Starts(fit.tried, fit.agree),
         warnings=(
             *_notes(groups, fit, data, reasons, answers, pool, options),
-            *_error_notes(errors, unseen - flawed, draws),
+            *_error_notes(errors, [name for name in rows if name in unseen - flawed], draws, law),
             *([outlying] if outlying else []),
         ),
     )
@@ -197,11 +204,64 @@ def _runs(groups: Sequence[Points]) -> tuple[Array, Array, Array, Rows, Rows]:
     return n[order], d[order], y[order], member[order], order
 
 
-def outlying_runs(groups: Sequence[Points], constraint: Constraint) -> Flags:
-    """Which runs stand out from the joint law of all groups, in the groups' order."""
+def _passes(groups: Sequence[Points], law: Surface) -> Array:
+    """How often each run passed over its data, (m,) in the groups' order; 1 for a law that does not ask.
+
+    Raises:
+        InputError: the law asks, and a group does not say.
+    """
+    missing = [points.label for points in groups if points.passes is None]
+    if law.repeats and missing:
+        raise InputError(
+            f"{law.name} needs to know how often each run passed over its data; {missing[0] or 'this table'} does not "
+            "say.",
+            hint="Name the column that holds it with --epochs, or fit joint.",
+        )
+    return np.concatenate(
+        [
+            points.passes if law.repeats and points.passes is not None else np.ones(len(points))
+            for points in groups
+        ]
+    )
+
+
+def joint_origins(groups: Sequence[Points], law: str, constraint: Constraint) -> list[tuple[int, float]]:
+    """Fits to the runs of the smaller data sizes, judged on the next: how many blocks of sizes, and the mean error.
+
+    Blocks are the data sizes themselves, or ``MOST_BLOCKS`` of them with equally many runs where there are more. The
+    error is |ln(predicted / measured)| of y.
+    """
+    form = SURFACES[law]
     n, d, y, _, order = _runs(groups)
     unit = required_unit(groups[0].y_unit, groups[0].y_name)
-    data = joint_data(n, d, _losses(y, unit, groups[0].y_name), HeldCoordinates.of(constraint))
+    passes, loss = _passes(groups, form)[order], _losses(y, unit, groups[0].y_name)
+    held = HeldCoordinates.of(constraint, form)
+    block = np.unique(d, return_inverse=True)[1]
+    if block[-1] >= MOST_BLOCKS:
+        # Runs of one size stay together: the block of the first of them is that of all.
+        block = (MOST_BLOCKS * np.searchsorted(d, d) // len(d)).astype(np.intp)
+        block = np.unique(block, return_inverse=True)[1]
+    tests = []
+    for j in range(LEAST_BLOCKS, int(block[-1]) + 1):
+        known, there = block < j, block == j
+        if np.sum(known) <= held.k or len(np.unique(n[known])) < 2:
+            continue
+        data = joint_data(n[known], d[known], loss[known], held, law=form, passes=passes[known])
+        found = fit_joint(data).theta
+        u, v = np.log(n[there]) - data.centre_n, np.log(d[there]) - data.centre_d
+        log_loss = form.log_loss(found[None], u[None], v[None], passes[there][None])[0][0]
+        predicted = y_of(np.exp(log_loss), unit)
+        tests.append((j, float(np.mean(np.abs(np.log(predicted / y[there]))))))
+    return tests
+
+
+def outlying_runs(groups: Sequence[Points], constraint: Constraint, law: str = JOINT) -> Flags:
+    """Which runs stand out from a joint law of all groups, in the groups' order."""
+    form = SURFACES[law]
+    n, d, y, _, order = _runs(groups)
+    unit = required_unit(groups[0].y_unit, groups[0].y_name)
+    held, passes = HeldCoordinates.of(constraint, form), _passes(groups, form)[order]
+    data = joint_data(n, d, _losses(y, unit, groups[0].y_name), held, law=form, passes=passes)
     out = np.zeros(len(y), dtype=bool)
     out[order] = outlying(fit_joint(data), data)[1]
     return out
@@ -226,7 +286,7 @@ def _losses(y: Array, unit: YUnit, name: str) -> Array:
 def _flaws(data: JointData) -> dict[str, tuple[str, ...]]:
     """As ``design_flaws``; with fewer different runs than parameters nothing is determined."""
     pairs = len(np.unique(np.column_stack([data.u, data.v]), axis=0))
-    free = tuple(name for name, at in COORDINATE.items() if not data.held.fixed[at])
+    free = tuple(name for name, at in data.law.coordinate.items() if not data.held.fixed[at])
     return {"few-runs": free} if pairs < data.held.k else design_flaws(data)
 
 
@@ -251,15 +311,16 @@ def _leaves_the_law(
     level: float,
 ) -> bool:
     """Whether an asymptotic interval would leave what the law allows, so that it says nothing."""
-    bound = ((fit.theta <= LOWER + 1e-9) | (fit.theta >= UPPER - 1e-9)) & ~data.held.fixed
+    lower, upper = data.law.lower, data.law.upper
+    bound = ((fit.theta <= lower + 1e-9) | (fit.theta >= upper - 1e-9)) & ~data.held.fixed
     if flaws or fit.covariance is None or errors is None or np.any(bound[1:]):
         return True
-    reach = np.array([errors.half_width(row, level) for row in np.eye(len(PARAMETERS))])
+    reach = np.array([errors.half_width(row, level) for row in np.eye(data.law.k)])
     exponents = 3 + np.flatnonzero(~data.held.fixed[3:])
     lowest = np.min(data.log_loss - fit.residuals)
     return bool(
-        np.any(fit.theta[exponents] - reach[exponents] <= LOWER[exponents])
-        or np.any(fit.theta[exponents] + reach[exponents] >= UPPER[exponents])
+        np.any(fit.theta[exponents] - reach[exponents] <= lower[exponents])
+        or np.any(fit.theta[exponents] + reach[exponents] >= upper[exponents])
         or (not data.held.fixed[0] and np.exp(fit.theta[0]) + reach[0] >= np.exp(lowest))
     )
 
@@ -288,11 +349,12 @@ def _parameters(
     level: float,
 ) -> tuple[dict[str, Estimate], dict[str, tuple[str, ...]]]:
     """Every parameter with its interval, and which have none, by reason."""
+    law = data.law
     reasons = dict(flaws)
     flawed = {name for names in flaws.values() for name in names}
     free = tuple(
         name
-        for name, at in COORDINATE.items()
+        for name, at in law.coordinate.items()
         if ends is not None and ends[name].free and name not in flawed and not data.held.fixed[at]
     )
     if free:
@@ -302,17 +364,17 @@ def _parameters(
     if draws is not None:
         intervals = _percentiles(draws, data, level)
     elif ends is not None:
-        intervals = {name: (ends[name].low, ends[name].high) for name in PARAMETERS}
+        intervals = {name: (ends[name].low, ends[name].high) for name in law.parameters}
     else:
         intervals = _asymptotic(data, values, errors, level)
     result = {}
-    for i, name in enumerate(PARAMETERS):
+    for i, name in enumerate(law.parameters):
         if name in why:
             result[name] = Estimate(None, reason=REASONS[why[name]])
             continue
-        own = COORDINATE[name]
-        at_bound = bool(fit.theta[own] <= LOWER[own] + 1e-9 or fit.theta[own] >= UPPER[own] - 1e-9)
-        value = float(np.exp(values[i])) if name in ("A", "B") else float(values[i])
+        own = law.coordinate[name]
+        at_bound = bool(fit.theta[own] <= law.lower[own] + 1e-9 or fit.theta[own] >= law.upper[own] - 1e-9)
+        value = float(np.exp(values[i])) if name in law.positive else float(values[i])
         result[name] = Estimate(value, *intervals[name], at_bound=at_bound)
     return result, reasons
 
@@ -327,7 +389,7 @@ def _asymptotic(
             result[name] = (None, None)
             continue
         low, high = value - width, value + width
-        if name in ("A", "B"):
+        if name in data.law.positive:
             low, high = np.exp(low), np.exp(high)
         result[name] = (max(float(low), 0.0), float(high))
     return result
@@ -338,10 +400,12 @@ def _percentiles(draws: Array, data: JointData, level: float) -> dict[str, tuple
     tail = 0.5 * (1.0 - level)
     low, high = np.quantile(user_values(draws, data), [tail, 1.0 - tail], axis=0)
     result: dict[str, tuple[float | None, float | None]] = {}
-    for i, name in enumerate(PARAMETERS):
-        exponent = {"A": 2, "B": 4}.get(name, i)
-        open_end = name != "E" and high[exponent] >= UPPER[3] - 1e-6
-        ends = np.exp(np.array([low[i], min(high[i], 700.0)])) if name in ("A", "B") else (low[i], high[i])
+    law = data.law
+    for i, name in enumerate(law.parameters):
+        steepest = {"A": ALPHA, "B": BETA}.get(name, law.coordinate[name])
+        at = i if name in law.further else {"A": 2, "B": 4}.get(name, i)
+        open_end = name != "E" and high[at] >= law.upper[steepest] - 1e-6
+        ends = np.exp(np.array([low[i], min(high[i], 700.0)])) if name in law.positive else (low[i], high[i])
         result[name] = (float(ends[0]), None if open_end else float(ends[1]))
     return result
 
@@ -363,8 +427,7 @@ def _held_out(
     def refit(keep: Array) -> Array:
         # One point moves the fit little: the refits start there and need four digits only.
         theta = solve_joint(data, np.tile(law.fit.theta, (len(keep), 1)), keep, tolerance=1e-5)[0]
-        u, v = (np.broadcast_to(part, keep.shape) for part in (data.u, data.v))
-        return law.to_y(log_loss_at(theta, u, v)[0])
+        return law.to_y(data.log_loss_at(theta)[0])
 
     loo = None
     if m - 1 >= k:
@@ -396,30 +459,30 @@ def _notes(
     notes = [note for points in groups for note in points.notes]
     m, k = len(fit.residuals), data.held.k
     if m <= k:
-        message = (
-            f"joint has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by."
+        message = f"{data.law.name} has {counted(k, 'parameter')} and {counted(m, 'point')}: nothing is left to judge it by."
+        notes.append(
+            Note("no-freedom", message, "warning", {"law": data.law.name, "parameters": k, "points": m})
         )
-        notes.append(Note("no-freedom", message, "warning", {"law": JOINT, "parameters": k, "points": m}))
     said = {name for names in reasons.values() for name in names}
     gone = [
         name
-        for name, at in COORDINATE.items()
+        for name, at in data.law.coordinate.items()
         if name not in said
         and not data.held.fixed[at]
-        and (fit.theta[at] <= LOWER[at] + 1e-9 or fit.theta[at] >= UPPER[at] - 1e-9)
+        and (fit.theta[at] <= data.law.lower[at] + 1e-9 or fit.theta[at] >= data.law.upper[at] - 1e-9)
     ]
     if gone:
-        message = f"joint ran into the edge of what it allows for {', '.join(gone)}."
+        message = f"{data.law.name} ran into the edge of what it allows for {', '.join(gone)}."
         notes.append(Note("limit-joint", message, "warning", {"parameters": ", ".join(gone)}))
     spans = [float(np.exp(np.ptp(part))) for part in (data.u, data.v)]
-    notes += [_undetermined(reason, names, spans, k) for reason, names in reasons.items()]
+    notes += [_undetermined(data.law.name, reason, names, spans, k) for reason, names in reasons.items()]
     if options.predict:
         size = answers.usual_size
-        message = f"joint: sizes to predict at without a model size are taken at the one measured most often, {size:.4g}."
+        message = f"{data.law.name}: sizes to predict at without a model size are taken at the one measured most often, {size:.4g}."
         notes.append(Note("joint-size", message, values={"size": size}))
     if pool is not None and pool.p is not None and pool.p < DIFFER:
         message = (
-            f"joint: the {pool.groups} groups do not share one law (F({pool.df1}, {pool.df2}) = {pool.f:.3g}, "
+            f"{data.law.name}: the {pool.groups} groups do not share one law (F({pool.df1}, {pool.df2}) = {pool.f:.3g}, "
             f"p = {pool.p:.2g}): its parameters are an average of theirs."
         )
         values = {"groups": pool.groups, "df1": pool.df1, "df2": pool.df2, "f": pool.f or 0.0, "p": pool.p}
@@ -427,14 +490,16 @@ def _notes(
     return notes
 
 
-def _error_notes(errors: JointErrors | None, unseen: Collection[str], draws: Array | None) -> list[Note]:
+def _error_notes(
+    errors: JointErrors | None, unseen: Sequence[str], draws: Array | None, law: str
+) -> list[Note]:
     """What the intervals take the runs' errors to be."""
     if errors is None or draws is not None:
         return []
     if unseen:
-        listed = ", ".join(name for name in PARAMETERS if name in unseen)
+        listed = ", ".join(unseen)
         message = (
-            f"joint: no interval for {listed}: there are no more data sizes than parameters that only they tell, so how "
+            f"{law}: no interval for {listed}: there are no more data sizes than parameters that only they tell, so how "
             "far the law misses a size cannot be seen. More data sizes would show it."
         )
         return [Note("common-errors-unknown", message, "warning", {"parameters": listed})]
@@ -442,20 +507,21 @@ def _error_notes(errors: JointErrors | None, unseen: Collection[str], draws: Arr
     if not errors.by_size or share <= 0.0:
         return []
     message = (
-        f"joint: models err together at one data size (correlation {share:.2f}); the intervals allow for it."
+        f"{law}: models err together at one data size (correlation {share:.2f}); the intervals allow for it."
     )
     return [Note("common-errors", message, values={"correlation": share})]
 
 
-def _undetermined(reason: str, names: Sequence[str], spans: Sequence[float], k: int) -> Note:
+def _undetermined(law: str, reason: str, names: Sequence[str], spans: Sequence[float], k: int) -> Note:
     listed = ", ".join(names)
     why = {
         "few-runs": f"there are fewer different runs than the law's {counted(k, 'parameter')}",
         "two-model-sizes": "with fewer than three model sizes they trade with one another",
         "two-data-sizes": "with fewer than three data sizes they trade with one another",
+        "same-passes": "all runs passed over their data equally often",
         "fixed-ratio": "the data size follows from the model size in all runs, so the two terms can change places",
         "unbounded": f"these runs rule out no value (model sizes span a factor of {spans[0]:.3g}, data sizes one of "
         f"{spans[1]:.3g})",
     }[reason]
     values: dict[str, str | float] = {"parameters": listed, "model_span": spans[0], "data_span": spans[1]}
-    return Note(f"joint-{reason}", f"joint: {listed} undetermined: {why}.", "warning", values)
+    return Note(f"joint-{reason}", f"{law}: {listed} undetermined: {why}.", "warning", values)

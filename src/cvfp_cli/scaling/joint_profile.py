@@ -10,15 +10,12 @@ from typing import TypedDict
 
 import numpy as np
 
+from cvfp_cli.laws.surface import ALPHA, BETA, COMMON
 from cvfp_cli.scaling.joint import (
-    LOWER,
-    PARAMETERS,
     THRESHOLD,
-    UPPER,
     JointData,
     JointFit,
     joint_starts,
-    log_loss_at,
     solve_joint,
     user_values,
 )
@@ -43,8 +40,6 @@ ROUGH: Rough = {"tolerance": 1e-5, "max_iterations": 80}  # a point of a profile
 FEW = 2  # starts of a profile's fit, beside the fit itself
 # A figure that may lie this far from the fit, in ln, is not bounded.
 FARTHEST = 40.0
-# Where the coordinates of the law have each parameter of PARAMETERS.
-COORDINATE = {"E": 0, "A": 1, "alpha": 3, "B": 2, "beta": 4}
 
 
 @dataclass(frozen=True)
@@ -77,12 +72,16 @@ def design_flaws(data: JointData) -> dict[str, tuple[str, ...]]:
     """
     flaws: dict[str, tuple[str, ...]] = {}
     held = data.held
+    # With k free, a size of few values cannot tell it either; nothing but passes that differ tells what they add.
+    k = tuple(
+        name for name in data.law.further if data.law.coupled and not held.fixed[data.law.coordinate[name]]
+    )
     few_n, few_d = (different(np.exp(part)) < 3 for part in (data.u, data.v))
     # A fixed parameter ends the trade; so does an exponent that the other size tells, where E is told by neither.
     if few_n and not held.fixed[[0, 3]].any() and (few_d or not held.tied):
-        flaws["two-model-sizes"] = ("E", "A", "alpha")
+        flaws["two-model-sizes"] = ("E", "A", "alpha", *k)
     if few_d and not held.fixed[[0, 4]].any() and (few_n or not held.tied):
-        flaws["two-data-sizes"] = ("E", "B", "beta")
+        flaws["two-data-sizes"] = ("E", "B", "beta", *k)
     if not few_n and not few_d:
         slope = float(data.u @ data.v) / float(data.u @ data.u)
         if np.std(data.v - slope * data.u) < SAME:
@@ -91,6 +90,8 @@ def design_flaws(data: JointData) -> dict[str, tuple[str, ...]]:
                 flaws["fixed-ratio"] = ("A", "B")
             elif not held.fixed[3:].any():
                 flaws["fixed-ratio"] = ("A", "alpha", "B", "beta")
+    if data.law.repeats and not held.fixed[COMMON:].all() and different(data.passes) < 2:
+        flaws["same-passes"] = ("B", *data.law.further)
     return flaws
 
 
@@ -102,17 +103,24 @@ def parameter_ends(
     Args:
         rises: by how much the loss may rise within the interval of each.
     """
-    _, log_a, alpha, log_b, beta = user_values(fit.theta[None], data)[0]
-    ends = dict.fromkeys(PARAMETERS, FREE)
-    held = data.held
+    _, log_a, alpha, log_b, beta, *_ = user_values(fit.theta[None], data)[0]
+    held, law = data.held, data.law
+    ends = dict.fromkeys(law.parameters, FREE)
+    places = law.coordinate
     for name, value in (("alpha", alpha), ("beta", beta)):
-        if held.fixed[COORDINATE[name]]:
+        if held.fixed[places[name]]:
             ends[name] = Ends(float(value), float(value))
     if "E" not in flawed and not held.fixed[0]:
         ends["E"] = _floor_ends(data, fit, rises["E"])
     for name, value in (("alpha", alpha), ("beta", beta)):
-        if name not in flawed and not held.fixed[COORDINATE[name]]:
-            ends[name] = _exponent_ends(data, fit, rises[name], COORDINATE[name], float(value))
+        if name not in flawed and not held.fixed[places[name]]:
+            ends[name] = _edge_ends(data, fit, rises[name], places[name], float(value))
+    for name in law.further:
+        if name not in flawed and not held.fixed[places[name]]:
+            found = _edge_ends(data, fit, rises[name], places[name], float(fit.theta[places[name]]))
+            bottom = found.low is None or found.low == law.lower[places[name]]
+            lowest = 0.0 if bottom else float(np.exp(found.low or 0.0))
+            ends[name] = Ends(lowest, None if found.high is None else float(np.exp(found.high)), found.free)
     # At N = 1 itself the amplitude is a coordinate.
     at_one = (
         ("A", ends["alpha"], replace(data, u=data.u + data.centre_n, centre_n=0.0), float(log_a)),
@@ -122,8 +130,8 @@ def parameter_ends(
         if own.free or name in flawed:
             continue
         theta = fit.theta.copy()
-        theta[COORDINATE[name]] = value
-        there = _profile(moved, replace(fit, theta=theta), COORDINATE[name])
+        theta[places[name]] = value
+        there = _profile(moved, replace(fit, theta=theta), places[name])
         low = None if own.low == 0.0 else walk(there, value, -1.0, rises[name])
         high = None if own.high is None else walk(there, value, 1.0, rises[name])
         ends[name] = Ends(
@@ -132,10 +140,10 @@ def parameter_ends(
     return ends
 
 
-def _exponent_ends(data: JointData, fit: JointFit, rise: float, at: int, value: float) -> Ends:
-    """An exponent of 0 is a law that does not fall: an end of 0 is one that is not ruled out."""
+def _edge_ends(data: JointData, fit: JointFit, rise: float, at: int, value: float) -> Ends:
+    """Between a coordinate's bounds. An exponent of 0 is a law that does not fall: an end there is not ruled out."""
     profile = _profile(data, fit, at)
-    flat, steepest = float(LOWER[at]), float(UPPER[at])
+    flat, steepest = float(data.law.lower[at]), float(data.law.upper[at])
     low = flat if profile(flat) <= rise else crossing(profile, value, flat, rise)
     high = None if profile(steepest) <= rise else crossing(profile, value, steepest, rise)
     return Ends(low, high, low == flat and high is None)
@@ -147,7 +155,7 @@ def _floor_ends(data: JointData, fit: JointFit, rise: float) -> Ends:
     profile = _profile(data, fit, 0)
 
     def at(value: float) -> float:
-        return profile(float(np.log(max(value, np.exp(LOWER[0])))))
+        return profile(float(np.log(max(value, np.exp(data.law.lower[0])))))
 
     value = float(np.exp(fit.theta[0]))
     top = lowest * (1.0 - SAME)
@@ -163,13 +171,16 @@ def _profile(data: JointData, fit: JointFit, at: int) -> Callable[[float], float
 
     def rise(value: float) -> float:
         nonlocal last
-        held = {at: np.array([value])} if at > 2 else {}
+        held = {at: np.array([value])} if at in (ALPHA, BETA) else {}
         others = joint_starts(
-            data, **{name: held[i] for i, name in ((3, "alphas"), (4, "betas")) if i in held}
+            data, **{name: held[i] for i, name in ((ALPHA, "alphas"), (BETA, "betas")) if i in held}
         )
         start = np.concatenate([fit.theta[None], last[None], others[:FEW]])
         start[:, at] = value
-        low, high = np.minimum(LOWER, start.min(axis=0)), np.maximum(UPPER, start.max(axis=0))
+        low, high = (
+            np.minimum(data.law.lower, start.min(axis=0)),
+            np.maximum(data.law.upper, start.max(axis=0)),
+        )
         # The amplitude of the other unit is where it is.
         low[1:3], high[1:3] = -FARTHEST * 10.0, FARTHEST * 10.0
         low[at] = high[at] = value
@@ -221,22 +232,25 @@ def few_starts(data: JointData, fit: JointFit) -> Array:
     return np.concatenate([fit.theta[None], joint_starts(data)[:FEW]])
 
 
-def through(data: JointData, fit: JointFit, n: float, d: float, starts: Array) -> Callable[[float], float]:
-    """The rise of the least loss of a law that has a given ln L at the sizes N and D."""
+def through(
+    data: JointData, fit: JointFit, n: float, d: float, passes: float, starts: Array
+) -> Callable[[float], float]:
+    """The rise of the least loss of a law that has a given ln L at the sizes N and D, passed over that often."""
     m = len(data.log_loss)
     heavy = np.concatenate([np.ones(m), [100.0 * m]])
     u = np.append(data.u, np.log(n) - data.centre_n)
     v = np.append(data.v, np.log(d) - data.centre_d if np.isfinite(d) else 700.0)
+    over = np.append(data.passes, passes)
     last = fit.theta
 
     def rise(value: float) -> float:
         nonlocal last
-        held = replace(data, u=u, v=v, log_loss=np.append(data.log_loss, value))
+        held = replace(data, u=u, v=v, log_loss=np.append(data.log_loss, value), passes=over)
         start = np.concatenate([starts, last[None]])
         theta, loss = solve_joint(held, start, np.tile(heavy, (len(start), 1)), **ROUGH)
         best = int(np.argmin(loss))
         last = theta[best]
-        off = log_loss_at(last[None], u[None, -1:], v[None, -1:])[0][0] - value
+        off = data.law.log_loss(last[None], u[None, -1:], v[None, -1:], over[None, -1:])[0][0] - value
         if abs(float(off[0])) > ROUNDING:
             return np.inf
         own = huber_loss(off[None], heavy[None, -1:], THRESHOLD)
@@ -246,9 +260,9 @@ def through(data: JointData, fit: JointFit, n: float, d: float, starts: Array) -
 
 
 def value_ends(
-    data: JointData, fit: JointFit, n: float, d: float, value: float, allowed: float
+    data: JointData, fit: JointFit, n: float, d: float, passes: float, value: float, allowed: float
 ) -> tuple[float | None, float | None]:
     """The profile interval of ln L at the sizes N and D, where the fit has ``value``."""
-    rise = through(data, fit, n, d, few_starts(data, fit))
+    rise = through(data, fit, n, d, passes, few_starts(data, fit))
     low, high = (walk(rise, value, sign, allowed) for sign in (-1.0, 1.0))
     return low, high

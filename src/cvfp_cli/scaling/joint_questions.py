@@ -1,11 +1,11 @@
 """What a fitted joint law says elsewhere: losses at other sizes, the D that reaches one, and the least N D that does."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cvfp_cli.scaling.joint import JointData, JointFit, log_loss_at
+from cvfp_cli.scaling.joint import JointData, JointFit
 from cvfp_cli.scaling.joint_errors import JointErrors, gradient
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.predictions import maybe
@@ -28,7 +28,7 @@ class AskedFit:
     Attributes:
         n, d: sizes of the runs, (m,). unit: of y.
         errors: of its figures; None without degrees of freedom. profiled: whether intervals are profiles of the loss.
-        draws: bootstrap refits in the fit's coordinates, (R, 5), or None. level: of intervals.
+        draws: bootstrap refits in the fit's coordinates, (R, k), or None. level: of intervals.
         undetermined: some parameter has no value.
     """
 
@@ -42,6 +42,11 @@ class AskedFit:
     draws: Array | None
     level: float
     undetermined: bool
+
+    @property
+    def passes(self) -> float:
+        """How often the data that are asked about are passed over: as most of the runs are."""
+        return float(np.median(self.data.passes))
 
     def to_y(self, log_loss: Array | float) -> Array:
         """y from ln L."""
@@ -59,15 +64,18 @@ class AskedFit:
         )
 
     def log_loss(self, theta: Array, n: float, d: float) -> Array:
-        """ln L of each row of theta (P, 5) at one pair of sizes, (P,)."""
+        """ln L of each row of theta (P, k) at one pair of sizes, (P,)."""
         u, v = self.coordinates(n, d)
         wide = (len(theta), 1)
-        return log_loss_at(theta, np.full(wide, u), np.full(wide, v))[0][:, 0]
+        return self.data.law.log_loss(theta, np.full(wide, u), np.full(wide, v), np.full(wide, self.passes))[
+            0
+        ][:, 0]
 
     def row(self, n: float, d: float) -> Array:
-        """Gradient of ln L at N and D by the coordinates of ``JointFit.covariance``, (5,)."""
+        """Gradient of ln L at N and D by the coordinates of ``JointFit.covariance``, (k,)."""
         u, v = self.coordinates(n, d)
-        return np.asarray(gradient(self.fit.theta, np.array([u]), np.array([v]))[0])
+        there = replace(self.data, u=np.array([u]), v=np.array([v]), passes=np.array([self.passes]))
+        return np.asarray(gradient(self.fit.theta, there)[0])
 
     def half_width(self, n: float, d: float) -> float:
         """Half-width of the asymptotic interval of ln L at N and D; NaN where there is none."""
@@ -122,7 +130,7 @@ def _ends(law: AskedFit, n: float, d: float, value: float) -> tuple[float | None
     row = law.row(n, d)
     width = law.errors.half_width(row, law.level)
     if law.profiled:
-        low, high = value_ends(law.data, law.fit, n, d, value, law.errors.allowed(row, law.level))
+        low, high = value_ends(law.data, law.fit, n, d, law.passes, value, law.errors.allowed(row, law.level))
     elif np.isfinite(width):
         low, high = value - width, value + width
     else:
@@ -182,7 +190,7 @@ def _test(law: AskedFit, n: float, log_target: float) -> tuple[Callable[[float],
 
         def rise(log_d: float) -> float:
             d = float(np.exp(log_d))
-            risen = through(law.data, law.fit, n, d, starts)(log_target)
+            risen = through(law.data, law.fit, n, d, law.passes, starts)(log_target)
             return risen / errors.allowed(law.row(n, d), level)
 
         return rise, 1.0
@@ -198,13 +206,12 @@ def _test(law: AskedFit, n: float, log_target: float) -> tuple[Callable[[float],
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def _size_for(law: AskedFit, theta: Array, n: float, loss: float) -> Array:
-    """D at which each law of theta (P, 5) has a loss at N; infinite where it never falls so far, (P,).
+    """D at which each law of theta (P, k) has a loss at N; infinite where it never falls so far, (P,).
 
     Beyond ``FARTHEST`` from the data a size is as good as infinite, or as 0.
     """
     u = float(np.log(n)) - law.data.centre_n
-    left = loss - np.exp(theta[:, 0]) - np.exp(theta[:, 1] - theta[:, 3] * u)
-    log_d = (theta[:, 2] - np.log(np.where(left > 0.0, left, np.nan))) / theta[:, 4] + law.data.centre_d
+    log_d = law.data.law.log_size(theta, u, loss, law.passes) + law.data.centre_d
     return _bounded_exp(log_d, law.data.centre_d)
 
 
@@ -217,13 +224,10 @@ def _bounded_exp(log_size: Array, centre: float) -> Array:
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def _least(law: AskedFit, theta: Array, loss: float) -> tuple[Array, Array]:
-    """ln N and ln D with the least N D among those at a loss: there alpha A / N^alpha = beta B / D^beta."""
-    alpha, beta = theta[:, 3], theta[:, 4]
-    left = loss - np.exp(theta[:, 0])
-    left = np.log(np.where(left > 0.0, left, np.nan))
-    log_n = (theta[:, 1] - left + np.log1p(alpha / beta)) / alpha + law.data.centre_n
-    log_d = (theta[:, 2] - left + np.log1p(beta / alpha)) / beta + law.data.centre_d
-    return (np.where(np.isfinite(part), part, np.inf) for part in (log_n, log_d))  # type: ignore[return-value]
+    """ln N and ln D with the least N D among those at a loss; infinite where none has it."""
+    log_n, log_d = law.data.law.least_product(theta, loss, law.passes)
+    found = (log_n + law.data.centre_n, log_d + law.data.centre_d)
+    return (np.where(np.isfinite(part), part, np.inf) for part in found)  # type: ignore[return-value]
 
 
 def _cheapest(law: AskedFit, target: float) -> Cheapest:
@@ -254,7 +258,7 @@ def _cheapest(law: AskedFit, target: float) -> Cheapest:
 
 
 def _drawn(law: AskedFit) -> Array | None:
-    """Coordinates of laws that the data allow, (R, 5): bootstrap refits, or t draws of the asymptotic distribution."""
+    """Coordinates of laws that the data allow, (R, k): bootstrap refits, or t draws of the asymptotic distribution."""
     if law.draws is not None:
         return law.draws
     if law.profiled or law.fit.covariance is None or law.errors is None:
@@ -272,7 +276,7 @@ def _drawn(law: AskedFit) -> Array | None:
     theta = law.fit.theta + moved
     floor = np.exp(law.fit.theta[0]) + moved[:, 0]
     theta[:, 0] = np.log(np.maximum(floor, 1e-13))
-    theta[:, 3:] = np.where(theta[:, 3:] > 0.0, theta[:, 3:], np.nan)
+    theta[:, 3:5] = np.where(theta[:, 3:5] > 0.0, theta[:, 3:5], np.nan)
     return theta
 
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import JOINT
+from cvfp_cli.laws.registry import SURFACES
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.joint import PARAMETERS
-from cvfp_cli.scaling.joint_fits import fit_joint_groups
+from cvfp_cli.scaling.held_out import Origin
+from cvfp_cli.scaling.joint_fits import fit_joint_groups, joint_origins
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.study.points import Points
 from cvfp_cli.study.units import loss_of
 
@@ -64,8 +68,10 @@ def _label(groups: Sequence[Points], noun: str) -> str:
     return groups[0].label if len(groups) == 1 else f"{len(groups)} {noun}"
 
 
-def fit_named(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, ...], tuple[Note, ...]]:
-    """The joint law of every pool, because it was asked for by name; a pool that cannot carry it is named in a note.
+def fit_named(
+    groups: Sequence[Points], request: Pooled, laws: Sequence[str] = (JOINT,)
+) -> tuple[tuple[Fit, ...], tuple[Note, ...]]:
+    """These laws of every pool, because they were asked for by name; a pool that cannot carry one is named in a note.
 
     Raises:
         InputError: no pool can, with the first one's reason.
@@ -73,14 +79,14 @@ def fit_named(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, ...
     pools = pools_of(groups, request.pooling)
     fits: list[Fit] = []
     problems: list[tuple[str, InputError]] = []
-    for pool in pools:
+    for law, pool in product(laws, pools):
         try:
-            fits.append(fit_pool(pool, request))
+            fits.append(fit_pool(pool, request, law))
         except InputError as problem:
-            problems.append((pool.label, problem))
+            problems.append((pool.label if law == JOINT else f"{law} of {pool.label}", problem))
     if not fits:
         label, first = problems[0]
-        if len(pools) == 1:
+        if len(problems) == 1:
             raise first
         hint = "--pool fits one joint law to all groups." if _carries(groups) else first.hint
         raise InputError(f"{label}: {first.message}", hint=hint)
@@ -111,8 +117,8 @@ def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, .
     return tuple(fits), tuple(notes)
 
 
-def fit_pool(pool: Pool, request: Pooled) -> Fit:
-    """The joint law of all groups of a pool, as ``fit_joint_groups``."""
+def fit_pool(pool: Pool, request: Pooled, law: str = JOINT) -> Fit:
+    """A law of model and data size of all groups of a pool, as ``fit_joint_groups``."""
     return fit_joint_groups(
         pool.groups,
         request.options,
@@ -120,6 +126,28 @@ def fit_pool(pool: Pool, request: Pooled) -> Fit:
         seed=request.seed,
         label=pool.label,
         constraint=request.constraint,
+        law=law,
+    )
+
+
+def select_joint(groups: Sequence[Points], fits: Sequence[Fit], request: Pooled) -> Selection | None:
+    """Which joint law predicts larger data sizes best; None for fewer than two, or where nothing is held out."""
+    laws = tuple(dict.fromkeys(fit.law for fit in fits))
+    pools = pools_of(groups, request.pooling)
+    by_pool = {(fit.config, fit.law): fit for fit in fits}
+    whole = [pool for pool in pools if all((pool.label, law) in by_pool for law in laws)]
+    if len(laws) < 2 or not whole or not request.options.hold_out:
+        return None
+    return select(
+        {law: [by_pool[pool.label, law] for pool in whole] for law in laws},
+        {
+            law: [
+                Origin(place, blocks, error)
+                for place, pool in enumerate(whole)
+                for blocks, error in joint_origins(pool.groups, law, request.constraint)
+            ]
+            for law in laws
+        },
     )
 
 
@@ -133,7 +161,7 @@ def _carries(groups: Sequence[Points]) -> bool:
         len(_model_sizes(groups)) > 1
         and many
         and above
-        and sum(len(points) for points in groups) > len(PARAMETERS)
+        and sum(len(points) for points in groups) > SURFACES[JOINT].k
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.errors import WorkError, missing_extra
-from cvfp_cli.laws.names import JOINT
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.ticks import label_log_axes
 from cvfp_cli.study.points import Points
@@ -120,17 +119,25 @@ def _panel(axis: Any, points: Points, fits: Mapping[str, Fit], laws: Sequence[st
 
 def _measured_against_predicted(axis: Any, joint: Sequence[Fit]) -> None:
     points = [point for fit in joint for point in fit.fitted]
+    several = len({fit.law for fit in joint}) > 1
     ends = [bound(value for p in points for value in (p.y, p.predicted)) for bound in (min, max)]
     axis.plot(ends, ends, color="grey", linewidth=0.8)
     for i, fit in enumerate(joint):
         predicted, measured = [p.predicted for p in fit.fitted], [p.y for p in fit.fitted]
         colour = COLOURS[i % len(COLOURS)]
-        axis.plot(predicted, measured, "o", markersize=4, color=colour, label=fit.config)
+        axis.plot(
+            predicted,
+            measured,
+            "o",
+            markersize=4,
+            color=colour,
+            label=" ".join([fit.config, *([fit.law] if several else [])]),
+        )
     if len(joint) > 1:
         axis.legend(fontsize=7, frameon=False)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_title(JOINT, fontsize=9)
+    axis.set_title(", ".join(dict.fromkeys(fit.law for fit in joint)), fontsize=9)
     axis.set_xlabel(f"{joint[0].y} by the joint law")
     axis.set_ylabel(f"{joint[0].y} measured")
     label_log_axes(axis)

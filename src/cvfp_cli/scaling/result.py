@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from cvfp_cli.laws.names import JOINT
+from cvfp_cli.laws.names import JOINTS
 from cvfp_cli.notes import Note
 from cvfp_cli.stats.estimate import Estimate as Estimate
 from cvfp_cli.stats.replicates import Replicates
@@ -269,7 +269,7 @@ class Fit:
             "starts": self.starts.to_json() if self.starts else None,
             "warnings": [{"code": note.code, "message": note.message} for note in self.warnings],
         }
-        if self.law == JOINT:
+        if self.law in JOINTS:
             shape["cheapest"] = [least.to_json() for least in self.cheapest]
             shape["pool"] = self.pool.to_json() if self.pool else None
         return shape

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT
 from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.scaling.checks import standing_out, testable
 from cvfp_cli.scaling.constraint import Constraint
@@ -156,19 +155,19 @@ def joint_sensitivity(
         for called, values in (("model size", models), (asked.x, data))
         for name, out in _parts(values, values)
     ]
-    out = outlying_runs(groups, constraint)
+    out = outlying_runs(groups, constraint, asked.law)
     if np.any(out):
         variants.append((_outliers(out), _without(groups, out)))
     counted = [one for one in _counted_otherwise(groups) if one is not None]
     if len(counted) == len(groups):
         variants.append((counted[0][0], [points for _, points in counted]))
-    choices = [Choice(AS_ASKED, _figures(asked, JOINT))]
+    choices = [Choice(AS_ASKED, _figures(asked, asked.law))]
     for name, variant in variants:
         try:
-            choices.append(Choice(name, _figures(fit(variant), JOINT)))
+            choices.append(Choice(name, _figures(fit(variant), asked.law)))
         except InputError:
             continue  # too few runs or sizes are left
-    return Sensitivity(asked.config, JOINT, asked.level, tuple(choices))
+    return Sensitivity(asked.config, asked.law, asked.level, tuple(choices))
 
 
 def _tried(fit: Fitter, groups: Sequence[Points], law: str, options: FitOptions) -> tuple[Fit, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT, MAIN, MIXED
+from cvfp_cli.laws.names import JOINT, JOINTS, MAIN, MIXED
 from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.asked import NO_PAIRS, check_constraint, refuse, unanswered
@@ -16,7 +16,15 @@ from cvfp_cli.scaling.constraint import Constraint, shared_coordinates
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.held_out import Origin, rolling_origins
-from cvfp_cli.scaling.joint_study import POOLINGS, Pool, fit_named, fit_pool, fit_unasked, pools_of
+from cvfp_cli.scaling.joint_study import (
+    POOLINGS,
+    Pool,
+    fit_named,
+    fit_pool,
+    fit_unasked,
+    pools_of,
+    select_joint,
+)
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.sensitivity import Sensitivity, joint_sensitivity, law_sensitivity
@@ -82,6 +90,7 @@ class Study:
     notes: tuple[Note, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
     sensitivity: tuple[Sensitivity, ...] = ()
+    joint_selection: Selection | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What ``--format json`` prints."""
@@ -90,6 +99,10 @@ class Study:
             "fits": [fit.to_json() for fit in self.fits],
             "selection": [score.to_json() for score in self.selection.laws] if self.selection else [],
             "verdict": self.selection.sentence if self.selection else None,
+            "joint_selection": [score.to_json() for score in self.joint_selection.laws]
+            if self.joint_selection
+            else [],
+            "joint_verdict": self.joint_selection.sentence if self.joint_selection else None,
             "sensitivity": [one.to_json() for one in self.sensitivity],
             "notes": [{"code": note.code, "message": note.message} for note in self.notes],
         }
@@ -103,14 +116,16 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     """
     named = ALL not in request.laws
     laws = tuple(dict.fromkeys(request.laws)) if named else (*LAWS, JOINT)
-    own = tuple(law for law in laws if law != JOINT)
+    own, both = ([law for law in laws if (law in JOINTS) is of_two] for of_two in (False, True))
     for law in own:
         get_law(law)
     refuse(laws, request, named=named)
     check_constraint(laws, request, named=named)
     _check_weights(groups, request, named)
-    fit_joint = fit_named if named else fit_unasked
-    joint, about_joint = fit_joint(groups, request) if JOINT in laws else ((), ())
+    if both:
+        joint, about_joint = fit_named(groups, request, both) if named else fit_unasked(groups, request)
+    else:
+        joint, about_joint = (), ()
     if request.options.pairs and not joint:
         raise InputError(f"--predict: {NO_PAIRS}.", hint="Name it with --model joint to see why.")
     # Groups of one size are good rows for a joint law, and nothing for a law of x.
@@ -141,7 +156,8 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
         )
         checked = (*checked, Note("forecast-unshared", message))
     moved = _sensitivity(groups, fits, fitted_to, joint, ahead, request) if request.sensitivity else ()
-    return Study(everything, selection, (*left_out, *notes, *about_joint, *asked, *checked), ahead, moved)
+    told = (*left_out, *notes, *about_joint, *asked, *checked)
+    return Study(everything, selection, told, ahead, moved, select_joint(groups, joint, request))
 
 
 def _sensitivity(
@@ -171,8 +187,8 @@ def _sensitivity(
     for fit in joint:
         pool = pools[fit.config]
 
-        def refit_pool(groups: Sequence[Points], label: str = pool.label) -> Fit:
-            return fit_pool(Pool(tuple(groups), label), request)
+        def refit_pool(groups: Sequence[Points], label: str = pool.label, law: str = fit.law) -> Fit:
+            return fit_pool(Pool(tuple(groups), label), request, law)
 
         found = (*found, joint_sensitivity(pool.groups, fit, request.constraint, refit_pool))
     return found
@@ -186,9 +202,9 @@ def curves_of(
     study = run_study(groups, plain)
     curves: dict[str, dict[str, Fit]] = {points.label: {} for points in groups}
     for fit in study.fits:
-        if fit.law != JOINT:
+        if fit.law not in JOINTS:
             curves[fit.config][fit.law] = fit
-    return curves, tuple(fit for fit in study.fits if fit.law == JOINT)
+    return curves, tuple(fit for fit in study.fits if fit.law in JOINTS)
 
 
 def _fittable(
@@ -232,12 +248,12 @@ def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> N
                 "--weights cannot be combined with --share, --fix or --tie.",
                 hint="Errors common to a size have no weights of their own: leave one of them out.",
             )
-        if named and JOINT in request.laws:
+        if named and set(JOINTS) & set(request.laws):
             raise InputError(
                 "--weights cannot be used by joint.",
                 hint="Its Huber loss takes every run alike: leave --weights out, or name other laws.",
             )
-    own = any(law != JOINT and is_constrained(groups, request.constraint) for law in request.laws)
+    own = any(law not in JOINTS and is_constrained(groups, request.constraint) for law in request.laws)
     if own and any(points.holdout is not None for points in groups):
         raise InputError(
             "--holdout-by cannot be combined with --share, --fix or --tie.",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cvfp_cli.laws.names import JOINT
+from cvfp_cli.laws.names import JOINTS
 from cvfp_cli.layout import fold
 from cvfp_cli.scaling.numbers import figure, size
 from cvfp_cli.scaling.result import Fit
@@ -19,7 +19,7 @@ def terminal_plot(fits: Sequence[Fit], columns: int, rows: int) -> str:
 
     The curve joins the fitted points; between them it is drawn straight in logarithms.
     """
-    drawn = [fit for fit in fits if fit.law != JOINT]
+    drawn = [fit for fit in fits if fit.law not in JOINTS]
     if not drawn or columns < LEAST_COLUMNS or rows < LEAST_ROWS:
         return ""
     first_law = drawn[0].law

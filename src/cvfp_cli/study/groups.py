@@ -228,6 +228,8 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str, study: str) -> Poin
     notes += unfinished_training(label, runs)
     sizes = [run.samples if run.samples is not None else getattr(run, x) for run in runs]
     counts = [run.parameters.body for run in runs]  # what the joint law counts
+    # The figures are those of the best epoch: later ones add nothing to them.
+    passes = [run.best_epoch or run.epochs for run in runs]
     tokens = [run.train_tokens for run in runs if x == "samples"]
     return Points(
         x=np.array([getattr(run, x) for run in runs], dtype=float),
@@ -235,6 +237,7 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str, study: str) -> Poin
         label=label,
         sizes=np.array(sizes, dtype=float),
         parameters=np.array(counts, dtype=float) if all(count is not None for count in counts) else None,
+        passes=np.array(passes, dtype=float) if all(passes) else None,
         tokens=np.array(tokens, dtype=float) if tokens and all(tokens) else None,
         x_name=x,
         y_name=y,

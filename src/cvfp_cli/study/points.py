@@ -40,6 +40,7 @@ class Points:
             ``x`` itself where not given. Replicates may differ a little in x: another data seed, other tokens.
         parameters: model parameters (context_block + token_block) of each point for the ``joint`` law, shape
             (m,), or None.
+        passes: how often the data of each point were passed over, shape (m,), at least 1, or None where nobody says.
         weights: relative precisions (1 / variance) of the points, shape (m,), all above 0, or None for equal ones.
             Only their ratios within a group matter.
         holdout: what the forward error leaves out; None for the largest sizes.
@@ -58,6 +59,7 @@ class Points:
     label: str = ""
     sizes: Vector | None = None
     parameters: Vector | None = None
+    passes: Vector | None = None
     weights: Vector | None = None
     holdout: Holdout | None = None
     tokens: Vector | None = None
@@ -88,7 +90,12 @@ class Points:
         object.__setattr__(self, "x", x[order])
         object.__setattr__(self, "y", y[order])
         object.__setattr__(self, "sizes", sizes[order])
-        checked = (("parameters", "Model parameters"), ("weights", "Weights"), ("tokens", "Tokens"))
+        checked = (
+            ("parameters", "Model parameters"),
+            ("passes", "Epochs"),
+            ("weights", "Weights"),
+            ("tokens", "Tokens"),
+        )
         for field_name, called in checked:
             if (given := getattr(self, field_name)) is None:
                 continue
@@ -96,6 +103,8 @@ class Points:
             if len(values) != len(x) or not np.all(np.isfinite(values) & (values > 0)):
                 raise InputError(f"{called}{where} must be finite and above 0, one for each point.")
             object.__setattr__(self, field_name, values[order])
+        if self.passes is not None and self.passes.min() < 1.0:
+            raise InputError(f"Epochs{where} are {self.passes.min():g}: data that were read once have 1.")
         if self.holdout is not None:
             object.__setattr__(self, "holdout", replace(self.holdout, values=self.holdout.values[order]))
 
@@ -144,6 +153,7 @@ class Points:
             y=self.y[kept],
             sizes=part(self.sizes),
             parameters=part(self.parameters),
+            passes=part(self.passes),
             weights=part(self.weights),
             tokens=part(self.tokens),
             holdout=None,

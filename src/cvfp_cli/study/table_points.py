@@ -32,6 +32,7 @@ class Columns:
     Attributes:
         x, y: of the points. group: columns that make a group; empty for the configuration; ``none`` for one group.
         parameters: column of model sizes for the joint law; empty for the results' own counts.
+        passes: column of how often the data were passed over; empty where x or the results' own epochs say it.
         y_unit: one of ``units.UNITS``; empty to find it.
         weights: column of relative precisions (1 / variance); empty for equal ones.
         best_of: columns of settings of which the best counts at each size.
@@ -42,6 +43,7 @@ class Columns:
     y: str = "val_ppl"
     group: tuple[str, ...] = ()
     parameters: str = ""
+    passes: str = ""
     y_unit: str = ""
     weights: str = ""
     best_of: tuple[str, ...] = ()
@@ -50,7 +52,9 @@ class Columns:
     @property
     def of_a_table(self) -> bool:
         """Whether they ask for what only rows of a table have."""
-        return bool(self.group or self.parameters or self.weights or self.best_of or self.holdout_by)
+        return bool(
+            self.group or self.parameters or self.passes or self.weights or self.best_of or self.holdout_by
+        )
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class _Point:
     x: float
     y: float
     parameters: float
+    passes: float
     weight: float
 
 
@@ -115,6 +120,7 @@ def table_groups(
                 label=" ".join(part for part in key if part) or where,
                 sizes=np.array([sizes[index] for index in members]),
                 parameters=np.array([point.parameters for point in chosen]) if columns.parameters else None,
+                passes=np.array([point.passes for point in chosen]) if columns.passes else None,
                 weights=np.array([point.weight for point in chosen]) if columns.weights else None,
                 holdout=_holdout(chosen, columns.holdout_by, codes),
                 x_name=columns.x,
@@ -132,6 +138,7 @@ def _require(names: Sequence[str], columns: Columns, where: str) -> None:
         (option, name)
         for option, name in (
             ("--parameters", columns.parameters),
+            ("--epochs", columns.passes),
             ("--weights", columns.weights),
             ("--holdout-by", columns.holdout_by),
         )
@@ -188,7 +195,9 @@ def _points(
             f"({_some(again, where)}): counted once."
         )
         notes.append(Note("rows-repeated", message, "warning", {"rows": len(again)}))
-    needed = [name for name in (columns.x, columns.y, columns.parameters, columns.weights) if name]
+    needed = [
+        name for name in (columns.x, columns.y, columns.parameters, columns.passes, columns.weights) if name
+    ]
     left: dict[tuple[str, str], list[str]] = {}
     points = []
     for place, row in rows:
@@ -214,6 +223,7 @@ def _points(
                     figures[columns.x],
                     figures[columns.y],
                     figures.get(columns.parameters, math.nan),
+                    figures.get(columns.passes, math.nan),
                     figures.get(columns.weights, 1.0),
                 )
             )

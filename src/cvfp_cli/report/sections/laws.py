@@ -29,7 +29,8 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     notes = _fit_notes(scope)
     if notes:
         blocks.append(Findings(notes))
-    blocks += [*_joint(scope), *_selection(scope)]
+    blocks += [block for joint in scope.joint for block in _joint(scope, joint)]
+    blocks += _selection(scope)
     blocks += lines_tested(scope, margin=MARGIN)
     blocks += worth_of(scope)
     blocks += forecast(scope)
@@ -148,28 +149,27 @@ def _worded(notes: Iterable[tuple[str, str, Note]]) -> tuple[Finding, ...]:
     return tuple(result)
 
 
-def _joint(scope: Scope) -> list[Block]:
-    """The law over parameters and tokens, which has one fit for all configurations."""
-    if scope.joint is None:
-        return []
-    rows = tuple((Value(name), Value.of(value)) for name, value in scope.joint.parameters.items())
+def _joint(scope: Scope, joint: Fit) -> list[Block]:
+    """A law over parameters and tokens, which has one fit for all configurations."""
+    rows = tuple((Value(name), Value.of(value)) for name, value in joint.parameters.items())
     columns = (Column("parameter", "term"), Column("estimate", "significant"))
-    count = {"points": scope.joint.points, "level": scope.level}
+    count = {"points": joint.points, "level": scope.level}
     notes = [Finding("joint-method", count, "note")]
     everything = ", ".join(group.label for group in scope.groups)
-    others = [note for note in scope.joint.warnings if not {DATA, COMMAND} & told(note)]
+    others = [note for note in joint.warnings if not {DATA, COMMAND} & told(note)]
     notes += [
         Finding(f"joint-fit-{note.code}", {**note.values, "message": note.message}, note.severity)
         for note in others
         if JOINT_LAW in told(note)
     ]
-    notes += _worded((JOINT, everything, note) for note in others if JOINT_LAW not in told(note))
-    test = scope.joint.pool
+    notes += _worded((joint.law, everything, note) for note in others if JOINT_LAW not in told(note))
+    test = joint.pool
     if test is not None and test.p is not None and test.f is not None:
         values = {"groups": test.groups, "df1": test.df1, "df2": test.df2, "f": test.f, "p": test.p}
         verdict = "rejected" if test.p < 1.0 - scope.level else "kept"
         notes.append(Finding(f"joint-shared-{verdict}", values, "note"))
-    return [Subheading(JOINT), Table(JOINT, columns, rows, tuple(notes))]
+    heading = Subheading(JOINT) if joint.law == JOINT else Subheading("joint-law", {"law": joint.law})
+    return [heading, Table(JOINT, columns, rows, tuple(notes))]
 
 
 def _selection(scope: Scope) -> list[Block]:

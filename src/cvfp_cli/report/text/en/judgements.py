@@ -9,6 +9,7 @@ JUDGEMENTS = {
     "joint-fit-joint-few-runs": "{parameters:name} are undetermined: there are fewer different runs than the law has parameters.",
     "joint-fit-joint-two-model-sizes": "{parameters:name} are undetermined: with fewer than three model sizes they trade with one another.",
     "joint-fit-joint-two-data-sizes": "{parameters:name} are undetermined: with fewer than three data sizes they trade with one another.",
+    "joint-fit-joint-same-passes": "{parameters:name} are undetermined: all runs passed over their data equally often.",
     "joint-fit-joint-fixed-ratio": "{parameters:name} are undetermined: the data size follows from the model size in all runs, so the two terms can change places.",
     "joint-fit-joint-unbounded": "{parameters:name}: undetermined, because these runs rule out no value (model sizes span a factor of {model_span:statistic}, data sizes one of {data_span:statistic}).",
     "joint-fit-limit-joint": "The fit ran into the edge of what the law allows for {parameters:name}.",

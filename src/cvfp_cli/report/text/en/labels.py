@@ -88,6 +88,7 @@ SECTIONS = {
     "chart.scaling-some.x": "{unit:term}",
     "chart.scaling-some.y": "validation PPL",
     "heading.joint": "Law over parameters and tokens",
+    "heading.joint-law": "Law over parameters and tokens: {law:term}",
     "heading.selection": "Which law?",
     "mark.best": "best beyond the noise",
     "mark.tied": "cannot be told from the best",

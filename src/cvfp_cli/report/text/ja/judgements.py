@@ -9,6 +9,7 @@ JUDGEMENTS = {
     "joint-fit-joint-few-runs": "{parameters:name} は定まらない。異なる実行の数が法則のパラメータ数より少ないためである。",
     "joint-fit-joint-two-model-sizes": "{parameters:name} は定まらない。モデルの大きさが三種類に満たず、互いに補い合えるためである。",
     "joint-fit-joint-two-data-sizes": "{parameters:name} は定まらない。データの大きさが三種類に満たず、互いに補い合えるためである。",
+    "joint-fit-joint-same-passes": "{parameters:name} は定まらない。すべての実行でデータを読んだ回数が等しいためである。",
     "joint-fit-joint-fixed-ratio": "{parameters:name} は定まらない。すべての実行でデータの大きさがモデルの大きさから決まり、二つの項が入れ替われるためである。",
     "joint-fit-joint-unbounded": "{parameters:name} は定まらない。これらの実行ではどの値も排除できないためである(最大と最小の比は、モデルの大きさで{model_span:statistic}倍、データの大きさで{data_span:statistic}倍)。",
     "joint-fit-limit-joint": "{parameters:name} は法則が許す範囲の端に達した。",

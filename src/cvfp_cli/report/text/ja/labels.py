@@ -88,6 +88,7 @@ SECTIONS = {
     "chart.scaling-some.x": "{unit:term}",
     "chart.scaling-some.y": "検証PPL",
     "heading.joint": "パラメータ数とトークン数の法則",
+    "heading.joint-law": "パラメータ数とトークン数の法則: {law:term}",
     "heading.selection": "どの法則がよいか",
     "mark.best": "ノイズを超えて最良",
     "mark.tied": "最良のものと区別できない",
