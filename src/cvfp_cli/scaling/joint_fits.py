@@ -480,6 +480,12 @@ def _notes(
         size = answers.usual_size
         message = f"{data.law.name}: sizes to predict at without a model size are taken at the one measured most often, {size:.4g}."
         notes.append(Note("joint-size", message, values={"size": size}))
+    if data.law.repeats and (options.predict or options.pairs or options.targets):
+        passes = float(np.median(data.passes))
+        message = (
+            f"{data.law.name}: what is asked of other sizes holds for {passes:.4g} passes, the runs' median."
+        )
+        notes.append(Note("joint-passes", message, values={"passes": passes}))
     if pool is not None and pool.p is not None and pool.p < DIFFER:
         message = (
             f"{data.law.name}: the {pool.groups} groups do not share one law (F({pool.df1}, {pool.df2}) = {pool.f:.3g}, "

@@ -45,7 +45,7 @@ class AskedFit:
 
     @property
     def passes(self) -> float:
-        """How often the data that are asked about are passed over: as most of the runs are."""
+        """How often the data that are asked about are passed over: the median of the runs."""
         return float(np.median(self.data.passes))
 
     def to_y(self, log_loss: Array | float) -> Array:
