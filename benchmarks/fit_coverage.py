@@ -41,6 +41,9 @@ AHEAD = 10.0
 EXPONENTS = ("alpha", "a", "c", "beta")
 SLOW = 5  # cells with long fits have a fifth of the sets
 JOINT_TRUTH = {"E": 1.8, "A": 400.0, "alpha": 0.34, "B": 410.0, "beta": 0.28}
+# What the other laws of model and data size add, and how often the data are read.
+ADDED = {"joint": {}, "joint-coupled": {"k": 0.5}, "joint-epochs": {"R": 12.0}}
+PASSES = {"joint-epochs": (1.0, 3.0, 12.0)}
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,12 @@ class Cell:
     @property
     def name(self) -> str:
         """What differs from the base, in words."""
-        if self.law == "joint":
+        if self.law in ADDED:
+            passes = f" x {len(PASSES[self.law])} passes" if self.law in PASSES else ""
+            noise = f", noise {100 * self.noise:g} %" * (self.noise != 0.02)
             return (
-                f"joint, {self.grid[0]} models x {self.grid[1]} data sizes, {self.common:g} common to a size"
+                f"{self.law}, {self.grid[0]} models x {self.grid[1]} data sizes{passes}, {self.common:g} common to a size"
+                f"{noise}"
             )
         parts = [self.law + (f", truth {self.truth}" if self.truth not in ("", self.law) else "")]
         parts += [f"{self.sizes} sizes"] * (self.sizes != 6) + [f"noise {100 * self.noise:g} %"] * (
@@ -87,7 +93,7 @@ class Cell:
     @property
     def slow(self) -> bool:
         """Whether each fit takes long."""
-        return self.law in ("joint", "shared") or bool(self.bootstrap)
+        return self.law in (*ADDED, "shared") or bool(self.bootstrap)
 
 
 def cells() -> list[Cell]:
@@ -109,6 +115,7 @@ def cells() -> list[Cell]:
     made += [
         Cell("joint", grid=grid, common=common) for grid in ((6, 6), (9, 4), (4, 5)) for common in (0.0, 0.9)
     ]
+    made += [Cell(law, grid=(5, 5), noise=0.005) for law in ADDED if ADDED[law]]
     truths = (*singles, "broken")
     made += [Cell("power", truth=truth) for truth in truths[1:]]
     made += [Cell("mixture", truth=truth, sizes=m) for truth in truths for m in (4, 5, 6, 8)]
@@ -251,37 +258,54 @@ def shared(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
 JOINT_FAR = (1e8, 1e10)
 
 
-def joint_loss(n: Array, d: Array) -> Array:
-    """The true joint law."""
-    truth = JOINT_TRUTH
-    return np.asarray(truth["E"] + truth["A"] * n ** -truth["alpha"] + truth["B"] * d ** -truth["beta"])
+def joint_loss(n: Array, d: Array, law: str = "joint", over: Array | float = 1.0) -> Array:
+    """The true law of model and data size, of data that are passed over that often."""
+    truth = JOINT_TRUTH | ADDED[law]
+    k, most = truth.get("k", 1.0), truth.get("R", 0.0)
+    reach = d * (1.0 + most * (1.0 - np.exp(-(over - 1.0) / most))) if most else d
+    a, b = truth["A"] * n ** -truth["alpha"], truth["B"] * reach ** -truth["beta"]
+    return np.asarray(truth["E"] + (a ** (1.0 / k) + b ** (1.0 / k)) ** k)
+
+
+def joint_there(law: str) -> float:
+    """The true loss at ``JOINT_FAR``, at the middle number of passes."""
+    n, d = (np.array(part) for part in JOINT_FAR)
+    return float(joint_loss(n, d, law, float(np.median(PASSES.get(law, (1.0,))))))
 
 
 def simulate_joint(cell: Cell, sets: int, rng: np.random.Generator) -> Iterator[tuple[Points, float]]:
     """A grid of models and data sizes, whose errors at one data size share a part, and a new run at ``JOINT_FAR``."""
     models, sizes = cell.grid
-    n, d = (
-        part.ravel() for part in np.meshgrid(np.geomspace(1e6, 1e8, models), np.geomspace(1e7, 1e9, sizes))
-    )
-    there = float(joint_loss(*(np.array(part) for part in JOINT_FAR)))
-    for _ in range(sets):
-        common = np.repeat(rng.standard_normal(sizes), models)
-        e = cell.noise * (
-            np.sqrt(cell.common) * common + np.sqrt(1.0 - cell.common) * rng.standard_normal(models * sizes)
+    # Data sizes come first, so that the runs of one follow each other.
+    d, n, over = (
+        part.ravel()
+        for part in np.meshgrid(
+            np.geomspace(1e7, 1e9, sizes),
+            np.geomspace(1e6, 1e8, models),
+            PASSES.get(cell.law, (1.0,)),
+            indexing="ij",
         )
-        points = Points(x=d, y=joint_loss(n, d) * np.exp(e), parameters=n, y_name="loss")
+    )
+    there = joint_there(cell.law)
+    for _ in range(sets):
+        common = np.repeat(rng.standard_normal(sizes), len(d) // sizes)
+        e = cell.noise * (
+            np.sqrt(cell.common) * common + np.sqrt(1.0 - cell.common) * rng.standard_normal(len(d))
+        )
+        y = joint_loss(n, d, cell.law, over) * np.exp(e)
+        points = Points(x=d, y=y, parameters=n, passes=over, y_name="loss")
         yield points, there * float(np.exp(cell.noise * rng.standard_normal()))
 
 
 def joint(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
-    """The joint law."""
-    there = float(joint_loss(*(np.array(part) for part in JOINT_FAR)))
+    """A law of model and data size."""
+    truth, there = JOINT_TRUTH | ADDED[cell.law], joint_there(cell.law)
     held: Held = {}
     for points, new in simulate_joint(cell, sets, rng):
-        fit = fit_joint_groups([points], FitOptions(pairs=(JOINT_FAR,), hold_out=False))
+        fit = fit_joint_groups([points], FitOptions(pairs=(JOINT_FAR,), hold_out=False), law=cell.law)
         for name, estimate in fit.parameters.items():
             none = estimate.value is None or (estimate.low is None and estimate.high is None)
-            note(held, name, estimate.low, estimate.high, JOINT_TRUTH[name], none=none)
+            note(held, name, estimate.low, estimate.high, truth[name], none=none)
         note_prediction(held, fit.predictions[0], there, new)
     return held
 
@@ -292,7 +316,7 @@ def measure(task: tuple[Cell, int, int]) -> dict[str, Any]:
     began = time.perf_counter()
     rng = np.random.default_rng(seed)
     count = max(sets // SLOW, 3) if cell.slow else sets
-    made = {"joint": joint, "shared": shared}.get(cell.law, single)(cell, count, rng)
+    made = {**dict.fromkeys(ADDED, joint), "shared": shared}.get(cell.law, single)(cell, count, rng)
     figures = []
     for name, found in made.items():
         known = [inside for inside, _ in found if inside is not None]
