@@ -357,7 +357,7 @@ def test_the_demo_of_the_baselines_reads_what_is_installed() -> None:
 
 def test_the_baselines_are_trained_alike() -> None:
     recipe = load_recipe("baselines")
-    shared = ("table", "head", "bias", "patience", "min_improvement", "weight_decay", "epochs")
+    shared = ("table", "head", "bias", "unseen", "schedule", "patience", "min_improvement", "epochs")
     settings = {tuple(getattr(recipe.tables[kind], key) for key in shared) for kind in recipe.kinds[1:]}
     assert len(settings) == 1
     assert recipe.embedding.name == "ppmi:256"
