@@ -36,6 +36,7 @@ from cvfp_cli.sweep.work import CONTEXT_BYTES, JobResult, Worker, thinned
 NEWS_SECONDS = 0.2  # events of so long travel together
 SECONDS_BETWEEN_LOOKS = 1.0  # at workers that may hang, and at a cancel from elsewhere
 START_SECONDS = 60  # how long the first run waits for workers that are not there yet
+LATE_SECONDS = 10  # and, once one is there, for the others
 SETUP = "Every machine needs the same cvfp-cli[ray] under the same Python; `ray start` has to run in that environment."
 
 
@@ -286,10 +287,13 @@ class RayExecutor:
         crew = _Crew(self._worker, jobs, texts, dispatch, self._places, self._cancelled)
         try:
             crew.hire()
-            idle_since, told = time.monotonic(), False
+            idle_since, told, refused = time.monotonic(), False, ""
             while not (dispatch.ended or self._cancelled.is_set()):
                 crew.assign()
                 crew.listen()
+                if crew.refused != refused:
+                    refused = crew.refused
+                    reports.warned(jobs[0], f"{refused}; it gets no run")
                 crew.end_hanging()
                 if crew.works:
                     idle_since = time.monotonic()
@@ -378,7 +382,7 @@ class _Crew:
         self._free: list[_Member] = []
         self._busy: dict[Any, _Member] = {}
         self._card = ""
-        self._refused = ""
+        self.refused = ""
 
     @property
     def works(self) -> bool:
@@ -402,11 +406,14 @@ class _Crew:
             member = _Member(number, kind.remote(self._worker, self._execution, share))
             self._members.append(member)
             self._ask(member)
-        until = time.monotonic() + START_SECONDS
-        while self._asked and not self._refused and time.monotonic() < until and not self._cancelled.is_set():
+        until, late = time.monotonic() + START_SECONDS, False
+        while self._asked and not self.refused and time.monotonic() < until and not self._cancelled.is_set():
             self.listen()
-        if self._refused:
-            raise InputError(f"--executor ray: {self._refused}.", hint=SETUP)
+            if self._free and not late:
+                late = True
+                until = min(until, time.monotonic() + LATE_SECONDS)
+        if self.refused:
+            raise InputError(f"--executor ray: {self.refused}.", hint=SETUP)
 
     def dismiss(self) -> None:
         """End every actor, whatever it is at; it writes nothing that a kill could harm."""
@@ -437,7 +444,7 @@ class _Crew:
             WorkError: no actor is left, or a write failed there. RuntimeError: a bug showed there.
         """
         if not self._members:
-            raise WorkError(f"no worker of the cluster is left: {self._refused}.", hint=SETUP)
+            raise WorkError(f"no worker of the cluster is left: {self.refused}.", hint=SETUP)
         if not (sources := [*self._asked, *self._busy]):
             return
         ready, _ = self._ray.wait(sources, timeout=SECONDS_BETWEEN_LOOKS)
@@ -467,7 +474,7 @@ class _Crew:
         except self._ray.exceptions.RayError as error:
             problem = f"{member.name} could not start: {_last_line(error)}"
         if problem:
-            self._refused = problem
+            self.refused = problem
             self._members.remove(member)
             self._ray.kill(member.actor)
         else:
