@@ -371,17 +371,17 @@ def footnotes(found: Sequence[Row], runs: Iterable[Run]) -> list[str]:
 def _over_samples(run: Run) -> str:
     """The 95 % interval of the PPL by the scatter of the validation samples' losses: t, samples - 1 degrees of
     freedom. Empty where the run does not record the standard error and the samples that it rests on."""
-    samples = sum(count > 0 for count in run.sample_targets or ())
-    if run.val_loss is None or run.val_loss_se is None or samples < 2:
-        return ""
-    from cvfp_cli.stats.regression import t_quantile
+    from cvfp_cli.stats.regression import mean_interval
 
-    half = t_quantile(0.95, samples - 1) * run.val_loss_se
-    low, high = (four_digits(_exp(run.val_loss + shift)) for shift in (-half, half))
+    samples = sum(count > 0 for count in run.sample_targets or ())
+    found = mean_interval(run.val_loss, run.val_loss_se, samples)
+    if found is None:
+        return ""
+    low, high = (four_digits(exp_or_inf(end)) for end in found)
     return f"  (95 % over samples: {low} to {high})"
 
 
-def _exp(value: float) -> float:
+def exp_or_inf(value: float) -> float:
     """e to the power of ``value``; infinite where no number holds it, as two samples that differ much can make it."""
     return math.exp(value) if value < 700.0 else math.inf
 
@@ -402,9 +402,6 @@ def _ending(run: Run) -> str:
 
 def print_run(run: Run, file: TextIO | None = None) -> None:
     """Print one run's figures, a line each."""
-    bits = None
-    if run.val_loss is not None and run.val_tokens and run.val_bytes:
-        bits = run.val_loss / math.log(2) * (run.val_tokens - 1) / run.val_bytes
     lines = {
         "configuration": run.config,
         "samples": f"{run.samples}, seed {run.seed}"
@@ -417,7 +414,7 @@ def print_run(run: Run, file: TextIO | None = None) -> None:
         "val PPL": four_digits(run.val_ppl) + _over_samples(run),
         "unigram PPL": four_digits(run.unigram_ppl),
         "val accuracy": percent(run.val_accuracy),
-        "bits per byte": four_digits(bits),
+        "bits per byte": four_digits(run.bits_per_byte),
         "time": ", ".join(f"{duration(stage.seconds)} {stage_title(stage.name)}" for stage in run.stages)
         or MISSING,
         "operations": MISSING if run.flops is None else f"{run.flops:.3g} FLOPs",

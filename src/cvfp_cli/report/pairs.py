@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from cvfp_cli.errors import InputError
 from cvfp_cli.report.model import Block, Chart, Column, Finding, Findings, Subheading, Table, Value
 from cvfp_cli.report.scaling_chart import scaling_chart
-from cvfp_cli.report.sections.details import bits_per_byte
 from cvfp_cli.report.sections.equal_lines import equal_findings
 from cvfp_cli.report.sections.summary import filled
 from cvfp_cli.report.sections.worth import between, between_kinds, worth_blocks
@@ -265,7 +264,7 @@ def _bits(pairs: "Sequence[Compared]") -> list[Block]:
         common = sorted(set(here) & set(there))
         if not common:
             continue
-        bits = [mean(bits_per_byte(run) for run in cells[common[-1]].runs) for cells in (here, there)]
+        bits = [mean(run.bits_per_byte for run in cells[common[-1]].runs) for cells in (here, there)]
         rows.append(
             {
                 **_heads(item),

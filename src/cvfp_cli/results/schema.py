@@ -4,6 +4,7 @@ A field's metadata holds what a reader checks beyond its type: ``min``, ``max``,
 bound), ``line`` (a line of printable text) and ``empty`` (which may be empty).
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -172,6 +173,13 @@ class Run:
         """Wall time of all parts that are known; None where none is."""
         known = [stage.seconds for stage in self.stages if stage.seconds is not None]
         return sum(known) if known else None
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Validation loss per UTF-8 byte in bits, which compares across tokenizers; the first token has no loss."""
+        if self.val_loss is None or not self.val_tokens or not self.val_bytes:
+            return None
+        return self.val_loss / math.log(2) * (self.val_tokens - 1) / self.val_bytes
 
     @property
     def still_improving(self) -> bool:

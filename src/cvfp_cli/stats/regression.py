@@ -34,6 +34,17 @@ def df_of_square(square: ArrayLike, most: ArrayLike) -> Vector:
     return np.asarray(high)
 
 
+def mean_interval(mean: float | None, se: float | None, clusters: int) -> tuple[float, float] | None:
+    """The 95 % interval of a mean whose standard error rests on so many clusters: t, clusters − 1 degrees of freedom.
+
+    None where one of them is not known, or there is one cluster alone.
+    """
+    if mean is None or se is None or clusters < 2:
+        return None
+    half = t_quantile(0.95, clusters - 1) * se
+    return mean - half, mean + half
+
+
 def f_quantile(level: float, df1: float, df2: float) -> float:
     """The ``level`` quantile of the F distribution."""
     return float(special.fdtri(df1, df2, level))

@@ -61,12 +61,5 @@ def _table(group: Group, columns: list[Column]) -> Table:
 def _row(run: Run) -> dict[str, Value]:
     figures = {column.key: Value(getattr(run, column.key, None)) for column in COLUMNS}
     figures["phase1_iterations"] = Value(run.phase1_iterations, starred=run.phase1_converged is False)
-    figures["bits_per_byte"] = Value(bits_per_byte(run))
+    figures["bits_per_byte"] = Value(run.bits_per_byte)
     return figures
-
-
-def bits_per_byte(run: Run) -> float | None:
-    """Validation loss per UTF-8 byte in bits, which compares across tokenizers."""
-    if run.val_loss is None or not run.val_tokens or not run.val_bytes:
-        return None
-    return run.val_loss / 0.6931471805599453 * run.val_tokens / run.val_bytes
