@@ -128,7 +128,7 @@ def test_the_counts_are_the_built_networks(kind: str, changed: dict[str, Any]) -
     learner = get_learner(kind)
     settings = small(kind, **changed, **({"heads": 2} if kind == "transformer" else {}))
     table = torch.randn(VOCAB, EMBED)
-    network = Network(settings, learner._body(), table, torch.zeros(VOCAB), Arithmetic("cpu"))
+    network = Network(settings, learner.body(), table, torch.zeros(VOCAB), Arithmetic("cpu"))
     counts = learner.parameters(BaselineConfig(settings), Sizes(100, 50, VOCAB, EMBED))
     learned = sum(parameter.numel() for parameter in network.parameters())
     frozen = table.numel() if settings.table == "frozen" else 0
@@ -143,7 +143,7 @@ def test_the_counts_are_the_built_networks(kind: str, changed: dict[str, Any]) -
 @pytest.mark.parametrize("at", [0, 1])
 def test_resumed_it_is_the_same_to_the_last_bit(kind: str, at: int) -> None:
     settings = small(kind, layers=2, **({"heads": 2} if kind == "transformer" else {}))
-    config, body, data = BaselineConfig(settings, 3), get_learner(kind)._body(), made_data()
+    config, body, data = BaselineConfig(settings, 3), get_learner(kind).body(), made_data()
     kept = Kept()
     whole = train_network(config, body, data, Execution(), checkpoint=kept)
     later = Kept(kept.states[at])
@@ -172,7 +172,7 @@ def test_the_validation_is_the_networks_own_loss(kind: str) -> None:
         kind, epochs=1, dropout=0.3, **({"heads": 2, "window": 64} if kind == "transformer" else {})
     )
     data = made_data()
-    body = get_learner(kind)._body()
+    body = get_learner(kind).body()
     outcome = train_network(BaselineConfig(settings), body, data, Execution())
     unigram = torch.zeros(VOCAB)
     network = Network(settings, body, torch.from_numpy(data.table), unigram, Arithmetic("cpu"))

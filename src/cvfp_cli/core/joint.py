@@ -82,7 +82,10 @@ def run_end_to_end(
         seen_types(data.train_ids, len(data.table)),
     )
     if start is not None:
-        problems = load_weights(start.weights, blocks, token_block, head)
+        weights = dict(start.weights)
+        if embedding is not None and "embedding.weight" in weights:
+            weights["head.weight"] = weights["embedding.weight"]  # a tied head's is the table that both share
+        problems = load_weights(weights, blocks, token_block, head)
         if problems:
             raise InputError(
                 f"{start.source} is of another model: {problems[0]}.",

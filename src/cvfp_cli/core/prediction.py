@@ -148,6 +148,30 @@ class FrozenContexts:
         return outputs
 
 
+@torch.no_grad()
+def scores(
+    token_block: TokenBlock | TokenMlp,
+    head: Head,
+    frozen: FrozenContexts,
+    pieces: Pieces,
+    embedding: Tensor | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Cross-entropy in nats and correctness of every target of a stream, (M − 1,) each.
+
+    Args:
+        embedding: raw table (V, E) of the TokenBlock's windows, where it is another than the stream's.
+    """
+    losses, correct = [], []
+    for contexts, window_types, targets in frozen.batches(pieces.block):
+        layers = frozen.layers(contexts, window_types)
+        with frozen.arithmetic.products():
+            v = token_block.forward(layers, frozen.stream.embed(window_types, embedding))
+            loss, right = head.score(v, targets, pieces.logits)
+        losses.append(loss)
+        correct.append(right)
+    return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
+
+
 class PredictionTrainer:
     """Trains TokenBlock and head, an epoch at a time; mini-batches in stream order, or in a random one.
 
@@ -350,17 +374,9 @@ class PredictionTrainer:
             optimiser.step()
         return total
 
-    @torch.no_grad()
     def _validate(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Cross-entropy in nats and correctness of every validation target, (M − 1,) each."""
-        losses, correct = [], []
-        for contexts, window_types, targets in self.validation.batches(self.pieces.block):
-            v = self._token_outputs(self.validation, contexts, window_types, {})
-            with self.arithmetic.products():
-                loss, right = self.head.score(v, targets, self.pieces.logits)
-            losses.append(loss)
-            correct.append(right)
-        return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
+        """``scores`` of the validation stream."""
+        return scores(self.token_block, self.head, self.validation, self.pieces, self.embedding)
 
     def _token_outputs(
         self, frozen: FrozenContexts, contexts: Tensor, window_types: Tensor, factors: Factors

@@ -16,10 +16,16 @@ from cvfp_cli.core.config import (
 from cvfp_cli.core.memory import MemoryPlan, plan, work
 from cvfp_cli.core.shapes import ParameterCounts, block_stage, parameter_counts
 from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
+from cvfp_cli.learners.exports import Exported, exported_blocks, score_blocks
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from cvfp_cli.core.experiment import Checkpoint, Outcome
     from cvfp_cli.core.result import ExperimentData, Progress
+    from cvfp_cli.core.scoring import Scores
 
 # Until a run has shown otherwise: most of the studies' configurations with more than one layer or token
 # converged in 6 to 24 iterations and stopped after about six epochs.
@@ -153,6 +159,16 @@ class _Cvfp:
         from cvfp_cli.core import experiment
 
         return experiment.run_experiment(config, data, execution, progress, checkpoint, notify)
+
+    def exported(
+        self, config: ExperimentConfig, weights: "Mapping[str, Tensor]", table: "Tensor"
+    ) -> Exported:
+        """A trained model for the Transformers library."""
+        return exported_blocks(config, weights, table, joint=False)
+
+    def score(self, model: Exported, ids: "NDArray[np.int64]", execution: Execution) -> "Scores":
+        """Cross-entropy in nats and correctness of every target of a stream."""
+        return score_blocks(model, ids, execution)
 
 
 def mlp_problems(model: ModelConfig, dropout_hidden: float, table: str) -> list[str]:

@@ -8,10 +8,16 @@ from cvfp_cli.core.memory import MemoryPlan, plan, work
 from cvfp_cli.core.shapes import ParameterCounts, parameter_counts
 from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
 from cvfp_cli.learners.cvfp import CVFP, mlp_problems
+from cvfp_cli.learners.exports import Exported, exported_blocks, score_blocks
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from cvfp_cli.core.experiment import Checkpoint, Outcome
     from cvfp_cli.core.result import ExperimentData, Progress
+    from cvfp_cli.core.scoring import Scores
 
 # Until a run has shown otherwise: through the recurrence models learn slower than phase 2 does.
 LIKELY_EPOCHS = 12
@@ -95,6 +101,14 @@ class _EndToEnd:
         source = config.joint.start_from
         start = joint.StartingWeights(read_weights(source), source) if source else None
         return joint.run_end_to_end(config, data, execution, progress, checkpoint, start)
+
+    def exported(self, config: EndToEndConfig, weights: "Mapping[str, Tensor]", table: "Tensor") -> Exported:
+        """A trained model for the Transformers library."""
+        return exported_blocks(config.as_phases, weights, table, joint=True)
+
+    def score(self, model: Exported, ids: "NDArray[np.int64]", execution: Execution) -> "Scores":
+        """Cross-entropy in nats and correctness of every target of a stream."""
+        return score_blocks(model, ids, execution)
 
 
 END_TO_END = _EndToEnd()

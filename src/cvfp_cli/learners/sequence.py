@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 from cvfp_cli.core.baselines.config import BaselineConfig, SequenceConfig
 from cvfp_cli.core.baselines.sizes import Counts, Held, sequence_counts, sequence_memory, sequence_work
 from cvfp_cli.learners.base import Axis, AxisValue, Sizes, Stage
+from cvfp_cli.learners.exports import Exported, exported_cells, score_cells
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from cvfp_cli.core.baselines.network import BodyMaker
     from cvfp_cli.core.config import Execution
     from cvfp_cli.core.experiment import Checkpoint, Outcome
     from cvfp_cli.core.result import ExperimentData, Progress
+    from cvfp_cli.core.scoring import Scores
 
 # Until a run has shown otherwise.
 LIKELY_EPOCHS = 15
@@ -41,7 +47,7 @@ class SequenceLearner:
         self.axes = (Axis(f"{kind}_width", f"{kind}.width"), Axis(f"{kind}_layers", f"{kind}.layers"))
         self.name = f"{kind}_{{{kind}_layers}}L_{{{kind}_width}}d"
         self._body_parameters = body_parameters
-        self._body = body
+        self.body = body
         self._contradictions = contradictions
 
     def config(self, tables: Mapping[str, Any], seed: int) -> BaselineConfig:
@@ -83,4 +89,12 @@ class SequenceLearner:
         """Train epoch by epoch; the figures of the best one."""
         from cvfp_cli.core.baselines.training import train_network
 
-        return train_network(config, self._body(), data, execution, progress, checkpoint)
+        return train_network(config, self.body(), data, execution, progress, checkpoint)
+
+    def exported(self, config: BaselineConfig, weights: "Mapping[str, Tensor]", table: "Tensor") -> Exported:
+        """A trained model for the Transformers library."""
+        return exported_cells(self.kind, config.settings, weights, table)
+
+    def score(self, model: Exported, ids: "NDArray[np.int64]", execution: "Execution") -> "Scores":
+        """Cross-entropy in nats and correctness of every target of a stream."""
+        return score_cells(model, self.tables[self.kind], self.body(), ids, execution)

@@ -2,13 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cvfp_cli.core.baselines.config import TransformerConfig
+from cvfp_cli.core.baselines.config import BaselineConfig, TransformerConfig
+from cvfp_cli.learners.exports import Exported, exported_decoder, score_decoder
 from cvfp_cli.learners.sequence import SequenceLearner
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from cvfp_cli.core.baselines.network import BodyMaker
+    from cvfp_cli.core.config import Execution
+    from cvfp_cli.core.scoring import Scores
 
 # The inner layer of each block is this many times as wide, as in GPT-NeoX.
 INNER = 4
@@ -71,6 +78,16 @@ def _body() -> "BodyMaker":
     return make
 
 
-TRANSFORMER = SequenceLearner(
+class _Transformer(SequenceLearner):
+    def exported(self, config: BaselineConfig, weights: "Mapping[str, Tensor]", table: "Tensor") -> Exported:
+        """A trained model as the Transformers library's own class."""
+        return exported_decoder(config.settings, INNER, weights, table)
+
+    def score(self, model: Exported, ids: "NDArray[np.int64]", execution: "Execution") -> "Scores":
+        """Cross-entropy in nats and correctness of every target of a stream."""
+        return score_decoder(model, self.body(), ids, execution)
+
+
+TRANSFORMER = _Transformer(
     "transformer", TransformerConfig, body_parameters, _body, contradictions=_contradictions
 )

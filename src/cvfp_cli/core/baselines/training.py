@@ -60,6 +60,32 @@ def train_network(
         ) from None
 
 
+@torch.no_grad()
+def scores(
+    network: Network, ids: Tensor, config: SequenceConfig, logit_tokens: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Cross-entropy in nats and correctness of every target of a stream (M,): (M − 1,) each.
+
+    Args:
+        logit_tokens: logits exist for at most this many tokens at a time.
+    """
+    network.eval()
+    if network.carries:
+        windows = side_by_side(ids, 1, VALIDATED_AT_ONCE, VALIDATED_AT_ONCE)
+    else:
+        windows = overlapping(ids, config.window, config.streams)
+    losses, correct = [], []
+    carried: Any = None
+    for window in windows:
+        v, after = network(window.inputs, carried)
+        carried = after if network.carries else None
+        with network.arithmetic.products():
+            loss, right = network.head.score(v[window.counted], window.targets[window.counted], logit_tokens)
+        losses.append(loss)
+        correct.append(right)
+    return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
+
+
 class _Trainer:
     """One network, its optimiser and its streams on their device."""
 
@@ -181,26 +207,9 @@ class _Trainer:
                         parameter.mul_(1 - self.optimiser.learning_rate * self.config.weight_decay)
         self.optimiser.step()
 
-    @torch.no_grad()
     def _validate(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Cross-entropy in nats and correctness of every validation target, (M − 1,) each."""
-        self.network.eval()
-        if self.network.carries:
-            windows = side_by_side(self.val_ids, 1, VALIDATED_AT_ONCE, VALIDATED_AT_ONCE)
-        else:
-            windows = overlapping(self.val_ids, self.config.window, self.config.streams)
-        losses, correct = [], []
-        carried: Any = None
-        for window in windows:
-            v, after = self.network(window.inputs, carried)
-            carried = after if self.network.carries else None
-            with self.network.arithmetic.products():
-                loss, right = self.network.head.score(
-                    v[window.counted], window.targets[window.counted], self.logit_tokens
-                )
-            losses.append(loss)
-            correct.append(right)
-        return torch.cat(losses).cpu().double().numpy(), torch.cat(correct).cpu().numpy()
+        """``scores`` of the validation stream."""
+        return scores(self.network, self.val_ids, self.config, self.logit_tokens)
 
     def _weights(self) -> dict[str, Tensor]:
         """Copies of all that learns."""
