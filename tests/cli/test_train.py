@@ -28,17 +28,23 @@ def test_one_experiment_and_its_files(cvfp: Cvfp, arguments: tuple[object, ...],
     assert figures["configuration"].strip() == "2L_8d_1tok"
     folder = tmp_path / "out" / "runs" / NAME
     assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
         "config.toml",
+        "generation_config.json",
         "metrics.jsonl",
         "model.safetensors",
+        "modeling_cvfp.py",
         "result.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
     ]
     run = json.loads((folder / "result.json").read_text())["run"]
     assert f"{run['val_ppl']:#.4g}" in done.out
     weights = load_file(folder / "model.safetensors")
-    blocks = sum(array.size for name, array in weights.items() if not name.startswith("head."))
+    blocks = sum(array.size for name, array in weights.items() if name.startswith(("context.", "token.")))
     assert blocks == run["parameters"]["context_block"] + run["parameters"]["token_block"]
-    assert not any(array.shape == (300, 8) for array in weights.values())  # the frozen table is not in it
+    assert [name for name, array in weights.items() if array.shape == (300, 8)] == ["embedding.weight"]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["phase"] for line in lines] == [1] * run["phase1_iterations"] + [2] * run["epochs"]
     assert [line["val_ppl"] for line in lines if line["phase"] == 2] == run["val_ppl_by_epoch"]

@@ -64,7 +64,7 @@ def test_an_epoch_of_a_network_is_what_torch_counts() -> None:
 
     config = TRANSFORMER.config({"transformer": TransformerConfig(width=64, layers=2, heads=2, window=4)}, 42)
     sizes = Sizes(64, 32, 96, 64)
-    body = TRANSFORMER._body()(config.settings, sizes.embed_dim)
+    body = TRANSFORMER.body()(config.settings, sizes.embed_dim)
     table = torch.randn(sizes.vocab_size, sizes.embed_dim)  # frozen and tied
 
     def counted(tokens: int, *, training: bool) -> int:

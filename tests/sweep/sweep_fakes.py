@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer as Backend
+from tokenizers import models
 
 from cvfp_cli.core.config import Execution, ExperimentConfig
 from cvfp_cli.core.result import Advance, Epoch, ExperimentData, Iteration, RunResult, StageResult
+from cvfp_cli.data.cache import Cache
 from cvfp_cli.data.stream import Text, TokenStream
+from cvfp_cli.data.tokenizer import Tokenizer
 from cvfp_cli.recipes import Recipe, load_recipe
 from cvfp_cli.results import ResultsStore
 from cvfp_cli.sweep.executors.base import ExecutorMaker
@@ -33,7 +37,8 @@ class FakeText:
     embed_dim = WIDTH
 
     def __init__(self, tokenizer: str = "fake") -> None:
-        self.tokenizer = tokenizer
+        self.named = tokenizer
+        self.tokenizer = Tokenizer(tokenizer, "fake", Cache(), lambda: (Backend(models.BPE()), {}))
 
     def train_token_count(self, samples: int, data_seed: int | None = None) -> int:
         return samples * TOKENS_PER_SAMPLE
@@ -42,7 +47,7 @@ class FakeText:
         return 3 * TOKENS_PER_SAMPLE
 
     def run_fingerprint(self, samples: int, data_seed: int | None = None) -> str:
-        return hashlib.sha256(f"{self.tokenizer} {samples} {data_seed}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.named} {samples} {data_seed}".encode()).hexdigest()
 
     def experiment(self, samples: int, data_seed: int | None = None) -> Any:
         first = 0 if data_seed is None else 1000 * (data_seed + 1)
@@ -60,8 +65,8 @@ class FakeText:
     def describe(self) -> dict[str, object]:
         return {
             "source": {"name": "fake", "fingerprint": "text"},
-            "tokenizer": {"name": self.tokenizer, "fingerprint": f"of {self.tokenizer}"},
-            "fingerprint": f"all of {self.tokenizer}",
+            "tokenizer": {"name": self.named, "fingerprint": f"of {self.named}"},
+            "fingerprint": f"all of {self.named}",
         }
 
     def _stream(self, ids: np.ndarray) -> TokenStream:

@@ -9,7 +9,7 @@ import pytest
 from faulty_runs import broken_run, faulty_run, slow_run
 from sweep_fakes import Recorder, sweep_into, tiny_recipe, without_times
 
-from cvfp_cli.sweep.executors.processes import ProcessExecutor, start_ahead
+from cvfp_cli.sweep.executors.processes import ProcessExecutor
 
 pytestmark = pytest.mark.pinned_only("processes are the standard library's, and each takes its time to start")
 TWO = partial(ProcessExecutor, devices=("cpu", "cpu"))
@@ -32,23 +32,6 @@ def test_every_fault_of_a_worker_costs_at_most_its_run(tmp_path: Path) -> None:
     found = [without_times(run) for run in ended.runs if run.status == "done"]
     assert len(found) == 10
     assert found == [done[run.run_id] for run in found]
-    assert multiprocessing.active_children() == []
-
-
-def test_processes_that_were_started_ahead_are_taken_or_ended(tmp_path: Path) -> None:
-    start_ahead(2)
-    ahead = {process.pid for process in multiprocessing.active_children()}
-    seen = set()
-
-    class Looking(Recorder):
-        def finished(self, job: Any, run: Any) -> None:
-            seen.update(process.pid for process in multiprocessing.active_children())
-
-    one = partial(ProcessExecutor, devices=("cpu",))
-    ended = sweep_into(tmp_path / "out", tiny_recipe(runs__samples=[2]), watcher=Looking(), executor=one)
-    assert {run.status for run in ended.runs} == {"done"}
-    assert len(seen) == 1
-    assert seen < ahead  # one of them did the work, and no other was started
     assert multiprocessing.active_children() == []
 
 

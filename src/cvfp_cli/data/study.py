@@ -28,6 +28,7 @@ class StudyData:
     """The data of one study; made by :func:`prepare_study`.
 
     Attributes:
+        tokenizer: the study's.
         vocab_size: tokens of the tokenizer, and rows of every table (V).
         embed_dim: width of every table (E).
     """
@@ -35,16 +36,20 @@ class StudyData:
     def __init__(
         self,
         streams: Mapping[Run, Streams],
+        tokenizer: Tokenizer,
         table: tables.Tables,
         description: Mapping[str, object],
         cache: Cache,
         notes: tuple[Note, ...],
+        validation_texts: Sequence[str] = (),
     ) -> None:
         self._streams = streams
+        self.tokenizer = tokenizer
         self._tables = table
         self._description = description
         self._cache = cache
         self._notes = notes
+        self._validation_texts = validation_texts
         self.vocab_size = table.vocab_size
         self.embed_dim = table.width
 
@@ -76,6 +81,14 @@ class StudyData:
             table_fingerprint=self._tables.fingerprint(train),
             fingerprint=self.run_fingerprint(samples, data_seed),
         )
+
+    def validation_texts(self, samples: int, data_seed: int | None = None) -> list[str]:
+        """The validation samples of that experiment as text; where they are cut, by their tokens."""
+        if self._validation_texts:
+            return list(self._validation_texts)
+        stream = self._streams[samples, data_seed][1]
+        pieces = np.split(stream.ids, stream.boundaries[1:-1])
+        return [self.tokenizer.backend.decode(piece.tolist(), skip_special_tokens=False) for piece in pieces]
 
     def describe(self) -> dict[str, object]:
         """The ``data`` table of ``summary.json``.
@@ -166,7 +179,8 @@ def prepare_study(
         embedding,
     )
     description = describe(settings, source, used, trained_on, table, held, identical)
-    return StudyData(streams, table, description, cache, tuple(notes))
+    texts = () if data.max_tokens else selection.validation
+    return StudyData(streams, used, table, description, cache, tuple(notes), texts)
 
 
 def _tokenizer(config: TokenizerConfig, cache: Cache, connection: Hub) -> Tokenizer | int:

@@ -20,6 +20,9 @@ from cvfp_cli.errors import InputError, first_line
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
+    # The object, and its special tokens by their part.
+    Loaded = tuple[Backend, dict[str, str]]
+
 MIN_BPE_VOCABULARY = 257  # the 256 bytes and one merge
 
 _LARGEST_FILE = 2**28  # bytes; the largest vocabularies in use take a tenth of it
@@ -44,16 +47,25 @@ class Tokenizer:
         fingerprint: hash of what defines it.
     """
 
-    def __init__(self, name: str, fingerprint: str, cache: Cache, load: Callable[[], "Backend"]) -> None:
+    def __init__(self, name: str, fingerprint: str, cache: Cache, load: Callable[[], "Loaded"]) -> None:
         self.name = name
         self.fingerprint = fingerprint
         self._cache = cache
         self._load = load
 
     @cached_property
+    def _loaded(self) -> "Loaded":
+        return self._load()
+
+    @property
     def backend(self) -> "Backend":
         """The ``tokenizers`` object."""
-        return self._load()
+        return self._loaded[0]
+
+    @property
+    def special_tokens(self) -> dict[str, str]:
+        """Tokens with a part of their own, by it: ``bos_token``, ``eos_token``, ``pad_token``, ``unk_token`` and their like."""
+        return self._loaded[1]
 
     @cached_property
     def vocab_size(self) -> int:
@@ -175,10 +187,10 @@ def train_bpe(name: str, size: int, texts: Sequence[str], cache: Cache) -> Token
     doing = f"Training tokenizer {name} on {counted(len(texts), 'sample')}"
     [definition] = unpack_texts(cache.fetch("bpe", key, make, doing=doing))
 
-    def load() -> "Backend":
+    def load() -> "Loaded":
         from tokenizers import Tokenizer as Backend
 
-        return Backend.from_str(definition)
+        return Backend.from_str(definition), {}
 
     return Tokenizer(name, content_hash(definition), cache, load)
 
@@ -207,14 +219,20 @@ def open_tokenizer(name: str, cache: Cache, connection: hub.Hub) -> Tokenizer:
     return Tokenizer(name, identity, cache, lambda: _pretrained(name, folder))
 
 
-def _pretrained(name: str, folder: Path) -> "Backend":
+def _pretrained(name: str, folder: Path) -> "Loaded":
     from tokenizers import Tokenizer as Fast
 
     alone = folder / "tokenizer.json"
+    special: dict[str, str] = {}
     try:
-        if alone.is_file() and not any((folder / file).exists() for file in _CONFIGURATIONS):
-            # It says all there is to know; not every version of transformers loads it without a configuration.
+        ours = _of_our_model(folder)
+        if alone.is_file() and (ours or not any((folder / file).exists() for file in _CONFIGURATIONS)):
+            # It says all there is to know; not every version of transformers loads it without a configuration, or
+            # beside one with a class of its own.
             backend: Backend = Fast.from_file(str(alone))
+            if ours:
+                told = json.loads((folder / "tokenizer_config.json").read_bytes())
+                special = {part: str(token) for part, token in told.items() if part.endswith("_token")}
         else:
             from transformers import AutoTokenizer  # takes seconds
 
@@ -224,6 +242,8 @@ def _pretrained(name: str, folder: Path) -> "Backend":
             if not loaded.is_fast:
                 raise InputError(f"--tokenizer {name}: it has no tokenizer.json, which is needed.")
             backend = loaded.backend_tokenizer
+            known = loaded.special_tokens_map.items()
+            special = {part: str(token) for part, token in known if not isinstance(token, list | tuple)}
     except InputError:
         raise
     except BaseException as error:
@@ -237,7 +257,16 @@ def _pretrained(name: str, folder: Path) -> "Backend":
         raise InputError(
             f"--tokenizer {name}: {counted(len(ids), 'token has', 'tokens have')} ids up to {max(ids)}; ids must run from 0 without gaps."
         )
-    return backend
+    return backend, special
+
+
+def _of_our_model(folder: Path) -> bool:
+    """Whether it is a model folder that cvfp wrote with a class of its own."""
+    files = [folder / file for file in _CONFIGURATIONS]
+    return (
+        all(file.is_file() for file in files)
+        and json.loads(files[0].read_bytes()).get("model_type") == "cvfp"
+    )
 
 
 def _unknown_token(backend: "Backend") -> int | None:

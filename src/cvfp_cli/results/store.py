@@ -164,7 +164,7 @@ class ResultsStore:
             if lock is None:
                 return False
             self._held[name] = lock
-        if (folder / RUN_FILE).is_file() and _read_run(folder / RUN_FILE)[0].status != "failed":
+        if (folder / RUN_FILE).is_file() and read_run(folder / RUN_FILE)[0].status != "failed":
             self._let_go(name)
             return False
         if folder.is_dir():
@@ -318,7 +318,7 @@ class ResultsStore:
         found: dict[str, Run] = {}
         for path in sorted((self.folder / RUNS_FOLDER).glob(f"*/{RUN_FILE}")):
             try:
-                run, environment = _read_run(path)
+                run, environment = read_run(path)
             except InputError as problem:
                 if not self._recover:
                     raise InputError(problem.message, hint=RECOVER_HINT) from None
@@ -409,8 +409,12 @@ class ResultsStore:
         return replace(run, environment=self._environment_index[key])
 
 
-def _read_run(path: Path) -> tuple[Run, dict[str, Any]]:
-    """A ``result.json``'s run and the environment it was made in."""
+def read_run(path: Path) -> tuple[Run, dict[str, Any]]:
+    """A ``result.json``'s run and the environment it was made in.
+
+    Raises:
+        InputError: it is damaged, with its position.
+    """
     value = read_json(path)
     if not isinstance(value, dict) or value.get("schema") not in READ_RUN_SCHEMAS:
         raise InputError(f"{path}: schema must be {RUN_SCHEMA!r}.")

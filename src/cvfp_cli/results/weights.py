@@ -1,14 +1,20 @@
-"""The weights that a run keeps beside its figures."""
+"""The weights and the model folder that a run keeps beside its figures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.results.jsontext import read_json
 
 if TYPE_CHECKING:
     import torch
 
 WEIGHTS_FILE = "model.safetensors"
+MODEL_CONFIG = "config.json"
+
+_HINT = (
+    "Name the folder of one finished run (runs/NAME): cvfp train keeps weights, a sweep with --save-models."
+)
 
 
 def read_weights(folder: str) -> "dict[str, torch.Tensor]":
@@ -23,11 +29,29 @@ def read_weights(folder: str) -> "dict[str, torch.Tensor]":
     path = Path(folder)
     path = path / WEIGHTS_FILE if path.is_dir() else path
     if not path.is_file():
-        raise InputError(
-            f"{folder} holds no {WEIGHTS_FILE}.",
-            hint="Name the folder of one finished run (runs/NAME): cvfp train keeps weights, a sweep with --save-models.",
-        )
+        raise InputError(f"{folder} holds no {WEIGHTS_FILE}.", hint=_HINT)
     try:
         return load_file(path)
     except (SafetensorError, OSError) as problem:
         raise InputError(f"{path} cannot be read as weights: {problem}.") from None
+
+
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """``config.json`` of a model folder; its ``cvfp`` says which run it is of.
+
+    Raises:
+        InputError: there is none, or it is not of a model that cvfp trained.
+    """
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise InputError(f"{folder} holds no {WEIGHTS_FILE}.", hint=_HINT)
+    path = folder / MODEL_CONFIG
+    if not path.is_file():
+        raise InputError(
+            f"{folder} holds weights, and no model of Transformers: {MODEL_CONFIG} is missing.",
+            hint="Make one with cvfp export RUN FOLDER (an n-gram model has none).",
+        )
+    config = read_json(path)
+    about = config.get("cvfp") if isinstance(config, dict) else None
+    if not isinstance(about, dict) or not isinstance(about.get("kind"), str):
+        raise InputError(f"{path} is of no model that cvfp trained.")
+    return dict(config)

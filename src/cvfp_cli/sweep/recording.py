@@ -8,16 +8,17 @@ from cvfp_cli.core.result import Event
 from cvfp_cli.recipes import Recipe
 from cvfp_cli.results import ResultsStore, Run
 from cvfp_cli.results.atomic import make_folder, write_atomic
-from cvfp_cli.results.weights import WEIGHTS_FILE
+from cvfp_cli.results.weights import MODEL_CONFIG
 from cvfp_cli.sweep.checkpoint import remove_checkpoint
 from cvfp_cli.sweep.ensembles import LOSSES_FILE, make_ensembles, packed
 from cvfp_cli.sweep.interrupt import Interrupts
+from cvfp_cli.sweep.model_folder import CARD_FILE, card, tokenizer_files
 from cvfp_cli.sweep.plan import Job, Plan
 from cvfp_cli.sweep.records import RunOrigin, failed_run, finished_run
 from cvfp_cli.sweep.watch import Watcher
 from cvfp_cli.sweep.work import JobResult
 
-CONFIG_FILE = "config.toml"
+RECIPE_FILE = "config.toml"
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Recorder:
             if not self.store.hold_run(job.name):
                 return False
             make_folder(job.folder)
-            write_atomic(job.folder / CONFIG_FILE, self._narrowed(job).to_toml().encode())
+            write_atomic(job.folder / RECIPE_FILE, self._narrowed(job).to_toml().encode())
         number = self._numbers.setdefault(job.run_id, len(self._numbers) + 1)
         self.watcher.started(job, number, self._total, worker)
         return True
@@ -86,16 +87,21 @@ class Recorder:
             run = failed_run(job, result.reason, origin)
         else:
             run = finished_run(job, result.figures, origin)
+        files = dict(result.files)
+        recipe = self._narrowed(job).resolved()
+        if MODEL_CONFIG in files:
+            files |= tokenizer_files(data.tokenizer)
+            files[CARD_FILE] = card(run, self.runs.values(), recipe, described)
         with self.interrupts.shield():
-            if result.weights is not None:
-                write_atomic(job.folder / WEIGHTS_FILE, result.weights)
+            for name, content in files.items():
+                write_atomic(job.folder / name, content)
             if result.figures is not None and result.figures.target_losses is not None:
                 write_atomic(job.folder / LOSSES_FILE, packed(result.figures.target_losses))
             run = self.store.save_run(
                 job.name,
                 run,
                 environment=result.environment or self.environment,
-                recipe=self._narrowed(job).resolved(),
+                recipe=recipe,
                 data=described,
             )
             self.runs[run.run_id] = run

@@ -1,17 +1,12 @@
-"""A job's outcome as it is kept: a run of ``summary.json``, and a file of weights."""
+"""A job's outcome as it is kept: a run of ``summary.json``."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import Any
 
 from cvfp_cli.core.result import RunResult
 from cvfp_cli.learners.base import flops_of
 from cvfp_cli.results import Parameters, Run, Seconds, StageRecord
 from cvfp_cli.sweep.plan import Job
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -101,20 +96,3 @@ def parameters_of(job: Job, result: RunResult | None = None) -> Parameters:
     if total is None and result is not None:
         total = result.counted_parameters
     return Parameters(**own, total=total)
-
-
-def weights_file(job: Job, weights: "Mapping[str, torch.Tensor]", table_fingerprint: str) -> bytes:
-    """``model.safetensors``: blocks and head, with what is needed to use them in its metadata.
-
-    A frozen embedding table is not in it; its fingerprint says which one it was.
-    """
-    from safetensors.torch import save
-
-    about = {
-        "run_id": job.run_id,
-        "config": asdict(job.experiment.config),
-        "embedding_table": table_fingerprint,
-    }
-    # One key alone: safetensors keeps no order among several, and the same run should be the same file.
-    metadata = {"cvfp": json.dumps(about, sort_keys=True)}
-    return save({key: value.cpu().contiguous() for key, value in weights.items()}, metadata=metadata)

@@ -12,8 +12,8 @@ from cvfp_cli.errors import WorkError
 from cvfp_cli.results.atomic import WriteError
 from cvfp_cli.sweep.checkpoint import CheckpointFile
 from cvfp_cli.sweep.grid import Experiment
+from cvfp_cli.sweep.model_folder import Files, weight_files
 from cvfp_cli.sweep.plan import Job
-from cvfp_cli.sweep.records import weights_file
 
 if TYPE_CHECKING:
     from cvfp_cli.core.experiment import Outcome
@@ -27,7 +27,7 @@ class Keeping:
     """What a command keeps of each run besides its figures.
 
     Attributes:
-        weights: whether ``model.safetensors`` is written.
+        weights: whether the trained model is written.
         resume: whether a run goes on from the checkpoint that an earlier command left.
         seconds_between: least time between two checkpoints; None for the usual.
     """
@@ -46,7 +46,7 @@ class JobResult:
         execution: the device, precision, memory and threads that it ran with.
         figures: None where it failed.
         reason: why it failed.
-        weights: the content of ``model.safetensors``, where it is kept.
+        files: what is kept of the trained model, by file name.
         environment: versions, device, precision and threads that it ran with; empty for those of the command.
     """
 
@@ -54,7 +54,7 @@ class JobResult:
     execution: Execution
     figures: RunResult | None
     reason: str = ""
-    weights: bytes | None = None
+    files: Files = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -101,21 +101,22 @@ class Worker:
                 checkpoint=self._checkpoint(job, warned),
                 notify=warned,
             )
-            weights = None
+            files: Files = {}
             if self.keeping.weights:
-                weights = weights_file(job, outcome.weights, text.table_fingerprint)
+                diverged = outcome.result.stopped_by == "diverged"
+                files = weight_files(job.experiment, job.run_id, outcome.weights, text, diverged=diverged)
         except WriteError:
             raise
         except WorkError as problem:
             return self._result(job, None, str(problem))
         except MemoryError:
             return self._result(job, None, "out of memory")
-        return self._result(job, outcome.result, weights=weights)
+        return self._result(job, outcome.result, files=files)
 
     def _result(
-        self, job: Job, figures: RunResult | None, reason: str = "", weights: bytes | None = None
+        self, job: Job, figures: RunResult | None, reason: str = "", files: Files | None = None
     ) -> JobResult:
-        return JobResult(job.run_id, job.execution, figures, reason, weights, self.environment)
+        return JobResult(job.run_id, job.execution, figures, reason, files or {}, self.environment)
 
     def at(self, execution: Execution, share: float = 1.0) -> "Worker":
         """This worker in a process of its own: with that device and so many threads, and with their environment.

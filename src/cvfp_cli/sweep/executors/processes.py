@@ -1,6 +1,5 @@
 """Several jobs at a time on this machine: processes that pull from one queue in the parent."""
 
-import importlib
 import multiprocessing
 import os
 import pickle
@@ -9,11 +8,9 @@ import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -38,48 +35,6 @@ SECONDS_BETWEEN_LOOKS = 1.0  # at workers that may hang, and at a cancel from el
 
 # Spawned, since a fork has no CUDA and none of its parent's threads.
 _spawn = multiprocessing.get_context("spawn")
-
-
-_spares: list[tuple[Any, Connection]] = []  # processes that were started ahead, with their ends of the pipes
-
-
-def start_ahead(count: int) -> None:
-    """Start processes before it is known what they will do: they load PyTorch while the parent makes its plan.
-
-    The next executor of this process takes them; what nobody takes ends with this process.
-    """
-    _spares.extend(_started(preload=True) for _ in range(count))
-
-
-def _end_spares(beyond: int = 0) -> None:
-    while len(_spares) > beyond:
-        process, connection = _spares.pop()
-        process.kill()
-        process.join()
-        connection.close()
-
-
-def _started(*, preload: bool) -> tuple[Any, Connection]:
-    ours, theirs = _spawn.Pipe()
-    process = _spawn.Process(target=_serve, args=(theirs, preload), daemon=True)
-    with _without_interrupts():
-        process.start()
-    theirs.close()
-    return process, ours
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """What starts here never hears of Ctrl-C, which a terminal sends to all; its parent does, afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # it would lift the block when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class ProcessExecutor:
@@ -120,7 +75,6 @@ class ProcessExecutor:
         names = _names(self._devices[: len(jobs)])
         with tempfile.TemporaryDirectory(prefix="cvfp-", ignore_cleanup_errors=True) as folder:
             texts = TextFiles(self._data, Path(folder))
-            _end_spares(beyond=len(names))
             crew = [
                 _Process(name, self._worker, replace(jobs[0].execution, device=device), folder)
                 for name, device in zip(names, self._devices, strict=False)
@@ -131,7 +85,6 @@ class ProcessExecutor:
             finally:
                 for process in crew:
                     process.end()
-                _end_spares()
 
     def cancel(self) -> None:
         """End the processes; checkpoints stay."""
@@ -199,11 +152,12 @@ class _Process:
         """Start a process where there is none and a job waits."""
         if self._process is not None or self.given_up or not dispatch.waiting:
             return
-        self._process, self._connection = _spares.pop() if _spares else _started(preload=False)
-        try:
-            self._connection.send((self.worker, self.execution, self.folder))
-        except OSError:
-            self._gone(dispatch)
+        self._connection, theirs = _spawn.Pipe()
+        self._process = _spawn.Process(
+            target=_serve, args=(theirs, self.worker, self.execution, self.folder), daemon=True
+        )
+        self._process.start()
+        theirs.close()
 
     def give(self, job: Job, texts: "TextFiles", dispatch: Dispatch) -> None:
         """Send a job with where its text is; one whose text cannot be made has failed."""
@@ -285,17 +239,14 @@ def _signal_name(number: int) -> str:
     return f"{name}, perhaps since memory ran out" if name == "SIGKILL" else name
 
 
-def _serve(connection: Connection, preload: bool) -> None:
+def _serve(connection: Connection, worker: Worker, execution: Execution, folder: str) -> None:
     """The process: does jobs until its parent ends it, or has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked from the start
-    leftovers: list[str] = []
-    threading.Thread(target=_end_with_parent, args=(leftovers,), daemon=True).start()
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all of a terminal's processes; the parent acts
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     texts = _TextReader()
     try:
-        if preload:
-            importlib.import_module("cvfp_cli.core.experiment")
-        worker, execution, folder = connection.recv()
-        leftovers.append(folder)
         here = worker.at(execution)
         connection.send(("ready", None))
         while True:
@@ -319,12 +270,11 @@ def _serve(connection: Connection, preload: bool) -> None:
         )
 
 
-def _end_with_parent(leftovers: list[str]) -> None:
+def _end_with_parent(folder: str) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        for folder in leftovers:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
 
