@@ -111,7 +111,16 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("cvfp_cli.study.sources.read_inputs", lambda *_, recover: Inputs((), (), ()))
     monkeypatch.setattr("cvfp_cli.study.sources.points_of", groups)
     monkeypatch.setattr("cvfp_cli.study.sources.pick", lambda found, _: found)
-    for module in ("compare", "fit", "writing"):  # pages name files that a reader has and this folder has not
+    monkeypatch.setattr("cvfp_cli.results.weights.read_model_config", reached)
+    monkeypatch.setattr("cvfp_cli.sweep.export.export_run", reached)
+    for module in (
+        "compare",
+        "fit",
+        "writing",
+        "evaluate",
+        "generate",
+        "export",
+    ):  # pages name files that a reader has and this folder has not
         monkeypatch.setattr(f"cvfp_cli.cli.{module}.check_there", lambda paths: None)
     monkeypatch.setattr("cvfp_cli.cli.writing.read_all", lambda paths, recover: [None for _ in paths])
     monkeypatch.setattr("cvfp_cli.report.compare.build_comparison", reached)

@@ -4,10 +4,13 @@ The folder holds what the examples name. Where they name something of the hub, a
 there, which cvfp takes in its place.
 """
 
+import io
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +136,40 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my.jsonl").write_text("\n".join(lines[:240]))
     (folder / "heldout.jsonl").write_text("\n".join(lines[230:]))
     (folder / "my.toml").write_text((Path(app.__file__).parents[1] / "recipes" / "demo.toml").read_text())
+    write_models(folder)
     return folder.parent
+
+
+def write_models(text: Path) -> None:
+    """A trained run where the pages name one, and its model beside text to evaluate it on."""
+    small = (
+        "--tokenizer bpe:300 --embedding ppmi:8 --layers 1 --context-dim 8 --samples 20 --validation last:5"
+    )
+    quick = (
+        "--set phase1.max_iterations=2 --set phase1.min_iterations=2 --set phase2.epochs=1 --device cpu -q"
+    )
+    data, out = text / "my.jsonl", text.parent / "trained"
+    with redirect_stdout(io.StringIO()):
+        words = [
+            "train",
+            "--recipe",
+            "demo",
+            "--data",
+            str(data),
+            "--out",
+            str(out),
+            *small.split(),
+            *quick.split(),
+        ]
+        assert app.run([*words, "--cache-dir", str(text.parent / "cache")]) == 0
+    [run] = out.glob("runs/*")
+    for place in ("results", "models"):
+        shutil.copytree(run, text.parent / place / "results" / "runs" / "2L_128d_1tok_s200_seed42")
+    model = text.parent / "models" / "mymodel"
+    shutil.copytree(run, model)
+    for copy in (model / "validation.jsonl", model.parent / "other.jsonl"):
+        shutil.copy(data, copy)
+    shutil.copy(Path(__file__), model.parent / "letters.txt")
 
 
 @pytest.fixture
@@ -169,7 +205,10 @@ def typed(
 
     def run(example: str) -> tuple[int, str, str]:
         words = shlex.split(re.split(r" [|>] ", example)[0])[1:]
-        monkeypatch.chdir(here / ("text" if words[0] in ("train", "sweep", "data") else "results"))
+        places = dict.fromkeys(("train", "sweep", "data"), "text") | dict.fromkeys(
+            ("evaluate", "generate"), "models"
+        )
+        monkeypatch.chdir(here / places.get(words[0], "results"))
         if words[0] in ("train", "sweep"):
             words += ["--dry-run"] * ("--dry-run" not in words)
             import torch
@@ -192,12 +231,9 @@ def shown(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str
 
 def all_examples() -> list[str]:
     """Each example once, read from the commands themselves as the pages read them."""
-    import contextlib
-    import io
-
     found: dict[str, None] = {}
     for arguments in pages():
-        with contextlib.redirect_stdout(io.StringIO()) as page:
+        with redirect_stdout(io.StringIO()) as page:
             app.run(arguments)
         found.update(dict.fromkeys(examples_of(page.getvalue())))
     return list(found)
@@ -207,7 +243,7 @@ def all_examples() -> list[str]:
 def test_an_example_is_not_refused(typed: Callable[..., Any], example: str) -> None:
     code, out, err = typed(example)
     assert code == 0, err
-    assert out or "cvfp data export" in example or " -o " in example
+    assert out or "cvfp data export" in example or "cvfp export" in example or " -o " in example
 
 
 @pytest.mark.parametrize("arguments", pages(), ids=" ".join)

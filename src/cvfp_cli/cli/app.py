@@ -29,6 +29,9 @@ COMMANDS = {
     "compare": "Compare configurations, pair by pair.",
     "report": "Write a report on a study, in English or Japanese.",
     "plan": "Say what to run next, so that an interval shrinks most for what it costs.",
+    "evaluate": "Evaluate a trained model on other text.",
+    "generate": "Generate text with a trained model.",
+    "export": "Write a trained model as a folder that Transformers load.",
     "data": "Keep the text that a study reads: cvfp data export.",
 }
 """The first word after ``cvfp``, and the first sentence of its help."""
@@ -43,7 +46,7 @@ GROUPS = {
 PAGES = tuple(
     f"{name} {inner}" if inner else name for name in COMMANDS for inner in GROUPS.get(name, {"": ""})
 )
-"""Every command as it is typed after ``cvfp``. The module in ``cvfp_cli.cli`` is called as its last word."""
+"""Every command as it is typed after ``cvfp``. Its module in ``cvfp_cli.cli`` is called so, with ``_`` between words."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer's own error for a wrong command line; its home differs between versions of Typer."""
@@ -53,18 +56,19 @@ class CommandGroup(PlainGroup):
     """The subcommands, each imported when it is needed."""
 
     one_liners = COMMANDS
+    group = ""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All subcommands, in the order of daily use."""
         return list(self.one_liners)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import ``cvfp_cli.cli.<name>`` and make its function of that name a command."""
+        """Import the command's module and make its function of that name a command."""
         if cmd_name not in self.one_liners:
             return None
         if cmd_name in GROUPS:
             return typer.main.get_command(data_app)
-        module = importlib.import_module(f"cvfp_cli.cli.{cmd_name}")
+        module = importlib.import_module(f"cvfp_cli.cli.{self.group}{cmd_name}")
         single = typer.Typer(rich_markup_mode=None, add_completion=False)
         single.command(cmd_name, cls=PlainCommand)(spread(getattr(module, cmd_name), HELP_ALL))
         return typer.main.get_command(single)
@@ -76,7 +80,8 @@ class CommandGroup(PlainGroup):
             from cvfp_cli.cli.guesses import command_for
 
             right = command_for(word, PAGES if self.one_liners is COMMANDS else self.one_liners)
-            path = "cvfp" if right in PAGES or right.split(" ")[0] in COMMANDS else ctx.command_path
+            elsewhere = right in PAGES or right.split(" ")[0] in COMMANDS
+            path = "cvfp" if elsewhere and right not in self.one_liners else ctx.command_path
             advice = (
                 f"Did you mean '{path} {right}'?" if right else f"There are {', '.join(self.one_liners)}."
             )
@@ -88,6 +93,7 @@ class DataGroup(CommandGroup):
     """What stands behind ``cvfp data``."""
 
     one_liners = GROUPS["data"]
+    group = "data_"
 
 
 app = typer.Typer(

@@ -1,9 +1,7 @@
 """``--executor``, ``--jobs``, ``--devices``: who runs a sweep's jobs, and where."""
 
-import os
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvfp_cli.cli.choices import DEVICES, EXECUTORS
@@ -92,21 +90,6 @@ def shard_of(crew: Crew) -> "Shard | None":
             f"--shard: '{one_line(crew.shard, 40)}' is no part of a grid.", hint="Write 1/4 to 4/4."
         )
     return Shard(int(number), int(of))
-
-
-def start_early(crew: Crew, machine: Machine) -> None:
-    """Have processes load PyTorch beside this one, where cards make runs short."""
-    cards = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))  # what PyTorch would take seconds to tell
-    if crew.name != "processes" or machine.device == "cpu" or not cards:
-        return
-    if crew.jobs not in (None, "auto"):
-        count = int(crew.jobs)
-    else:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        count = len(words_of(crew.devices)) or min(cards, len(visible.split(",")) if visible else cards)
-    from cvfp_cli.sweep.executors.processes import start_ahead
-
-    start_ahead(count)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 from cvfp_cli.cli import study
 from cvfp_cli.cli.asking import ask, refuse_unattended
 from cvfp_cli.cli.axes import Axes, AxisOptions
-from cvfp_cli.cli.crew import check_crew, shard_of, start_early
+from cvfp_cli.cli.crew import check_crew, shard_of
 from cvfp_cli.cli.options import MORE, OUTPUT, assignments, flag, given
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Crew, Machine, Place, StudyOptions, TextOptions
@@ -31,7 +31,7 @@ def sweep(
     machine: Machine,
     crew: Crew,
     place: Place,
-    save_models: bool = flag(OUTPUT, "Keep every run's weights (model.safetensors)."),
+    save_models: bool = flag(OUTPUT, "Keep every run's model (docs/models.md)."),
     fresh: bool = flag(OUTPUT, "Set the folder's study aside (old-1) and start over."),
 ) -> None:
     """Train every experiment of a grid, and sum them up.
@@ -73,8 +73,6 @@ def sweep(
     study.tell(study.about_seeds(lists), quiet=place.quiet)
     for question in sizes:
         ask(question, yes=place.yes)
-    if not place.dry_run:
-        start_early(crew, machine)
     plan, store, environment, team = study.checked_plan(loaded, machine, place, crew=crew, fresh=fresh)
     plan = replace(plan, shard=shard)
     if place.dry_run:

@@ -20,7 +20,7 @@ from cvfp_cli.results.weights import MODEL_CONFIG, WEIGHTS_FILE, read_weights
 from cvfp_cli.sweep.grid import Experiment, experiments
 from cvfp_cli.sweep.model_folder import CARD_FILE, UNKNOWN_LICENCE, Files, card, tokenizer_files, weight_files
 from cvfp_cli.sweep.plan import read_text
-from cvfp_cli.sweep.recording import RECIPE_FILE
+from cvfp_cli.sweep.recording import CONFIG_FILE
 
 TEXT_FILE = "validation.jsonl"
 _MODEL_FILES = (
@@ -67,7 +67,7 @@ def export_run(
         InputError: it is no finished run with weights, or of a kind that has no form in Transformers.
     """
     run, recorded = _recorded(folder)
-    recipe = load_recipe(str(folder / RECIPE_FILE))
+    recipe = load_recipe(str(folder / CONFIG_FILE))
     experiment = experiments(recipe)[0]
     if not isinstance(experiment.learner, Exports):
         raise InputError(

@@ -18,7 +18,7 @@ from cvfp_cli.sweep.records import RunOrigin, failed_run, finished_run
 from cvfp_cli.sweep.watch import Watcher
 from cvfp_cli.sweep.work import JobResult
 
-RECIPE_FILE = "config.toml"
+CONFIG_FILE = "config.toml"
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Recorder:
             if not self.store.hold_run(job.name):
                 return False
             make_folder(job.folder)
-            write_atomic(job.folder / RECIPE_FILE, self._narrowed(job).to_toml().encode())
+            write_atomic(job.folder / CONFIG_FILE, self._narrowed(job).to_toml().encode())
         number = self._numbers.setdefault(job.run_id, len(self._numbers) + 1)
         self.watcher.started(job, number, self._total, worker)
         return True
