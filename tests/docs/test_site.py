@@ -111,10 +111,16 @@ def test_nothing_is_warned_about(site: Site) -> None:
 
 
 def test_every_page_is_built_and_in_the_navigation(site: Site) -> None:
-    sources = {path.with_suffix(".html").name for path in (ROOT / "docs").rglob("*.md")}
+    docs = ROOT / "docs"
+    sources = {path.relative_to(docs).with_suffix(".html").as_posix() for path in docs.rglob("*.md")}
     assert sources == set(site.pages)
     reached = {urlsplit(link).path for link in site.pages["tutorial.html"].links}
-    assert sources <= reached
+    # A study's page is in the navigation, and its reports are linked from there.
+    reports = {page for page in sources if re.fullmatch(r"studies/\w+/report(\.ja)?\.html", page)}
+    assert sources - reports <= reached
+    for page in reports:
+        study, _, name = page.rpartition("/")
+        assert name in {urlsplit(link).path for link in site.pages[f"{study}/index.html"].links}
 
 
 def test_every_link_and_anchor_leads_somewhere(site: Site) -> None:
