@@ -127,6 +127,7 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("cvfp_cli.report.compare.factors_of", lambda results: FACTORS)
     monkeypatch.setattr("cvfp_cli.report.build.build_report", reached)
     monkeypatch.setattr("cvfp_cli.study.families.families_of", reached)
+    monkeypatch.setattr("cvfp_cli.report.diff.build_difference", reached)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()
     (tmp_path / "results/summary.json").touch()
