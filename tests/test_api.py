@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from cvfp_cli import api
 
@@ -81,3 +82,16 @@ def test_compare_and_report_are_those_of_the_commands(matrix: Path, cvfp: Callab
     assert written._repr_markdown_() == written.to_markdown()
     with pytest.raises(api.InputError, match="no form"):
         written.to_pandas()
+
+
+def test_a_model_is_loaded_from_its_run(tmp_path: Path, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CVFP_CACHE_DIR", str(tmp_path / "cache"))
+    one = api.run(study, samples=8, out=tmp_path / "out", threads=1, quiet=True)
+    (folder,) = (tmp_path / "out" / "runs").iterdir()
+    model = api.load_model(folder)
+    assert model.config.vocab_size == 300
+    ids = torch.tensor([[5, 6, 7]])
+    assert model(ids).logits.shape == (1, 3, 300)
+    assert one.val_ppl
+    with pytest.raises(api.InputError, match="no model"):
+        api.load_model(tmp_path)

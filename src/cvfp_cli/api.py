@@ -18,6 +18,7 @@ from cvfp_cli.results import Results, Run, read_results
 
 if TYPE_CHECKING:
     import pandas as pd
+    from transformers import PreTrainedModel
 
     from cvfp_cli.recipes import Recipe
 
@@ -29,6 +30,7 @@ __all__ = [
     "WorkError",
     "compare",
     "fit",
+    "load_model",
     "load_results",
     "report",
     "run",
@@ -114,6 +116,26 @@ def load_results(*places: Place, recover: bool = False) -> StudyResults:
         InputError: one of them is missing, damaged, or not results.
     """
     return StudyResults(tuple(read_results(place, recover=recover) for place in places or ("results",)))
+
+
+def load_model(folder: Place, **given: Any) -> "PreTrainedModel":
+    """A trained model as one of the Transformers library, with ``generate`` and all else that it brings.
+
+    Args:
+        folder: a run with weights (``runs/NAME``) or what ``cvfp export`` wrote.
+        given: further arguments of ``from_pretrained``, such as ``device_map``.
+
+    Raises:
+        InputError: there is no model in the folder.
+    """
+    from transformers import AutoModelForCausalLM
+
+    import cvfp_cli.hf  # noqa: F401  makes the library know our class
+    from cvfp_cli.results.weights import read_model_config
+
+    read_model_config(Path(folder))
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(str(folder), **given)
+    return model
 
 
 def run(

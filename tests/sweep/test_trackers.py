@@ -232,3 +232,23 @@ def test_trackio_has_one_run_and_prints_nothing(
             rows = base.execute("select run_name, step, metrics from metrics order by step").fetchall()
         assert len({name for name, _, _ in rows}) == 1
         assert json.loads(rows[1][2])["phase2/val_ppl"] == 403.4
+
+
+def test_export_tells_a_tracker_of_a_study(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cvfp: Any
+) -> None:
+    (job.folder / "result.json").write_text(json.dumps({"schema": "cvfp-run/2", "run": to_json(done(job))}))
+    told: list[tuple[str, Kept]] = []
+
+    def kept(study: str) -> Kept:
+        told.append((study, Kept()))
+        return told[-1][1]
+
+    monkeypatch.setitem(trackers._TOLD, "mlflow", kept)
+    monkeypatch.setattr("cvfp_cli.sweep.trackers.find_spec", lambda name: True)
+    answer = cvfp("export", tmp_path / "out", "--to", "mlflow")
+    assert (answer.code, answer.out) == (0, "")
+    assert "mlflow: 1 run told." in answer.err
+    assert [item[0] for item in told[0][1].told] == ["begin", "end"]
+    assert "Leave it out" in cvfp("export", tmp_path / "out", tmp_path / "x", "--to", "mlflow").err
+    assert "FOLDER is missing" in cvfp("export", tmp_path / "out").err

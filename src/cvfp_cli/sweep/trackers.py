@@ -36,14 +36,14 @@ TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow", 
 """Each tracker's word, and the module that it needs."""
 
 
-def check_tracker(word: str) -> None:
+def check_tracker(word: str, option: str = "--report-to") -> None:
     """Refuse a tracker whose package is missing.
 
     Raises:
         InputError: with the commands that install it.
     """
     if find_spec(TRACKERS[word]) is None:
-        raise missing_extra(f"--report-to {word}", word)
+        raise missing_extra(f"{option} {word}", word)
 
 
 def tracker(word: str, study: str, folder: Path) -> Watcher:
