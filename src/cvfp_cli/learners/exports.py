@@ -61,6 +61,12 @@ class Exports(Protocol):
         """Cross-entropy in nats and correctness of every target of a stream, as its training validates."""
 
 
+def has_form(learner: Any, config: Any) -> bool:
+    """Whether the Transformers library can load a model: a share kept for unseen types stands outside its softmax."""
+    told = getattr(config, "head", None) or getattr(config, "settings", None)
+    return isinstance(learner, Exports) and getattr(told, "unseen", "softmax") == "softmax"
+
+
 def exported_blocks(
     config: ExperimentConfig, weights: "Mapping[str, Tensor]", table: "Tensor", *, joint: bool
 ) -> Exported:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cvfp_cli.data.study import StudyData
 from cvfp_cli.errors import InputError
-from cvfp_cli.learners.exports import CODE, Exports
+from cvfp_cli.learners.exports import CODE, Exports, has_form
 from cvfp_cli.notes import Note
 from cvfp_cli.recipes import load_recipe
 from cvfp_cli.results import ResultsStore, Run
@@ -69,9 +69,14 @@ def export_run(
     run, recorded = _recorded(folder)
     recipe = load_recipe(str(folder / CONFIG_FILE))
     experiment = experiments(recipe)[0]
-    if not isinstance(experiment.learner, Exports):
+    if not has_form(experiment.learner, experiment.config):
+        what = (
+            "keeps a share for unseen types"
+            if isinstance(experiment.learner, Exports)
+            else f"is of kind {run.kind}"
+        )
         raise InputError(
-            f"{folder.name} is of kind {run.kind}, which has no form in Transformers.",
+            f"{folder.name} {what}, which has no form in Transformers.",
             hint=f"It stays in {WEIGHTS_FILE}, as docs/file-formats.md describes it.",
         )
     if run.status != "done":

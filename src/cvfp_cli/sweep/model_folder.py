@@ -13,7 +13,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.data.description import Settings
 from cvfp_cli.data.stream import Text
 from cvfp_cli.data.tokenizer import Tokenizer
-from cvfp_cli.learners.exports import CODE, Exports
+from cvfp_cli.learners.exports import CODE, Exports, has_form
 from cvfp_cli.markdown import escape, fenced, pipe_table
 from cvfp_cli.results import Run
 from cvfp_cli.results.weights import MODEL_CONFIG, WEIGHTS_FILE
@@ -52,7 +52,7 @@ def weight_files(
     }
     here = {key: value.cpu() for key, value in weights.items()}
     learner = experiment.learner
-    if diverged or not isinstance(learner, Exports):
+    if diverged or not isinstance(learner, Exports) or not has_form(learner, experiment.config):
         # One key alone: safetensors keeps no order among several, and the same run should be the same file.
         metadata = {"cvfp": json.dumps(about, sort_keys=True)}
         return {WEIGHTS_FILE: save({key: value.contiguous() for key, value in here.items()}, metadata)}
