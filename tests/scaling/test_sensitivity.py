@@ -105,6 +105,34 @@ def test_a_run_that_stands_out_and_the_range_that_it_opens() -> None:
     assert (span.value, span.low, span.high) == (got["as asked"]["alpha"], min(values), max(values))  # type: ignore[type-var]
 
 
+def test_a_range_is_open_where_a_choice_never_reaches_the_target() -> None:
+    x = 100.0 * 2.0 ** np.arange(6)
+    points = Points(
+        x=x, y=(20.0 + 800.0 * x**-0.5) * np.exp(0.01 * np.array([1, -1, 0, 1, -1, 0])), label="a"
+    )
+    study = run_study(
+        [points],
+        Request(laws=("power",), options=FitOptions(targets=(15.0,)), sensitivity=True),
+    )
+    (found,) = study.sensitivity
+    (name,) = (one for one in found.asked if one.startswith("size for"))
+    values = [one.figures[name].value for one in found.choices]
+    assert values[0] is not None
+    assert None in values  # the saturating law stays above it
+    span = found.span(name)
+    assert (span.low, span.high) == (min(value for value in values if value is not None), None)
+    text = to_text(study)
+    assert next(row for row in text.splitlines() if row.lstrip().startswith("range")).endswith(".. open")
+    assert name in next(row for row in text.splitlines() if row.startswith("A choice moves further"))
+
+
+def test_what_rounding_moves_is_not_called_a_move() -> None:
+    x = 100.0 * 2.0 ** np.arange(6)
+    request = Request(laws=("power",), options=FitOptions(predict=(FAR,)), sensitivity=True)
+    for y in (800.0 * x**-0.5, np.full(6, 7.0)):
+        assert "A choice moves further" not in to_text(run_study([Points(x=x, y=y, label="a")], request))
+
+
 def test_what_is_shared_stays_shared_under_every_choice() -> None:
     groups = [line("a", seed=1), line("b", seed=2)]
     constraint = Constraint(shared=("alpha",))

@@ -63,10 +63,14 @@ class Sensitivity:
         return self.choices[0].figures
 
     def span(self, name: str) -> Estimate:
-        """A figure with the lowest and the highest value that a choice gives it as its ends."""
+        """A figure with the lowest and the highest value that a choice gives it as its ends.
+
+        The upper one is open where a choice gives none: an amplitude without bound, a target that is never reached.
+        """
         found = [one.figures[name].value for one in self.choices if name in one.figures]
         values = [value for value in found if value is not None]
-        return Estimate(self.asked[name].value, min(values, default=None), max(values, default=None))
+        high = None if None in found else max(values, default=None)
+        return Estimate(self.asked[name].value, min(values, default=None), high)
 
     def to_json(self) -> dict[str, Any]:
         """Every choice with its figures, and the range of each figure."""

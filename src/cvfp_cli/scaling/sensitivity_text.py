@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
-from cvfp_cli.scaling.numbers import MISSING, figure, interval
+from cvfp_cli.scaling.numbers import MISSING, NO_CHANGE, NO_SLOPE, figure, interval
 from cvfp_cli.scaling.numbers import size as size_figure
 from cvfp_cli.scaling.result import Estimate
 from cvfp_cli.scaling.sensitivity import FALL, Sensitivity
@@ -79,7 +79,7 @@ def _cell(estimate: Estimate | None, name: str) -> str:
 
 
 def _between(span: Estimate, name: str) -> str:
-    return interval(span.low, span.high) if span.low is not None else MISSING
+    return interval(span.low, span.high) if span.low is not None else _shown(None, name)
 
 
 def _moved(one: Sensitivity, level: str) -> list[Block]:
@@ -87,10 +87,21 @@ def _moved(one: Sensitivity, level: str) -> list[Block]:
     moved = []
     for name, asked in one.asked.items():
         span = one.span(name)
-        below = asked.low is not None and span.low is not None and span.low < asked.low
-        above = asked.high is not None and span.high is not None and span.high > asked.high
+        below = (
+            asked.low is not None
+            and span.low is not None
+            and span.low < asked.low - _rounding(asked.low, name)
+        )
+        above = asked.high is not None and (
+            span.high is None or span.high > asked.high + _rounding(asked.high, name)
+        )
         if below or above:
             moved.append(_called(name))
     if not moved:
         return []
     return [Line(f"A choice moves further than the {level} interval as asked: {'; '.join(moved)}.")]
+
+
+def _rounding(end: float, name: str) -> float:
+    """What rounding may move a figure by that the data know exactly."""
+    return max(NO_CHANGE * abs(end), 100.0 * NO_SLOPE if name == FALL else NO_SLOPE)
