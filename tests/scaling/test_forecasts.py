@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from cvfp_cli.scaling.bootstrap import bootstrap_groups
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import forecasts
@@ -97,6 +98,33 @@ def test_a_target_below_every_asymptote_is_not_reached() -> None:
     assert "never reach" in never.reason
     assert soon.x is not None
     assert FIRST < soon.x < FIRST * 2.0**8
+
+
+def test_what_rises_has_no_asymptote_and_what_falls_has_0() -> None:
+    x = 100.0 * 2.0 ** np.arange(3)  # of which power alone is fitted
+    options = FitOptions(predict=(np.inf,))
+    for slope, end in ((0.2, None), (-0.2, 0.0)):
+        points = Points(x=x, y=5.0 * x**slope, label="a")
+        (alone,) = fit_groups([points], "power", options)[0].predictions
+        assert (alone.value, alone.low, alone.high, alone.mean_low, alone.mean_high) == (end,) * 5
+        (mixed,) = forecasts([points], options, {}, mixed=True)
+        assert mixed.weights == {"power": 1.0}
+        assert mixed.asymptote is not None
+        assert (mixed.asymptote.value, mixed.predictions[0].value) == (end, end)
+        assert mixed.predictions[0].mean_high == mixed.asymptote.high == end
+
+
+def test_a_new_run_is_never_known_better_than_the_law() -> None:
+    # Their own degrees of freedom (least squares) and their own draws (bootstrap) made intervals that crossed.
+    groups, _ = saturating(6, 6, noise=0.05)
+    options = FitOptions(predict=(1e7, np.inf))
+    fits = {law: fit_groups(groups, law, options) for law in ("power", "saturating", "exp-decay")}
+    drawn = bootstrap_groups(groups[:2], "saturating", options, replicates=100, seed=0)
+    mixed = forecasts(groups, options, fits, mixed=True)
+    whole = (*(one for law in fits.values() for one in law), *drawn, *mixed)
+    for one in (p for fit in whole for p in fit.predictions):
+        assert one.low is None or (one.mean_low is not None and one.low <= one.mean_low)
+        assert one.high is None or (one.mean_high is not None and one.high >= one.mean_high)
 
 
 def test_it_stands_first_in_every_format() -> None:

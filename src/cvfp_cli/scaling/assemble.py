@@ -15,6 +15,7 @@ from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.criteria import Criteria, information
 from cvfp_cli.scaling.fit_notes import fit_notes
 from cvfp_cli.scaling.global_fit import CurveFits, is_line
+from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
@@ -287,7 +288,10 @@ def _predictions(
     for x in options.predict:
         outside = not points.x.min() <= x <= points.x.max()
         if np.isinf(x) and not law.has_floor:
-            result.append(Prediction(x, 0.0, None, None, True))
+            slope = parameters[law.slope]
+            falls = slope.value is not None and slope.value < -NO_SLOPE
+            end = 0.0 if falls and slope.high is not None and slope.high < 0.0 else None
+            result.append(Prediction(x, 0.0 if falls else None, end, end, True, end, end))
             continue
         mean, new = figures.estimate(law_at(x), row), figures.estimate(new_at(x), row)
         value = mean.value if mean.value is not None else 0.0
@@ -296,7 +300,7 @@ def _predictions(
         )
         if x > points.x.max() and _unseen_beyond(law, points, parameters) and figures.has_intervals[row]:
             low, high, mean_low, mean_high = 0.0, None, 0.0, None
-        result.append(Prediction(x, value, low, high, outside, mean_low, mean_high))
+        result.append(Prediction(x, value, low, high, outside, mean_low, mean_high).holding_the_law())
     return tuple(result)
 
 

@@ -267,7 +267,7 @@ def _predictions(fit: Fit, level: str) -> TextTable:
     rows = tuple(
         (
             *_sizes(p),
-            figure(p.value) if p.value < ALL_MEASURE else "beyond all measure",
+            "beyond all measure" if p.value is not None and p.value > ALL_MEASURE else figure(p.value),
             interval(p.low, p.high) if measured else MISSING,
             interval(p.mean_low, p.mean_high) if measured else MISSING,
             "extrapolation" if p.extrapolated else "interpolation",

@@ -15,6 +15,7 @@ from cvfp_cli.laws.names import MIXED
 from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.scaling.constraint import FREE, Constraint
 from cvfp_cli.scaling.fits import FitOptions
+from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.scaling.result import Estimate, Fit, Prediction, Target
 from cvfp_cli.scaling.shared_fits import fit_constrained
 from cvfp_cli.stats.curvature import Curvature, curvature
@@ -25,6 +26,8 @@ from cvfp_cli.study.points import Points
 
 # ln n this far beyond the largest size is as good as never, and a figure this small as good as 0.
 NEVER, NOTHING = 60.0, 1e-12
+# Where a rising line ends: no figure, and yet one with a logarithm.
+BEYOND = 1e305
 # A law with this share of the weight is the answer; below it, the laws are not told apart.
 PLAIN = 0.95
 
@@ -37,7 +40,7 @@ class Forecast:
         config, y, x: the group, and the names of its columns. weights: of every law that took part, their sum is 1; empty where none could.
         sizes: distinct sizes. level: of every interval.
         decided: the law that has nearly all of the weight; empty where the data do not tell.
-        asymptote: what y falls to; 0 where power has the weight.
+        asymptote: what y falls to; 0 where a falling power law has the weight, without a value where a rising one has.
         predictions, targets: as a ``Fit`` has them; ``distances``: of each prediction from the data, in ranges of ln n.
         curvature: whether the log-log line bends.
     """
@@ -147,6 +150,12 @@ def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: 
     )
 
 
+def _end_of_line(fit: Fit) -> tuple[float, float, float]:
+    """What a law without an asymptote tends to, with its ends: 0 where it falls, else nothing that is a figure."""
+    slope = fit.parameters[LAWS[fit.law].slope].known
+    return (0.0, 0.0, 0.0) if slope < -NO_SLOPE else (BEYOND, BEYOND, BEYOND)
+
+
 @dataclass(frozen=True)
 class _Mixer:
     """The laws' fits of one group and their weights."""
@@ -172,13 +181,13 @@ class _Mixer:
         return mix(values, lows, highs, df, self.weights, level=self.level)
 
     def asymptote(self) -> Estimate:
-        """What y falls to; a law without an asymptote counts as 0."""
+        """What y falls to; a line counts as 0 where it falls."""
         floor = NOTHING * min(point.y for point in self.fits[0].fitted)
         figures: list[tuple[float, float | None, float | None]] = []
         for fit in self.fits:
             own = fit.asymptote
             if not LAWS[fit.law].has_floor or own is None:
-                figures.append((0.0, 0.0, 0.0))
+                figures.append(_end_of_line(fit))
             elif own.fixed:
                 figures.append((own.known, own.known, own.known))
             else:
@@ -195,21 +204,21 @@ class _Mixer:
         for low, high in (("mean_low", "mean_high"), ("low", "high")):
             figures = []
             for fit, one in zip(self.fits, own, strict=True):
-                none = np.isinf(one.x) and not LAWS[fit.law].has_floor
-                figures.append(
-                    (0.0, 0.0, 0.0) if none else (one.value, getattr(one, low), getattr(one, high))
-                )
+                if np.isinf(one.x) and not LAWS[fit.law].has_floor:
+                    figures.append(_end_of_line(fit))
+                else:
+                    figures.append((one.value or 0.0, getattr(one, low), getattr(one, high)))
             ends.append(self.mix(figures, floor))
         mean, new = ends
         return Prediction(
             own[0].x,
-            self._size(mean.value, floor) or 0.0,
+            self._size(mean.value, floor),
             self._size(new.low, floor),
             self._size(new.high, floor),
             own[0].extrapolated,
             self._size(mean.low, floor),
             self._size(mean.high, floor),
-        )
+        ).holding_the_law()
 
     def target(self, i: int, last: float) -> Target:
         """The size that reaches the i-th target; a law that never does counts as one that does beyond all sizes."""

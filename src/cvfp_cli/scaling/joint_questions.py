@@ -113,7 +113,9 @@ def _predict(law: AskedFit, n: float, d: float) -> Prediction:
     low, high, new_low, new_high = _ends(law, n, d, value)
     outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
     ends = [None if end is None else float(law.to_y(end)) for end in (new_low, new_high, low, high)]
-    return Prediction(d, float(law.to_y(value)), ends[0], ends[1], outside, ends[2], ends[3], model_size=n)
+    there = float(law.to_y(value))
+    made = Prediction(d, there, ends[0], ends[1], outside, ends[2], ends[3], model_size=n)
+    return made.holding_the_law()
 
 
 def _ends(law: AskedFit, n: float, d: float, value: float) -> tuple[float | None, ...]:

@@ -1,6 +1,6 @@
 """A fit as data: what ``cvfp fit --format json`` prints and what every table is made from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cvfp_cli.laws.names import JOINTS
@@ -31,7 +31,7 @@ class Prediction:
 
     Attributes:
         x: the size; ``inf`` for the asymptote.
-        value: the law there.
+        value: the law there; None at the asymptote of a law that has none and does not fall.
         low, high: prediction interval: where one new run would land. None is an open end.
         extrapolated: beyond the smallest or largest measured size.
         mean_low, mean_high: confidence interval of the law itself there.
@@ -39,13 +39,24 @@ class Prediction:
     """
 
     x: float
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     extrapolated: bool
     mean_low: float | None = None
     mean_high: float | None = None
     model_size: float | None = None
+
+    def holding_the_law(self) -> "Prediction":
+        """With the law's interval within the new run's: such a run is never known better than the law that it follows.
+
+        The two are made with their own degrees of freedom, or from their own draws, and could cross.
+        """
+        if (None, None) in ((self.low, self.high), (self.mean_low, self.mean_high)):
+            return self  # without an interval
+        low = None if self.low is None or self.mean_low is None else min(self.low, self.mean_low)
+        high = None if self.high is None or self.mean_high is None else max(self.high, self.mean_high)
+        return replace(self, low=low, high=high)
 
     def to_json(self) -> dict[str, Any]:
         """JSON has no infinity: x is the text ``"inf"`` there."""
