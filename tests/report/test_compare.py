@@ -26,6 +26,7 @@ from report_cases import (
     results,
     simulated,
     table,
+    with_failures,
 )
 
 from cvfp_cli.errors import InputError
@@ -73,6 +74,13 @@ def test_a_study_against_an_earlier_one() -> None:
     assert row["mean_difference"].low < 0 < row["mean_difference"].high
     ranks = table(made, "pair-ranks")[0]
     assert ranks["added_dims"].value == 768
+
+
+def test_runs_that_did_not_finish_are_counted() -> None:
+    made = compared(results(with_failures(simulated())))
+    assert findings(made)["runs-failed"].values["failed"] == 2
+    assert "2 runs did not finish" in render_plain(made, load_language("en"))
+    assert "runs-failed" not in codes(compared(results(simulated())))
 
 
 def test_layers_9_is_worse_than_the_baseline_at_every_size() -> None:

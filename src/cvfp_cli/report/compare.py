@@ -74,7 +74,7 @@ def build_comparison(
     chosen = _pick(families, configs)
     scopes = [fit_family(family, (MAIN,), level) for family in chosen]
     sides = [Side(scope, group, _file_of(group, distinct)) for scope in scopes for group in scope.groups]
-    sections = [Section("configurations", _configurations(scopes))]
+    sections = [Section("configurations", (*_unfinished(distinct), *_configurations(scopes)))]
     warnings: tuple[Finding, ...] = ()
     if len(sides) < 2:
         sections.append(Section("pairs", (), Finding("pairs-one-configuration", {}, "note")))
@@ -146,6 +146,12 @@ def _pick(families: Sequence[Family], configs: Sequence[str]) -> list[Family]:
 
 def _file_of(group: Group, results: Sequence[Results]) -> Results:
     return next(item for item in results if any(run is group.runs[0] for run in item.runs))
+
+
+def _unfinished(results: Sequence[Results]) -> tuple[Block, ...]:
+    """How many runs did not finish, which no table shows."""
+    failed = sum(run.status != "done" for one in results for run in one.runs)
+    return (Findings((Finding("runs-failed", {"failed": failed}, "warning"),)),) if failed else ()
 
 
 def _configurations(scopes: Sequence[Scope]) -> tuple[Block, ...]:
