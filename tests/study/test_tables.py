@@ -181,6 +181,21 @@ def test_only_the_column_config_makes_groups_unasked() -> None:
     assert len(table_groups(plain, "t", Columns("x", "loss", ("name",)))[0]) == 4
 
 
+def test_rows_without_a_group_are_a_group_that_says_so() -> None:
+    cells = [("a", ""), ("", "a"), ("", "")]
+    rows = [{"u": u, "v": v, "n": str(n), "y": str(9.0 - n)} for u, v in cells for n in (1, 2)]
+    groups, _ = table_groups(rows, "t", Columns("n", "y", group=("u", "v")))
+    assert [group.label for group in groups] == ["a no v", "no u a", "no u no v"]
+    without = [{name: cell or None for name, cell in row.items()} for row in rows]  # as JSON has it
+    assert [group.label for group in table_groups(without, "t", Columns("n", "y", group=("u", "v")))[0]] == [
+        "a no v",
+        "no u a",
+        "no u no v",
+    ]
+    (one,), _ = table_groups(rows[4:], "t", Columns("n", "y", group=("u", "v")))
+    assert one.label == "t"
+
+
 def test_rows_that_repeat_count_once_and_other_seeds_do_not() -> None:
     row = {"x": 10.0, "loss": 3.0, "seed": 1}
     (found,), notes = table_groups(

@@ -100,7 +100,8 @@ def table_groups(
     notes += said
     gathered: dict[tuple[str, ...], list[int]] = {}
     for index, point in enumerate(points):
-        key = tuple(one_line(str(point.row.get(name, ""))) for name in by)
+        cells = (point.row.get(name) for name in by)
+        key = tuple("" if cell is None else one_line(str(cell)) for cell in cells)
         gathered.setdefault(key, []).append(index)
     if columns.best_of:
         gathered, said = _best(gathered, points, sizes, columns, where)
@@ -117,7 +118,7 @@ def table_groups(
             Points(
                 x=np.array([point.x for point in chosen]),
                 y=np.array([point.y for point in chosen]),
-                label=" ".join(part for part in key if part) or where,
+                label=_label(by, key) if any(key) or len(gathered) > 1 else where,
                 sizes=np.array([sizes[index] for index in members]),
                 parameters=np.array([point.parameters for point in chosen]) if columns.parameters else None,
                 passes=np.array([point.passes for point in chosen]) if columns.passes else None,
@@ -128,6 +129,11 @@ def table_groups(
             )
         )
     return tuple(result), tuple(notes)
+
+
+def _label(by: Sequence[str], key: Sequence[str]) -> str:
+    """A group's name from its cells; an empty one is named, or two groups could have one name."""
+    return " ".join(part or f"no {name}" for name, part in zip(by, key, strict=True))
 
 
 def _require(names: Sequence[str], columns: Columns, where: str) -> None:
