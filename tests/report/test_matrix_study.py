@@ -69,7 +69,7 @@ def test_the_summary_holds_the_recomputed_laws(matrix: Report, language: str) ->
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_heatmaps_stand_in_boxes_as_in_the_study(matrix: Report, language: str) -> None:
     text = markdown(matrix, language)
-    boxes = [block.split("```")[0] for block in text.split("```\n")[1::2] if "input_tokens" in block]
+    boxes = [block.split("```")[0] for block in text.split("```text\n")[1:] if "input_tokens" in block]
     assert len(boxes) == 6
     assert boxes[0] == boxes[2]  # the picture of the first page
     expected = (
@@ -87,7 +87,7 @@ def test_the_heatmaps_stand_in_boxes_as_in_the_study(matrix: Report, language: s
 def test_only_ascii_digits_and_signs_stand_inside_a_box(matrix: Report) -> None:
     for language in LANGUAGES:
         text = markdown(matrix, language)
-        for block in text.split("```\n")[1::2]:
+        for block in text.split("```text\n")[1:]:
             if "input_tokens" not in block:
                 continue
             lines = block.split("```")[0].splitlines()

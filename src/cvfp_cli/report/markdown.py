@@ -150,7 +150,7 @@ def _cell(value: Value, kind: str, language: Language) -> str:
 
 def _heatmap(heatmap: Heatmap, language: Language) -> list[str]:
     title = escape(heatmap_title(heatmap, language))
-    return [f"### {title}", "", "```", *box_lines(heatmap), "```", "", *_notes(heatmap.notes, language)]
+    return [f"### {title}", "", "```text", *box_lines(heatmap), "```", "", *_notes(heatmap.notes, language)]
 
 
 def _notes(notes: tuple[Finding, ...], language: Language) -> list[str]:
