@@ -27,7 +27,6 @@ GUESSES = {
     "init": "Did you mean 'cvfp sweep --print-recipe demo'?",
     "cache": "Did you mean 'cvfp sweep --cache-dir FOLDER'?",
     "demo": "'cvfp sweep --recipe demo'",
-    "plan": "'cvfp sweep --dry-run'",
     "zzz": "There are train, sweep, fit, compare, report, plan, evaluate, generate, export, data.",
     "perplexity": "Did you mean 'cvfp evaluate'?",
     "convert": "Did you mean 'cvfp export'?",
@@ -218,7 +217,7 @@ def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     from cvfp_cli.sweep.trackers import TRACKERS
 
     assert tuple(LAWS) == names.SINGLE
-    assert (*LAWS, names.JOINT, ALL) == choices.LAWS_OR_ALL
+    assert (*LAWS, *names.JOINTS, ALL) == choices.LAWS_OR_ALL
     assert tuple(OBJECTIVES) == choices.OBJECTIVES
     assert tuple(KINDS) == choices.BOOTSTRAP_KINDS
     assert tuple(SECTIONS) == choices.SECTIONS

@@ -20,7 +20,6 @@ COMMANDS = {
     "config": "sweep --print-recipe demo",
     "demo": "sweep --recipe demo",
     "start": "sweep --recipe demo",
-    "plan": "sweep --dry-run",
     "estimate": "sweep --dry-run",
     "clean": "sweep --fresh",
     "reset": "sweep --fresh",
