@@ -16,7 +16,15 @@ import numpy as np
 
 from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
-from cvfp_cli.study.groups import PlacedRun, Source, placed_runs, run_label, source_names, unfinished_training
+from cvfp_cli.study.groups import (
+    TOKEN_INPUT,
+    PlacedRun,
+    Source,
+    placed_runs,
+    run_label,
+    source_names,
+    unfinished_training,
+)
 from cvfp_cli.study.points import SAME_SIZE, Points
 
 
@@ -124,7 +132,8 @@ class Group:
     @property
     def factors(self) -> dict[str, Any]:
         """All that groups can differ in but the study: the axes, the kind, and which layers read tokens."""
-        return {**self.axes, "token_input": self.token_input, "kind": self.kind}
+        flat = {} if TOKEN_INPUT in self.axes else {"token_input": self.token_input}
+        return {**self.axes, **flat, "kind": self.kind}
 
     def factor(self, name: str) -> Any:
         """Its value of a factor, ``study`` included; None where its kind has none."""

@@ -14,6 +14,9 @@ from cvfp_cli.results.reader import Results
 from cvfp_cli.results.schema import Run
 from cvfp_cli.study.points import Points
 
+TOKEN_INPUT = "model.token_input"
+"""The axis of a grid that varies which layers read tokens."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -25,7 +28,8 @@ class Source:
 
 def run_label(run: Run, *, study: str = "") -> str:
     """``config``, plus ``_first`` for ``first_layer``, plus the study in brackets where it is given."""
-    label = run.config + ("_first" if run.token_input == "first_layer" else "")
+    named = TOKEN_INPUT in run.axes  # then the configuration's name says it
+    label = run.config + ("_first" if run.token_input == "first_layer" and not named else "")
     return f"{label} ({study})" if study else label
 
 
