@@ -55,7 +55,12 @@ def test_a_sweep_from_text_to_summary(cvfp: Cvfp, study: Path, out: Path) -> Non
     assert log.count("phase 1 iteration") == sum(run["phase1_iterations"] for run in summary["runs"])
     assert log.count("phase 2 epoch") == sum(run["epochs"] for run in summary["runs"])
     folder = out / "runs" / "2L_8d_2tok_s16_seed42"
-    assert sorted(path.name for path in folder.iterdir()) == ["config.toml", "metrics.jsonl", "result.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.toml",
+        "losses.npy",
+        "metrics.jsonl",
+        "result.json",
+    ]
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 4 + 2
 
 

@@ -27,7 +27,7 @@ disk, study = Path(sys.argv[1]), sys.argv[2]
 filler = disk / ".filler"
 out = disk / "out"
 command = ["sweep", "--recipe", study, "--layers", "1", "--out", str(out), "--device", "cpu", "--save-models"]
-for free in (0, 8, 100):
+for free in (0, 8, 400):
     filler.write_bytes(bytes(1024 * (1020 - free)))
     code = run([*command, "--quiet"])
     kept = {path.parent.name: path.read_bytes() for path in out.glob("runs/*/result.json")}

@@ -156,5 +156,5 @@ def test_exp_decay_is_smooth_where_it_becomes_saturating(log_c: float, a: float)
 
 
 def test_an_unknown_law_is_answered_with_those_there_are() -> None:
-    with pytest.raises(InputError, match="saturating, exp-decay, bnsl and joint"):
+    with pytest.raises(InputError, match="saturating, exp-decay, bnsl, joint, joint-coupled, joint-epochs"):
         get_law("exponential")

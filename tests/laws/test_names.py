@@ -9,7 +9,11 @@ SOURCE = Path(__file__).parents[2] / "src" / "cvfp_cli"
 # The laws themselves, and the sentences that are written about each.
 OWN = ("laws", "report/text")
 # A recipe's table that bears a law's name, and where it is named.
-TABLES = {"learners/end_to_end.py": {names.JOINT}, "recipes/paths.py": {names.JOINT}}
+TABLES = {
+    "learners/end_to_end.py": {names.JOINT},
+    "recipes/paths.py": {names.JOINT},
+    "study/arms.py": {names.JOINT},
+}
 
 
 def test_no_string_is_a_laws_name() -> None:

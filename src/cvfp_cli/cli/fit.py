@@ -260,8 +260,7 @@ def fit(
 ) -> None:
     """Fit scaling laws to results, with honest intervals.
 
-    Prints each law's parameters, errors and intervals for every configuration, what they predict, and which law the
-    data can choose, if any.
+    Prints parameters with intervals, predictions, and which law the data choose.
 
     \b
     cvfp fit results/summary.json

@@ -13,6 +13,7 @@ from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, flag, given
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, check_there
 from cvfp_cli.cli.terminal import printable
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 
 SAMPLING = "Sampling"
@@ -77,7 +78,7 @@ def generate(
         raise InputError("PROMPT: it has no token to go on from.", hint="Give some text.")
     window = told.get("max_position_embeddings")
     if window is not None and len(ids) + max_tokens > window:
-        study.say(f"warning: beyond {window} tokens the model was never trained.")
+        study.say(f"warning: beyond {counted(window, 'token')} the model was never trained.")
     network: Any = transformers.AutoModelForCausalLM.from_pretrained(str(model), local_files_only=True)
     network.to(execution.device).eval()
     seed = torch.seed() % 2**32 if seed is None else seed

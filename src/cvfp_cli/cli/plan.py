@@ -77,8 +77,8 @@ def plan(
 
     \b
     cvfp plan first --budget-seconds 600
-    cvfp plan first --goal ppl@1e6 --budget-flops 1e13 --apply
-    cvfp plan runs.csv --goal difference:1L_64d_1tok,2L_64d_1tok --budget-tokens 5e5
+    cvfp plan first --goal ppl@1e6 --budget-flops 1e13 --format markdown
+    cvfp plan first --goal difference:1L_768d_2tok,3L_768d_2tok --budget-tokens 5e5
     """
     from cvfp_cli.scaling.narrowing import Goal, next_runs, parse_goal
     from cvfp_cli.study.families import families_of

@@ -158,12 +158,12 @@ def _configurations(scopes: Sequence[Scope]) -> tuple[Block, ...]:
     """The table of configurations, a family at a time, and whether their lines differ."""
     blocks: list[Block] = []
     wide = len({group.context_dim for scope in scopes for group in scope.groups}) > 1
-    for scope in scopes:
+    for number, scope in enumerate(scopes, start=1):
         built = summary.build(scope, context_dim=wide)
         if isinstance(built, Finding):
             continue
         if len(scopes) > 1:
-            blocks.append(Subheading("family", {"name": scope.family.name or "-"}))
+            blocks.append(Subheading("family", {"name": scope.family.name or "-", "number": number}))
         blocks += [*built, *lines_tested(scope, margin=None)]
     return tuple(blocks)
 

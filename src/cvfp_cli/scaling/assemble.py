@@ -288,7 +288,7 @@ def _predictions(
     for x in options.predict:
         outside = not points.x.min() <= x <= points.x.max()
         if np.isinf(x) and not law.has_floor:
-            slope = parameters[law.slope]
+            slope = parameters.get(law.slope, Estimate(None))
             falls = slope.value is not None and slope.value < -NO_SLOPE
             end = 0.0 if falls and slope.high is not None and slope.high < 0.0 else None
             result.append(Prediction(x, 0.0 if falls else None, end, end, True, end, end))

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.laws.base import Law, log_value_functional
 from cvfp_cli.laws.names import MAIN
@@ -263,7 +264,7 @@ def _fitted(family: Family, groups: Sequence[Group], goal: Goal, level: float) -
     for group in groups:
         if len(group.cells) < law.k:
             raise InputError(
-                f"{group.label} has {len(group.cells)} of the {law.k} sizes that {law.formula} needs.",
+                f"{group.label} has {len(group.cells)} of the {counted(law.k, 'size')} that {law.formula} needs.",
                 hint=f"Run {_more_sizes(groups, law)} first.",
             )
     batch = make_batch([family.points(group) for group in groups], "log")
@@ -368,8 +369,8 @@ def _x_of_size(family: Family) -> Callable[[int], float]:
 def _too_small(groups: Sequence[Group], law: Law, model: ErrorModel, reasons: Sequence[str]) -> InputError:
     if NO_FREEDOM in reasons or model.free <= 0:
         return InputError(
-            f"the study is too small to estimate its noise: a curve with {law.k} parameters through "
-            f"{max(len(group.cells) for group in groups)} sizes leaves nothing to judge it by.",
+            f"the study is too small to estimate its noise: a curve with {counted(law.k, 'parameter')} through "
+            f"{counted(max(len(group.cells) for group in groups), 'size')} leaves nothing to judge it by.",
             hint=f"Run {_more_sizes(groups, law)} first.",
         )
     return InputError(
@@ -384,6 +385,4 @@ def _more_sizes(groups: Sequence[Group], law: Law) -> str:
     there = min(len(group.cells) for group in groups)
     missing = max(1, law.k + 2 - there)
     new = ",".join(str(ceil(largest * 2 ** (i + 1))) for i in range(missing))
-    return (
-        f"{law.k + 2} sizes of each configuration, in two seeds each (cvfp sweep --samples {new} adds some),"
-    )
+    return f"{counted(law.k + 2, 'size')} of each configuration, in two seeds each (cvfp sweep --samples {new} adds some),"
