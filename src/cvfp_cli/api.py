@@ -452,4 +452,4 @@ def _chosen(forms: Mapping[str, Callable[[Any], str]], form: str, command: str) 
 def _frame(text: str) -> "pd.DataFrame":
     import pandas as pd
 
-    return pd.read_csv(io.StringIO(text))
+    return pd.read_csv(io.StringIO(text), float_precision="round_trip")

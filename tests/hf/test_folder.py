@@ -168,7 +168,8 @@ def test_what_is_no_model_is_refused_by_name(cvfp: Cvfp, study: Path, tmp_path: 
 def test_a_run_without_its_table_gets_it_from_its_recipe(cvfp: Cvfp, study: Path, tmp_path: Path) -> None:
     """As earlier versions left runs: weights alone, named by metadata."""
     run = trained(cvfp, study, "cvfp")
-    whole = load_file(run / "model.safetensors")
+    # Copies: the file, which is mapped into memory, is written anew.
+    whole = {key: value.clone() for key, value in load_file(run / "model.safetensors").items()}
     config = json.loads((run / "config.json").read_text())
     old = {key: value for key, value in whole.items() if key != "embedding.weight"}
     save_file(old, run / "model.safetensors", {"cvfp": json.dumps(config["cvfp"])})
