@@ -4,6 +4,7 @@ Ray starts the actors and starts them again where they die, and carries texts, e
 Ray; :func:`connect` comes first.
 """
 
+import logging
 import math
 import os
 import platform
@@ -66,7 +67,7 @@ def connect(address: str | None) -> None:
     handlers = {number: signal.getsignal(number) for number in numbers}
     alone: dict[str, Any] = {"include_dashboard": False} if where == "local" else {}
     try:
-        ray.init(where, log_to_driver=False, logging_level="error", ignore_reinit_error=True, **alone)
+        ray.init(where, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True, **alone)
     except (ConnectionError, RuntimeError, ValueError, OSError) as problem:
         raise _no_cluster(where, first_line(problem)) from None
     if threading.current_thread() is threading.main_thread():
@@ -125,7 +126,8 @@ def _machines() -> list[Mapping[str, float]]:
     """What each machine of the cluster has of every resource."""
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+    return [node["Resources"] for node in nodes() if node["Alive"]]
 
 
 def on_a_card(function: Callable[..., Any], *arguments: Any) -> Any:
