@@ -36,7 +36,7 @@ def faulty_run(config: Any, data: Any, execution: Any, checkpoint: Any, **named:
             os.kill(os.getpid(), signal.SIGKILL)
         if config.model.name == "2L_8d_1tok" and not once.exists():
             once.touch()
-            time.sleep(60)
+            time.sleep(600)
         if config.model.name == "1L_8d_2tok" and not once.exists():
             once.touch()
             raise RuntimeError("CUDA error: uncorrectable ECC error")

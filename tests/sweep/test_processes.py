@@ -18,7 +18,7 @@ TWO = partial(ProcessExecutor, devices=("cpu", "cpu"))
 def test_every_fault_of_a_worker_costs_at_most_its_run(tmp_path: Path) -> None:
     watcher = Recorder()
     recipe = tiny_recipe()
-    faulty = partial(ProcessExecutor, devices=("cpu", "cpu"), run_timeout=2.0)
+    faulty = partial(ProcessExecutor, devices=("cpu", "cpu"), run_timeout=10.0)
     ended = sweep_into(tmp_path / "out", recipe, run=faulty_run, watcher=watcher, executor=faulty)
     reasons = {run.config: run.reason for run in ended.unfinished}
     assert reasons == {

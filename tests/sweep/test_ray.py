@@ -81,7 +81,7 @@ def saying(**said: Mapping[str, Any]) -> type[Hand]:
 @pytest.mark.usefixtures("cluster")
 def test_every_fault_of_a_worker_costs_at_most_its_run(tmp_path: Path) -> None:
     watcher = Recorder()
-    faulty = partial(RayExecutor, run_timeout=4.0)
+    faulty = partial(RayExecutor, run_timeout=20.0)
     ended = sweep_into(tmp_path / "out", run=faulty_run, watcher=watcher, executor=faulty)
     assert {run.config: run.reason for run in ended.unfinished} == {
         "1L_8d_1tok": "3 workers were lost with it, the last one killed, out of memory, or its machine is gone",
