@@ -22,7 +22,7 @@ from matrix import SMALL, sweep
 
 from cvfp_cli.counting import counted
 from cvfp_cli.results import Run, Seconds, read_results
-from cvfp_cli.sweep.estimate import makespan
+from cvfp_cli.sweeps.estimate import makespan
 
 
 def figures(runs: tuple[Run, ...]) -> list[Run]:

@@ -39,7 +39,7 @@ def test_no_message_puts_a_plural_after_a_bare_count() -> None:
     found = [
         f"{path.relative_to(SOURCE)}: {match[0]}"
         for path in sorted(SOURCE.rglob("*.py"))
-        if "report/text" not in path.as_posix()
+        if "reports/text" not in path.as_posix()
         for match in BARE.finditer(path.read_text(encoding="utf-8"))
         if not SEVERAL.fullmatch(match[1])
     ]

@@ -298,7 +298,7 @@ def compare(
     Raises:
         InputError: as the command says it.
     """
-    from cvfp_cli.report.compare import build_comparison
+    from cvfp_cli.reports.compare import build_comparison
 
     found = _results(results)
     document, _ = build_comparison(
@@ -334,7 +334,7 @@ def report(
     """
     from cvfp_cli.cli.choices import LENGTHS
     from cvfp_cli.cli.options import one_of
-    from cvfp_cli.report.build import SECTIONS, build_report
+    from cvfp_cli.reports.build import SECTIONS, build_report
 
     found = _results(results)
     names = _file_names(found)
@@ -381,7 +381,7 @@ def _carry_out(
     from cvfp_cli.cli.problems import Problems
     from cvfp_cli.cli.shared import Crew, Machine
     from cvfp_cli.cli.shared import Place as Folder
-    from cvfp_cli.sweep.work import Keeping
+    from cvfp_cli.sweeps.work import Keeping
 
     machine = Machine(device=device, precision=precision, threads=threads)
     crew = Crew(jobs=None if jobs is None else str(jobs))
@@ -434,7 +434,7 @@ def _names(names: str | Sequence[str]) -> tuple[str, ...]:
 
 def _rendered(document: Any, lang: str, forms: Sequence[str], command: str) -> Answer:
     from cvfp_cli.cli.writing import rendered
-    from cvfp_cli.report.text.language import load_language
+    from cvfp_cli.reports.text.language import load_language
 
     language = load_language(lang)
     forms_of = {form: lambda it, form=form: rendered(it, form, language) for form in forms}

@@ -9,8 +9,8 @@ from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, V
 from cvfp_cli.data.description import Settings
 from cvfp_cli.learners import Stage
 from cvfp_cli.recipes import Configuration
-from cvfp_cli.sweep.grid import Experiment
-from cvfp_cli.sweep.plan import Job
+from cvfp_cli.sweeps.grid import Experiment
+from cvfp_cli.sweeps.plan import Job
 
 STAGES = (
     Stage("phase1", "phase 1", "iteration", 40, 20, 1.0, free=1),

@@ -209,12 +209,12 @@ def test_what_a_shell_is_offered_is_what_the_commands_take() -> None:
     from cvfp_cli.data.config import Empty
     from cvfp_cli.laws import names
     from cvfp_cli.laws.registry import LAWS
-    from cvfp_cli.report.build import SECTIONS
-    from cvfp_cli.report.text.language import LANGUAGES
+    from cvfp_cli.reports.build import SECTIONS
+    from cvfp_cli.reports.text.language import LANGUAGES
     from cvfp_cli.scaling.bootstrap import KINDS
     from cvfp_cli.scaling.fits import OBJECTIVES
     from cvfp_cli.scaling.study import ALL
-    from cvfp_cli.sweep.trackers import TRACKERS
+    from cvfp_cli.sweeps.trackers import TRACKERS
 
     assert tuple(LAWS) == names.SINGLE
     assert (*LAWS, *names.JOINTS, ALL) == choices.LAWS_OR_ALL

@@ -11,8 +11,8 @@ from cli_fakes import shown_job
 from cvfp_cli.cli.progress import NOTEBOOK_VARIABLES, Bars, PlainLines, Quiet, progress_for
 from cvfp_cli.core.result import Advance, Epoch, Iteration
 from cvfp_cli.results import Run, Seconds
-from cvfp_cli.sweep.estimate import TimeEstimate, makespan
-from cvfp_cli.sweep.plan import Job
+from cvfp_cli.sweeps.estimate import TimeEstimate, makespan
+from cvfp_cli.sweeps.plan import Job
 
 EVENTS = [
     Iteration(1, None, None, None, None, 0.1),

@@ -235,7 +235,7 @@ def test_broken_text_is_named_by_line(cvfp: Cvfp, study: Path, out: Path, tmp_pa
 def test_a_missing_extra_is_named(
     cvfp: Cvfp, study: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cvfp_cli.sweep.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("cvfp_cli.sweeps.tensorboard.find_spec", lambda name: None)
     refused = cvfp("sweep", "--recipe", study, "--out", out, "--tensorboard", out / "tb")
     assert refused.code == 2
     assert "cvfp-cli[tensorboard]" in refused.err
@@ -467,7 +467,7 @@ def test_what_takes_long_is_said_first_with_what_that_is_known_from(
     small = ("sweep", "--recipe", study, "--out", out, "--layers", 1, "--tokens", 1, "--device", "cpu")
     assert "may take" not in cvfp(*small, "--samples", 4).err
     (out / "runs" / "1L_8d_1tok_s4_seed42" / "result.json").unlink()
-    monkeypatch.setattr("cvfp_cli.sweep.rate.expected_rate", lambda execution: 100.0)  # operations a second
+    monkeypatch.setattr("cvfp_cli.sweeps.rate.expected_rate", lambda execution: 100.0)  # operations a second
     first, *_ = (line for line in cvfp(*small).err.splitlines() if "may take" in line or "[1/3]" in line)
     assert first.startswith("note: 3 runs on cpu may take about ")
     assert " h " in first

@@ -75,7 +75,7 @@ def test_a_finished_run_is_shown_and_not_repeated(
 def test_resume_goes_on_where_it_stopped(
     cvfp: Cvfp, arguments: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: int
 ) -> None:
-    monkeypatch.setattr("cvfp_cli.sweep.checkpoint.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("cvfp_cli.sweeps.checkpoint.SECONDS_BETWEEN", 0.0)
     whole = cvfp(*arguments)
     weights = (tmp_path / "out" / "runs" / NAME / "model.safetensors").read_bytes()
     real = experiment.run_experiment

@@ -19,7 +19,7 @@ from cvfp_cli.core.result import Advance, Epoch, Iteration
 from cvfp_cli.layout import cells
 from cvfp_cli.results import Run, Seconds
 from cvfp_cli.scaling import summary_fits
-from cvfp_cli.sweep.estimate import TimeEstimate
+from cvfp_cli.sweeps.estimate import TimeEstimate
 
 TESTS = Path(__file__).parents[1]
 PUBLISHED = json.loads((TESTS / "published_results.json").read_text(encoding="utf-8"))["runs"]

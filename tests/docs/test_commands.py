@@ -112,7 +112,7 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("cvfp_cli.study.sources.points_of", groups)
     monkeypatch.setattr("cvfp_cli.study.sources.pick", lambda found, _: found)
     monkeypatch.setattr("cvfp_cli.results.weights.read_model_config", reached)
-    monkeypatch.setattr("cvfp_cli.sweep.export.export_run", reached)
+    monkeypatch.setattr("cvfp_cli.sweeps.export.export_run", reached)
     for module in (
         "compare",
         "fit",
@@ -123,11 +123,11 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ):  # pages name files that a reader has and this folder has not
         monkeypatch.setattr(f"cvfp_cli.cli.{module}.check_there", lambda paths: None)
     monkeypatch.setattr("cvfp_cli.cli.writing.read_all", lambda paths, recover: [None for _ in paths])
-    monkeypatch.setattr("cvfp_cli.report.compare.build_comparison", reached)
-    monkeypatch.setattr("cvfp_cli.report.compare.factors_of", lambda results: FACTORS)
-    monkeypatch.setattr("cvfp_cli.report.build.build_report", reached)
+    monkeypatch.setattr("cvfp_cli.reports.compare.build_comparison", reached)
+    monkeypatch.setattr("cvfp_cli.reports.compare.factors_of", lambda results: FACTORS)
+    monkeypatch.setattr("cvfp_cli.reports.build.build_report", reached)
     monkeypatch.setattr("cvfp_cli.study.families.families_of", reached)
-    monkeypatch.setattr("cvfp_cli.report.diff.build_difference", reached)
+    monkeypatch.setattr("cvfp_cli.reports.diff.build_difference", reached)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").mkdir()
     (tmp_path / "results/summary.json").touch()

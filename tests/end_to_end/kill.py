@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "sweep"))  # for sweep_fakes
+sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))  # for sweep_fakes
 
 import torch
 from sweep_fakes import sweep_into, tiny_recipe
@@ -24,8 +24,8 @@ from sweep_fakes import sweep_into, tiny_recipe
 from cvfp_cli.core.experiment import run_experiment
 from cvfp_cli.results import atomic, lock, read_results, store
 from cvfp_cli.scaling import summary_fits
-from cvfp_cli.sweep import recording
-from cvfp_cli.sweep.work import Keeping
+from cvfp_cli.sweeps import recording
+from cvfp_cli.sweeps.work import Keeping
 
 STEPS = ("open", "fsync", "replace", "flush_folder")
 

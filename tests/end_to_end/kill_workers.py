@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "sweep"))  # for faulty_runs
+sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))  # for faulty_runs
 
 import faulty_runs
 from kill import differences, figures

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # for kill
-sys.path.insert(0, str(Path(__file__).parents[1] / "sweep"))  # for sweep_fakes
+sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))  # for sweep_fakes
 
 import ray
 import torch
@@ -32,12 +32,12 @@ from sweep_fakes import Recorder, read, tiny_recipe
 from cvfp_cli.core.config import Execution
 from cvfp_cli.core.device import describe_environment
 from cvfp_cli.results import ResultsStore
-from cvfp_cli.sweep.executors.base import ExecutorMaker
-from cvfp_cli.sweep.executors.ray import RayExecutor, connect
-from cvfp_cli.sweep.executors.serial import SerialExecutor
-from cvfp_cli.sweep.plan import make_plan
-from cvfp_cli.sweep.session import carry_out
-from cvfp_cli.sweep.work import Keeping
+from cvfp_cli.sweeps.executors.base import ExecutorMaker
+from cvfp_cli.sweeps.executors.ray import RayExecutor, connect
+from cvfp_cli.sweeps.executors.serial import SerialExecutor
+from cvfp_cli.sweeps.plan import make_plan
+from cvfp_cli.sweeps.session import carry_out
+from cvfp_cli.sweeps.work import Keeping
 
 EXECUTION = Execution(threads=1)
 STORE_BYTES = 80 * 2**20

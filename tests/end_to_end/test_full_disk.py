@@ -20,7 +20,7 @@ import json, sys
 from pathlib import Path
 from cvfp_cli.cli.app import run
 from cvfp_cli.results import store
-from cvfp_cli.sweep import checkpoint
+from cvfp_cli.sweeps import checkpoint
 # A slow machine writes no more than a fast one.
 checkpoint.SECONDS_BETWEEN = store._LEAST_SECONDS_BETWEEN = float("inf")
 disk, study = Path(sys.argv[1]), sys.argv[2]

@@ -193,8 +193,8 @@ def here(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(pydocs, "MIN_SAMPLES", 240)
     monkeypatch.setenv("CVFP_LANG", "en")
     # The trackers' own packages are no part of this environment.
-    monkeypatch.setattr("cvfp_cli.sweep.trackers.check_tracker", lambda *_: None)
-    monkeypatch.setattr("cvfp_cli.sweep.trackers.tell_results", lambda *_: 1)
+    monkeypatch.setattr("cvfp_cli.sweeps.trackers.check_tracker", lambda *_: None)
+    monkeypatch.setattr("cvfp_cli.sweeps.trackers.tell_results", lambda *_: 1)
     before = set(inputs.rglob("*"))
     yield inputs
     for path in set(inputs.rglob("*")) - before:

@@ -10,7 +10,7 @@ import torch
 from kill import Trials
 
 pytestmark = pytest.mark.pinned_only(
-    "what a kill leaves is the project's own; tests/sweep/test_resume.py goes on from checkpoints"
+    "what a kill leaves is the project's own; tests/sweeps/test_resume.py goes on from checkpoints"
 )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.pinned_only(
-    "what a kill leaves is the project's own; tests/sweep/test_resume.py goes on from checkpoints"
+    "what a kill leaves is the project's own; tests/sweeps/test_resume.py goes on from checkpoints"
 )
 
 Cvfp = Callable[..., Any]
@@ -25,7 +25,7 @@ LONGEST_WAIT = 300.0
 
 # A checkpoint after every iteration and epoch, however short they are.
 COMMAND = """
-from cvfp_cli.sweep import checkpoint
+from cvfp_cli.sweeps import checkpoint
 checkpoint.SECONDS_BETWEEN = 0.0
 save = checkpoint.CheckpointFile.save
 def at_once(self, state):

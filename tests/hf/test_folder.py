@@ -19,7 +19,7 @@ from cvfp_cli.data.tokenizer import open_tokenizer
 from cvfp_cli.hf import CVFPForCausalLM, modeling_cvfp
 from cvfp_cli.learners import get_learner
 from cvfp_cli.learners.exports import Exported
-from cvfp_cli.sweep.model_folder import tokenizer_files
+from cvfp_cli.sweeps.model_folder import tokenizer_files
 
 Cvfp = Callable[..., Any]
 TRANSFORMER = ("transformer.layers=2", "transformer.heads=2", "transformer.epochs=1", "transformer.window=16")

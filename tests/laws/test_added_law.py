@@ -10,8 +10,8 @@ from logarithmic import LAW
 
 from cvfp_cli.cli import app
 from cvfp_cli.laws import registry
-from cvfp_cli.report.scaling_chart import scaling_chart
-from cvfp_cli.report.scope import fit_family
+from cvfp_cli.reports.scaling_chart import scaling_chart
+from cvfp_cli.reports.scope import fit_family
 from cvfp_cli.results import read_results
 from cvfp_cli.results.codec import dump_json
 from cvfp_cli.results.schema import Run, Summary

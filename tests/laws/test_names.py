@@ -7,7 +7,7 @@ from cvfp_cli.laws import names
 
 SOURCE = Path(__file__).parents[2] / "src" / "cvfp_cli"
 # The laws themselves, and the sentences that are written about each.
-OWN = ("laws", "report/text")
+OWN = ("laws", "reports/text")
 # A recipe's table that bears a law's name, and where it is named.
 TABLES = {
     "learners/end_to_end.py": {names.JOINT},

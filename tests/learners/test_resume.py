@@ -10,7 +10,7 @@ from cvfp_cli.core.baselines.config import BaselineConfig
 from cvfp_cli.core.config import Execution
 from cvfp_cli.core.result import Advance, Event, ExperimentData, TrainEpoch
 from cvfp_cli.learners import get_learner
-from cvfp_cli.sweep.checkpoint import CheckpointFile
+from cvfp_cli.sweeps.checkpoint import CheckpointFile
 
 
 class Broken(Exception):
@@ -45,7 +45,7 @@ def run(kind: str, data: ExperimentData, file: Path, break_after: tuple[int, int
 
 @pytest.mark.parametrize("kind", ["gru", "lstm", "transformer"])
 def test_a_broken_run_goes_on(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cvfp_cli.sweep.checkpoint.time.monotonic", iter(range(0, 10**9, 1000)).__next__)
+    monkeypatch.setattr("cvfp_cli.sweeps.checkpoint.time.monotonic", iter(range(0, 10**9, 1000)).__next__)
     data = made_data()
     whole = run(kind, data, tmp_path / "whole.pt").result
     with pytest.raises(Broken):

@@ -56,9 +56,9 @@ def compare(
     cvfp compare results --by context_dim --model exp-decay --x samples
     """
     from cvfp_cli.errors import InputError
-    from cvfp_cli.report.comparability import summed
-    from cvfp_cli.report.compare import build_comparison, factors_of
-    from cvfp_cli.report.text.language import load_language
+    from cvfp_cli.reports.comparability import summed
+    from cvfp_cli.reports.compare import build_comparison, factors_of
+    from cvfp_cli.reports.text.language import load_language
 
     out = answer_file(out)
     problems = Problems()
@@ -107,7 +107,7 @@ def compare(
         writing.warn(language.sentence(warning))
     text = writing.rendered(comparison, form, language)
     if plot is not None:
-        from cvfp_cli.report.plot import plot_format, render_plot
+        from cvfp_cli.reports.plot import plot_format, render_plot
         from cvfp_cli.results.atomic import write_atomic
 
         write_atomic(plot, render_plot(comparison, language, plot_format(plot)))

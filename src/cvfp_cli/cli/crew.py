@@ -11,8 +11,8 @@ from cvfp_cli.cli.shared import Crew, Machine
 from cvfp_cli.errors import InputError, one_line
 
 if TYPE_CHECKING:
-    from cvfp_cli.sweep.executors.base import ExecutorMaker
-    from cvfp_cli.sweep.plan import Shard
+    from cvfp_cli.sweeps.executors.base import ExecutorMaker
+    from cvfp_cli.sweeps.plan import Shard
 
 
 def check_device(name: str, option: str) -> str:
@@ -80,7 +80,7 @@ def shard_of(crew: Crew) -> "Shard | None":
     Raises:
         InputError: it names none.
     """
-    from cvfp_cli.sweep.plan import Shard
+    from cvfp_cli.sweeps.plan import Shard
 
     if crew.shard is None:
         return None
@@ -123,7 +123,7 @@ def team_on_ray(crew: Crew, device: str, threads: int) -> tuple[Team, int]:
     Raises:
         InputError: no machine has room for one.
     """
-    from cvfp_cli.sweep.executors.ray import Places, RayExecutor, rooms
+    from cvfp_cli.sweeps.executors.ray import Places, RayExecutor, rooms
 
     most = int(crew.jobs) if crew.jobs and crew.jobs != "auto" else None
     places = Places(crew.share, most, crew.mixed_devices)
@@ -143,10 +143,10 @@ def team_of(crew: Crew, device: str, threads: int | None) -> Team:
         InputError: a device that is not there, or ``auto`` where there is no telling.
     """
     if crew.name == "serial":
-        from cvfp_cli.sweep.executors.serial import SerialExecutor
+        from cvfp_cli.sweeps.executors.serial import SerialExecutor
 
         return Team(SerialExecutor)
-    from cvfp_cli.sweep.executors.processes import ProcessExecutor
+    from cvfp_cli.sweeps.executors.processes import ProcessExecutor
 
     devices = _devices(crew, device, threads)
     return Team(partial(ProcessExecutor, devices=devices, run_timeout=crew.run_timeout), devices)

@@ -7,13 +7,13 @@ from cvfp_cli.cli.summary import answer_console, print_sentence, print_table
 from cvfp_cli.counting import counted
 
 if TYPE_CHECKING:
-    from cvfp_cli.sweep.plan import Job, Plan
+    from cvfp_cli.sweeps.plan import Job, Plan
 
 
 def print_plan(plan: "Plan", workers: int = 1) -> None:
     """Print one line a run, cheapest first, and the totals of what remains, with so many runs at a time."""
-    from cvfp_cli.sweep.estimate import TimeEstimate
-    from cvfp_cli.sweep.rate import expected_rate
+    from cvfp_cli.sweeps.estimate import TimeEstimate
+    from cvfp_cli.sweeps.rate import expected_rate
 
     times = TimeEstimate(plan.jobs, plan.remaining, expected_rate(plan.execution), workers=workers)
     console = answer_console()

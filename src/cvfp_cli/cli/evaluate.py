@@ -50,7 +50,7 @@ def evaluate(
     from cvfp_cli.results.weights import read_model_config
 
     read_model_config(model)  # what is wrong with it is told before torch is loaded
-    from cvfp_cli.sweep.evaluation import evaluate_texts, together
+    from cvfp_cli.sweeps.evaluation import evaluate_texts, together
 
     execution, _, _ = study.resolve(machine, quiet=quiet)
     reading = {"split": split, "text_field": text_field, "lines": lines or None}

@@ -52,8 +52,8 @@ def export(
     cvfp export results --to mlflow
     """
     from cvfp_cli.results.atomic import make_folder, write_atomic
-    from cvfp_cli.sweep.export import export_run
-    from cvfp_cli.sweep.model_folder import UNKNOWN_LICENCE
+    from cvfp_cli.sweeps.export import export_run
+    from cvfp_cli.sweeps.model_folder import UNKNOWN_LICENCE
 
     check_there([run])
     if to is not None:
@@ -89,7 +89,7 @@ def _tell(results: Path, folder: Path | None, word: str, *, quiet: bool) -> None
         InputError: there are none, or the tracker's package is missing.
     """
     from cvfp_cli.results import read_results
-    from cvfp_cli.sweep.trackers import check_tracker, tell_results
+    from cvfp_cli.sweeps.trackers import check_tracker, tell_results
 
     if folder is not None:
         raise InputError("FOLDER: with --to nothing is written to a folder.", hint="Leave it out.")

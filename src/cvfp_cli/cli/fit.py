@@ -358,8 +358,8 @@ def _apart(inputs: "Inputs") -> "tuple[Note, ...]":
     if len(inputs.results) < 2:
         return ()
     from cvfp_cli.notes import Note
-    from cvfp_cli.report.comparability import between_files, summed
-    from cvfp_cli.report.text.language import load_language
+    from cvfp_cli.reports.comparability import between_files, summed
+    from cvfp_cli.reports.text.language import load_language
 
     language = load_language("en")
     found = summed(between_files(inputs.results, [str(result.path) for result in inputs.results]))

@@ -82,7 +82,7 @@ def plan(
     """
     from cvfp_cli.scaling.narrowing import Goal, next_runs, parse_goal
     from cvfp_cli.study.families import families_of
-    from cvfp_cli.sweep.costs import costs_of
+    from cvfp_cli.sweeps.costs import costs_of
 
     out = answer_file(out)
     problems = Problems()
@@ -298,9 +298,9 @@ def _apply(
     from cvfp_cli.cli.crew import check_crew
     from cvfp_cli.cli.summary import print_summary
     from cvfp_cli.recipes.recipe import RunsConfig
-    from cvfp_cli.sweep.costs import recorded_recipe
-    from cvfp_cli.sweep.remarks import remarks
-    from cvfp_cli.sweep.work import Keeping
+    from cvfp_cli.sweeps.costs import recorded_recipe
+    from cvfp_cli.sweeps.remarks import remarks
+    from cvfp_cli.sweeps.work import Keeping
 
     problems = Problems()
     check_crew(crew, machine, problems)

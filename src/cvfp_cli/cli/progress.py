@@ -13,9 +13,9 @@ from cvfp_cli.cli.terminal import say, shown
 from cvfp_cli.core.result import Advance, Event, Step
 from cvfp_cli.counting import counted
 from cvfp_cli.results.schema import Run
-from cvfp_cli.sweep.estimate import TimeEstimate
-from cvfp_cli.sweep.plan import Job
-from cvfp_cli.sweep.watch import Watcher
+from cvfp_cli.sweeps.estimate import TimeEstimate
+from cvfp_cli.sweeps.plan import Job
+from cvfp_cli.sweeps.watch import Watcher
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID

@@ -63,9 +63,9 @@ def report(
     cvfp report results --length short
     cvfp report --diff old/summary.json new/summary.json
     """
-    from cvfp_cli.report.build import build_report
-    from cvfp_cli.report.diff import build_difference
-    from cvfp_cli.report.text.language import load_language
+    from cvfp_cli.reports.build import build_report
+    from cvfp_cli.reports.diff import build_difference
+    from cvfp_cli.reports.text.language import load_language
 
     language = language_of(files.lang)
     chosen = one_of(form, FORMATS, "--format") if form else "markdown"
@@ -138,7 +138,7 @@ def _command(
     short: bool,
 ) -> str:
     """The command line that writes the same report again."""
-    from cvfp_cli.report.sections.reproduction import quoted
+    from cvfp_cli.reports.sections.reproduction import quoted
 
     words = ["cvfp", "report", *map(str, paths), "--lang", language, "--format", form]
     if sections:

@@ -226,7 +226,7 @@ def language_of(lang: str | None) -> str:
     Raises:
         InputError: there is none of that name.
     """
-    from cvfp_cli.report.text.choice import choose_language
+    from cvfp_cli.reports.text.choice import choose_language
 
     return choose_language(lang and one_of(lang.lower(), LANGUAGES, "--lang"), os.environ)
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from cvfp_cli.core.config import Execution
     from cvfp_cli.recipes import Recipe
     from cvfp_cli.results import ResultsStore, Run
-    from cvfp_cli.sweep.plan import Plan
-    from cvfp_cli.sweep.session import Ended
-    from cvfp_cli.sweep.work import Keeping
+    from cvfp_cli.sweeps.plan import Plan
+    from cvfp_cli.sweeps.session import Ended
+    from cvfp_cli.sweeps.work import Keeping
 
 MOST_UNASKED = 30
 """Values of one range that need no question: more are as a rule a step that was forgotten."""
@@ -139,14 +139,14 @@ def check_machine(machine: Machine, problems: Problems) -> None:
 def check_place(place: Place, problems: Problems) -> None:
     """Check that results and curves can be written to their folders."""
     if place.tensorboard is not None:
-        from cvfp_cli.sweep.tensorboard import check_installed
+        from cvfp_cli.sweeps.tensorboard import check_installed
 
         with problems.collect():
             check_installed()
         with problems.collect():
             check_folder(place.tensorboard, "--tensorboard")
     for word in words_of(place.report_to):
-        from cvfp_cli.sweep.trackers import check_tracker
+        from cvfp_cli.sweeps.trackers import check_tracker
 
         with problems.collect():
             check_tracker(one_of(word, TRACKERS, "--report-to"))
@@ -225,7 +225,7 @@ def _on_a_cluster(
     machine: Machine, crew: Crew, threads: int | None, *, quiet: bool
 ) -> "tuple[Execution, dict[str, Any], Team]":
     """As ``resolve``, of a worker of the Ray cluster: this machine may have no card, or another."""
-    from cvfp_cli.sweep.executors.ray import has_cards, on_a_card
+    from cvfp_cli.sweeps.executors.ray import has_cards, on_a_card
 
     device = machine.device
     if device == "auto":
@@ -281,7 +281,7 @@ def checked_plan(
     Raises:
         CvfpError: all that is wrong with folders and text, or with the device, a line each.
     """
-    from cvfp_cli.sweep.plan import make_plan, read_text
+    from cvfp_cli.sweeps.plan import make_plan, read_text
 
     def notify(text: str) -> None:
         say(text, quiet=place.quiet)
@@ -292,7 +292,7 @@ def checked_plan(
     with problems.collect():
         store.check_own()
     if crew.name == "ray":
-        from cvfp_cli.sweep.executors.ray import connect
+        from cvfp_cli.sweeps.executors.ray import connect
 
         with problems.collect():
             connect(crew.ray_address)
@@ -315,8 +315,8 @@ def checked_plan(
 def tell_if_long(plan: "Plan", place: Place, workers: int = 1) -> None:
     """Say before a long command begins how long it may take, and from what that is known."""
     from cvfp_cli.cli.figures import duration
-    from cvfp_cli.sweep.estimate import TimeEstimate
-    from cvfp_cli.sweep.rate import expected_rate
+    from cvfp_cli.sweeps.estimate import TimeEstimate
+    from cvfp_cli.sweeps.rate import expected_rate
 
     if place.quiet or not plan.remaining:
         return
@@ -356,12 +356,12 @@ def carry_out_plan(
     """
     from cvfp_cli.cli.progress import progress_for
     from cvfp_cli.results.aside import LOG_FILE
-    from cvfp_cli.sweep.estimate import TimeEstimate
-    from cvfp_cli.sweep.journal import Metrics, SweepLog
-    from cvfp_cli.sweep.session import carry_out
-    from cvfp_cli.sweep.tensorboard import TensorBoard
-    from cvfp_cli.sweep.trackers import told_apart
-    from cvfp_cli.sweep.watch import Together, Watcher
+    from cvfp_cli.sweeps.estimate import TimeEstimate
+    from cvfp_cli.sweeps.journal import Metrics, SweepLog
+    from cvfp_cli.sweeps.session import carry_out
+    from cvfp_cli.sweeps.tensorboard import TensorBoard
+    from cvfp_cli.sweeps.trackers import told_apart
+    from cvfp_cli.sweeps.watch import Together, Watcher
 
     command = command or shlex.join(["cvfp", *sys.argv[1:]])
     times = TimeEstimate(plan.jobs, plan.remaining, workers=team.size)

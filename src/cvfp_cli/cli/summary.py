@@ -303,10 +303,10 @@ def print_answer(runs: Sequence[Run], folder: Path, file: TextIO | None = None) 
     if len({(run.kind, run.config, run.samples) for run in done}) < 2:
         return
     from cvfp_cli.cli.terminal import screen
-    from cvfp_cli.report.build import build_report
-    from cvfp_cli.report.model import Section
-    from cvfp_cli.report.plain import render_plain
-    from cvfp_cli.report.text.language import load_language
+    from cvfp_cli.reports.build import build_report
+    from cvfp_cli.reports.model import Section
+    from cvfp_cli.reports.plain import render_plain
+    from cvfp_cli.reports.text.language import load_language
     from cvfp_cli.results import read_results
 
     made = build_report([read_results(folder)], names=[str(folder)], command="", sections=("answer",))

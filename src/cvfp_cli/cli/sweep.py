@@ -81,8 +81,8 @@ def sweep(
         print_plan(plan, team.size)
         return
     from cvfp_cli.cli.summary import print_answer, print_summary
-    from cvfp_cli.sweep.remarks import remarks
-    from cvfp_cli.sweep.work import Keeping
+    from cvfp_cli.sweeps.remarks import remarks
+    from cvfp_cli.sweeps.work import Keeping
 
     study.tell_if_long(plan, place, team.size)
     for question in replaced:

@@ -14,7 +14,7 @@ from cvfp_cli.notes import Note
 
 if TYPE_CHECKING:
     from cvfp_cli.recipes import Recipe
-    from cvfp_cli.sweep.session import Ended
+    from cvfp_cli.sweeps.session import Ended
 
 EXPERIMENT = "Experiment (without one, the first of the recipe's list)"
 
@@ -56,7 +56,7 @@ def train(
         "runs.seeds": ("--seed", seed),
         "runs.data_seeds": ("--data-seed", data_seed),
     }
-    from cvfp_cli.sweep.grid import experiments
+    from cvfp_cli.sweeps.grid import experiments
 
     overrides = study.overrides(chosen, text, problems)
     overrides |= study.grid_overrides(given, problems, single=True)
@@ -84,8 +84,8 @@ def train(
         print_plan(plan)
         return
     from cvfp_cli.cli.summary import print_run
-    from cvfp_cli.sweep.remarks import remarks
-    from cvfp_cli.sweep.work import Keeping
+    from cvfp_cli.sweeps.remarks import remarks
+    from cvfp_cli.sweeps.work import Keeping
 
     if not plan.remaining:
         study.say(

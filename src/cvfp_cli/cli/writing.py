@@ -11,8 +11,8 @@ from cvfp_cli.cli.shared import check_there
 from cvfp_cli.cli.terminal import say, screen
 
 if TYPE_CHECKING:
-    from cvfp_cli.report.model import Report
-    from cvfp_cli.report.text.language import Language
+    from cvfp_cli.reports.model import Report
+    from cvfp_cli.reports.text.language import Language
     from cvfp_cli.results import Results
 
 
@@ -53,26 +53,26 @@ def warn(text: str) -> None:
 
 def rendered(report: "Report", form: str, language: "Language") -> str:
     """A report or comparison in one of the forms of ``--format``; what people read has its warnings summed up."""
-    from cvfp_cli.report.compare import with_summed_warnings
+    from cvfp_cli.reports.compare import with_summed_warnings
 
     if form == "json":
-        from cvfp_cli.report.model import dump_json
+        from cvfp_cli.reports.model import dump_json
 
         return dump_json(report)
     if form == "csv":
-        from cvfp_cli.report.plain import render_csv
+        from cvfp_cli.reports.plain import render_csv
 
         return render_csv(report)
     report = with_summed_warnings(report)
     if form == "html":
-        from cvfp_cli.report.html import render_html
+        from cvfp_cli.reports.html import render_html
 
         return render_html(report, language)
     if form == "markdown":
-        from cvfp_cli.report.markdown import render_markdown
+        from cvfp_cli.reports.markdown import render_markdown
 
         return render_markdown(report, language)
-    from cvfp_cli.report.plain import render_plain
+    from cvfp_cli.reports.plain import render_plain
 
     return render_plain(report, language, screen(sys.stdout))
 

@@ -1,0 +1,278 @@
+"""The first page: what was asked, one picture, what the data decide, what they leave open, and what was not expected.
+
+It says nothing of its own: findings of the other sections are chosen by their codes, each with where its figures stand.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from math import expm1, log
+from typing import Any
+
+from cvfp_cli.reports.hypotheses import data_effect
+from cvfp_cli.reports.model import (
+    Block,
+    Finding,
+    Heatmap,
+    Location,
+    Picture,
+    Section,
+    Statement,
+    Statements,
+    Subheading,
+    Table,
+    Value,
+    walked,
+)
+from cvfp_cli.reports.scaling_chart import scaling_chart
+from cvfp_cli.reports.scope import Context, Scope, rank
+from cvfp_cli.reports.sections.ablations import said
+from cvfp_cli.reports.sections.overview import purpose_of
+from cvfp_cli.results.schema import Run
+from cvfp_cli.stats.claims import times
+
+MOST = {"decided": 7, "open": 5, "unexpected": 4}
+OF_ALL = ("overview", "reproduction", "previous")  # sections about all families at once
+ANSWERED = ("answer-supported", "answer-contradicted", "answer-same", "answer-none")
+UNEXPECTED = (
+    "runs-failed",
+    "unigram-not-beaten",
+    "contexts-grow",
+    "no-slope-falls",
+    "still-improving",
+    "worse-steps",
+    "not-converged",
+)
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finding of another section, where it stands, and what row of a table it stands in."""
+
+    finding: Finding
+    target: Location
+    row: str = ""
+
+
+def build(context: Context, sections: Sequence[Section]) -> tuple[Block, ...]:
+    """The first page, from all that the other sections say.
+
+    Args:
+        sections: every other one, whichever of them the report shows.
+    """
+    found = [item for section in sections for item in _found(section)]
+    runs = [run for results in context.results for run in results.runs]
+    asked = [item for item in purpose_of(context, runs) if item.code != "runs-failed"]
+    asked += _range(runs)
+    blocks: list[Block] = [Statements(tuple(Statement(item) for item in asked))]
+    blocks += _picture(context, sections)
+    shared = [item for item in found if item.target.section in OF_ALL]
+    scoped = [
+        (scope, [item for item in found if item.target.family == i and item not in shared])
+        for i, scope in enumerate(context.scopes)
+    ]
+    several = len(scoped) > 1
+    names = [scope.family.name or "-" if several else None for scope, _ in scoped]
+    shorter = {label: name for scope, _ in scoped for label, name in _short_names(scope, several).items()}
+    parts = {
+        "decided": (names, [_decided(scope, own) for scope, own in scoped]),
+        "open": (names, [_open(scope, own) for scope, own in scoped]),
+        "unexpected": ([None, *names], [_unexpected(shared), *(_unexpected(own) for _, own in scoped)]),
+    }
+    for key, (families, of_each) in parts.items():
+        most = MOST[key] + (len(scoped) if several else 0)
+        told = [
+            Statement(_renamed(item.finding, shorter), item.target) for item in _in_turn(families, of_each)
+        ]
+        blocks += [Subheading(f"answer-{key}"), Statements((*told[:most], *_more(key, told, most)))]
+    return tuple(blocks)
+
+
+def _range(runs: Sequence[Run]) -> list[Finding]:
+    """From which size to which, and with how many seeds."""
+    sizes = [run.samples for run in runs if run.samples is not None]
+    tokens = [run.train_tokens for run in runs if run.train_tokens]
+    if not sizes or not tokens:
+        return []
+    seeds = len({(run.seed, run.data_seed) for run in runs if run.seed is not None})
+    ends = {"low": min(sizes), "high": max(sizes), "fewest": min(tokens), "most": max(tokens)}
+    return [Finding("asked-seeds", {**ends, "seeds": seeds}) if seeds else Finding("asked-range", ends)]
+
+
+def _found(section: Section) -> Iterator[Found]:
+    for block, target in walked(section):
+        for item in getattr(block, "items", ()):
+            yield Found(item, target)
+        if isinstance(block, Table):
+            for row in block.rows:
+                for value in row:
+                    if isinstance(value.value, Finding):
+                        yield Found(value.value, target, str(row[0].value))
+
+
+def _in_turn(names: Sequence[str | None], of_each: Sequence[Iterable[Statement]]) -> Iterator[Statement]:
+    """The first statement of each family, then the second, with the family's name where there are several."""
+    for turn in zip_longest(*of_each):
+        for name, item in zip(names, turn, strict=True):
+            if item is not None and name is not None:
+                values = {"name": name, "statement": item.finding}
+                yield Statement(Finding("of-family", values, item.finding.severity), item.target)
+            elif item is not None:
+                yield item
+
+
+def _short_names(scope: Scope, several: bool) -> dict[str, str]:
+    """The recipe's own names for configurations; without the study, which stands before the statement."""
+    suffix = f" ({scope.family.name})" if several else ""
+    return {group.label: said(scope, group).removesuffix(suffix) for group in scope.groups}
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """The same finding with other names for configurations."""
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, tuple):
+        return tuple(_renamed(item, names) for item in value)
+    if isinstance(value, Finding):
+        values = {key: _renamed(item, names) for key, item in value.values.items()}
+        return Finding(value.code, values, value.severity)
+    return value
+
+
+def _more(key: str, told: Sequence[Statement], most: int) -> Iterator[Statement]:
+    """What the page does not hold, or that there is nothing."""
+    if not told:
+        yield Statement(Finding(f"nothing-{key}", {}, "note"))
+    elif len(told) > most:
+        yield Statement(Finding("more-statements", {"count": len(told) - most}, "note"))
+
+
+def _decided(scope: Scope, found: Sequence[Found]) -> Iterator[Statement]:
+    effect = data_effect(scope)
+    if effect is not None and effect[0].low is not None and effect[0].high is not None:
+        slope, configurations = effect
+        change = times(slope, log(2)).map(expm1)
+        if (slope.high or 0.0) < 0 or (slope.low or 0.0) > 0:
+            values = {"unit": scope.family.x, "change": Value.of(change), "count": configurations}
+            values["alpha"] = Value.of(slope)
+            yield Statement(Finding("doubling", values), Location("factors", "effects", _family(found)))
+    yield from _with_codes(found, ("part-",), where=_answered)
+    best = next(
+        (item for item in found if item.finding.code == "recommend-ppl" and "absolute" in item.row), None
+    )
+    worse = _worse(scope, found)
+    if best is not None:
+        yield Statement(best.finding, Location("summary", "", best.target.family))
+    elif worse is not None:
+        yield worse
+    yield from _hypotheses(found, "supported")
+    if best is None and worse is None:
+        yield from _with_codes(found, ("equal-levels-rejected",))
+    yield from _with_codes(
+        found, ("slope-pairs-differ", "recommend-alpha", "recommend-large", "selection-decided")
+    )
+
+
+def _open(scope: Scope, found: Sequence[Found]) -> Iterator[Statement]:
+    yield from _with_codes(found, ("part-",), where=lambda finding: not _answered(finding))
+    for row, code in (("absolute-performance", "ppl"), ("data-efficiency", "alpha")):
+        for item in found:
+            if item.row == row and item.finding.code.startswith(f"undecided-{code}-"):
+                yield Statement(_with_cost(scope, item.finding), item.target)
+    yield from _hypotheses(found, "undecided")
+    yield from _with_codes(found, ("selection-undecided",))
+
+
+def _unexpected(found: Sequence[Found]) -> Iterator[Statement]:
+    yield from _hypotheses(found, "contradicted")
+    yield from _with_codes(found, UNEXPECTED)
+
+
+def _with_codes(
+    found: Sequence[Found], codes: Iterable[str], where: Callable[[Finding], bool] = lambda _: True
+) -> Iterator[Statement]:
+    """Findings of these codes in their order, each once; a code that ends in a hyphen stands for all that begin so."""
+    for code in codes:
+        told: list[Finding] = []
+        for item in found:
+            same = item.finding.code.startswith(code) if code.endswith("-") else item.finding.code == code
+            if same and item.finding not in told and where(item.finding):
+                told.append(item.finding)
+                yield Statement(item.finding, item.target)
+
+
+def _answered(finding: Finding) -> bool:
+    verdict = finding.values.get("verdict")
+    return isinstance(verdict, Finding) and verdict.code in ANSWERED
+
+
+def _hypotheses(found: Sequence[Found], verdict: str) -> Iterator[Statement]:
+    """What the studies hold, as far as the test has this verdict; the effects stand in their own table."""
+    for item in found:
+        code = item.finding.code
+        if code.startswith("hypothesis-") and code.endswith(f"-{verdict}"):
+            yield Statement(item.finding, Location(item.target.section, "effects", item.target.family))
+
+
+def _worse(scope: Scope, found: Sequence[Found]) -> Statement | None:
+    """Which configurations are told from the lowest PPL, where that is not told from all."""
+    ranking = rank(scope, scope.family.largest, "val_ppl")
+    worse = tuple(group.label for group in ranking.groups if not ranking.mark_of(group))
+    if ranking.noise is None or ranking.best is None or not worse:
+        return None
+    values = {
+        "size": scope.family.largest,
+        "unit": scope.family.size_kind,
+        "configs": worse,
+        "config": ranking.groups[ranking.best].label,
+        "value": ranking.cells[ranking.best].val_ppl,
+        "count": len(worse),
+    }
+    return Statement(Finding("worse-than-best", values), Location("summary", "", _family(found)))
+
+
+def _family(found: Sequence[Found]) -> int:
+    return next((item.target.family for item in found), 0)
+
+
+def _with_cost(scope: Scope, finding: Finding) -> Finding:
+    """The open question in few words, with what its answer would cost by the times of these runs."""
+    needed, tied = finding.values.get("needed"), finding.values.get("tied")
+    if not isinstance(needed, Finding) or not isinstance(tied, tuple):
+        return finding
+    code = finding.code.replace("undecided-", "open-").removesuffix("-tied")
+    return Finding(code, {**finding.values, "cost": _cost(scope, needed.values.get("seeds"), tied)})
+
+
+def _cost(scope: Scope, seeds: object, tied: Sequence[str]) -> Finding:
+    """Of as many seeds in every cell of those that tie; nothing where no number of seeds decides."""
+    cells = [cell for group in scope.groups if group.label in tied for cell in group.cells]
+    if not isinstance(seeds, int) or not cells:
+        return Finding("cost-none")
+    more = [max(0, seeds - len(cell.runs)) for cell in cells]
+    values: dict[str, object] = {"runs": sum(more), "configurations": len(tied)}
+    known = [cell.seconds for cell in cells]
+    if any(seconds is None for seconds in known):
+        return Finding("cost-runs", values)
+    seconds = sum(count * (each or 0.0) for count, each in zip(more, known, strict=True))
+    unit = "hours" if seconds >= HOUR else "minutes" if seconds >= 60.0 else "seconds"
+    return Finding(f"cost-{unit}", {**values, "seconds": seconds})
+
+
+def _picture(context: Context, sections: Sequence[Section]) -> list[Block]:
+    """PPL over the sizes of the family with the most cells; in text the box of its best PPL."""
+    if not context.scopes:
+        return []
+    at = max(range(len(context.scopes)), key=lambda i: len(context.scopes[i].family.cells))
+    scope = context.scopes[at]
+    chart = scaling_chart([(scope, group) for group in scope.groups])
+    heatmaps = (
+        block
+        for section in sections
+        if section.key == "heatmaps"
+        for block, target in walked(section)
+        if isinstance(block, Heatmap) and block.key == "best_ppl" and target.family == at
+    )
+    box = next(heatmaps, None)
+    return [Picture(chart, box)] if chart is not None or box is not None else []
