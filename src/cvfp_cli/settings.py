@@ -10,7 +10,7 @@ def setting(default: Any, doc: str, **told: Any) -> Any:
     Args:
         doc: one clause for people.
         told: ``min``, ``max`` and ``above`` (an open lower bound) are checked. ``needs`` (a field and its value) names
-            when the key decides a run, ``identity=False`` that it never does; ``since`` and ``before`` (its value in
-            older runs) keep what identifies those.
+            when the key decides a run, ``identity=False`` that it never does; ``no_axis`` says why a study cannot vary
+            it; ``since`` and ``before`` (its value in older runs) keep what identifies those.
     """
     return field(default=default, metadata={"doc": doc, **told})

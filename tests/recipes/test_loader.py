@@ -2,12 +2,15 @@
 
 import difflib
 import json
+import re
 import tomllib
 from dataclasses import fields
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +19,9 @@ from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, V
 from cvfp_cli.errors import InputError
 from cvfp_cli.learners import learners
 from cvfp_cli.recipes import Configuration, list_recipes, load_recipe
-from cvfp_cli.recipes.checker import MOST_PROBLEMS, all_tables, table_keys
+from cvfp_cli.recipes.checker import MOST_PROBLEMS, all_tables, axis_key, table_keys
 from cvfp_cli.recipes.paths import made_absolute
-from cvfp_cli.recipes.recipe import Recipe
+from cvfp_cli.recipes.recipe import BASE_TABLES, Recipe
 
 
 def refusal(source: str | Path = "demo", **overrides: Any) -> str:
@@ -168,6 +171,101 @@ def test_a_grid_set_on_top_replaces_the_list_and_takes_the_rest_from_the_first()
         (2, 2),
         (2, 3),
     ]
+
+
+def with_blocks(blocks: object, **grid: object) -> Recipe:
+    further = {f"grid.{key}": value for key, value in grid.items()}
+    return load_recipe("demo", overrides={"grid.layers": 1, "grid.model.blocks": blocks, **further})
+
+
+@pytest.mark.parametrize(
+    "blocks", ["none,64+32", "[],[64,32]", "[[],[64, 32]]", [[], [64, 32]], ["none", "64+32"]]
+)
+def test_a_list_is_the_value_of_an_axis_however_it_is_written(blocks: object, tmp_path: Path) -> None:
+    recipe = with_blocks(blocks)
+    assert [(item.axes["model.blocks"], item.axes["context_dim"]) for item in recipe.configurations] == [
+        ((), 128),
+        ((64, 32), 96),
+    ]
+    assert [item.label for item in recipe.configurations] == [
+        "1L_128d_1tok_blocks=none",
+        "1L_64+32d_1tok_blocks=64+32",
+    ]
+    assert [recipe.at(item).tables["model"].blocks for item in recipe.configurations] == [(), (64, 32)]
+    back = load_recipe(recipe_file(tmp_path, recipe.to_toml()))
+    assert (back.grid, back.configurations) == (recipe.grid, recipe.configurations)
+    one = recipe.only(recipe.configurations[1], 50, 1, None)
+    back = load_recipe(recipe_file(tmp_path, one.to_toml()))
+    assert back.configurations == one.configurations
+
+
+def test_configurations_one_by_one_may_have_lists(tmp_path: Path) -> None:
+    listed = (
+        {"layers": 1, "model": {"blocks": [8, 8]}},
+        {"layers": 1, "model.blocks": [], "context_dim": 16},
+    )
+    recipe = load_recipe(recipe_file(tmp_path, tomli_w.dumps({"configurations": listed})))
+    assert [item.axes["model.blocks"] for item in recipe.configurations] == [(8, 8), ()]
+    assert [item.axes["context_dim"] for item in recipe.configurations] == [16, 16]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("grid.model.blocks", [64, 32], "64 must be a list or a word such as 256+128"),
+        ("grid.model.blocks", "64+x", "each a whole number at least 1, not 'x'"),
+        ("grid.model.blocks", "64+0", "each a whole number at least 1, not 0"),
+        ("grid.model.blocks", "64+32,64+32", "has a value twice"),
+        ("grid.data.samples", "50,100", "cannot be an axis: a study trains every size that it lists"),
+        ("grid.runs.seeds", "1,2", "cannot be an axis: a study trains every seed that it lists"),
+        ("grid.runs.ensemble", "true", "cannot be an axis: it adds a result to those of the seeds"),
+        ("grid.validation.expected_tokens", "1,2", "cannot be an axis: it checks the text"),
+        ("grid.gru.dropout", "0,0.1", "grid.gru.dropout is a field of another kind than cvfp"),
+        (
+            "grid.data.also",
+            [["a+b.txt"], ["a", "b.txt"]],
+            "two configurations would have the folder of 1L_128d_1tok_also=a+b.txt",
+        ),
+        ("grid.data.text_field", ["", "none"], "two configurations would have the folder of"),
+    ],
+)
+def test_what_cannot_be_an_axis_is_told_with_the_reason(key: str, value: object, said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_recipe("demo", overrides={"grid.layers": 1, key: value})
+
+
+def test_an_axis_may_decide_another_one() -> None:
+    assert dict(with_blocks("32+32", context_dim=64).grid or {})["context_dim"] == (64,)
+    with pytest.raises(InputError, match="context_dim 96 is in no configuration, since model"):
+        with_blocks("32+32", context_dim="64,96")
+    # What the file says of the width gives way, and of an axis only values in use are kept.
+    assert dict(with_blocks("32+32,48+48").grid or {})["context_dim"] == (64, 96)
+
+
+def test_every_field_of_every_table_is_an_axis_or_has_a_reason() -> None:
+    for kind, learner in learners().items():
+        for name, table in (BASE_TABLES | learner.tables).items():
+            for key, known in table_keys(table).items():
+                assert (axis_key(f"{name}.{key}", [kind]) is None) is bool(known.no_axis), (kind, name, key)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["bpe:4096", "bpe:8192"], ["bpe-4096", "bpe-8192"]),
+        (["a-b", "a b", "a/b"], ["a-b", "a-b-*", "a-b-*"]),
+        ([tuple(range(100, 130)), tuple(range(100, 131))], ["100+101+*", "100+101+*"]),
+    ],
+)
+def test_values_that_are_cut_or_changed_in_a_name_have_names_of_their_own(
+    values: list[Any], words: list[str]
+) -> None:
+    place = {"layers": 1, "context_dim": 8, "tokens": 1}
+    names = [Configuration({**place, "tokenizer.name": value}).label for value in values]
+    assert len(set(names)) == len(values)
+    for name, word in zip(names, words, strict=True):
+        assert fnmatch(name, f"1L_8d_1tok_tokenizer.name={word}")
+        assert len(name) < 80
 
 
 def test_sizes_are_the_studys_unless_others_are_run_now() -> None:

@@ -272,11 +272,16 @@ def test_a_name_from_data_never_leaves_the_folder(name: str) -> None:
     assert len(folder.name) <= 120
 
 
-def test_the_usual_name_is_kept() -> None:
-    assert (
-        ResultsStore(Path("r")).run_folder("2L_768d_2tok_s50_seed42_data3").name
-        == "2L_768d_2tok_s50_seed42_data3"
-    )
+@pytest.mark.parametrize("name", ["2L_768d_2tok_s50_seed42_data3", "1L_8d_1tok_blocks=4+4_s50_seed1"])
+def test_the_usual_name_is_kept(name: str) -> None:
+    assert ResultsStore(Path("r")).run_folder(name).name == name.replace("=", "-").replace("+", "-")
+
+
+@given(st.lists(st.text(alphabet="aé/ ", max_size=130), min_size=2, max_size=2, unique=True))
+def test_no_two_names_share_a_folder(names: list[str]) -> None:
+    store = ResultsStore(Path("r"))
+    first, second = (store.run_folder(f"a{name}_s50_seed1") for name in names)
+    assert first != second
 
 
 def test_a_run_id_follows_content_and_not_the_order_of_keys() -> None:

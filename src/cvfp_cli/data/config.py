@@ -23,7 +23,12 @@ class DataConfig:
     empty: Empty = setting("skip", "what is done with empty samples: left out, or refused")
     messages: Messages = setting("all", "which messages of a dialogue make the sample's text")
     max_tokens: int = setting(0, "cut each sample after this many tokens (0: never)", min=0)
-    samples: tuple[int, ...] = setting((50, 100, 200, 500), "training sample counts of the study", min=1)
+    samples: tuple[int, ...] = setting(
+        (50, 100, 200, 500),
+        "training sample counts of the study",
+        min=1,
+        no_axis="a study trains every size that it lists",
+    )
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class ValidationConfig:
         0,
         "validation tokens to expect of the recipe's own text and tokenizer (0: not known)",
         identity=False,
+        no_axis="it checks the text and changes no run",
         min=0,
     )
     after: int = setting(

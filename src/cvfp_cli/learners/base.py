@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cvfp_cli.core.experiment import Checkpoint, Outcome
     from cvfp_cli.core.result import ExperimentData, Progress
 
-AxisValue = int | float | str | bool
+AxisValue = int | float | str | bool | tuple[int | str, ...]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from cvfp_cli.spelling import nearest
 
 MOST_VALUES = 1000  # in one list
 MOST_KEYS = 6  # of a table, named where none is near
+JOINED = {int: "256+128", str: "a.txt+b.txt"}  # how a list is written as one word
 MOST_PROBLEMS = 50  # told at once; a file with more is looked at no further
 _LARGEST = 2**63 - 1
 
@@ -32,6 +33,8 @@ class Key:
         default: the value where a recipe says nothing.
         doc: one clause for people.
         repeats: whether a list may hold a value twice.
+        no_axis: why a study cannot vary it; empty where it can.
+        lists: whether it is a list of such lists, as of an axis whose field is a list.
     """
 
     kind: type[Any]
@@ -43,6 +46,8 @@ class Key:
     default: Any
     doc: str
     repeats: bool = False
+    no_axis: str = ""
+    lists: bool = False
 
     @property
     def wanted(self) -> str:
@@ -56,6 +61,8 @@ class Key:
             f"at most {self.high:g}" if self.high is not None else "",
         ]
         words = " ".join([words, " and ".join(bound for bound in bounds if bound)]).strip()
+        if self.lists:
+            words = f"a list such as {JOINED[self.kind]}, each {words}"
         return f"a list, each {words}" if self.many else words
 
 
@@ -86,8 +93,8 @@ def axis_key(name: str, kinds: Iterable[str]) -> Key | None:
         table, _, field = field_of(name, kind).partition(".")
         if field and has_field(f"{table}.{field}", kind):
             key = table_keys(all_tables()[table]).get(field)
-            if key is not None and not key.many:
-                return replace(key, many=True, default=(key.default,))
+            if key is not None and not key.no_axis:
+                return replace(key, many=True, lists=key.many, default=(key.default,))
     return None
 
 
@@ -123,6 +130,7 @@ def _key(hint: Any, default: Any, metadata: Mapping[str, Any]) -> Key:
         default=default,
         doc=metadata["doc"],
         repeats=metadata.get("repeats", False),
+        no_axis=metadata.get("no_axis", ""),
     )
 
 
@@ -163,16 +171,29 @@ def check_value(path: str, key: Key, value: Any, problems: list[str]) -> Any:
     if len(value) > MOST_VALUES:
         problems.append(f"{path} has {len(value):,} values; the most is {MOST_VALUES:,}")
         return None
-    items = [_check_one(path, key, item, problems) for item in value]
+    items = [_check_item(path, key, item, problems) for item in value]
     if any(item is None for item in items):
         return None
-    if len(set(items)) < len(items) and not key.repeats:
+    if len(set(items)) < len(items) and (key.lists or not key.repeats):
         problems.append(f"{path} has a value twice: {_quoted(list(value))}")
         return None
     if not items and key.default != ():
         problems.append(f"{path} must not be empty")
         return None
     return tuple(items)
+
+
+def _check_item(path: str, key: Key, item: Any, problems: list[str]) -> Any:
+    """One item of a list; of a list of lists it is a list or a word such as ``256+128`` or ``none``."""
+    if not key.lists:
+        return _check_one(path, key, item, problems)
+    if isinstance(item, str):
+        words = [] if item in ("", "none") else item.split("+")
+        item = [int(word) if key.kind is int and word.isdecimal() else word for word in words]
+    elif not isinstance(item, list | tuple):
+        problems.append(f"{path}: {_quoted(item)} must be a list or a word such as {JOINED[key.kind]}")
+        return None
+    return check_value(path, replace(key, lists=False, default=key.default[0]), item, problems)
 
 
 def _check_one(path: str, key: Key, value: Any, problems: list[str]) -> Any:
@@ -248,7 +269,7 @@ def value_from_text(text: str, key: Key) -> Any:
     text = text.strip()
     if key.kind is str and not key.many and text[:1] not in ("'", '"'):
         return text
-    if key.kind is str and text[:1] not in ("'", '"', "["):
+    if (key.kind is str or key.lists) and text[:1] not in ("'", '"', "["):
         return [word.strip() for word in text.split(",")]
     for candidate in (text, f"[{text}]") if key.many else (text,):
         try:

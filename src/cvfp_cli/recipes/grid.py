@@ -1,12 +1,13 @@
 """The grid of a recipe: its kinds of model, its axes, and the configurations that they make."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.learners import DecidesAxes, get_learner, learners
+from cvfp_cli.learners import DecidesAxes, get_learner
 from cvfp_cli.learners.base import AxisValue
 from cvfp_cli.recipes.checker import (
     MOST_PROBLEMS,
@@ -23,8 +24,11 @@ from cvfp_cli.recipes.recipe import (
     BASE_TABLES,
     DEFAULT_KIND,
     Configuration,
+    Recipe,
     has_field,
 )
+from cvfp_cli.results.identity import flat
+from cvfp_cli.results.store import folder_word
 
 MOST_CONFIGURATIONS = 10_000
 Lists = dict[str, tuple[AxisValue, ...]]
@@ -48,20 +52,17 @@ def kinds_of(raw: dict[str, Any], problems: list[str]) -> tuple[str, ...]:
     return tuple(good) or (DEFAULT_KIND,)
 
 
-def grid_lists(raw: Any, kinds: tuple[str, ...], problems: list[str]) -> Lists:
-    """The lists of ``[grid]``, by axis; ``phase1.noise`` may be written as a key or as a table in it."""
+def grid_lists(raw: Any, kinds: tuple[str, ...], problems: list[str], *, single: bool = False) -> Lists:
+    """The lists of ``[grid]``, by axis; ``phase1.noise`` may be written as a key or as a table in it.
+
+    Args:
+        single: each is one value and no list of values, as in ``[[configurations]]``.
+    """
     if not isinstance(raw, dict):
         problems.append(f"grid must be a table, not {raw!r:.60}")
         return {}
-    flat: dict[str, Any] = {}
-    for key, value in raw.items():
-        flat |= (
-            {f"{key}.{inner}": item for inner, item in value.items()}
-            if isinstance(value, dict)
-            else {key: value}
-        )
     found: Lists = {}
-    for key, value in flat.items():
+    for key, value in flat(raw).items():
         if len(problems) >= MOST_PROBLEMS:
             break
         name = axis_for_field(key, kinds) or key
@@ -70,32 +71,69 @@ def grid_lists(raw: Any, kinds: tuple[str, ...], problems: list[str]) -> Lists:
             problems.append(unknown_axis(key, kinds))
         elif name in found:
             problems.append(f"grid.{name} is given twice")
-        elif (values := check_value(f"grid.{name}", known, value, problems)) is not None:
+        elif (
+            values := check_value(
+                f"grid.{name}", known, [value] if single and known.lists else value, problems
+            )
+        ) is not None:
             found[name] = values
     return found
 
 
+def same_names(configurations: tuple[Configuration, ...]) -> list[str]:
+    """What is wrong where two configurations have one name, which would be one folder."""
+    different = {(item.kind, *item.axes.items()): item.label for item in configurations}
+    times = Counter(map(folder_word, different.values()))
+    twice = (label for label in different.values() if times[folder_word(label)] > 1)
+    return [f"two configurations would have the folder of {label}" for label in [*twice][:1]]
+
+
 def unknown_axis(key: str, kinds: tuple[str, ...]) -> str:
+    """What is wrong with an axis that a study of these kinds cannot have."""
     table, dot, name = key.partition(".")
     if key in axis_names():
         return f"grid.{key} is an axis of another kind than {', '.join(kinds)}"
     if not dot:
         return unknown_key("grid", key, axis_names())
     tables = all_tables()
-    if table in tables and name in table_keys(tables[table]):
-        if axis_for_field(key, learners()) or table not in (*BASE_TABLES, "runs"):
-            return f"grid.{key} is a field of another kind than {', '.join(kinds)}"
-        return f"grid.{key} cannot be an axis (sizes and seeds are lists of [data] and [runs])"
-    return unknown_key(table, name, table_keys(tables[table])) if table in tables else unknown_table(table)
+    if table not in tables:
+        return unknown_table(table)
+    known = table_keys(tables[table])
+    if name not in known:
+        return unknown_key(table, name, known)
+    if reason := known[name].no_axis:
+        return f"grid.{key} cannot be an axis: {reason}"
+    return f"grid.{key} is a field of another kind than {', '.join(kinds)}"
 
 
 def whole_grid(grid: Lists, configurations: tuple[Configuration, ...], kinds: tuple[str, ...]) -> Lists:
-    """The grid with the axes that it did not name, each of one value, and with its kinds."""
+    """The grid with the axes that it did not name, and with its kinds; of each axis the values that are in use."""
     whole: Lists = {} if kinds == (DEFAULT_KIND,) else {"kind": kinds}
-    for item in configurations:
-        for key, value in item.axes.items():
-            whole.setdefault(key, grid.get(key, (value,)))
+    for key in dict.fromkeys(key for item in configurations for key in item.axes):
+        used = dict.fromkeys(item.axes[key] for item in configurations if key in item.axes)
+        whole[key] = tuple(value for value in grid.get(key, ()) if value in used) or tuple(used)
     return whole
+
+
+def unused_values(
+    grid: Lists, configurations: tuple[Configuration, ...], set_now: Mapping[str, Any]
+) -> list[str]:
+    """What is wrong with values that no configuration has, since another axis decides there: D beside lists of blocks.
+
+    Args:
+        set_now: what was laid over the file: an axis set now replaces what the file says of one that it decides.
+    """
+    said = []
+    for name, values in grid.items():
+        found = [_decided(item.kind, item.axes) for item in configurations]
+        deciding = {decided[name][1] for decided in found if name in decided}
+        unused = [value for value in values if all(item.axes.get(name) != value for item in configurations)]
+        replaced = f"grid.{name}" not in set_now and any(f"grid.{key}" in set_now for key in deciding)
+        if deciding and unused and not replaced:
+            said.append(
+                f"{name} {unused[0]} is in no configuration, since {deciding.pop()} decides it: leave it out"
+            )
+    return said
 
 
 def move_single_values(raw: dict[str, Any], kinds: tuple[str, ...], problems: list[str]) -> None:
@@ -127,22 +165,36 @@ def take_axes_from_tables(
             for place in listed if isinstance(listed, list) else [raw.setdefault("grid", {})]:
                 if not isinstance(place, dict):
                     continue
+                if key in flat(place):
+                    continue  # which decides in place of the table's
                 given = place.get(name, value)
                 if given not in (value, [value], (value,)) and key not in set_now:
                     problems.append(f"{name} is {value} by {key}: leave it out")
                 place[name] = value if isinstance(listed, list) else [value]
 
 
-def shown_as_tables_say(
-    configurations: tuple[Configuration, ...], tables: Mapping[str, Any]
-) -> tuple[Configuration, ...]:
-    """The configurations with their learners' own way to write a value in a name."""
-    return tuple(
-        replace(item, shown=item.learner.shown_axes(tables))
+def shown_as_tables_say(recipe: Recipe) -> Recipe:
+    """The recipe with its configurations' values written in names as their learners write them."""
+    shown = tuple(
+        replace(item, shown=item.learner.shown_axes(recipe.at(item).tables))
         if isinstance(item.learner, DecidesAxes)
         else item
-        for item in configurations
+        for item in recipe.configurations
     )
+    return replace(recipe, configurations=shown)
+
+
+def _decided(kind: str, axes: Mapping[str, AxisValue]) -> Mapping[str, tuple[AxisValue, str]]:
+    """What a configuration's further axes decide of its learner's own: the value, and the axis that decides it."""
+    learner = get_learner(kind)
+    if not isinstance(learner, DecidesAxes):
+        return {}
+    tables: dict[str, dict[str, AxisValue]] = {}
+    for key, value in axes.items():
+        table, dot, name = key.partition(".")
+        if dot:
+            tables.setdefault(table, {})[name] = value
+    return learner.decided_axes(tables)
 
 
 def expand(
@@ -165,6 +217,7 @@ def expand(
             values[axis.name] = grid.get(axis.name) or (getattr(defaults[table], name),)
         for point in product(*values.values()):
             axes = dict(zip(values, point, strict=True))
+            axes |= {name: value for name, (value, _) in _decided(kind, axes).items()}
             ordered = {axis.name: axes.pop(axis.name) for axis in own} | axes
             found[kind, *ordered.items()] = Configuration(ordered, kind)
     return tuple(found.values())
@@ -189,8 +242,7 @@ def listed_configurations(
             found.append(configuration)
     shared = {key: None for item in found for key in item.axes if "." in key}
     found = [_on_every_axis(item, shared, tables) for item in found]
-    labels = [item.label for item in found]
-    if len(set(labels)) < len(labels):
+    if len({(item.kind, *item.axes.items()) for item in found}) < len(found):
         problems.append(f"[[configurations]] has the same {_axes_said(found)} twice")
     names = [item.name for item in found if item.name]
     if len(set(names)) < len(names):
@@ -212,7 +264,7 @@ def _configuration(
     if kind not in kinds:
         return None  # said already
     said: list[str] = []
-    lists = grid_lists(given, (kind,), said)
+    lists = grid_lists(given, (kind,), said, single=True)
     problems.extend(text.replace("grid.", f"{path}.").replace("a list, each ", "") for text in said)
     for key, values in lists.items():
         if len(values) != 1:
@@ -220,7 +272,14 @@ def _configuration(
     if len(problems) > before:
         return None
     defaults = {axis.name: _default(axis.field) for axis in get_learner(kind).axes}
-    return Configuration(defaults | {key: values[0] for key, values in lists.items()}, kind, name)
+    axes = {key: values[0] for key, values in lists.items()}
+    decided = _decided(kind, axes)
+    problems += [
+        f"{path}.{axis} is {value} by {key}: leave it out"
+        for axis, (value, key) in decided.items()
+        if axes.get(axis, value) != value
+    ]
+    return Configuration(defaults | axes | {axis: value for axis, (value, _) in decided.items()}, kind, name)
 
 
 def _on_every_axis(item: Configuration, keys: Mapping[str, None], tables: Mapping[str, Any]) -> Configuration:

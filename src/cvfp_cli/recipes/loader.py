@@ -31,9 +31,11 @@ from cvfp_cli.recipes.grid import (
     kinds_of,
     listed_configurations,
     move_single_values,
+    same_names,
     shown_as_tables_say,
     take_axes_from_tables,
     unknown_axis,
+    unused_values,
     whole_grid,
 )
 from cvfp_cli.recipes.kinds import choose_kinds, hand_on_stopping, kinds_in, leave_out_axes, left_out_tables
@@ -115,7 +117,6 @@ def load_recipe(
         configurations = ()
     else:
         configurations = expand(grid or {}, kinds, tables)
-    configurations = shown_as_tables_say(configurations, tables)
     tables["validation"] = _still_expected(tables["validation"], laid)
     own = {name: tables.pop(name) for name in [*tables] if name not in (*BASE_TABLES, "runs")}
     recipe = Recipe(
@@ -130,6 +131,9 @@ def load_recipe(
     )
     if configurations:
         recipe = replace(recipe, tables=recipe.at(configurations[0]).tables)
+        recipe = shown_as_tables_say(recipe)
+    problems += unused_values(grid or {}, configurations, laid)
+    problems += same_names(recipe.configurations)
     problems.extend(_contradictions(recipe))
     if problems:
         more = "; and perhaps more" if len(problems) >= MOST_PROBLEMS else ""
@@ -214,7 +218,7 @@ def _lay_over(
         if isinstance(value, str):
             value = value_from_text(value, known)
         laid[path] = list(value) if isinstance(value, tuple) else value
-        axis = axis_for_field(path, learners())
+        axis = axis_for_field(key if table == "grid" else path, learners())
         if axis is not None:
             table, key = "grid", axis
         if table == "grid":

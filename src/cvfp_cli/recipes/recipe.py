@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from hashlib import sha256
 from typing import Any
 
 import tomli_w
@@ -12,9 +13,12 @@ from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, V
 from cvfp_cli.learners import Learner, get_learner
 from cvfp_cli.learners.base import AxisValue
 from cvfp_cli.recipes.paths import made_absolute
+from cvfp_cli.results.schema import scalar
 from cvfp_cli.settings import setting
 
 DEFAULT_KIND = "cvfp"
+LONGEST_WORD = 40  # of a value in a name
+HASH_DIGITS = 6
 BASE_TABLES: Mapping[str, type[Any]] = {
     "data": DataConfig,
     "validation": ValidationConfig,
@@ -70,14 +74,28 @@ class RunsConfig:
             ``bpe:N`` tokenizer is trained on and where ``after-largest:N`` begins.
     """
 
-    seeds: tuple[int, ...] = setting((ExperimentConfig.seed,), "seeds of initialisation and noise", min=0)
-    data_seeds: tuple[int, ...] = setting(
-        (), "which samples train, drawn by seed (empty: the first n)", min=0
+    seeds: tuple[int, ...] = setting(
+        (ExperimentConfig.seed,),
+        "seeds of initialisation and noise",
+        min=0,
+        no_axis="a study trains every seed that it lists",
     )
-    samples: tuple[int, ...] = setting((), "training sizes to run now (empty: data.samples)", min=1)
+    data_seeds: tuple[int, ...] = setting(
+        (),
+        "which samples train, drawn by seed (empty: the first n)",
+        min=0,
+        no_axis="a study trains every draw that it lists",
+    )
+    samples: tuple[int, ...] = setting(
+        (),
+        "training sizes to run now (empty: data.samples)",
+        min=1,
+        no_axis="a study trains every size that it lists",
+    )
     ensemble: bool = setting(
         False,
         "whether the mean of the seeds' probabilities is a result of its own, for each configuration and size",
+        no_axis="it adds a result to those of the seeds and changes no run",
     )
 
 
@@ -218,9 +236,13 @@ def _plain(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _word(value: AxisValue) -> str:
-    """A value as it can stand in a name that is also a folder's."""
+    """A value as it can stand in a name that is also a folder's; where that is not all of it, with a hash of it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
-    return re.sub(r"[^\w.+-]+", "-", str(value)) or "none"
+    text = str(scalar(value))
+    word = re.sub(r"[^\w.+-]+", "-", text)
+    if len(word) <= LONGEST_WORD and word == text.replace(":", "-"):
+        return word or "none"
+    return f"{word[:LONGEST_WORD]}-{sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"

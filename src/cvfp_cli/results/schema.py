@@ -26,6 +26,11 @@ _LINE = {"line": True}
 _LINE_OR_EMPTY = {"line": True, "empty": True}
 
 
+def scalar(value: Any) -> Any:
+    """A value of a recipe's field as one number or word: a list as ``256+128``, an empty one as ``none``."""
+    return "+".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
+
+
 @dataclass(frozen=True)
 class Parameters:
     """Parameter counts; None where an older file does not give them, or a kind of model has no such part.
@@ -71,7 +76,8 @@ class Run:
     Attributes:
         config: such as ``2L_768d_2tok``.
         kind: the kind of model, such as ``cvfp``.
-        axes: where the run stands on every axis of its study but samples and seeds, by the axis's name.
+        axes: where the run stands on every axis of its study but samples and seeds, by the axis's name; a list stands
+            as one word (:func:`scalar`).
         stages: its parts in order, such as phase 1, contexts and phase 2.
         label: the recipe's own name for the configuration, such as ``baseline``, where it has one.
         run_id: hash of resolved configuration, data fingerprint and seeds.
@@ -153,6 +159,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Version 1 of the schema, and files made by hand, say by their flat keys what axes and stages say."""
+        object.__setattr__(self, "axes", {name: scalar(value) for name, value in self.axes.items()})
         if self.kind != CVFP:
             return
         flat = {"layers": self.layers, "tokens": self.tokens, "context_dim": self.context_dim}

@@ -55,7 +55,13 @@ from cvfp_cli.results.runs_csv import write_csv
 from cvfp_cli.results.schema import READ_RUN_SCHEMAS, RUN_SCHEMA, Run, Summary
 
 _LEAST_SECONDS_BETWEEN = 30.0
+LONGEST_NAME = 120  # of a run's folder
 _LARGEST_SHARE_OF_TIME = 0.02  # of a sweep's time that goes into rewriting the summary
+
+
+def folder_word(name: str) -> str:
+    """A configuration's or a run's name as folders are called: without the signs that join words in it."""
+    return name.replace("=", "-").replace("+", "-")
 
 
 def run_id(config: Mapping[str, Any], data_fingerprint: str, seeds: Mapping[str, int | None]) -> str:
@@ -302,10 +308,16 @@ class ResultsStore:
         self.notes.append(Note("set-aside", f"{aside} of {self.folder} set aside in {aside.place}."))
 
     def run_folder(self, name: str) -> Path:
-        """The folder of a run, never outside ``runs/`` whatever the name holds."""
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-")[:120]
+        """The folder of a run, never outside ``runs/`` whatever the name holds.
+
+        A name that is too long, or holds more than a folder's can, ends in a hash of all of it: no two share a folder.
+        """
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-")
         if not safe:
             raise InputError(f"{ascii(name)[:60]} is no name for a run's folder.")
+        if safe != folder_word(name) or len(safe) > LONGEST_NAME:
+            whole = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()
+            safe = f"{safe[: LONGEST_NAME - 9]}-{whole[:8]}"
         return self.folder / RUNS_FOLDER / safe
 
     def finished(self) -> dict[str, Run]:

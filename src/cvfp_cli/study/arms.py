@@ -12,7 +12,7 @@ from typing import Any
 
 from cvfp_cli.core.config import HeadConfig, JointConfig, ModelConfig, Phase1Config, Phase2Config
 from cvfp_cli.results.reader import Results
-from cvfp_cli.results.schema import CVFP
+from cvfp_cli.results.schema import CVFP, scalar
 from cvfp_cli.study.families import Family, Group
 
 END_TO_END, NGRAM = "end-to-end", "ngram"
@@ -93,7 +93,7 @@ def settings_of(group: Group, resolved: object = None) -> Settings:
             found |= {f"{name}.{key}": value for key, value in values.items()}
     own = {key.partition(".")[2]: key for key in FACTORS} if tables else {}
     found |= {own.get(name, name): value for name, value in group.axes.items()}
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    return {key: scalar(value) for key, value in found.items()}
 
 
 def _settings(known: Sequence[Known]) -> Iterator[Arms]:

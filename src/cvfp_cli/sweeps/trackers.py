@@ -21,7 +21,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError, missing_extra, one_line
 from cvfp_cli.results import read_results
 from cvfp_cli.results.reader import RUN_FILE, RUNS_FOLDER
-from cvfp_cli.results.schema import Run
+from cvfp_cli.results.schema import Run, scalar
 from cvfp_cli.sweeps.journal import METRICS_FILE
 from cvfp_cli.sweeps.plan import Job
 from cvfp_cli.sweeps.tensorboard import TensorBoard
@@ -78,7 +78,7 @@ def known_of(job: Job) -> Known:
     settings: dict[str, Any] = {
         "config": chosen.label,
         "kind": chosen.kind,
-        **chosen.axes,
+        **{name: scalar(value) for name, value in chosen.axes.items()},
         "samples": point.samples,
     }
     settings |= {"seed": point.seed, "data_seed": point.data_seed, "train_tokens": job.train_tokens}
