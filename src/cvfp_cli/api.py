@@ -1,7 +1,7 @@
 """The Python interface: what the commands do, for notebooks and programs.
 
-``import cvfp_cli.api as cvfp``. Names, arguments and what comes back stay as they are within a minor version; what is
-imported from the rooms beside this module may change at any time.
+``import cvfp_cli`` offers it: ``cvfp_cli.sweep(...)``. Names, arguments and what comes back stay as they are within a
+minor version; what is imported from the rooms beside this module may change at any time.
 """
 
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cvfp_cli.errors import CvfpError, InputError, WorkError
-from cvfp_cli.laws.names import MAIN
+from cvfp_cli.laws.names import MAIN, single
 from cvfp_cli.notes import Note
 from cvfp_cli.results import Results, Run, read_results
 
@@ -26,6 +26,7 @@ __all__ = [
     "Answer",
     "CvfpError",
     "InputError",
+    "Run",
     "StudyResults",
     "WorkError",
     "compare",
@@ -110,7 +111,7 @@ def load_results(*places: Place, recover: bool = False) -> StudyResults:
     """Read results folders, ``summary.json``, ``runs.csv`` or the old scripts' files; ``results`` without any.
 
     Args:
-        recover: read what can be read of a damaged file, and say in a note how much that was.
+        places: files and folders. recover: read what can be read of a damaged file, and say in a note how much that was.
 
     Raises:
         InputError: one of them is missing, damaged, or not results.
@@ -155,9 +156,13 @@ def run(
 
     Args:
         recipe: a name or a TOML file; the first of its configurations, sizes and seeds where nothing says another.
+        samples: training samples. seed: of initialisation and noise.
         settings: fields of the recipe, such as ``{"model.layers": 2, "phase2.epochs": 20, "data.source": "pydocs"}``.
         out: the results folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``. precision: ``float32``, ``tf32`` or ``bf16``; None is the
+            device's. threads: of the CPU; None is the folder's, or by cores.
         resume: go on from the last iteration or epoch of an attempt that was broken off.
+        quiet: show no progress.
 
     Raises:
         CvfpError: all that is wrong with recipe, text, folder or device; or a result cannot be written.
@@ -193,10 +198,12 @@ def sweep(
 
     Args:
         recipe: a name or a TOML file.
+        samples: sizes. seeds: of initialisation and noise.
         grid: axes, such as ``{"layers": [1, 2], "phase1.noise": [0, 0.1], "kind": ["cvfp", "ngram"]}``.
         settings: fields of the recipe, such as ``{"data.source": "pydocs", "phase2.epochs": 20}``.
         out: the results folder; it holds one study.
-        jobs: runs at a time; ``auto`` is one a card.
+        device, precision, threads, quiet: as :func:`run` takes them.
+        jobs: runs at a time; ``auto`` is one a card. save_models: keep the weights of every run.
 
     Returns:
         the runs of this grid, in its order.
@@ -235,8 +242,9 @@ def fit(
         results: results, their files, or any table with a row a run.
         model: laws by name, or ``all``.
         x, y: columns of a table, or figures of a run. group: columns of a table that make a group.
+        configs: only these. objective: residuals of the loss, ``log``, or of ``ppl``.
         share: parameters in common. predict: sizes. target_ppl: values of y whose size is asked for.
-        bootstrap: intervals from so many refits instead.
+        level: of the intervals. bootstrap: they come from so many refits instead. seed: of the refits.
 
     Raises:
         InputError: as the command says it.
@@ -292,15 +300,31 @@ def compare(
     """Compare configurations pair by pair, as ``cvfp compare`` does.
 
     Args:
+        results: results or their files.
         configs: only these. by: only pairs that differ in this axis alone.
-        model: also compare this law's parameters. margin: the share of PPL within which two are called equal.
+        model: also compare this law's parameters. x: what sizes are measured in, ``train_tokens`` or ``samples``.
+        level: of the intervals. margin: the share of PPL within which two are called equal.
+        lang: ``en`` or ``ja``.
 
     Raises:
         InputError: as the command says it.
     """
-    from cvfp_cli.reports.compare import build_comparison
+    from cvfp_cli.cli.choices import LANGUAGES
+    from cvfp_cli.cli.compare import SIZES
+    from cvfp_cli.cli.options import one_of, share_between
+    from cvfp_cli.cli.problems import Problems
+    from cvfp_cli.reports.compare import build_comparison, factors_of
 
+    problems = Problems()
+    problems.check_words(("model", model, single()), ("x", x, SIZES), ("lang", lang, LANGUAGES))
+    with problems.collect():
+        share_between(level, "level")
+    with problems.collect():
+        share_between(margin, "margin", usual=0.02)
+    problems.raise_found()
     found = _results(results)
+    if by is not None:
+        one_of(by, factors_of(found.files), "by")
     document, _ = build_comparison(
         found.files,
         names=_file_names(found),
@@ -326,25 +350,35 @@ def report(
     """Write the report of a study, as ``cvfp report`` does; ``to_markdown()`` is its text.
 
     Args:
+        results: results or their files.
+        lang: ``en`` or ``ja``. title: in place of its own.
         sections: only these. laws: laws to fit, by name, or ``all``.
         length: ``full``, or ``short``: one or two pages.
 
     Raises:
         InputError: as the command says it.
     """
-    from cvfp_cli.cli.choices import LENGTHS
-    from cvfp_cli.cli.options import one_of
+    from cvfp_cli.cli.choices import LANGUAGES, LENGTHS, laws_or_all
+    from cvfp_cli.cli.problems import Problems
+    from cvfp_cli.cli.report import command_line
     from cvfp_cli.reports.build import SECTIONS, build_report
 
+    problems = Problems()
+    problems.check_words(("lang", lang, LANGUAGES), ("length", length, LENGTHS))
+    problems.check_words(*(("sections", name, SECTIONS) for name in sections))
+    problems.check_words(*(("laws", name, laws_or_all()) for name in _names(laws)))
+    problems.raise_found()
     found = _results(results)
-    names = _file_names(found)
+    short = length == "short"
     document = build_report(
         found.files,
-        names=names,
-        command=" ".join(["cvfp", "report", *names, "--lang", lang]),
+        names=_file_names(found),
+        command=command_line(
+            [Path(file.path) for file in found.files], lang, tuple(sections), _names(laws), title, short=short
+        ),
         laws_fitted=_names(laws),
         sections=tuple(sections) or SECTIONS,
-        short=one_of(length, LENGTHS, "length") == "short",
+        short=short,
         title=title,
     )
     return _rendered(document, lang, ("json", "html", "markdown"), "report")
@@ -417,7 +451,10 @@ _SHOWN = ("recipe", "samples", "seed", "seeds", "grid", "settings", "out", "prec
 
 
 def _places(results: "Place | Iterable[Place]") -> tuple[Place, ...]:
-    return (results,) if isinstance(results, str | Path) else tuple(results)
+    places = (results,) if isinstance(results, str | Path) else tuple(results)
+    if not places:
+        raise InputError("The list of results is empty.", hint="Name a results folder or a summary.json.")
+    return places
 
 
 def _results(results: "StudyResults | Place | Iterable[Place]") -> StudyResults:

@@ -94,15 +94,15 @@ def report(
         document = build_report(
             found,
             names=[str(path) for path in files.paths],
-            command=_command(
+            command=command_line(
                 files.paths,
                 language,
                 wanted if sections else (),
                 fitted,
                 title,
-                previous,
-                chosen,
                 short=short,
+                previous=previous,
+                form=chosen,
             ),
             laws_fitted=("all",) if "all" in fitted else fitted,
             sections=wanted,
@@ -126,16 +126,16 @@ def _check_difference(paths: list[Path], **others: object) -> None:
         raise InputError(f"--diff has no use for {' and '.join(given_too)}.", hint="Leave it out.")
 
 
-def _command(
+def command_line(
     paths: list[Path],
     language: str,
     sections: tuple[str, ...],
     laws: tuple[str, ...],
     title: str | None,
-    previous: Path | None,
-    form: str,
     *,
     short: bool,
+    previous: Path | None = None,
+    form: str = "markdown",
 ) -> str:
     """The command line that writes the same report again."""
     from cvfp_cli.reports.sections.reproduction import quoted
