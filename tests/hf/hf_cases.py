@@ -16,6 +16,7 @@ from cvfp_cli.hf import CVFPConfig, CVFPForCausalLM
 from cvfp_cli.learners.exports import exported_blocks
 
 VOCAB, EMBED = 23, 6
+SHARE = 0.07  # of the types 3, 6, 9, …, that training is taken to lack
 BIASED = HeadConfig(logit_scale=0.9, learn_logit_scale=True, bias="unigram")
 
 
@@ -39,6 +40,10 @@ FORMS = {
     "blocks": phases(ModelConfig(tokens=2, blocks=(5, 7, 3)), past_count=1),
     "cascade": phases(ModelConfig(blocks=(5, 7, 3), cascade=True), context="before"),
     "two tables": phases(ModelConfig(1, 8, 2), embedding="trained"),
+    "reserved": phases(ModelConfig(2, 8, 1), replace(BIASED, unseen="reserved")),
+    "reserved untied": phases(
+        ModelConfig(1, 8, 2), HeadConfig(weights="untied", start="uniform", unseen="reserved")
+    ),
 }
 
 
@@ -62,11 +67,12 @@ def case(config: ExperimentConfig, dtype: torch.dtype, tokens: int = 50) -> Case
     for block in (blocks, token_block):
         initialise(block, replace(config.model, initialisation="xavier"), generator)
         block.to(dtype)
+    seen = torch.arange(VOCAB) % 3 > 0
+    share = SHARE if config.head.unseen == "reserved" else None
     own = config.phase2.embedding == "trained"
     embedding = torch.nn.Parameter(trained) if own else None
-    head = Head(
-        config.head, table, torch.randn(VOCAB, generator=generator), generator, Arithmetic("cpu"), embedding
-    )
+    unigram = torch.randn(VOCAB, generator=generator)
+    head = Head(config.head, table, unigram, generator, Arithmetic("cpu"), embedding, (seen, SHARE))
     with torch.no_grad():  # norms that are not 1 and 0, so that leaving one out shows
         for part in (blocks, token_block, head):
             for parameter in part.parameters():
@@ -78,7 +84,8 @@ def case(config: ExperimentConfig, dtype: torch.dtype, tokens: int = 50) -> Case
         logits = []
         for read, windows, _ in frozen.batches(tokens):
             v = token_block(frozen.layers(read, windows), stream.embed(windows, embedding))
-            logits.append(head.scale * (v @ head.weight.t()) + (0.0 if head.bias is None else head.bias))
+            found = head.scale * (v @ head.weight.t()) + (0.0 if head.bias is None else head.bias)
+            logits.append(found if share is None else shared_out(found, seen, share))
     weights = {
         f"{name}.{key}": value.detach()
         for name, part in (("context", blocks), ("token", token_block), ("head", head))
@@ -86,10 +93,19 @@ def case(config: ExperimentConfig, dtype: torch.dtype, tokens: int = 50) -> Case
     }
     if embedding is not None:
         weights["embedding.weight"] = embedding.detach()
-    exported = exported_blocks(config, weights, table, joint=False)
+    exported = exported_blocks(config, weights, table, share, joint=False)
     model = CVFPForCausalLM(CVFPConfig(**exported.config)).to(dtype)
     model.load_state_dict(dict(exported.tensors))
     return Case(ids, contexts, torch.cat(logits), model.eval())
+
+
+def shared_out(logits: Tensor, seen: Tensor, share: float) -> Tensor:
+    """What gives the types seen 1 − ``share`` by their softmax, and the others the rest in equal parts."""
+    p = torch.empty_like(logits)
+    p[:, seen] = (1.0 - share) * logits[:, seen].softmax(1)
+    p[:, ~seen] = share / int((~seen).sum())
+    first = int(seen.nonzero()[0])  # logits are logarithms of p but for a number of each row
+    return p.log() + (logits[:, first] - p[:, first].log())[:, None]
 
 
 def apart(got: Tensor, wanted: Tensor) -> float:

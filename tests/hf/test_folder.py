@@ -16,7 +16,7 @@ from cvfp_cli.core.config import Execution
 from cvfp_cli.data.cache import Cache
 from cvfp_cli.data.hub import Hub
 from cvfp_cli.data.tokenizer import open_tokenizer
-from cvfp_cli.hf import CVFPForCausalLM, modeling_cvfp
+from cvfp_cli.hf import CVFPDecoderForCausalLM, CVFPForCausalLM, modeling_cvfp
 from cvfp_cli.learners import get_learner
 from cvfp_cli.learners.exports import Exported
 from cvfp_cli.sweeps.model_folder import tokenizer_files
@@ -31,7 +31,10 @@ CASES = {
     "end-to-end": ("joint.epochs=1", "joint.embedding=trained", "joint.context=before"),
     "gru": ("gru.width=12", "gru.layers=2", "gru.epochs=1"),
     "lstm": ("lstm.width=8", "lstm.epochs=1", "lstm.head=untied", "lstm.table=frozen"),
+    "cvfp reserved": ("head.unseen=reserved", "head.bias=unigram"),
+    "lstm reserved": ("lstm.width=8", "lstm.epochs=1", "lstm.unseen=reserved"),
     "transformer": (*TRANSFORMER, "transformer.width=8"),
+    "transformer reserved": (*TRANSFORMER, "transformer.width=8", "transformer.unseen=reserved"),
     "transformer wider": (
         *TRANSFORMER,
         "transformer.width=12",
@@ -73,6 +76,11 @@ def test_a_run_is_exported_loaded_and_evaluated(cvfp: Cvfp, study: Path, tmp_pat
     assert (found["targets"], found["bytes"]) == (figures["val_tokens"] - 1, figures["val_bytes"])
 
     tensors = load_file(folder / "model.safetensors")
+    own_code = (folder / "modeling_cvfp.py").is_file()
+    assert ("trust_remote_code=True" in (folder / "README.md").read_text()) == own_code
+    assert own_code == (not name.startswith("transformer") or "reserved" in name)
+    kept = [bool((~value).any()) for key, value in tensors.items() if key.endswith("seen")]
+    assert kept == [True] * ("reserved" in name)
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     texts = [json.loads(line)["text"] for line in (folder / "validation.jsonl").read_text().splitlines()]
     theirs = AutoTokenizer.from_pretrained(folder)
@@ -89,7 +97,7 @@ def test_a_run_is_exported_loaded_and_evaluated(cvfp: Cvfp, study: Path, tmp_pat
 
     model.save_pretrained(tmp_path / "again")
     again = load_file(tmp_path / "again" / "model.safetensors")
-    if isinstance(model, CVFPForCausalLM):
+    if isinstance(model, CVFPForCausalLM | CVFPDecoderForCausalLM):
         assert {key: value.tolist() for key, value in again.items()} == {
             key: value.tolist() for key, value in tensors.items()
         }

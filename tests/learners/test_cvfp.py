@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from cvfp_cli.core.config import HeadConfig, ModelConfig, Phase1Config, Phase2Config
-from cvfp_cli.learners import Sizes, get_learner
+from cvfp_cli.learners import Sizes
 from cvfp_cli.learners.cvfp import CVFP, EvaluationConfig
-from cvfp_cli.learners.exports import has_form
 
 SIZES = Sizes(train_tokens=1000, val_tokens=100, vocab_size=300, embed_dim=16)
 
@@ -74,12 +73,3 @@ def test_contradictions_name_the_key(table: dict[str, Any], named: str) -> None:
     found = CVFP.contradictions(tables(**table))
     assert bool(found) == bool(named)
     assert all(named in clause for clause in found)
-
-
-def test_a_share_for_unseen_types_has_no_form_in_transformers() -> None:
-    for kind, table in (("cvfp", "head"), ("end-to-end", "head"), ("gru", "gru")):
-        for unseen in ("softmax", "reserved"):
-            learner = get_learner(kind)
-            tables = {name: form() for name, form in learner.tables.items()}
-            tables[table] = replace(tables[table], unseen=unseen)
-            assert has_form(learner, learner.config(tables, 1)) == (unseen == "softmax")

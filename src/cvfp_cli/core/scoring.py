@@ -24,13 +24,18 @@ Scores = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
 def score_blocks(
-    config: ExperimentConfig, tensors: Mapping[str, Tensor], ids: NDArray[np.int64], execution: Execution
+    config: ExperimentConfig,
+    tensors: Mapping[str, Tensor],
+    ids: NDArray[np.int64],
+    execution: Execution,
+    share: float | None = None,
 ) -> Scores:
     """Cross-entropy in nats and correctness of every target of a stream (M,), by CVFP's blocks: (M − 1,) each.
 
     Args:
         tensors: ``embedding.weight``, ``context.*``, ``token.*`` and ``head.*``, and ``context_embedding.weight``
             where the ContextBlock reads a table of its own.
+        share: probability of the types that are not in ``head.seen``; None where the softmax has them.
     """
     device = torch.device(execution.device)
     arithmetic = Arithmetic(device.type, execution.precision)
@@ -42,7 +47,8 @@ def score_blocks(
     )
     blocks = context_model(config.model, embed_dim)
     token_block = token_model(config.model, embed_dim, config.phase2)
-    head = Head(config.head, table, table.new_zeros(vocab_size), torch.Generator(), arithmetic)
+    unigram, seen = table.new_zeros(vocab_size), _seen(tensors, share)
+    head = Head(config.head, table, unigram, torch.Generator(), arithmetic, seen=seen)
     for name, part in (("context.", blocks), ("token.", token_block), ("head.", head)):
         _load(part, tensors, name)
     pieces = plan(
@@ -72,6 +78,7 @@ def score_network(
     tensors: Mapping[str, Tensor],
     ids: NDArray[np.int64],
     execution: Execution,
+    share: float | None = None,
 ) -> Scores:
     """``score_blocks`` by a network.
 
@@ -82,12 +89,17 @@ def score_network(
     device = torch.device(execution.device)
     table = tensors["embedding.weight"].to(device)
     arithmetic = Arithmetic(device.type, execution.precision)
-    network = Network(config, make_body, table, table.new_zeros(len(table)), arithmetic)
+    unigram = table.new_zeros(len(table))
+    network = Network(config, make_body, table, unigram, arithmetic, _seen(tensors, share))
     if "norm.weight" not in tensors:
         network.norm = nn.Identity()  # type: ignore[assignment]
     _load(network, tensors)
     pieces = logit_tokens(config, execution, len(table))
     return training.scores(network, torch.tensor(ids, device=device), config, pieces)
+
+
+def _seen(tensors: Mapping[str, Tensor], share: float | None) -> tuple[Tensor, float] | None:
+    return None if share is None else (tensors["head.seen"], share)
 
 
 def _load(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "") -> None:

@@ -7,11 +7,18 @@ same folder loads with ``trust_remote_code=True``, by the copy of ``modeling_cvf
 
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from cvfp_cli.hf.modeling_cvfp import CVFPConfig, CVFPForCausalLM, CVFPState
+from cvfp_cli.hf.modeling_cvfp import (
+    CVFPConfig,
+    CVFPDecoderConfig,
+    CVFPDecoderForCausalLM,
+    CVFPForCausalLM,
+    CVFPState,
+)
 
-AutoConfig.register(CVFPConfig.model_type, CVFPConfig, exist_ok=True)
-AutoModelForCausalLM.register(CVFPConfig, CVFPForCausalLM, exist_ok=True)
-CVFPConfig.register_for_auto_class()
-CVFPForCausalLM.register_for_auto_class("AutoModelForCausalLM")
+for config, model in ((CVFPConfig, CVFPForCausalLM), (CVFPDecoderConfig, CVFPDecoderForCausalLM)):
+    AutoConfig.register(config.model_type, config, exist_ok=True)
+    AutoModelForCausalLM.register(config, model, exist_ok=True)
+    config.register_for_auto_class()
+    model.register_for_auto_class("AutoModelForCausalLM")
 
-__all__ = ["CVFPConfig", "CVFPForCausalLM", "CVFPState"]
+__all__ = ["CVFPConfig", "CVFPDecoderConfig", "CVFPDecoderForCausalLM", "CVFPForCausalLM", "CVFPState"]

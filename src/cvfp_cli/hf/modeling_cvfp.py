@@ -3,6 +3,7 @@
 This file stands alone: it needs torch and transformers, so that a model's folder holds a copy of it and loads with
 ``trust_remote_code=True``. It has the models that are trained by a recurrence over tokens: CVFP's blocks, and with
 ``kind`` "gru" or "lstm" torch's recurrent units. What a sequence leaves behind is a ``CVFPState`` of constant size.
+``CVFPDecoderForCausalLM`` is the library's GPT-NeoX with a share of probability kept for unseen types.
 
 Shapes in comments: B sequences, T tokens of each, K tokens a window, E embedding width, D context width, V tokens.
 """
@@ -14,8 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
+from transformers import (
+    GenerationMixin,
+    GPTNeoXConfig,
+    GPTNeoXModel,
+    GPTNeoXPreTrainedModel,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.generation import utils as generation_utils
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import ModelOutput
 
 EPS = 1e-5
@@ -44,6 +53,7 @@ class CVFPConfig(PretrainedConfig):
         context_table: whether the ContextBlock reads a table of its own.
         width: of recurrent units.
         head: "tied" to the table, or "untied". head_bias: whether it has a bias.
+        unseen_share: probability that the types which training lacks have together; None for the softmax's.
     """
 
     model_type = "cvfp"
@@ -71,6 +81,7 @@ class CVFPConfig(PretrainedConfig):
         width: int = 64,
         head: str = "tied",
         head_bias: bool = False,
+        unseen_share: float | None = None,
         **kwargs: Any,
     ) -> None:
         if kind not in ("cvfp", "gru", "lstm"):
@@ -94,6 +105,7 @@ class CVFPConfig(PretrainedConfig):
         self.width = width
         self.head = head
         self.head_bias = head_bias
+        self.unseen_share = unseen_share
         self.use_cache = kwargs.pop("use_cache", True)
         # A tied head reads the table itself: there is no second matrix that could come apart.
         kwargs["tie_word_embeddings"] = head == "tied"
@@ -314,8 +326,19 @@ class CVFPTokenMlp(nn.Module):
         return self.norm(window[..., -z.shape[-1] :] + z)
 
 
+def with_share(logits: Tensor, seen: Tensor, share: float) -> Tensor:
+    """Logits (…, V) that give types which training lacks ``share`` of the probability, in equal parts.
+
+    Those of the types seen, (V,), stay as they are. With Z the sum of their exponentials, each of n others has
+    ln Z + ln(share / (1 − share) / n).
+    """
+    known = logits.masked_fill(~seen, -math.inf).logsumexp(-1, keepdim=True)
+    others = (~seen).sum().to(known.dtype)
+    return torch.where(seen, logits, known + (math.log(share / (1.0 - share)) - others.log()))
+
+
 class CVFPHead(nn.Module):
-    """logits = scale · (v · tableᵀ) + bias."""
+    """logits = scale · (v · tableᵀ) + bias, and ``with_share`` where types that training lacks have one."""
 
     def __init__(self, config: CVFPConfig) -> None:
         super().__init__()
@@ -323,10 +346,14 @@ class CVFPHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.head_bias else None
         shape = (config.vocab_size, config.embed_dim)
         self.weight = None if config.head == "tied" else nn.Parameter(torch.zeros(shape))
+        self.share = config.unseen_share
+        if self.share is not None:
+            self.register_buffer("seen", torch.ones(config.vocab_size, dtype=torch.bool))
 
     def forward(self, v: Tensor, table: Tensor) -> Tensor:
         """(…, E) -> (…, V)."""
-        return F.linear(v * self.scale, table if self.weight is None else self.weight, self.bias)
+        logits = F.linear(v * self.scale, table if self.weight is None else self.weight, self.bias)
+        return logits if self.share is None else with_share(logits, self.seen, self.share)
 
 
 def one_by_one(block: nn.Module, parts: list[Tensor | None], context: Tensor) -> Tensor:
@@ -625,6 +652,63 @@ class CVFPForCausalLM(PreTrainedModel, GenerationMixin):
     def _reorder_cache(past_key_values: CVFPState, beam_idx: Tensor) -> CVFPState:
         past_key_values.reorder_cache(beam_idx)
         return past_key_values
+
+
+class CVFPDecoderConfig(GPTNeoXConfig):
+    """The library's configuration of GPT-NeoX, with ``unseen_share`` as in ``CVFPConfig``."""
+
+    model_type = "cvfp_decoder"
+
+    def __init__(self, unseen_share: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.unseen_share = unseen_share
+
+
+class CVFPDecoderForCausalLM(GPTNeoXPreTrainedModel, GenerationMixin):
+    """The library's GPT-NeoX, with a share of probability kept for the types that training lacks."""
+
+    config_class = CVFPDecoderConfig
+
+    def __init__(self, config: CVFPDecoderConfig) -> None:
+        super().__init__(config)
+        self.gpt_neox = GPTNeoXModel(config)
+        self.out = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.register_buffer("seen", torch.ones(config.vocab_size, dtype=torch.bool))
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        past_key_values: Any = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Logits of the next token after each of ``input_ids``, (B, T), as GPT-NeoX of the library has them."""
+        counted = kwargs.pop("num_items_in_batch", None)
+        outputs = self.gpt_neox(
+            input_ids,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            return_dict=True,
+            **kwargs,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        hidden = outputs.last_hidden_state
+        logits = self.out(hidden[:, kept] if labels is None else hidden)
+        logits = with_share(logits, self.seen, self.config.unseen_share)
+        output = CausalLMOutputWithPast(
+            loss=None if labels is None else _loss(logits, labels, counted),
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+        return output if return_dict is None or return_dict else output.to_tuple()
 
 
 def _embedded(windows: Tensor, table: Tensor) -> Tensor:

@@ -161,10 +161,10 @@ class _Cvfp:
         return experiment.run_experiment(config, data, execution, progress, checkpoint, notify)
 
     def exported(
-        self, config: ExperimentConfig, weights: "Mapping[str, Tensor]", table: "Tensor"
+        self, config: ExperimentConfig, weights: "Mapping[str, Tensor]", table: "Tensor", share: float | None
     ) -> Exported:
         """A trained model for the Transformers library."""
-        return exported_blocks(config, weights, table, joint=False)
+        return exported_blocks(config, weights, table, share, joint=False)
 
     def score(self, model: Exported, ids: "NDArray[np.int64]", execution: Execution) -> "Scores":
         """Cross-entropy in nats and correctness of every target of a stream."""

@@ -102,9 +102,11 @@ class _EndToEnd:
         start = joint.StartingWeights(read_weights(source), source) if source else None
         return joint.run_end_to_end(config, data, execution, progress, checkpoint, start)
 
-    def exported(self, config: EndToEndConfig, weights: "Mapping[str, Tensor]", table: "Tensor") -> Exported:
+    def exported(
+        self, config: EndToEndConfig, weights: "Mapping[str, Tensor]", table: "Tensor", share: float | None
+    ) -> Exported:
         """A trained model for the Transformers library."""
-        return exported_blocks(config.as_phases, weights, table, joint=True)
+        return exported_blocks(config.as_phases, weights, table, share, joint=True)
 
     def score(self, model: Exported, ids: "NDArray[np.int64]", execution: Execution) -> "Scores":
         """Cross-entropy in nats and correctness of every target of a stream."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cvfp_cli.core.baselines.config import SequenceConfig, TransformerConfig
-from cvfp_cli.core.config import Execution, ExperimentConfig, HeadConfig, ModelConfig, Phase2Config
+from cvfp_cli.core.config import Execution, ExperimentConfig, HeadConfig, ModelConfig, Phase2Config, Unseen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,25 +50,27 @@ class Exported:
 class Exports(Protocol):
     """A learner whose models the Transformers library can load."""
 
-    def exported(self, config: Any, weights: "Mapping[str, Tensor]", table: "Tensor") -> Exported:
+    def exported(
+        self, config: Any, weights: "Mapping[str, Tensor]", table: "Tensor", share: float | None
+    ) -> Exported:
         """A trained model.
 
         Args:
             config: the run's. weights: as ``Outcome`` has them. table: the raw embedding table that it read, (V, E).
+            share: probability that the head keeps for types that training lacks; None for the softmax's.
         """
 
     def score(self, model: Exported, ids: "NDArray[np.int64]", execution: Execution) -> "Scores":
         """Cross-entropy in nats and correctness of every target of a stream, as its training validates."""
 
 
-def has_form(learner: Any, config: Any) -> bool:
-    """Whether the Transformers library can load a model: a share kept for unseen types stands outside its softmax."""
-    told = getattr(config, "head", None) or getattr(config, "settings", None)
-    return isinstance(learner, Exports) and getattr(told, "unseen", "softmax") == "softmax"
-
-
 def exported_blocks(
-    config: ExperimentConfig, weights: "Mapping[str, Tensor]", table: "Tensor", *, joint: bool
+    config: ExperimentConfig,
+    weights: "Mapping[str, Tensor]",
+    table: "Tensor",
+    share: float | None,
+    *,
+    joint: bool,
 ) -> Exported:
     """Both blocks and the head.
 
@@ -91,7 +93,7 @@ def exported_blocks(
     known = {**asdict(config.model), **asdict(config.phase2)}
     return Exported(
         {
-            **_class_of_ours("cvfp", table, untied, "head.bias" in tensors),
+            **_class_of_ours("cvfp", table, untied, "head.bias" in tensors, share),
             **{key: known[key] for key in (*_MODEL, *_PHASE2)},
             "context_table": own,
         },
@@ -107,15 +109,18 @@ def score_blocks(model: Exported, ids: "NDArray[np.int64]", execution: Execution
     config = ExperimentConfig(
         ModelConfig(**{**{key: told[key] for key in _MODEL}, "blocks": tuple(told["blocks"])}),
         HeadConfig(
-            weights=told["head"], learn_logit_scale=True, bias="zero" if told["head_bias"] else "none"
+            weights=told["head"],
+            learn_logit_scale=True,
+            bias="zero" if told["head_bias"] else "none",
+            unseen=_unseen(model),
         ),
         phase2=Phase2Config(**{key: told[key] for key in _PHASE2}),
     )
-    return scoring.score_blocks(config, model.tensors, ids, execution)
+    return scoring.score_blocks(config, model.tensors, ids, execution, _share(model))
 
 
 def exported_cells(
-    kind: str, config: SequenceConfig, weights: "Mapping[str, Tensor]", table: "Tensor"
+    kind: str, config: SequenceConfig, weights: "Mapping[str, Tensor]", table: "Tensor", share: float | None
 ) -> Exported:
     """Recurrent units between a table and a head."""
     tied = config.head == "tied"
@@ -130,7 +135,7 @@ def exported_cells(
     tensors["embedding.weight"] = table if trained is None else trained
     return Exported(
         {
-            **_class_of_ours(kind, table, not tied, "head.bias" in tensors),
+            **_class_of_ours(kind, table, not tied, "head.bias" in tensors, share),
             "layers": config.layers,
             "width": config.width,
         },
@@ -155,17 +160,24 @@ def score_cells(
         table="frozen",
         head=told["head"],
         bias="zero" if told["head_bias"] else "none",
+        unseen=_unseen(model),
     )
     tensors = {
         f"body.{key}" if key.startswith("cells.") else key: value for key, value in model.tensors.items()
     }
-    return scoring.score_network(settings, body, tensors, ids, execution)
+    return scoring.score_network(settings, body, tensors, ids, execution, _share(model))
 
 
 def exported_decoder(
-    config: TransformerConfig, inner: int, weights: "Mapping[str, Tensor]", table: "Tensor"
+    config: TransformerConfig,
+    inner: int,
+    weights: "Mapping[str, Tensor]",
+    table: "Tensor",
+    share: float | None,
 ) -> Exported:
     """A decoder as GPT-NeoX, a class of the library's own: what stands around its layers goes into its two tables.
+
+    Where a share is kept for types that training lacks the class is ours, around the same layers.
 
     The way in (normalised embeddings, a map to the layers' width) is a row a token. The way out is a map of the last
     LayerNorm's numbers z to logits, A·z + b, and GPT-NeoX has no bias there. But the numbers of a LayerNorm sum to 0,
@@ -203,11 +215,16 @@ def exported_decoder(
     tensors["gpt_neox.embed_in.weight"] = way_in.to(table.dtype)
     tensors["gpt_neox.final_layer_norm.weight"] = ones
     tensors["gpt_neox.final_layer_norm.bias"] = ones.clone()
-    tensors["embed_out.weight"] = way_out.to(table.dtype)
+    way_out = way_out.to(table.dtype)
+    told: dict[str, Any] = {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox"}
+    if share is None:
+        tensors["embed_out.weight"] = way_out
+    else:
+        tensors |= {"out.weight": way_out, "seen": weights["head.seen"]}
+        told = {**_code("CVFPDecoder"), "model_type": "cvfp_decoder", "unseen_share": share}
     return Exported(
         {
-            "architectures": ["GPTNeoXForCausalLM"],
-            "model_type": "gpt_neox",
+            **told,
             "vocab_size": len(table),
             "hidden_size": config.width,
             "num_hidden_layers": config.layers,
@@ -237,30 +254,50 @@ def score_decoder(
         table="frozen",
         head="untied",
         bias="none",
+        unseen=_unseen(model),
     )
+    ours = {"embed_out.weight": "head.weight", "out.weight": "head.weight", "seen": "head.seen"}
     tensors = {
-        key.replace("gpt_neox.", "body.decoder.", 1): value
+        ours.get(key, key.replace("gpt_neox.", "body.decoder.", 1)): value
         for key, value in model.tensors.items()
-        if key.startswith("gpt_neox.")
     }
     table = tensors.pop("body.decoder.embed_in.weight")
-    tensors |= {"embedding.weight": table, "head.weight": model.tensors["embed_out.weight"]}
-    tensors["head.scale"] = table.new_ones(())
-    return scoring.score_network(settings, body, tensors, ids, execution)
+    tensors |= {"embedding.weight": table, "head.scale": table.new_ones(())}
+    return scoring.score_network(settings, body, tensors, ids, execution, _share(model))
 
 
-def _class_of_ours(kind: str, table: "Tensor", untied: bool, bias: bool) -> dict[str, Any]:
+def _share(model: Exported) -> float | None:
+    """The share of types that training lacks, where they have one."""
+    share: float | None = model.config.get("unseen_share")
+    return share
+
+
+def _unseen(model: Exported) -> Unseen:
+    return "softmax" if _share(model) is None else "reserved"
+
+
+def _code(name: str) -> dict[str, Any]:
+    """Where the library finds a class of ours."""
+    return {
+        "architectures": [f"{name}ForCausalLM"],
+        "auto_map": {
+            "AutoConfig": f"{CODE}.{name}Config",
+            "AutoModelForCausalLM": f"{CODE}.{name}ForCausalLM",
+        },
+    }
+
+
+def _class_of_ours(
+    kind: str, table: "Tensor", untied: bool, bias: bool, share: float | None
+) -> dict[str, Any]:
     vocab_size, embed_dim = table.shape
     return {
-        "architectures": ["CVFPForCausalLM"],
-        "auto_map": {
-            "AutoConfig": f"{CODE}.CVFPConfig",
-            "AutoModelForCausalLM": f"{CODE}.CVFPForCausalLM",
-        },
+        **_code("CVFP"),
         "model_type": "cvfp",
         "kind": kind,
         "vocab_size": vocab_size,
         "embed_dim": embed_dim,
         "head": "untied" if untied else "tied",
         "head_bias": bias,
+        **({} if share is None else {"unseen_share": share}),
     }

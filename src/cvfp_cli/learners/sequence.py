@@ -91,9 +91,11 @@ class SequenceLearner:
 
         return train_network(config, self.body(), data, execution, progress, checkpoint)
 
-    def exported(self, config: BaselineConfig, weights: "Mapping[str, Tensor]", table: "Tensor") -> Exported:
+    def exported(
+        self, config: BaselineConfig, weights: "Mapping[str, Tensor]", table: "Tensor", share: float | None
+    ) -> Exported:
         """A trained model for the Transformers library."""
-        return exported_cells(self.kind, config.settings, weights, table)
+        return exported_cells(self.kind, config.settings, weights, table, share)
 
     def score(self, model: Exported, ids: "NDArray[np.int64]", execution: "Execution") -> "Scores":
         """Cross-entropy in nats and correctness of every target of a stream."""

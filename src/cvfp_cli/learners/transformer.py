@@ -79,9 +79,11 @@ def _body() -> "BodyMaker":
 
 
 class _Transformer(SequenceLearner):
-    def exported(self, config: BaselineConfig, weights: "Mapping[str, Tensor]", table: "Tensor") -> Exported:
-        """A trained model as the Transformers library's own class."""
-        return exported_decoder(config.settings, INNER, weights, table)
+    def exported(
+        self, config: BaselineConfig, weights: "Mapping[str, Tensor]", table: "Tensor", share: float | None
+    ) -> Exported:
+        """A trained model as the Transformers library's own class, or ours around its layers."""
+        return exported_decoder(config.settings, INNER, weights, table, share)
 
     def score(self, model: Exported, ids: "NDArray[np.int64]", execution: "Execution") -> "Scores":
         """Cross-entropy in nats and correctness of every target of a stream."""

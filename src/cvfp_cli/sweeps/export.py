@@ -9,7 +9,7 @@ from typing import Any
 
 from cvfp_cli.data.study import StudyData
 from cvfp_cli.errors import InputError
-from cvfp_cli.learners.exports import CODE, Exports, has_form
+from cvfp_cli.learners.exports import Exports
 from cvfp_cli.notes import Note
 from cvfp_cli.recipes import load_recipe
 from cvfp_cli.results import ResultsStore, Run
@@ -20,6 +20,7 @@ from cvfp_cli.results.weights import MODEL_CONFIG, WEIGHTS_FILE, read_weights
 from cvfp_cli.sweeps.grid import Experiment, experiments
 from cvfp_cli.sweeps.model_folder import (
     CARD_FILE,
+    CODE_FILE,
     UNKNOWN_LICENCE,
     Files,
     card,
@@ -33,7 +34,7 @@ TEXT_FILE = "validation.jsonl"
 _MODEL_FILES = (
     MODEL_CONFIG,
     WEIGHTS_FILE,
-    f"{CODE}.py",
+    CODE_FILE,
     "tokenizer.json",
     "tokenizer_config.json",
     "generation_config.json",
@@ -76,14 +77,9 @@ def export_run(
     run, recorded = _recorded(folder)
     recipe = load_recipe(str(folder / CONFIG_FILE))
     experiment = experiments(recipe)[0]
-    if not has_form(experiment.learner, experiment.config):
-        what = (
-            "keeps a share for unseen types"
-            if isinstance(experiment.learner, Exports)
-            else f"is of kind {run.kind}"
-        )
+    if not isinstance(experiment.learner, Exports):
         raise InputError(
-            f"{folder.name} {what}, which has no form in Transformers.",
+            f"{folder.name} is of kind {run.kind}, which has no form in Transformers.",
             hint=f"It stays in {WEIGHTS_FILE}, as docs/file-formats.md describes it.",
         )
     if run.status != "done":
@@ -108,7 +104,9 @@ def export_run(
     if whole:
         files |= {name: (folder / name).read_bytes() for name in _MODEL_FILES if (folder / name).is_file()}
     described = {key: dict(recorded.get(key) or {}) for key in ("recipe", "data")}
-    files[CARD_FILE] = card(run, _others(folder), described["recipe"], described["data"], licence)
+    files[CARD_FILE] = card(
+        run, _others(folder), described["recipe"], described["data"], licence, own_code=CODE_FILE in files
+    )
     return ExportedRun(run, files, task, notes)
 
 

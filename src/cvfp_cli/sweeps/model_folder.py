@@ -13,7 +13,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.data.description import Settings
 from cvfp_cli.data.stream import Text
 from cvfp_cli.data.tokenizer import Tokenizer
-from cvfp_cli.learners.exports import CODE, Exports, has_form
+from cvfp_cli.learners.exports import CODE, Exports
 from cvfp_cli.markdown import escape, fenced, pipe_table
 from cvfp_cli.results import Run
 from cvfp_cli.results.weights import MODEL_CONFIG, WEIGHTS_FILE
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Files = dict[str, bytes]
 
 CARD_FILE = "README.md"
+CODE_FILE = f"{CODE}.py"
 UNKNOWN_LICENCE = "unknown"
 
 
@@ -45,6 +46,8 @@ def weight_files(
     import torch
     from safetensors.torch import save
 
+    from cvfp_cli.core.metrics import new_share
+
     about = {
         "run_id": run_id,
         "config": asdict(experiment.config),
@@ -52,12 +55,13 @@ def weight_files(
     }
     here = {key: value.cpu() for key, value in weights.items()}
     learner = experiment.learner
-    if diverged or not isinstance(learner, Exports) or not has_form(learner, experiment.config):
+    if diverged or not isinstance(learner, Exports):
         # One key alone: safetensors keeps no order among several, and the same run should be the same file.
         metadata = {"cvfp": json.dumps(about, sort_keys=True)}
         return {WEIGHTS_FILE: save({key: value.contiguous() for key, value in here.items()}, metadata)}
     # A copy of the table: cached arrays are read-only, which torch.from_numpy would warn about.
-    exported = learner.exported(experiment.config, here, torch.tensor(text.table))
+    share = new_share(text.train.ids) if "head.seen" in here else None
+    exported = learner.exported(experiment.config, here, torch.tensor(text.table), share)
     config = {
         **exported.config,
         "cvfp": {**about, "kind": learner.kind, "reading": reading(experiment.settings)},
@@ -65,7 +69,7 @@ def weight_files(
     tensors = {key: value.contiguous() for key, value in exported.tensors.items()}
     made = {WEIGHTS_FILE: save(tensors, {"format": "pt"}), MODEL_CONFIG: _json(config)}
     if "auto_map" in config:
-        made[f"{CODE}.py"] = (files("cvfp_cli") / "hf" / f"{CODE}.py").read_bytes()
+        made[CODE_FILE] = (files("cvfp_cli") / "hf" / CODE_FILE).read_bytes()
     return made
 
 
@@ -115,6 +119,8 @@ def card(
     recipe: Mapping[str, Any],
     described: Mapping[str, Any],
     licence: str = UNKNOWN_LICENCE,
+    *,
+    own_code: bool,
 ) -> bytes:
     """``README.md``: how to load the model, its data, its figures beside others', its recipe.
 
@@ -122,6 +128,7 @@ def card(
         others: runs of the same results folder; those on the same text and as many samples stand beside this one.
         recipe: the resolved recipe. described: what the data say about themselves.
         licence: of the training text.
+        own_code: whether the folder holds the class.
     """
     rivals = [
         other
@@ -144,7 +151,7 @@ def card(
     ]
     heads = ("model", "validation PPL", "95 % over samples", "bits per byte", "accuracy")
     source, validation = described.get("source", {}), described.get("validation", {})
-    trust = ", trust_remote_code=True" if run.kind != "transformer" else ""
+    trust = ", trust_remote_code=True" if own_code else ""
     lines = [
         "---",
         "library_name: transformers",

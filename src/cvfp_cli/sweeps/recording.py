@@ -12,7 +12,7 @@ from cvfp_cli.results.weights import MODEL_CONFIG
 from cvfp_cli.sweeps.checkpoint import remove_checkpoint
 from cvfp_cli.sweeps.ensembles import LOSSES_FILE, make_ensembles, packed
 from cvfp_cli.sweeps.interrupt import Interrupts
-from cvfp_cli.sweeps.model_folder import CARD_FILE, card, tokenizer_files
+from cvfp_cli.sweeps.model_folder import CARD_FILE, CODE_FILE, card, tokenizer_files
 from cvfp_cli.sweeps.plan import Job, Plan
 from cvfp_cli.sweeps.records import RunOrigin, failed_run, finished_run
 from cvfp_cli.sweeps.watch import Watcher
@@ -91,7 +91,7 @@ class Recorder:
         recipe = self._narrowed(job).resolved()
         if MODEL_CONFIG in files:
             files |= tokenizer_files(data.tokenizer)
-            files[CARD_FILE] = card(run, self.runs.values(), recipe, described)
+            files[CARD_FILE] = card(run, self.runs.values(), recipe, described, own_code=CODE_FILE in files)
         with self.interrupts.shield():
             for name, content in files.items():
                 write_atomic(job.folder / name, content)
