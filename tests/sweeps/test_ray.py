@@ -57,6 +57,13 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
+def all_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run waits for every worker, on a slow machine too."""
+    monkeypatch.setattr(executors_ray, "START_SECONDS", 300)
+    monkeypatch.setattr(executors_ray, "LATE_SECONDS", 300)
+
+
+@pytest.fixture(autouse=True)
 def none_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whatever a test does, its workers end."""
     yield
