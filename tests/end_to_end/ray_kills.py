@@ -99,8 +99,8 @@ class Trials:
                 "_system_config": QUICK,
             },
         )
+        connect(self.cluster.address)  # while there is one node, since the other one is to be lost
         self.node = self._add_node()
-        connect(self.cluster.address)
         began = time.monotonic()
         self.sweep(folder / "whole")
         self.seconds = time.monotonic() - began
