@@ -12,12 +12,12 @@ from cvfp_cli.cli import app
 from cvfp_cli.errors import InputError
 from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.constraint import Constraint, parse_fixed, parse_tied
-from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
+from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups, fit_law
 from cvfp_cli.scaling.profiles import intervals
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.shared import fit_shared
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, shared_batch
-from cvfp_cli.scaling.shared_quantities import lifted, pulled
+from cvfp_cli.scaling.shared_quantities import lifted, measured_instead
 from cvfp_cli.scaling.study import Request, run_study
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.study.points import Points
@@ -284,10 +284,8 @@ def test_a_figure_held_by_a_heavy_measurement_has_the_interval_of_one_that_is_so
     options = FitOptions(predict=(1e7,))
     batch = shared_batch([points], "log")
     fit = fit_shared(get_law(law), batch, Constraint())
-    exact = [
-        lifted(q, fit.law, fit.layout, 0) for q in figure_quantities(fit.law, batch, options, falls=False)
-    ]
-    heavy, still = pulled(fit, exact)
+    exact = [lifted(q, fit.law, fit.layout, 0) for q in figure_quantities(fit.law, batch, options)]
+    heavy, still = measured_instead(fit, exact, held=True)
     assert not still.any()
     delta = np.full(1, 5.0 * fit.rss[0] / (len(points) - fit.law.k))
     for one, two, quantity in zip(
@@ -295,3 +293,17 @@ def test_a_figure_held_by_a_heavy_measurement_has_the_interval_of_one_that_is_so
     ):
         for end, other in ((one.low, two.low), (one.high, two.high)):
             assert other[0] == pytest.approx(end[0], rel=3e-3, nan_ok=True), quantity.name
+
+
+def test_falls_under_a_constraint_that_makes_a_line_are_those_of_the_line() -> None:
+    # Without its asymptote saturating is power, whose falls are 1 - 2^alpha and 1 - 10^alpha.
+    rng = np.random.default_rng(1)
+    x = np.geomspace(1e4, 1e6, 7)
+    points = Points(x, 5e4 * x**-0.5 * np.exp(0.02 * rng.standard_normal(7)))
+    alpha = fit_law(points, "power").parameters["alpha"]
+    (held,) = fit_constrained([points], "saturating", Constraint(fixed=(("ppl_min", 0.0),)))
+    for fall, factor in ((held.per_doubling, 2.0), (held.per_tenfold, 10.0)):
+        assert fall is not None
+        for end, slope in ((fall.low, alpha.high), (fall.value, alpha.value), (fall.high, alpha.low)):
+            assert slope is not None
+            assert end == pytest.approx(100.0 * (1.0 - factor**slope), rel=1e-3)

@@ -73,10 +73,6 @@ class Figures:
     loo: Array
     forward: list[list[tuple[int, float]]]
 
-    def __contains__(self, name: str) -> bool:
-        """Whether there is a figure of that name."""
-        return name in self._index
-
     @cached_property
     def _index(self) -> dict[str, int]:
         return {quantity.name: index for index, quantity in enumerate(self.quantities)}
@@ -119,7 +115,7 @@ def _one(
     limit = law.find_limit(points.label, fits.theta[row])
     parameters = _parameters(law, figures, row, limit, points)
     held_out, forward_error = _held_out(figures.forward[row], points)
-    drops = _drops(law, fits, batch, figures, row, parameters)
+    drops = _drops(law, points, figures, row, parameters)
     asymptote = parameters[law.parameters[0]] if law.has_floor else None
     return Fit(
         config=points.label,
@@ -236,7 +232,7 @@ def _r_squared(points: Points, rss: float, objective: str) -> float | None:
 
 
 def _drops(
-    law: Law, fits: CurveFits, batch: Batch, figures: Figures, row: int, parameters: dict[str, Estimate]
+    law: Law, points: Points, figures: Figures, row: int, parameters: dict[str, Estimate]
 ) -> tuple[Estimate, Estimate]:
     """Fall in percent per doubling and per tenfold: of the whole line where it has one slope, else from the largest size."""
     if law.slope:
@@ -250,15 +246,8 @@ def _drops(
             for factor in FACTORS
         )
         return doubling, tenfold
-    names = [fall_name(factor) for factor in FACTORS]
-    if names[0] not in figures:  # with shared parameters the falls have no interval
-        last = np.max(batch.data.z[row])
-        at = np.array([[last, *(last + np.log(factor) for factor in FACTORS)]])
-        value = law.log_value(fits.theta[row : row + 1], at)[0]
-        falls = -100.0 * np.expm1(value[1:] - value[0])
-        return Estimate(float(falls[0])), Estimate(float(falls[1]))
-    doubling, tenfold = (figures.estimate(name, row) for name in names)
-    if _unseen_beyond(law, batch.groups[row], parameters) and figures.has_intervals[row]:
+    doubling, tenfold = (figures.estimate(fall_name(factor), row) for factor in FACTORS)
+    if _unseen_beyond(law, points, parameters) and figures.has_intervals[row]:
         # Anything may follow: it may fall to 0, or rise without bound.
         return Estimate(doubling.value, None, 100.0), Estimate(tenfold.value, None, 100.0)
     if law.break_at and figures.has_intervals[row]:  # nothing falls by more than all of it

@@ -173,7 +173,7 @@ def _targets(
     return result
 
 
-def figure_quantities(law: Law, batch: Batch, options: FitOptions, *, falls: bool = True) -> list[Quantity]:
+def figure_quantities(law: Law, batch: Batch, options: FitOptions) -> list[Quantity]:
     """Parameters, then the law and a new measurement at every size to predict, then the falls from the largest size.
 
     Where a parameter is the slope of all of the curve, the falls follow from it.
@@ -187,7 +187,7 @@ def figure_quantities(law: Law, batch: Batch, options: FitOptions, *, falls: boo
         mean = floor if np.isinf(x) else value_quantity(law, batch.scale, z)
         new = observation_quantity(law, batch.scale, z, options.objective)
         result += [replace(mean, name=law_at(x)), replace(new, name=new_at(x))]
-    if law.slope or not falls:
+    if law.slope:
         return result
     last = np.max(np.where(batch.data.weight > 0, batch.data.z, -np.inf), axis=1)
     return [*result, *(law.fall(last, factor) for factor in FACTORS)]

@@ -30,7 +30,7 @@ from cvfp_cli.scaling.shared import (
     shared_starts,
 )
 from cvfp_cli.scaling.shared_errors import FitErrors, shared_errors
-from cvfp_cli.scaling.shared_quantities import lifted, pulled
+from cvfp_cli.scaling.shared_quantities import lifted, measured_instead
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
 
@@ -168,11 +168,9 @@ def _figures(
     )
     delta = errors.delta(fit, flat, options.level) if measured else np.full((len(flat), 1), np.nan)
     ends = np.full((2, len(flat)), np.nan)
-    still = np.zeros(len(flat), dtype=np.bool_)
-    if fit.layout.held:
-        flat, still = pulled(fit, flat)
-        # What no free unknown moves has its value, whatever the errors.
-        ends[:, still] = np.array(values)[still]
+    flat, still = measured_instead(fit, flat, held=fit.layout.held)
+    # What no free unknown moves has its value, whatever the errors.
+    ends[:, still] = np.array(values)[still]
     known = np.flatnonzero(np.isfinite(delta[:, 0]) & ~still)
     found = intervals(fit, delta[known], [flat[i] for i in known]) if known.size else []
     for i, one in zip(known, found, strict=True):
@@ -199,7 +197,7 @@ def _figures(
 
 
 def _quantities(fit: SharedFit, batch: Batch, g: int, options: FitOptions) -> list[Quantity]:
-    own = figure_quantities(fit.law, batch, options, falls=False)
+    own = figure_quantities(fit.law, batch, options)
     return [lifted(quantity, fit.law, fit.layout, g) for quantity in own]
 
 
@@ -222,8 +220,7 @@ def _targets(
             target = make(fit.law, np.full(groups, z), np.full(groups, log_target))
             wanted = [lifted(target, fit.law, fit.layout, g)]
             delta = errors.delta(fit, wanted, options.level)
-            if fit.layout.held:
-                wanted, _ = pulled(fit, wanted)
+            wanted, _ = measured_instead(fit, wanted, held=fit.layout.held)
             if np.isfinite(delta[0, 0]):
                 ends = intervals(fit, delta, wanted)[0]
                 low, high = (

@@ -70,11 +70,17 @@ def lifted(quantity: Quantity, law: Law, layout: Layout, group: int) -> Quantity
     )
 
 
-def pulled(fit: SharedFit, quantities: Sequence[Quantity]) -> tuple[list[Quantity], NDArray[np.bool_]]:
-    """Lifted figures where coordinates are fixed or tied, and which of them no free unknown moves, (Q,).
+def measured_instead(
+    fit: SharedFit, quantities: Sequence[Quantity], *, held: bool
+) -> tuple[list[Quantity], NDArray[np.bool_]]:
+    """Lifted figures as they can be held in this fit, and which of them no free unknown moves, (Q,).
 
-    A coordinate that is solved for may be one that is fixed, so a figure is held by a measurement of it instead: one
-    that weighs ``HEAVY`` times what the data know of it, which makes an interval wider by less than 0.1 %.
+    Where coordinates are fixed or tied, the one that is solved for may be among them. Such a figure, and one that no
+    coordinate can be solved for, is held by a measurement of it instead: one that weighs ``HEAVY`` times what the data
+    know of it, which makes an interval wider by less than 0.1 %.
+
+    Args:
+        held: whether coordinates are fixed or tied.
     """
     none = np.zeros(1, dtype=np.intp)
     free = fit.layout.free
@@ -86,8 +92,8 @@ def pulled(fit: SharedFit, quantities: Sequence[Quantity]) -> tuple[list[Quantit
         row = quantity.functional(fit.theta, none)[1][0]
         mine = row[free]
         fast = bool(np.all(np.abs(mine) <= STILL * np.abs(row).max(initial=0.0)))
-        still.append(fast and quantity.place is None)
-        if quantity.hold is not None:
+        still.append(fast and quantity.place is None and held)
+        if quantity.place is None and (held or quantity.hold is None):
             known = float(mine @ inverse @ mine)
             weight = HEAVY / known if known > 0.0 else HEAVY
             quantity = replace(quantity, hold=None, enter=None, weight=weight)
