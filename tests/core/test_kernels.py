@@ -4,6 +4,9 @@ The kernels need an NVIDIA device; CI has none.
 """
 
 import inspect
+import os
+import subprocess
+import sys
 from types import ModuleType
 
 import pytest
@@ -22,6 +25,7 @@ on_gpu = pytest.mark.skipif(
     not (torch.cuda.is_available() and kernels.PRESENT), reason="needs an NVIDIA device and Triton"
 )
 HELPERS = {layer.runs_by_type}  # no kernel: it runs anywhere
+Words = tuple[str, ...]
 SILENT = lambda event: None  # noqa: E731
 
 
@@ -114,6 +118,61 @@ def test_runs_hold_every_token_once_and_no_run_is_long() -> None:
     assert max(len(tokens) for _, tokens in found) <= layer.RUN
     assert sorted(token for _, tokens in found for token in tokens) == list(range(151))
     assert all(types[token] == kind for kind, tokens in found for token in tokens)
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "words"),
+    [  # kat_vectors of Random123
+        (("0" * 8,) * 4, ("0" * 8,) * 2, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        (("f" * 8,) * 4, ("f" * 8,) * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        (
+            ("243f6a88", "85a308d3", "13198a2e", "03707344"),
+            ("a4093822", "299f31d0"),
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
+    ],
+)
+def test_plain_philox_gives_the_published_words(counter: Words, key: Words, words: str) -> None:
+    low, high = (int(word, 16) for word in key)
+    found = phase1.plain_philox([torch.tensor(int(word, 16)) for word in counter], low, high)
+    assert " ".join(f"{int(word):08x}" for word in found) == words
+
+
+def test_plain_noise_is_normal_and_depends_on_token_and_seed_alone() -> None:
+    noise = phase1.plain_noise(7, 2**32 - 500, 1000, 321)
+    assert torch.equal(noise[600:], phase1.plain_noise(7, 2**32 + 100, 400, 321))
+    # 321,000 draws: five standard errors of a mean of products are 9e-3.
+    for product in (noise, noise * phase1.plain_noise(8, 2**32 - 500, 1000, 321), noise[1:] * noise[:-1]):
+        assert abs(float(product.mean())) < 9e-3
+    for part in noise.split(81, 1):
+        assert float(part.var()) == pytest.approx(1.0, abs=0.03)
+        assert float(part.pow(4).mean()) == pytest.approx(3.0, abs=0.2)
+
+
+NOISE_CASES = [(5, 320, 2**33 - 2, 7), (3, 10, 0, 2**61 + 5), (2, 4, 17, 0)]
+"""Rows, width, first token, seed."""
+INTERPRETED = f"""
+import torch
+from cvfp_cli.core.kernels import phase1
+for rows, width, start, seed in {NOISE_CASES}:
+    got = phase1.noisy_contexts(torch.zeros(rows, width), torch.zeros(width), seed, start, 1.0)
+    assert (got - phase1.plain_noise(seed, start, rows, width)).abs().max() < 1e-5
+"""
+
+
+@pytest.mark.skipif(not kernels.PRESENT, reason="needs Triton")
+def test_noise_is_the_plain_one_in_tritons_interpreter() -> None:
+    subprocess.run(
+        [sys.executable, "-c", INTERPRETED], env={**os.environ, "TRITON_INTERPRET": "1"}, check=True
+    )
+
+
+@on_gpu
+@pytest.mark.parametrize(("rows", "width", "start", "seed"), NOISE_CASES)
+def test_noise_is_the_plain_one(rows: int, width: int, start: int, seed: int) -> None:
+    zeros = torch.zeros(rows, width, device="cuda")
+    got = phase1.noisy_contexts(zeros, zeros[0], seed, start, 1.0)
+    assert float((got.cpu() - phase1.plain_noise(seed, start, rows, width)).abs().max()) < 1e-4
 
 
 @on_gpu

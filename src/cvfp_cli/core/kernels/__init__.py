@@ -2,7 +2,7 @@
 
 ``head`` is the cross-entropy, ``layer`` what follows a layer's product, ``phase1`` noise, loss and gradient of the
 fixed-point training. Beside each function stands the same by torch's own operators, as ``plain_…``: what the tests
-compare it with, and in ``phase1`` what other devices run. Triton comes with torch's CUDA builds on Linux; where it is
+compare it with (of the random numbers as well), and in ``phase1`` what other devices run. Triton comes with torch's CUDA builds on Linux; where it is
 missing, or on other devices, the torch path is taken and recorded.
 """
 

@@ -1,5 +1,8 @@
 """Phase 1 in few passes over the stream: noisy inputs, moments of the outputs, gradient of the loss."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,6 +14,11 @@ if PRESENT:
 
 # Programs that share a batch's rows in ``moments``.
 SHARES = 128
+# The highest bit of a seed keeps the argument's type, and with it the compiled kernel, the same for every one.
+SEED_BIT = 1 << 62
+WORD = 0xFFFFFFFF
+# 2^-31 and a little less, so that the largest number is below 1, as Triton has it.
+TO_UNIT = 4.6566127342e-10
 
 if PRESENT:
 
@@ -90,9 +98,8 @@ def noisy_contexts(previous: Tensor, before: Tensor, seed: int, start: int, devi
     rows, width = previous.shape
     given = torch.empty(rows, width, dtype=torch.float32, device=previous.device)
     quarter = triton.next_power_of_2(-(-width // 4))
-    # The highest bit keeps the argument's type, and with it the compiled kernel, the same for every seed.
     _noisy[(rows,)](
-        previous, before, given, seed | 1 << 62, start, width, deviation, QUARTER=quarter, num_warps=4
+        previous, before, given, seed | SEED_BIT, start, width, deviation, QUARTER=quarter, num_warps=4
     )
     return given
 
@@ -102,6 +109,45 @@ def plain_noisy_contexts(previous: Tensor, before: Tensor, noise: Tensor) -> Ten
     noise[1:] += previous[:-1]
     noise[0] += before
     return noise
+
+
+def plain_noise(seed: int, start: int, rows: int, width: int) -> Tensor:
+    """The noise of ``noisy_contexts`` in units of its deviation: (n, D), float32.
+
+    The four words of a counter make two uniform numbers in [0, 1) each for two normal ones (Box and Muller 1958), which
+    stand a quarter of the width apart.
+    """
+    lane, token = torch.arange(-(-width // 4)), start + torch.arange(rows)[:, None]
+    counter = lane, token & WORD, token >> 32, torch.tensor(0)
+    words = plain_philox(counter, (seed | SEED_BIT) & WORD, (seed | SEED_BIT) >> 32)
+    # As a signed word, of which a negative one is taken for the others' mirror image.
+    signed = [torch.where(word > WORD >> 1, WORD - word, word) for word in words]
+    a, b, c, d = (word.float() * TO_UNIT for word in signed)
+    parts = []
+    for one, other in ((a, b), (c, d)):
+        radius, angle = (-2.0 * one.clamp_min(1e-7).log()).sqrt(), 2.0 * math.pi * other
+        parts += [radius * angle.cos(), radius * angle.sin()]
+    return torch.cat(parts, 1)[:, :width]
+
+
+def plain_philox(counter: Sequence[Tensor], low: int, high: int) -> tuple[Tensor, ...]:
+    """Philox4x32 with ten rounds (Salmon et al. 2011): four words for each counter of four, in int64.
+
+    Args:
+        low, high: the key's two words.
+    """
+    a, b, c, d = counter
+    for step in range(10):
+        (top_a, bottom_a), (top_c, bottom_c) = _product(0xD2511F53, a), _product(0xCD9E8D57, c)
+        key = (low + step * 0x9E3779B9) & WORD, (high + step * 0xBB67AE85) & WORD
+        a, b, c, d = top_c ^ b ^ key[0], bottom_c, top_a ^ d ^ key[1], bottom_a
+    return a, b, c, d
+
+
+def _product(factor: int, word: Tensor) -> tuple[Tensor, Tensor]:
+    """The high and the low word of a product of two words; each half of one fits with the other into 48 bits."""
+    upper, lower = factor * (word >> 16), factor * (word & 0xFFFF)
+    return (upper + (lower >> 16)) >> 16, (((upper & 0xFFFF) << 16) + lower) & WORD
 
 
 def moments(y: Tensor, previous: Tensor, groups: int, limit: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
