@@ -374,10 +374,10 @@ def test_many_sizes_are_refitted_in_bounded_memory_and_tell_the_same() -> None:
     for law in ("saturating", "exp-decay"):
         batch = make_batch([Points(x, y)], "log")
         fits = fit_curves(LAWS[law], batch.data, starts=24)
-        near = held_out.leave_one_out(fits, batch)
+        near = held_out.own_pools(LAWS[law], batch, fits).leave_one_out()
         before, held_out.FEW = held_out.FEW, 60
         try:
-            anew = held_out.leave_one_out(fits, batch)
+            anew = held_out.own_pools(LAWS[law], batch, fits).leave_one_out()
         finally:
             held_out.FEW = before
         assert near == pytest.approx(anew, rel=1e-7)

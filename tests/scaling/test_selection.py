@@ -8,7 +8,7 @@ import pytest
 from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
-from cvfp_cli.scaling.held_out import Origin, rolling_origins
+from cvfp_cli.scaling.held_out import Origin, own_pools
 from cvfp_cli.scaling.selection import Selection, akaike_weights, select
 from cvfp_cli.scaling.study import Request, run_study
 from cvfp_cli.study.points import Points
@@ -58,7 +58,7 @@ def test_one_held_out_size_never_decides() -> None:
 def test_only_tests_that_all_laws_can_take_are_compared() -> None:
     groups = groups_of(1, 6, floor=100.0, noise=0.02)
     laws = ("power", "saturating", "exp-decay")
-    origins = {law: rolling_origins(get_law(law), make_batch(groups, "log")) for law in laws}
+    origins = {law: own_pools(get_law(law), make_batch(groups, "log")).origins() for law in laws}
     assert [o.sizes for o in origins["power"]] == [2, 3, 4, 5]
     assert [o.sizes for o in origins["exp-decay"]] == [4, 5]
     result = select({law: fit_groups(groups, law) for law in laws}, origins)
@@ -72,7 +72,7 @@ def test_only_tests_that_all_laws_can_take_are_compared() -> None:
 def test_a_rolling_origin_is_a_fit_to_the_first_sizes() -> None:
     groups = groups_of(1, 5, floor=0.0, noise=0.03)
     points = groups[0]
-    origin = next(o for o in rolling_origins(get_law("power"), make_batch(groups, "log")) if o.sizes == 3)
+    origin = next(o for o in own_pools(get_law("power"), make_batch(groups, "log")).origins() if o.sizes == 3)
     slope, level = np.polyfit(np.log(points.x[:3]), np.log(points.y[:3]), 1)
     assert origin.error == pytest.approx(abs(level + slope * np.log(points.x[3]) - np.log(points.y[3])))
 

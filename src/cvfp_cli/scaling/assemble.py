@@ -15,6 +15,7 @@ from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.criteria import Criteria, information
 from cvfp_cli.scaling.fit_notes import fit_notes
 from cvfp_cli.scaling.global_fit import CurveFits, is_line
+from cvfp_cli.scaling.held_out import Test, mean_error
 from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
@@ -62,7 +63,7 @@ class Figures:
         quantities, values, intervals: in one order; arrays of shape (P,).
         has_intervals: whether the intervals mean anything, (P,).
         targets: for each fit, one entry a target.
-        loo: leave-one-out error, (P,). forward: see ``held_out.forward``.
+        loo: leave-one-out error, (P,). forward: what is held out of each, see ``held_out.Pools``.
     """
 
     quantities: Sequence[Quantity]
@@ -71,7 +72,7 @@ class Figures:
     has_intervals: NDArray[np.bool_]
     targets: Sequence[tuple[Target, ...]]
     loo: Array
-    forward: list[list[tuple[int, float]]]
+    forward: list[list[Test]]
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -114,7 +115,7 @@ def _one(
     rss = rss_log if options.objective == "log" else rss_ppl
     limit = law.find_limit(points.label, fits.theta[row])
     parameters = _parameters(law, figures, row, limit, points)
-    held_out, forward_error = _held_out(figures.forward[row], points)
+    tests = figures.forward[row]
     drops = _drops(law, points, figures, row, parameters)
     asymptote = parameters[law.parameters[0]] if law.has_floor else None
     return Fit(
@@ -136,9 +137,9 @@ def _one(
         interval_method=_method(law, figures, row, options),
         limit=limit.law,
         loo_error=maybe(figures.loo[row]),
-        forward_error=forward_error,
+        forward_error=mean_error(tests),
         held_out_by=points.holdout.column if points.holdout else "",
-        held_out=held_out,
+        held_out=tuple(_point(points, c, float(points.y[c] * np.exp(error))) for c, error in tests),
         per_doubling=drops[0],
         per_tenfold=drops[1],
         asymptote=asymptote,
@@ -217,11 +218,6 @@ def _unseen_beyond(law: Law, points: Points, parameters: dict[str, Estimate]) ->
 def _point(points: Points, column: int, predicted: float) -> FittedPoint:
     y = float(points.y[column])
     return FittedPoint(float(points.x[column]), y, predicted, 100.0 * (predicted / y - 1.0))
-
-
-def _held_out(tests: list[tuple[int, float]], points: Points) -> tuple[tuple[FittedPoint, ...], float | None]:
-    held = tuple(_point(points, c, float(points.y[c] * np.exp(error))) for c, error in tests)
-    return held, float(np.mean([abs(error) for _, error in tests])) if tests else None
 
 
 def _r_squared(points: Points, rss: float, objective: str) -> float | None:

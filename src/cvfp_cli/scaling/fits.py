@@ -16,7 +16,7 @@ from cvfp_cli.scaling.batch import Batch, make_batch
 from cvfp_cli.scaling.curves import residuals
 from cvfp_cli.scaling.derived import observation_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line
-from cvfp_cli.scaling.held_out import forward, leave_one_out
+from cvfp_cli.scaling.held_out import forward_masks, own_pools
 from cvfp_cli.scaling.predictions import find_target
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
 from cvfp_cli.scaling.result import Fit, Target
@@ -117,14 +117,16 @@ def measure(fits: CurveFits, batch: Batch, errors: SizeErrors, options: FitOptio
     if rows.size:
         for whole, part in zip(found, _intervals(fits, batch, errors, rows, options), strict=True):
             whole.low[rows], whole.high[rows] = part.low, part.high
+    pools = own_pools(law, batch, fits)
+    masks = [forward_masks([points], options.holdout) for points in batch.groups]
     return Figures(
         quantities=quantities,
         values=values,
         intervals=found,
         has_intervals=known,
         targets=_targets(fits, batch, errors, known & ~exact, options),
-        loo=leave_one_out(fits, batch) if options.hold_out else np.full(len(batch.groups), np.nan),
-        forward=forward(law, batch, options.holdout) if options.hold_out else [[] for _ in batch.groups],
+        loo=pools.leave_one_out() if options.hold_out else np.full(len(batch.groups), np.nan),
+        forward=pools.forward(masks) if options.hold_out else [[] for _ in batch.groups],
     )
 
 

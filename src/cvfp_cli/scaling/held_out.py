@@ -1,6 +1,11 @@
-"""How well a law predicts points that it was not fitted to: one at a time, the largest sizes (or the points that another
-column chooses), rolling origins."""
+"""How well a fit predicts points that it was not made from: one at a time, the largest sizes (or the points that another
+column chooses), rolling origins.
 
+Every kind of fit says what is fitted together, what determines it and how it is made again (``Pools``). Which points are
+hidden from it, and what its errors there come to, is the same for all.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +16,7 @@ from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.curves import pieces
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, refit_curves
 from cvfp_cli.stats.solver import Array, Rows
-from cvfp_cli.study.points import Holdout, Points
+from cvfp_cli.study.points import Points
 
 # Grid starts of each refit; the optimum of the nested simpler law comes on top.
 STARTS = 6
@@ -27,6 +32,8 @@ TABLES = 64
 
 
 Mask = NDArray[np.bool_]
+Test = tuple[int, float]
+"""A point by its place in its group, and ln(predicted / measured) there."""
 
 
 @dataclass(frozen=True)
@@ -42,57 +49,132 @@ class Origin:
     error: float
 
 
-def _refit(law: Law, batch: Batch, rows: Rows, weight: Array) -> Array:
-    """ln(predicted / measured) at every point (R, m) of fits to the points that ``weight`` keeps."""
-    part = batch.take(rows).with_weight(weight)
-    fits = fit_curves(law, part.data, starts=STARTS)
-    return part.log_predicted(law, fits.theta) - part.log_y
+@dataclass(frozen=True)
+class Pools:
+    """Fits that can be made again without some of their points: P pools of up to m points, each of one or more groups.
 
-
-def _sizes(batch: Batch) -> Array:
-    return np.asarray(batch.size.max(axis=1) + 1)
-
-
-def leave_one_out(fits: CurveFits, batch: Batch) -> Array:
-    """Mean |ln(predicted / measured)| over points left out one at a time, (P,); NaN where too few would be left.
-
-    A group of at most ``FEW`` points is fitted anew without each of them. One point among more hardly moves the
-    optimum, unless it lies at an end: the refits without an inner one start from the optimum of all.
+    Attributes:
+        group: which group each point belongs to, (P, m); -1 where there is no point.
+        size: the index of its size, (P, m).
+        determined: whether the points of a pool that a mask (m,) does not hide determine its fit.
+        refit: ln(predicted / measured) (T, m) of fits of the pools at ``rows`` (T,) to what masks (T, m) do not hide.
     """
-    law, weight, size = fits.law, batch.data.weight, batch.size
-    rows, columns = np.nonzero(weight > 0)
-    # A size goes with its point where that is alone there.
-    left = np.array(
-        [len(np.unique(s[w > 0])) - _has_single(s[w > 0]) for s, w in zip(size, weight, strict=True)]
-    )
-    # A group is judged by all of its points or not at all.
-    good = left >= max(law.k, 2)
-    inner = (size >= ENDS) & (size < _sizes(batch)[:, None] - ENDS)
+
+    group: Rows
+    size: Rows
+    determined: Callable[[int, Mask], bool]
+    refit: Callable[[Rows, Mask], Array]
+
+    def leave_one_out(self) -> Array:
+        """Mean |ln(predicted / measured)| of each group over points left out one at a time; NaN where too few are left."""
+        rows, columns = np.nonzero(self.group >= 0)
+        member, width = self.group[rows, columns], self.group.shape[1]
+        error = np.full(len(rows), np.nan)
+        # A pool is judged by all of its points or not at all.
+        good = np.array([self._spares_one(p) for p in range(len(self.group))])
+        on = np.flatnonzero(good[rows])
+        for some in pieces(len(on), -(-width // TABLES)):
+            pool, out = rows[on[some]], columns[on[some]]
+            errors = self.refit(pool, np.arange(width) == out[:, None])
+            error[on[some]] = np.abs(errors[np.arange(len(out)), out])
+        return np.array([error[member == g].mean() for g in range(int(member.max()) + 1)])
+
+    def _spares_one(self, pool: int) -> bool:
+        """Whether any point of a pool may go; a size goes with its point where that is alone there."""
+        for g in np.unique(self.group[pool][self.group[pool] >= 0]):
+            mine = np.flatnonzero(self.group[pool] == g)
+            size = self.size[pool, mine]
+            rarest = mine[np.bincount(size)[size].argmin()]
+            if not self.determined(pool, np.arange(self.group.shape[1]) == rarest):
+                return False
+        return True
+
+    def forward(self, masks: Sequence[Sequence[Mask]]) -> list[list[Test]]:
+        """For each pool, the tests of all points (in their own order) that its masks hide, mask by mask.
+
+        None where what one of its masks leaves does not determine the fit.
+        """
+        found: list[list[Test]] = [[] for _ in masks]
+        tests = []
+        for p, own in enumerate(masks):
+            # Of the pool's points among its places.
+            hidden = np.zeros((len(own), self.group.shape[1]), dtype=np.bool_)
+            hidden[:, self.group[p] >= 0] = own
+            if all(self.determined(p, mask) for mask in hidden):
+                tests += [(p, mask) for mask in hidden]
+        if not tests:
+            return found
+        rows = np.array([p for p, _ in tests], dtype=np.intp)
+        hidden = np.array([mask for _, mask in tests])
+        for p, mask, error in zip(rows, hidden, self.refit(rows, hidden), strict=True):
+            place = np.cumsum(self.group[p] >= 0) - 1
+            found[p] += [(int(place[c]), float(error[c])) for c in np.flatnonzero(mask)]
+        return found
+
+    def origins(self, least: int = 2) -> list[Origin]:
+        """The tests that the sizes allow: fitted to the first j sizes, judged on the next, j from ``least`` upwards."""
+        tests = [
+            (p, j)
+            for p, size in enumerate(self.size)
+            for j in origins(least, int(size.max()) + 1)
+            if self.determined(p, size >= j)
+        ]
+        if not tests:
+            return []
+        rows, origin = (np.array(part, dtype=np.intp) for part in zip(*tests, strict=True))
+        size, group = self.size[rows], self.group[rows]
+        errors = np.abs(self.refit(rows, size >= origin[:, None]))
+        return [
+            Origin(int(g), int(j), float(errors[i, (group[i] == g) & (size[i] == j)].mean()))
+            for i, j in enumerate(origin)
+            for g in np.unique(group[i][(group[i] >= 0) & (size[i] == j)])
+        ]
+
+
+def mean_error(tests: Sequence[Test]) -> float | None:
+    """Mean |ln(predicted / measured)|; None without tests."""
+    return float(np.mean([abs(error) for _, error in tests])) if tests else None
+
+
+def own_pools(law: Law, batch: Batch, fits: CurveFits | None = None) -> Pools:
+    """Each group of a batch, fitted on its own.
+
+    Args:
+        fits: their optima. One point among more than ``FEW`` hardly moves them, unless it lies at an end: the refits
+            without an inner one start there.
+    """
+    weight, counted = batch.data.weight, batch.data.weight > 0
+    near = _inner(batch) if fits is not None else np.zeros_like(counted)
+
+    def determined(p: int, hidden: Mask) -> bool:
+        return len(np.unique(batch.size[p][counted[p] & ~hidden])) >= max(law.k, 2)
+
+    def refit(rows: Rows, hidden: Mask) -> Array:
+        errors = np.empty(hidden.shape)
+        warm = (hidden.sum(axis=1) == 1) & near[rows, hidden.argmax(axis=1)]
+        for at in (np.flatnonzero(~warm), np.flatnonzero(warm)):
+            if not at.size:
+                continue
+            mine = rows[at]
+            part = batch.take(mine).with_weight(np.where(hidden[at], 0.0, weight[mine]))
+            if fits is not None and warm[at[0]]:
+                theta = refit_curves(law, part.data, fits.theta[mine][:, None, :], NEAR_TOLERANCE)
+            else:
+                theta = fit_curves(law, part.data, starts=STARTS).theta
+            errors[at] = part.log_predicted(law, theta) - part.log_y
+        return errors
+
+    group = np.where(counted, np.arange(len(weight))[:, None], -1)
+    return Pools(group, batch.size, determined, refit)
+
+
+def _inner(batch: Batch) -> Mask:
+    """Which points (P, m) of large groups are neither at an end nor, alone, a size at one."""
+    size = batch.size
+    inner = (size >= ENDS) & (size <= size.max(axis=1, keepdims=True) - ENDS)
     # Where a size is repeated the others stay at the end.
     repeated = np.array([np.isin(s, np.flatnonzero(np.bincount(s[s >= 0]) > 1)) for s in size])
-    inner = (inner | repeated) & (batch.counts > FEW)[:, None]
-    near = inner[rows, columns]
-    error = np.zeros(len(rows))
-    for warm in (False, True):
-        at = np.flatnonzero(good[rows] & (near == warm))
-        for some in pieces(len(at), -(-size.shape[1] // TABLES)):
-            mine, out = rows[at[some]], columns[at[some]]
-            kept = weight[mine]
-            kept[np.arange(len(mine)), out] = 0.0
-            if warm:
-                part = batch.take(mine).with_weight(kept)
-                theta = refit_curves(law, part.data, fits.theta[mine][:, None, :], NEAR_TOLERANCE)
-                errors = part.log_predicted(law, theta) - part.log_y
-            else:
-                errors = _refit(law, batch, mine, kept)
-            error[at[some]] = np.abs(errors[np.arange(len(mine)), out])
-    return np.array([error[rows == p].mean() if good[p] else np.nan for p in range(len(batch.groups))])
-
-
-def _has_single(size: Rows) -> bool:
-    """Whether some size of one group has one point alone."""
-    counts = np.bincount(size)
-    return bool(np.any(counts == 1))
+    return np.asarray((inner | repeated) & (batch.counts > FEW)[:, None])
 
 
 def hidden_masks(values: Array, count: int, *, each: bool = False) -> list[Mask]:
@@ -103,34 +185,20 @@ def hidden_masks(values: Array, count: int, *, each: bool = False) -> list[Mask]
     return [index >= len(different) - count]
 
 
-def forward_masks(points: Points, count: int) -> list[Mask]:
-    """Which points each forward test hides: the largest sizes, or what the points' ``holdout`` says."""
-    by = points.holdout or Holdout("", points.size_index.astype(float), each=False)
-    return hidden_masks(by.values, count, each=by.each)
+def forward_masks(groups: Sequence[Points], count: int, sizes: Array | None = None) -> list[Mask]:
+    """Which points of the groups, one after the other, each forward test hides.
 
-
-def forward(law: Law, batch: Batch, holdout: int) -> list[list[tuple[int, float]]]:
-    """For each group, (column, ln(predicted / measured)) of the points of its ``holdout`` largest sizes.
-
-    They are predicted by a fit to the other points, as ``forward_masks`` says; an empty list where those have fewer
-    sizes than the law has parameters, in any of the group's tests.
+    Args:
+        count: of the largest sizes, where the groups' ``holdout`` says nothing else.
+        sizes: of all points; each group's own without them.
     """
-    result: list[list[tuple[int, float]]] = [[] for _ in batch.groups]
-    tests: list[tuple[int, Mask]] = []
-    for p, points in enumerate(batch.groups):
-        masks = forward_masks(points, holdout)
-        if all(len(np.unique(points.size_index[~mask])) >= max(law.k, 2) for mask in masks):
-            tests += [(p, mask) for mask in masks]
-    if not tests:
-        return result
-    rows = np.array([p for p, _ in tests], dtype=np.intp)
-    out = np.zeros((len(tests), batch.size.shape[1]), dtype=bool)
-    for hidden, (_, mask) in zip(out, tests, strict=True):
-        hidden[: len(mask)] = mask
-    errors = _refit(law, batch, rows, np.where(out, 0.0, batch.data.weight[rows]))
-    for p, hidden, error in zip(rows, out, errors, strict=True):
-        result[p] += [(int(c), float(error[c])) for c in np.flatnonzero(hidden)]
-    return result
+    by = [points.holdout for points in groups]
+    if all(by):
+        values = np.concatenate([holdout.values for holdout in by if holdout])
+        return hidden_masks(values, count, each=any(holdout.each for holdout in by if holdout))
+    if sizes is None:  # counted down from the largest
+        sizes = np.concatenate([points.size_index - float(points.distinct_sizes) for points in groups])
+    return hidden_masks(sizes, count)
 
 
 def origins(first: int, sizes: int) -> list[int]:
@@ -140,21 +208,3 @@ def origins(first: int, sizes: int) -> list[int]:
     """
     step = max(1, -(-sizes // MOST_ORIGINS))
     return list(range(sizes - 1, first - 1, -step))[::-1]
-
-
-def rolling_origins(law: Law, batch: Batch) -> list[Origin]:
-    """The tests that the sizes allow: fitted to the first j sizes, judged on the next, j from k upwards."""
-    sizes = _sizes(batch)
-    tests = [(p, j) for p in range(len(batch.groups)) for j in origins(max(law.k, 2), int(sizes[p]))]
-    if not tests:
-        return []
-    rows = np.array([p for p, _ in tests], dtype=np.intp)
-    origin = np.array([j for _, j in tests])
-    size = batch.size[rows]
-    weight = np.where(size < origin[:, None], batch.data.weight[rows], 0.0)
-    errors = np.abs(_refit(law, batch, rows, weight))
-    judged = size == origin[:, None]
-    return [
-        Origin(int(p), int(j), float(error[at].mean()))
-        for p, j, error, at in zip(rows, origin, errors, judged, strict=True)
-    ]

@@ -14,7 +14,7 @@ from cvfp_cli.scaling.bootstrap import LEAST_CASES
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.held_out import Mask, hidden_masks
+from cvfp_cli.scaling.held_out import Mask, Origin, Pools, forward_masks, mean_error
 from cvfp_cli.scaling.joint import (
     HeldCoordinates,
     JointData,
@@ -38,6 +38,7 @@ from cvfp_cli.scaling.joint_errors import (
 from cvfp_cli.scaling.joint_pool import pool_test
 from cvfp_cli.scaling.joint_profile import Ends, design_flaws, parameter_ends
 from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
+from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
 from cvfp_cli.stats.error_model import Flags
 from cvfp_cli.stats.solver import Array, Rows
@@ -141,9 +142,11 @@ def fit_joint_groups(
     log_loss_rss = float(fit.residuals @ fit.residuals)
     total = float(np.sum((data.log_loss - data.log_loss.mean()) ** 2))
     rss = float(misses @ misses)
-    loo, forward, held_out = (
-        _held_out(asked, y, _masks(groups, d, order, options)) if options.hold_out else (None, None, ())
-    )
+    loo, tests = None, []
+    if options.hold_out:
+        held_out = _held_out(asked, y)
+        masks = forward_masks(groups, options.holdout, np.concatenate([points.x for points in groups]))
+        loo, (tests,) = maybe(held_out.leave_one_out()[0]), held_out.forward([[one[order] for one in masks]])
     exact = rss <= 0.0 or log_loss_rss <= 0.0
     criteria = information(m, k, of_y=None if exact else rss, of_objective=None if exact else log_loss_rss)
     return Fit(
@@ -164,8 +167,8 @@ def fit_joint_groups(
         fitted=tuple(_point(n[i], d[i], y[i], predicted[i]) for i in range(m)),
         interval_method=_method(fit, draws, ends),
         loo_error=loo,
-        forward_error=forward,
-        held_out=held_out,
+        forward_error=mean_error(tests),
+        held_out=tuple(_point(n[i], d[i], y[i], y[i] * np.exp(error)) for i, error in tests),
         held_out_by=groups[0].holdout.column if groups[0].holdout else "",
         asymptote=None,
         predictions=answers.predictions,
@@ -225,11 +228,10 @@ def _passes(groups: Sequence[Points], law: Surface) -> Array:
     )
 
 
-def joint_origins(groups: Sequence[Points], law: str, constraint: Constraint) -> list[tuple[int, float]]:
-    """Fits to the runs of the smaller data sizes, judged on the next: how many blocks of sizes, and the mean error.
+def joint_origins(groups: Sequence[Points], law: str, constraint: Constraint) -> list[Origin]:
+    """Fits to the runs of the smaller data sizes, judged on the next; all runs are one group.
 
-    Blocks are the data sizes themselves, or ``MOST_BLOCKS`` of them with equally many runs where there are more. The
-    error is |ln(predicted / measured)| of y.
+    Sizes are the data sizes themselves, or ``MOST_BLOCKS`` blocks of them with equally many runs where there are more.
     """
     form = SURFACES[law]
     n, d, y, _, order = _runs(groups)
@@ -241,18 +243,22 @@ def joint_origins(groups: Sequence[Points], law: str, constraint: Constraint) ->
         # Runs of one size stay together: the block of the first of them is that of all.
         block = (MOST_BLOCKS * np.searchsorted(d, d) // len(d)).astype(np.intp)
         block = np.unique(block, return_inverse=True)[1]
-    tests = []
-    for j in range(LEAST_BLOCKS, int(block[-1]) + 1):
-        known, there = block < j, block == j
-        if np.sum(known) <= held.k or len(np.unique(n[known])) < 2:
-            continue
+
+    def determined(_: int, hidden: Mask) -> bool:
+        return bool(np.sum(~hidden) > held.k and len(np.unique(n[~hidden])) > 1)
+
+    def log_errors(hidden: Mask) -> Array:
+        known = ~hidden
         data = joint_data(n[known], d[known], loss[known], held, law=form, passes=passes[known])
-        found = fit_joint(data).theta
-        u, v = np.log(n[there]) - data.centre_n, np.log(d[there]) - data.centre_d
-        log_loss = form.log_loss(found[None], u[None], v[None], passes[there][None])[0][0]
-        predicted = y_of(np.exp(log_loss), unit)
-        tests.append((j, float(np.mean(np.abs(np.log(predicted / y[there]))))))
-    return tests
+        u, v = np.log(n) - data.centre_n, np.log(d) - data.centre_d
+        log_loss = form.log_loss(fit_joint(data).theta[None], u[None], v[None], passes[None])[0][0]
+        return np.log(y_of(np.exp(log_loss), unit) / y)
+
+    def refit(rows: Rows, hidden: Mask) -> Array:
+        return np.array([log_errors(mask) for mask in hidden])
+
+    one = np.zeros((1, len(y)), dtype=np.intp)
+    return Pools(one, block[None], determined, refit).origins(LEAST_BLOCKS)
 
 
 def outlying_runs(groups: Sequence[Points], constraint: Constraint, law: str = JOINT) -> Flags:
@@ -410,41 +416,25 @@ def _percentiles(draws: Array, data: JointData, level: float) -> dict[str, tuple
     return result
 
 
-def _masks(groups: Sequence[Points], d: Array, order: Rows, options: FitOptions) -> list[Mask]:
-    """What the forward tests hide, of all groups at once: the largest data sizes, or what ``--holdout-by`` chose."""
-    by = [points.holdout for points in groups]
-    values = np.concatenate([holdout.values for holdout in by if holdout])[order] if all(by) else d
-    return hidden_masks(values, options.holdout, each=any(holdout.each for holdout in by if holdout))
+def _held_out(law: AskedFit, y: Array) -> Pools:
+    """All runs as one pool, fitted anew near the fit of all."""
+    data, d = law.data, law.d
 
+    def determined(_: int, hidden: Mask) -> bool:
+        return bool(np.sum(~hidden) >= data.held.k and len(np.unique(d[~hidden])) > 1)
 
-def _held_out(
-    law: AskedFit, y: Array, masks: Sequence[Mask]
-) -> tuple[float | None, float | None, tuple[FittedPoint, ...]]:
-    """Leave-one-out and forward errors; the points of a mask are held out of all groups at once."""
-    data, n, d = law.data, law.n, law.d
-    m, k = len(y), data.held.k
+    def refit(rows: Rows, hidden: Mask) -> Array:
+        errors = np.empty(hidden.shape)
+        step = max(1, CELLS // len(y))
+        for first in range(0, len(hidden), step):
+            keep = (~hidden[first : first + step]).astype(float)
+            # One point moves the fit little: the refits start there and need four digits only.
+            theta = solve_joint(data, np.tile(law.fit.theta, (len(keep), 1)), keep, tolerance=1e-5)[0]
+            errors[first : first + step] = np.log(law.to_y(data.log_loss_at(theta)[0]) / y)
+        return errors
 
-    def refit(keep: Array) -> Array:
-        # One point moves the fit little: the refits start there and need four digits only.
-        theta = solve_joint(data, np.tile(law.fit.theta, (len(keep), 1)), keep, tolerance=1e-5)[0]
-        return law.to_y(data.log_loss_at(theta)[0])
-
-    loo = None
-    if m - 1 >= k:
-        left_out = np.empty(m)
-        every, step = np.arange(m), max(1, CELLS // m)
-        for first in range(0, m, step):
-            here = every[first : first + step]
-            left_out[here] = refit((here[:, None] != every).astype(float))[np.arange(len(here)), here]
-        loo = float(np.mean(np.abs(np.log(left_out / y))))
-    if not masks or any(np.sum(~out) < k or len(np.unique(d[~out])) < 2 for out in masks):
-        return loo, None, ()
-    predicted = refit((~np.array(masks)).astype(float))
-    tests = [
-        (i, float(row[i])) for row, out in zip(predicted, masks, strict=True) for i in np.flatnonzero(out)
-    ]
-    held = tuple(_point(n[i], d[i], y[i], value) for i, value in tests)
-    return loo, float(np.mean([abs(np.log(value / y[i])) for i, value in tests])), held
+    one = np.zeros((1, len(y)), dtype=np.intp)
+    return Pools(one, np.unique(d, return_inverse=True)[1][None], determined, refit)
 
 
 def _notes(

@@ -1,7 +1,7 @@
 """Which groups share a joint law, and which of these laws the model sizes can carry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol
 
@@ -11,7 +11,6 @@ from cvfp_cli.laws.registry import SURFACES
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.held_out import Origin
 from cvfp_cli.scaling.joint_fits import fit_joint_groups, joint_origins
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
@@ -142,9 +141,9 @@ def select_joint(groups: Sequence[Points], fits: Sequence[Fit], request: Pooled)
         {law: [by_pool[pool.label, law] for pool in whole] for law in laws},
         {
             law: [
-                Origin(place, blocks, error)
+                replace(one, group=place)
                 for place, pool in enumerate(whole)
-                for blocks, error in joint_origins(pool.groups, law, request.constraint)
+                for one in joint_origins(pool.groups, law, request.constraint)
             ]
             for law in laws
         },

@@ -18,7 +18,7 @@ from cvfp_cli.scaling.derived import reached_quantity, target_quantity
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
-from cvfp_cli.scaling.held_out import Origin
+from cvfp_cli.scaling.held_out import Mask, Origin, Pools, Test, forward_masks
 from cvfp_cli.scaling.predictions import out_of_reach, solve_size
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals
 from cvfp_cli.scaling.result import Estimate, Fit, Target
@@ -31,7 +31,7 @@ from cvfp_cli.scaling.shared import (
 )
 from cvfp_cli.scaling.shared_errors import FitErrors, shared_errors
 from cvfp_cli.scaling.shared_quantities import lifted, measured_instead
-from cvfp_cli.stats.solver import Array
+from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
 # Notes of a fit on its own that a shared fit answers differently.
@@ -113,46 +113,38 @@ def as_curves(fit: SharedFit) -> CurveFits:
 def constrained_origins(
     groups: Sequence[Points], law: str, constraint: Constraint, objective: str
 ) -> list[Origin]:
-    """As ``held_out.rolling_origins``; groups that share are cut at the same number of sizes and fitted together."""
+    """Rolling origins; groups that share are cut at the same number of sizes and fitted together."""
     chosen = get_law(law)
     mine = constraint.within(chosen.parameters)
     found: list[Origin] = []
     first = 0
     for pool in pools_of(groups, mine):
-        found += [replace(one, group=one.group + first) for one in _origins(pool, chosen, mine, objective)]
+        batch = shared_batch(pool, objective)
+        tests = shared_pool(fit_shared(chosen, batch, mine), batch).origins()
+        found += [replace(one, group=one.group + first) for one in tests]
         first += len(pool)
     return found
 
 
-def _origins(groups: Sequence[Points], law: Law, constraint: Constraint, objective: str) -> list[Origin]:
-    batch = shared_batch(groups, objective)
-    fit = fit_shared(law, batch, constraint)
-    sizes = batch.size.max(axis=1) + 1
-    origins = [j for j in range(2, int(sizes.max())) if _enough(fit, batch, j)]
-    if not origins:
-        return []
-    kept = [np.where(batch.size < j, batch.data.weight, 0.0) for j in origins]
-    errors = np.abs(_log_errors(fit, batch, np.array(kept)))
-    return [
-        Origin(g, j, float(errors[i, g, batch.size[g] == j].mean()))
-        for i, j in enumerate(origins)
-        for g in range(len(groups))
-        if np.any(batch.size[g] == j)
-    ]
+def shared_pool(fit: SharedFit, batch: Batch) -> Pools:
+    """All groups of a batch as one pool, fitted with the sharing kept."""
+    weight, layout = batch.data.weight, fit.layout
+    counted, size = weight > 0, batch.size
+    starts = np.concatenate([fit.theta, shared_starts(fit.law, batch, layout)[:6]])
 
+    def determined(_: int, hidden: Mask) -> bool:
+        kept = counted & ~hidden.reshape(weight.shape)
+        sizes = np.array([len(np.unique(own[there])) for own, there in zip(size, kept, strict=True)])
+        return bool(sizes.sum() >= layout.k and np.all(sizes >= max(layout.own, 2)))
 
-def _enough(fit: SharedFit, batch: Batch, sizes: int) -> bool:
-    """Whether the first ``sizes`` sizes of every group determine all unknowns."""
-    kept = np.minimum(batch.size.max(axis=1) + 1, sizes)
-    return bool(np.sum(kept) >= fit.layout.k and np.all(kept >= max(fit.layout.own, 2)))
+    def refit(rows: Rows, hidden: Mask) -> Array:
+        left = np.where(hidden.reshape(-1, *weight.shape), 0.0, weight)
+        coordinates = refit_shared(fit, starts, left)
+        z = np.broadcast_to(batch.data.z, left.shape)
+        return np.asarray(curve(fit.law, coordinates, z)[0] - batch.log_y).reshape(hidden.shape)
 
-
-def _log_errors(fit: SharedFit, batch: Batch, weight: Array) -> Array:
-    """ln(predicted / measured) (P, G, m) of refits with other weights (P, G, m)."""
-    starts = np.concatenate([fit.theta, shared_starts(fit.law, batch, fit.layout)[:6]])
-    coordinates = refit_shared(fit, starts, weight)
-    z = np.broadcast_to(batch.data.z, weight.shape)
-    return np.asarray(curve(fit.law, coordinates, z)[0] - batch.log_y)
+    group = np.where(counted, np.arange(len(weight))[:, None], -1)
+    return Pools(group.reshape(1, -1), size.reshape(1, -1), determined, refit)
 
 
 def _figures(
@@ -181,8 +173,10 @@ def _figures(
         return list(np.array(ends).reshape(groups, count).T)
 
     lows, highs = (column(list(side)) for side in ends)
-    none: list[list[tuple[int, float]]] = [[] for _ in range(groups)]
-    loo, forward = _held_out(fit, batch, options) if options.hold_out else (np.full(groups, np.nan), none)
+    loo = np.full(groups, np.nan)
+    forward: list[list[Test]] = [[] for _ in range(groups)]
+    if options.hold_out:
+        loo, forward = _held_out(fit, batch, options.holdout)
     return Figures(
         quantities=per_group[0],
         values=column(values),
@@ -232,25 +226,16 @@ def _targets(
     return tuple(result)
 
 
-def _held_out(
-    fit: SharedFit, batch: Batch, options: FitOptions
-) -> tuple[Array, list[list[tuple[int, float]]]]:
-    """Leave-one-out errors (G,) and the forward test of each group, refitted with the sharing kept."""
-    groups = len(batch.groups)
-    cells = np.argwhere(batch.data.weight > 0)
-    loo = np.full(groups, np.nan)
-    if len(cells) - 1 >= fit.layout.k:
-        weight = np.repeat(batch.data.weight[None], len(cells), axis=0)
-        weight[np.arange(len(cells)), cells[:, 0], cells[:, 1]] = 0.0
-        errors = np.abs(_log_errors(fit, batch, weight)[np.arange(len(cells)), cells[:, 0], cells[:, 1]])
-        loo = np.array([errors[cells[:, 0] == g].mean() for g in range(groups)])
-    sizes = batch.size.max(axis=1) + 1
-    hidden = batch.size >= (sizes - options.holdout)[:, None]
-    forward: list[list[tuple[int, float]]] = [[] for _ in batch.groups]
-    if np.min(sizes) > options.holdout and _enough(fit, batch, int(np.min(sizes)) - options.holdout):
-        errors = _log_errors(fit, batch, np.where(hidden, 0.0, batch.data.weight)[None])[0]
-        forward = [[(int(c), float(errors[g, c])) for c in np.flatnonzero(hidden[g])] for g in range(groups)]
-    return loo, forward
+def _held_out(fit: SharedFit, batch: Batch, holdout: int) -> tuple[Array, list[list[Test]]]:
+    """Leave-one-out errors (G,) and the forward test of each group."""
+    pool = shared_pool(fit, batch)
+    (tests,) = pool.forward([forward_masks(batch.groups, holdout)])
+    ends = np.cumsum([len(points) for points in batch.groups])
+    forward: list[list[Test]] = [[] for _ in batch.groups]
+    for place, error in tests:
+        g = int(np.searchsorted(ends, place, side="right"))
+        forward[g].append((place - int(ends[g]) + len(batch.groups[g]), error))
+    return pool.leave_one_out(), forward
 
 
 def _with_joint(one: Fit, fit: SharedFit, errors: FitErrors, constraint: Constraint, groups: int) -> Fit:

@@ -15,7 +15,7 @@ from cvfp_cli.scaling.checks import check_groups
 from cvfp_cli.scaling.constraint import Constraint, shared_coordinates
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import Forecast, forecasts
-from cvfp_cli.scaling.held_out import Origin, rolling_origins
+from cvfp_cli.scaling.held_out import Origin, own_pools
 from cvfp_cli.scaling.joint_study import (
     POOLINGS,
     Pool,
@@ -291,7 +291,7 @@ def _origins(groups: Sequence[Points], law: str, request: Request) -> list[Origi
     mine = request.constraint.within(get_law(law).parameters)
     if is_constrained(groups, mine):
         return constrained_origins(groups, law, mine, request.options.objective)
-    return rolling_origins(get_law(law), make_batch(groups, request.options.objective))
+    return own_pools(get_law(law), make_batch(groups, request.options.objective)).origins()
 
 
 def _select(
