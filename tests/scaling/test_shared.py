@@ -1,5 +1,7 @@
 """Shared parameters: against closed forms, recovery of known ones, and errors common to all configurations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import optimize
@@ -9,7 +11,7 @@ from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained
 from cvfp_cli.stats.regression import least_squares
-from cvfp_cli.study.points import Points
+from cvfp_cli.study.points import Holdout, Points
 
 
 def lines(
@@ -233,3 +235,23 @@ def test_rolling_origins_cut_all_groups_at_once() -> None:
     origins = constrained_origins(groups, "power", Constraint(shared=("alpha",)), "log")
     assert {(o.group, o.sizes) for o in origins} == {(g, j) for g in range(3) for j in range(2, 6)}
     assert max(o.error for o in origins) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_shared_fits_are_held_to_what_another_column_hides() -> None:
+    groups = lines(3, 6, own=0.02, common=0.0, seed=4)
+    hidden = [replace(points, holdout=Holdout("draw", np.arange(6.0) % 2, each=True)) for points in groups]
+    fits = fit_constrained(hidden, "power", Constraint(shared=("alpha",)))
+    # By least squares of ln y, with one slope and a level each, on the points of the other draw.
+    z = np.log(groups[0].x / groups[0].x[0])
+    log_y = np.log([points.y for points in groups])
+    for g, fit in enumerate(fits):
+        errors = []
+        for draw in (0, 1):
+            keep = np.arange(6) % 2 != draw
+            centred = z[keep] - z[keep].mean()
+            slope = (log_y[:, keep] @ centred).sum() / (3 * centred @ centred)
+            level = log_y[g, keep].mean() - slope * z[keep].mean()
+            errors += list(level + slope * z[~keep] - log_y[g, ~keep])
+        assert fit.held_out_by == "draw"
+        assert fit.forward_error == pytest.approx(np.mean(np.abs(errors)), rel=1e-6)
+        assert len(fit.held_out) == 6
