@@ -22,6 +22,7 @@ from cvfp_cli.recipes import Configuration, list_recipes, load_recipe
 from cvfp_cli.recipes.checker import MOST_PROBLEMS, all_tables, axis_key, table_keys
 from cvfp_cli.recipes.paths import made_absolute
 from cvfp_cli.recipes.recipe import BASE_TABLES, Recipe
+from cvfp_cli.sweeps.grid import experiments
 
 
 def refusal(source: str | Path = "demo", **overrides: Any) -> str:
@@ -634,3 +635,17 @@ def test_what_blocks_cannot_be_combined_with(tmp_path: Path, more: str, said: st
 def test_a_run_without_phase_1_needs_the_recurrence() -> None:
     with pytest.raises(InputError, match=r"phase1\.skip"):
         load_recipe("demo", overrides={"phase1.skip": "true"})
+
+
+def test_a_folder_to_start_from_may_be_another_for_each_run(tmp_path: Path) -> None:
+    text = 'kind = "end-to-end"\n[joint]\nstart_from = "two/runs/s{samples}_seed{seed}"\n'
+    recipe = load_recipe(recipe_file(tmp_path, text))
+    item = recipe.configurations[0]
+    assert recipe.experiment(item, 3, 200).joint.start_from == str(tmp_path / "two/runs/s200_seed3")
+    starts = [Path(run.config.joint.start_from).name for run in experiments(recipe)]
+    assert starts[:2] == ["s50_seed42", "s100_seed42"]
+    one = recipe.only(item, 50, 42, None)  # its config.toml still says where, from any folder
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    back = load_recipe(recipe_file(elsewhere, one.to_toml()))
+    assert back.experiment(item, 42, 50).joint.start_from == str(tmp_path / "two/runs/s50_seed42")

@@ -279,7 +279,9 @@ class JointConfig:
         0.0, "learning rate of that table (0: that of the rest)", min=0.0
     )
     start_from: str = setting(
-        "", "folder of a finished run whose saved weights training starts from (empty: drawn)"
+        "",
+        "folder of a finished run whose saved weights training starts from (empty: drawn); {samples} and {seed} stand for "
+        "those of each run",
     )
 
 

@@ -2,6 +2,7 @@
 
 import os.path
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ FIELDS = (
 _NO_FILE = "pydocs"
 _ENDINGS = (*SUFFIXES, ".npy", ".safetensors")
 _PATTERN = frozenset("*?[")
+_PLACES = ("{samples}", "{seed}")
 
 
 def read_beside(raw: dict[str, Any], folder: Path) -> None:
@@ -37,6 +39,15 @@ def made_absolute(tables: Mapping[str, Any]) -> dict[str, Any]:
     changed = {key: dict(value) if isinstance(value, dict) else value for key, value in tables.items()}
     _change(changed, _absolute)
     return changed
+
+
+def of_run(tables: Mapping[str, Any], samples: int, seed: int) -> Mapping[str, Any]:
+    """The tables of one run of a study, whose ``start_from`` may name another folder for each size and seed."""
+    joint = tables.get("joint")
+    if joint is None or not any(place in joint.start_from for place in _PLACES):
+        return tables
+    filled = joint.start_from.replace("{samples}", str(samples)).replace("{seed}", str(seed))
+    return {**tables, "joint": replace(joint, start_from=filled)}
 
 
 def _change(tables: dict[str, Any], change: Callable[[str], str]) -> None:
@@ -68,6 +79,7 @@ def _is_path(name: str, place: str) -> bool:
     return (
         name.startswith(("./", "../"))
         or name.lower().endswith(_ENDINGS)
+        or any(place in name for place in _PLACES)
         or existing(place) is not None
         or (not _PATTERN.isdisjoint(name) and bool(glob(place)))  # noqa: PTH207  Path.glob takes no absolute one
     )

@@ -12,7 +12,7 @@ from cvfp_cli.core.config import ExperimentConfig
 from cvfp_cli.data.config import DataConfig, EmbeddingConfig, TokenizerConfig, ValidationConfig
 from cvfp_cli.learners import Learner, get_learner
 from cvfp_cli.learners.base import AxisValue
-from cvfp_cli.recipes.paths import made_absolute
+from cvfp_cli.recipes.paths import made_absolute, of_run
 from cvfp_cli.results.schema import scalar
 from cvfp_cli.settings import setting
 
@@ -166,9 +166,14 @@ class Recipe:
         base = {name: tables.pop(name) for name in BASE_TABLES if name in tables}
         return replace(self, **base, tables={**self.tables, **tables})
 
-    def experiment(self, configuration: Configuration, seed: int) -> Any:
-        """What decides the figures of one run, up to its data: the learner's own dataclass."""
-        return configuration.learner.config(self.at(configuration).tables, seed)
+    def experiment(self, configuration: Configuration, seed: int, samples: int = 0) -> Any:
+        """What decides the figures of one run, up to its data: the learner's own dataclass.
+
+        Args:
+            samples: for a recipe that names a folder by them.
+        """
+        tables = of_run(self.at(configuration).tables, samples, seed)
+        return configuration.learner.config(tables, seed)
 
     def only(self, configuration: Configuration, samples: int, seed: int, data_seed: int | None) -> "Recipe":
         """The same study narrowed to one run: what a run's ``config.toml`` holds."""

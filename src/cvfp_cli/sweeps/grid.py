@@ -58,7 +58,7 @@ def experiments(recipe: Recipe) -> tuple[Experiment, ...]:
         for data_seed in recipe.data_seeds
         for experiment in [
             Experiment(
-                recipe.experiment(configuration, seed),
+                recipe.experiment(configuration, seed, samples),
                 configuration,
                 samples,
                 data_seed,
