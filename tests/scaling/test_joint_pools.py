@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
 from cvfp_cli.scaling.joint_study import pools_of
 from cvfp_cli.scaling.study import Request, run_study
@@ -96,3 +97,25 @@ def test_an_outlier_does_not_make_groups_differ() -> None:
     assert test is not None
     assert test.p is not None
     assert test.p > 0.01
+
+
+def test_ensembles_are_left_out_of_what_groups_share() -> None:
+    a, b = group("a", 0, study="one"), group("b", 1, study="one")
+    made = replace(group("b x3", 2, shift=-0.1, study="one"), of_members=True)
+    for pooling in ("study", "all"):
+        plain, mixed = (
+            run_study(groups, Request(laws=("joint",), pooling=pooling)) for groups in ((a, b), (a, b, made))
+        )
+        assert [fit.to_json() for fit in mixed.fits] == [fit.to_json() for fit in plain.fits]
+        assert [note.code for note in mixed.notes if note not in plain.notes] == ["ensembles-apart"]
+    assert joint(a, b, made, pooling="none")[1] == []  # nothing is shared, so nothing is left out
+    assert joint(made) == ([("b x3", 16)], [])
+
+
+def test_ensembles_share_no_slope_with_their_members() -> None:
+    a, b, made = (replace(group(name, i), parameters=None) for i, name in enumerate(("a", "b", "b x3")))
+    request = Request(laws=("power",), constraint=Constraint(shared=("alpha",)))
+    plain = run_study((a, b), request)
+    mixed = run_study((a, b, replace(made, of_members=True)), request)
+    assert [fit.parameters["alpha"] for fit in mixed.fits] == [fit.parameters["alpha"] for fit in plain.fits]
+    assert "ensembles-apart" in {note.code for note in mixed.notes}

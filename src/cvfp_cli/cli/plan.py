@@ -111,7 +111,9 @@ def plan(
     problems.raise_found()
     paths = results or [DEFAULT_RESULTS]
     found = writing.read_all(paths, recover=recover)
-    families = [one for one in families_of(found, [str(path) for path in paths]) if one.cells]
+    families = [
+        one for one in families_of(found, [str(path) for path in paths]) if one.cells and not one.ensembles
+    ]
     if len(families) != 1:
         raise InputError(
             f"plan takes one study, and these results hold {counted(len(families), 'set of data', 'sets of data')} "

@@ -14,6 +14,7 @@ RUN_SCHEMA = "cvfp-run/2"
 READ_SCHEMAS = ("cvfp-results/1", SCHEMA)
 READ_RUN_SCHEMAS = ("cvfp-run/1", RUN_SCHEMA)
 CVFP = "cvfp"
+ENSEMBLE = "ensemble"  # the kind of a run that is made of other runs
 
 Status = Literal["done", "failed", "diverged"]
 

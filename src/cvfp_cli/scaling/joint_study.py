@@ -14,7 +14,7 @@ from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint_fits import fit_joint_groups, joint_origins
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
-from cvfp_cli.study.points import Points
+from cvfp_cli.study.points import Points, counted_once
 from cvfp_cli.study.units import loss_of
 
 POOLINGS = ("study", "none", "all")
@@ -45,9 +45,13 @@ class Pool:
 
 
 def pools_of(groups: Sequence[Points], pooling: str) -> tuple[Pool, ...]:
-    """``study``: the configurations of each study together; ``none``: every group on its own; ``all``: all together."""
+    """``study``: the configurations of each study together; ``none``: every group on its own; ``all``: all together.
+
+    Ensembles are in none but their own: they are no further evidence beside their members.
+    """
     if pooling == "none":
         return tuple(Pool((points,), points.label) for points in groups)
+    groups = counted_once(groups)
     if pooling == "all":
         return (Pool(tuple(groups), _label(groups, "groups")),)
     studies: dict[str, list[Points]] = {}

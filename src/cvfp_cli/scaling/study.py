@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cvfp_cli.counting import agreeing
 from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import JOINT, JOINTS, MAIN, MIXED
 from cvfp_cli.laws.registry import LAWS, get_law
@@ -29,7 +30,7 @@ from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.sensitivity import Sensitivity, joint_sensitivity, law_sensitivity
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, is_constrained
-from cvfp_cli.study.points import Points
+from cvfp_cli.study.points import Points, counted_once
 
 ALL = "all"
 LEFT_OUT = ("Left out", "Left out of the laws of one variable")
@@ -133,7 +134,8 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     fits: dict[str, tuple[Fit, ...]] = {}
     fitted_to: dict[str, tuple[Points, ...]] = {}
     for law in own:
-        chosen = tuple(fittable) if named else _with_room(fittable, law, request)
+        able = counted_once(fittable) if request.constraint.shared else fittable
+        chosen = tuple(able) if named else _with_room(able, law, request)
         if chosen:
             fits[law], fitted_to[law] = _fit(chosen, law, request), chosen
     if not fits and not joint:
@@ -156,7 +158,9 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
         )
         checked = (*checked, Note("forecast-unshared", message))
     moved = _sensitivity(groups, fits, fitted_to, joint, ahead, request) if request.sensitivity else ()
-    told = (*left_out, *notes, *about_joint, *asked, *checked)
+    shared = (joint and request.pooling != "none") or (fits and request.constraint.shared)
+    apart = _of_members(groups) if shared else ()
+    told = (*left_out, *notes, *about_joint, *apart, *asked, *checked)
     return Study(everything, selection, told, ahead, moved, select_joint(groups, joint, request))
 
 
@@ -259,6 +263,18 @@ def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> N
             "--holdout-by cannot be combined with --share, --fix or --tie.",
             hint="Fits with such parameters are cut at the same sizes.",
         )
+
+
+def _of_members(groups: Sequence[Points]) -> tuple[Note, ...]:
+    """What is said of ensembles that a law of several groups leaves out."""
+    labels = [points.label for points in groups if points.of_members]
+    if not labels or len(labels) == len(groups):
+        return ()
+    message = (
+        f"{', '.join(labels)}: made of the runs of other groups, so what groups share is estimated without "
+        f"{agreeing(len(labels), 'it', 'them')}."
+    )
+    return (Note("ensembles-apart", message),)
 
 
 def _with_room(groups: Sequence[Points], law: str, request: Request) -> tuple[Points, ...]:

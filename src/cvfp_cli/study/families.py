@@ -1,7 +1,8 @@
 """Runs gathered: cells (one configuration at one size), groups (one configuration), families (comparable groups).
 
 A group is everything but samples and seeds. A family holds the groups that saw the same data, so that their
-figures may be compared; every comparison of a report stays within one family.
+figures may be compared; every comparison of a report stays within one family. Ensembles have one of their own: they
+are made of the other groups' runs, and what is estimated or tested over all groups would count these twice.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.results.reader import Results
-from cvfp_cli.results.schema import Run
+from cvfp_cli.results.schema import ENSEMBLE, Run
 from cvfp_cli.study.groups import (
     TOKEN_INPUT,
     PlacedRun,
@@ -173,13 +174,14 @@ class Family:
     """Groups on the same data.
 
     Attributes:
-        name: the studies in it, joined.
+        name: the studies in it, joined. ensembles: made of runs that are in another family, which no test may count twice.
         x: what laws are fitted over: ``train_tokens`` or, where more runs have those, ``samples``.
     """
 
     name: str
     groups: tuple[Group, ...]
     x: str
+    ensembles: bool = False
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -255,7 +257,7 @@ def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
         run = item.run
         key = (run_label(run), item.study, run.data_fingerprint, run.kind, *sorted(run.axes.items()))
         gathered.setdefault(key, []).append(item)
-    families: dict[str, list[Group]] = {}
+    families: dict[tuple[str, bool], list[Group]] = {}
     used: Counter[str] = Counter()
     for members in gathered.values():
         first, label = members[0].run, members[0].label
@@ -263,7 +265,9 @@ def gather(sources: Sequence[Source]) -> tuple[Family, ...]:
         used[label] += 1
         # Names made by hand may stand for several architectures; a label stands for one group only.
         unique = label if used[label] == 1 else f"{label} #{used[label]}"
-        families.setdefault(family, []).append(_group([item.run for item in members], unique))
+        families.setdefault((family, first.kind == ENSEMBLE), []).append(
+            _group([item.run for item in members], unique)
+        )
     return tuple(_family(part) for groups in families.values() for part in _same_sizes(groups))
 
 
@@ -311,7 +315,10 @@ def _family(groups: list[Group]) -> Family:
     runs = [run for group in groups for cell in group.cells for run in cell.runs]
     tokens, samples = sum(bool(run.train_tokens) for run in runs), sum(bool(run.samples) for run in runs)
     names = dict.fromkeys(group.study for group in groups if group.study)
-    return Family(", ".join(names), tuple(groups), "train_tokens" if tokens >= samples else "samples")
+    ensembles = groups[0].kind == ENSEMBLE
+    name = ", ".join(names) + (f" ({ENSEMBLE})" if ensembles else "")
+    x = "train_tokens" if tokens >= samples else "samples"
+    return Family(name, tuple(groups), x, ensembles)
 
 
 def _same_sizes(groups: list[Group]) -> list[list[Group]]:

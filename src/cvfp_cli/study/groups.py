@@ -11,7 +11,7 @@ from cvfp_cli.counting import agreeing, counted
 from cvfp_cli.errors import InputError
 from cvfp_cli.notes import Note
 from cvfp_cli.results.reader import Results
-from cvfp_cli.results.schema import Run
+from cvfp_cli.results.schema import ENSEMBLE, Run
 from cvfp_cli.study.points import Points
 
 TOKEN_INPUT = "model.token_input"
@@ -246,5 +246,6 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str, study: str) -> Poin
         x_name=x,
         y_name=y,
         study=study,
+        of_members=runs[0].kind == ENSEMBLE,
         notes=tuple(notes),
     )

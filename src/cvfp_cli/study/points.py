@@ -1,5 +1,6 @@
 """Points to fit: one configuration's perplexities over training sizes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -48,6 +49,7 @@ class Points:
         x_name, y_name: the names of the columns.
         study: what the group belongs to: the configurations of one study share a joint law.
         unit: of y, where it is known from more than these points; see ``y_unit``.
+        of_members: made of the runs of other groups, as an ensemble is, and so no further evidence beside them.
         notes: remarks on how the points were gathered; they travel into ``Fit.warnings``.
 
     Raises:
@@ -67,6 +69,7 @@ class Points:
     y_name: str = "val_ppl"
     study: str = ""
     unit: YUnit | None = None
+    of_members: bool = False
     notes: tuple[Note, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -177,3 +180,8 @@ class Points:
                 f"All {len(self)} points of {name} have {self.x_name} = {self.x[0]:g}; a law needs two different sizes.",
                 hint="Train at more sizes, or choose another --x.",
             )
+
+
+def counted_once(groups: Sequence[Points]) -> tuple[Points, ...]:
+    """The groups without those that are made of the runs of others; all, where there are no others."""
+    return tuple(points for points in groups if not points.of_members) or tuple(groups)

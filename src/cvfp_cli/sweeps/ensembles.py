@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from cvfp_cli.core.metrics import clustered_standard_error, perplexity, sample_sums
 from cvfp_cli.counting import counted
 from cvfp_cli.results import Parameters, Run, StageRecord, run_id
+from cvfp_cli.results.schema import ENSEMBLE
 
 LOSSES_FILE = "losses.npy"
-KIND = "ensemble"
 
 
 def packed(losses: NDArray[np.float64]) -> bytes:
@@ -93,7 +93,7 @@ def ensemble_run(members: Sequence[Run], losses: Mapping[str, NDArray[np.float64
         samples=first.samples,
         train_tokens=first.train_tokens,
         label=None if first.label is None else first.label + times,
-        run_id=run_id({"kind": KIND, "members": [run.run_id for run in members]}, "", {}),
+        run_id=run_id({"kind": ENSEMBLE, "members": [run.run_id for run in members]}, "", {}),
         study=first.study,
         embed_dim=first.embed_dim,
         val_tokens=first.val_tokens,
@@ -112,6 +112,6 @@ def ensemble_run(members: Sequence[Run], losses: Mapping[str, NDArray[np.float64
         execution_path={"kind": first.kind, "seeds": [run.seed for run in members]},
         data_fingerprint=first.data_fingerprint,
         flops=sum(count for count in flops if count is not None) if None not in flops else None,
-        kind=KIND,
+        kind=ENSEMBLE,
         stages=(StageRecord("members", len(members), sum(run.total_seconds or 0.0 for run in members)),),
     )

@@ -60,8 +60,14 @@ def purpose_of(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
     found = [purpose, Finding("run-count", counts)]
     if done < len(runs):
         found.append(Finding("runs-failed", {"failed": len(runs) - done}, "warning"))
-    if len(context.scopes) > 1:
-        found.append(Finding("several-families", {"count": len(context.scopes)}, "warning"))
+    ensembles = tuple(
+        group.label for scope in context.scopes if scope.family.ensembles for group in scope.groups
+    )
+    data = sum(not scope.family.ensembles for scope in context.scopes)
+    if data > 1:
+        found.append(Finding("several-families", {"count": data}, "warning"))
+    if ensembles and data:
+        found.append(Finding("ensembles-apart", {"configs": ensembles, "count": len(ensembles)}))
     return tuple(found)
 
 

@@ -29,6 +29,7 @@ FIGURES = {
     "same-runs-twice": "{count:int} run{count:s} appeared in more than one file and count once.",
     "unigram-beaten": "Every configuration beats the unigram model at its largest size: its PPL is at most {ratio:ratio} times the unigram's ({configurations:int} configuration{configurations:s}).",
     "unigram-not-beaten": "{configs:names} did not beat the unigram model at the largest size, so nothing has been learned there.",
+    "ensembles-apart": "{configs:names}: made of the runs of other configurations, so no further evidence beside them. What is estimated or tested over all configurations leaves ensembles out; cvfp compare sets them beside any other.",
     "family-reason": "{name:name}: {reason:finding}",
     # Reasons for leaving a section out
     "no-finished-runs": "no run finished with a validation PPL.",

@@ -29,6 +29,7 @@ FIGURES = {
     "same-runs-twice": "{count:int}件の実行が複数のファイルに現れたため、一度だけ数えた。",
     "unigram-beaten": "すべての設定が最大サイズでユニグラムモデルを上回る。PPLはユニグラムの{ratio:ratio}倍以下である (設定{configurations:int}通り)。",
     "unigram-not-beaten": "{configs:names} は最大サイズでユニグラムモデルを上回らず、何も学習していない。",
+    "ensembles-apart": "{configs:names} は他の構成の実行を合わせたもので、それらと別の証拠ではない。全構成にわたる推定と検定からは除く。他との比較はcvfp compareで見られる。",
     "family-reason": "{name:name}: {reason:finding}",
     # Reasons for leaving a section out
     "no-finished-runs": "検証PPLをもつ完了した実行がない。",
