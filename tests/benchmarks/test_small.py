@@ -38,6 +38,7 @@ def dialogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["training.py", "--small"], r"3L_32d_3tok: .* % of the ceiling"),
         (["memory.py", "--small"], r"20,000 +[0-9.]+ (.|\n)*of the host's memory"),
         (["recurrence.py", "--small"], r"3L_32d_3tok: .* times faster"),
+        (["cached.py", "--small"], r"(.|\n)*3L_32d_3tok: .* times against the other"),
         (["end_to_end.py", "--small"], r"(.|\n)*GRU: (.|\n)* times the loop, [\d.]+ times the GRU"),
         (["arithmetic.py", "--small"], r"products: [\d.]+ s, \d+ %"),
         (["startup.py", "--small"], r"cvfp report: [\d.]+ s"),
