@@ -165,6 +165,8 @@ def test_what_is_no_model_is_refused_by_name(cvfp: Cvfp, study: Path, tmp_path: 
     [run] = out.glob("runs/*")
     assert "kind ngram, which has no form" in cvfp("export", run, tmp_path / "model").err
     assert "n-gram model has none" in cvfp("evaluate", run, study.parent / "text.jsonl").err
+    to = cvfp("export", out, tmp_path / "model", "--to", "mlflow", "--licence", "MIT")
+    assert (to.code, "no use for FOLDER and --licence" in to.err) == (2, True)
     assert f"It has runs/{run.name}" in cvfp("export", out, tmp_path / "model").err
     assert not (tmp_path / "model").exists()
     (tmp_path / "full").mkdir()

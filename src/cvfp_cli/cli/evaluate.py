@@ -10,7 +10,7 @@ from cvfp_cli.cli import study
 from cvfp_cli.cli.figures import four_digits, percent
 from cvfp_cli.cli.options import MORE, OUTPUT, TEXT, flag, given
 from cvfp_cli.cli.problems import Problems
-from cvfp_cli.cli.shared import Machine, check_there
+from cvfp_cli.cli.shared import Device, Machine, check_there
 
 FORMATS = ("table", "json")
 
@@ -26,9 +26,11 @@ def evaluate(
     text_field: str | None = given(TEXT, "COLUMN", "Column that holds the text."),
     lines: bool = flag(TEXT, "Of text files, take each line as a sample."),
     *,
-    machine: Machine,
+    on: Device,
     form: str = given(OUTPUT, "NAME", "table or json.", name="--format", start="table", words=FORMATS),
     quiet: bool = flag(OUTPUT, "Print errors and warnings only.", short="-q"),
+    memory: str | None = given(MORE, "SIZE", "Bound for what is scored at a time.", default="2GiB"),
+    threads: int | None = given(MORE, "N", "CPU threads.", default="torch's choice"),
     cache_dir: Path | None = given(
         MORE, "FOLDER", "Where token streams are cached.", default="CVFP_CACHE_DIR, the system's"
     ),
@@ -43,6 +45,7 @@ def evaluate(
     cvfp evaluate mymodel mymodel/validation.jsonl letters.txt --lines --format json
     """
     problems = Problems()
+    machine = Machine(on.device, on.precision, memory, threads)
     study.check_machine(machine, problems)
     problems.check_words(("--format", form, FORMATS))
     problems.raise_found()

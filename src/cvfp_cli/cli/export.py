@@ -57,7 +57,10 @@ def export(
 
     check_there([run])
     if to is not None:
-        _tell(run, folder, one_of(to, AFTERWARDS, "--to"), quiet=quiet)
+        others = {"FOLDER": folder, "--licence": licence, "--force": force, "--cache-dir": cache_dir}
+        if unused := [name for name, value in others.items() if value]:
+            raise InputError(f"--to has no use for {' and '.join(unused)}.", hint="Leave it out.")
+        _tell(run, one_of(to, AFTERWARDS, "--to"), quiet=quiet)
         return
     if folder is None:
         raise InputError("FOLDER is missing.", hint="Name the folder to write, or a tracker with --to.")
@@ -82,7 +85,7 @@ def export(
     study.say(f"{path_text(folder)}: {', '.join(sorted(exported.files))}", quiet=quiet)
 
 
-def _tell(results: Path, folder: Path | None, word: str, *, quiet: bool) -> None:
+def _tell(results: Path, word: str, *, quiet: bool) -> None:
     """Tell a tracker of the runs of a results folder.
 
     Raises:
@@ -91,8 +94,6 @@ def _tell(results: Path, folder: Path | None, word: str, *, quiet: bool) -> None
     from cvfp_cli.results import read_results
     from cvfp_cli.sweeps.trackers import check_tracker, tell_results
 
-    if folder is not None:
-        raise InputError("FOLDER: with --to nothing is written to a folder.", hint="Leave it out.")
     check_tracker(word, "--to")
     studies = dict.fromkeys(run.study for run in read_results(results).runs if run.study)
     count = tell_results(word, ", ".join(studies) or results.resolve().name, results)

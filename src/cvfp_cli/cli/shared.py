@@ -113,13 +113,19 @@ class TextOptions:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where and how to compute."""
+class Device:
+    """Where to compute, and how precisely."""
 
     device: str = given(MACHINE, "NAME", "auto, cpu, cuda or mps.", start="auto", words=DEVICES)
     precision: str | None = given(
         MACHINE, "NAME", "float32, tf32 or bf16.", default="float32; cuda: bf16", words=PRECISIONS
     )
+
+
+@dataclass(frozen=True)
+class Machine(Device):
+    """Where and how to train."""
+
     memory: str | None = given(MORE, "SIZE", "Bound for the pieces of a batch.", default="2GiB")
     threads: int | None = given(MORE, "N", "CPU threads of a run.", default="the folder's, or by cores")
 
