@@ -2,6 +2,8 @@
 
 import ast
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from local_hub import local_hub
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, dynamic_module_utils
 
@@ -134,6 +137,51 @@ def test_the_folder_stands_alone(
     with torch.no_grad():
         wanted = AutoModelForCausalLM.from_pretrained(run)(ids).logits
         assert torch.equal(remote.from_pretrained(run)(ids).logits, wanted)
+
+
+PUSH = """
+import sys, torch
+from huggingface_hub import upload_folder
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder, name, ids = sys.argv[1], "me/model", torch.tensor([[5, 6, 7]])
+if sys.argv[2] == "push":
+    parts = [auto.from_pretrained(folder, trust_remote_code=True) for auto in (AutoModelForCausalLM, AutoTokenizer)]
+    for part in parts:
+        part.push_to_hub(name)
+else:
+    upload_folder(repo_id=name, folder_path=folder)
+model, tokenizer = (auto.from_pretrained(name, trust_remote_code=True) for auto in (AutoModelForCausalLM, AutoTokenizer))
+print(type(model).__module__.partition(".")[0], len(tokenizer), *model(ids).logits[0, -1].tolist())
+"""
+
+
+@pytest.mark.parametrize("way", ["push", "upload"])
+def test_a_folder_goes_to_a_hub_and_comes_back(cvfp: Cvfp, study: Path, tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "model"
+    assert cvfp("export", trained(cvfp, study, "cvfp"), folder).code == 0
+    with local_hub() as (url, files):
+        told = {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_none", "NO_PROXY": "*"}
+        online = {"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", PUSH, folder, way],
+            env={**os.environ, **told, **online},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    module, tokens, *logits = done.stdout.split()
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert (module, int(tokens)) == ("transformers_modules", model.config.vocab_size)
+    with torch.no_grad():
+        wanted = model(torch.tensor([[5, 6, 7]])).logits[0, -1]
+    assert list(map(float, logits)) == pytest.approx(wanted.tolist())
+    here = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if way == "upload":
+        assert {name: files[name] for name in here} == here
+    else:
+        assert files["modeling_cvfp.py"] == here["modeling_cvfp.py"]
 
 
 def test_text_is_streamed_reproduced_and_stopped(cvfp: Cvfp, study: Path) -> None:
