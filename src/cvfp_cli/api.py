@@ -129,13 +129,20 @@ def load_model(folder: Place, **given: Any) -> "PreTrainedModel":
     Raises:
         InputError: there is no model in the folder.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, utils
 
     import cvfp_cli.hf  # noqa: F401  makes the library know our class
     from cvfp_cli.results.weights import read_model_config
 
     read_model_config(Path(folder))
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(str(folder), **given)
+    logging: Any = utils.logging
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # which a small folder does not need, and some notebooks cannot draw
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(str(folder), **given)
+    finally:
+        if bars:
+            logging.enable_progress_bar()
     return model
 
 

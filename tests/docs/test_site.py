@@ -112,7 +112,11 @@ def test_nothing_is_warned_about(site: Site) -> None:
 
 def test_every_page_is_built_and_in_the_navigation(site: Site) -> None:
     docs = ROOT / "docs"
-    sources = {path.relative_to(docs).with_suffix(".html").as_posix() for path in docs.rglob("*.md")}
+    sources = {
+        path.relative_to(docs).with_suffix(".html").as_posix()
+        for kind in ("md", "ipynb")
+        for path in docs.rglob(f"*.{kind}")
+    }
     assert sources == set(site.pages)
     reached = {urlsplit(link).path for link in site.pages["tutorial.html"].links}
     # A study's page is in the navigation, and its reports are linked from there.
