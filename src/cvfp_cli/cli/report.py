@@ -5,7 +5,7 @@ from pathlib import Path
 from cvfp_cli.cli import writing
 from cvfp_cli.cli.choices import LAWS_OR_ALL, LENGTHS, SECTIONS, laws_or_all
 from cvfp_cli.cli.options import OUTPUT, flag, given, listed, one_of, option_of
-from cvfp_cli.cli.shared import ResultFiles, answer_file, check_writable, language_of
+from cvfp_cli.cli.shared import ResultFiles, answer_file, check_figures, check_writable, language_of
 from cvfp_cli.counting import agreeing
 from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import MAIN
@@ -51,6 +51,9 @@ def report(
         words=FORMATS,
     ),
     out: Path | None = given(OUTPUT, "FILE", "File to write.", short="-o", default="stdout"),
+    figures: Path | None = given(
+        OUTPUT, "DIR", "Write the pictures there too, as PNG and SVG (extra 'plot'); Markdown shows them."
+    ),
 ) -> None:
     """Write a report on a study, in English or Japanese.
 
@@ -61,6 +64,7 @@ def report(
     cvfp report > report.md
     cvfp report results --lang ja -o 1130.html
     cvfp report results --length short
+    cvfp report results -o report.md --figures figures
     cvfp report --diff old/summary.json new/summary.json
     """
     from cvfp_cli.reports.build import build_report
@@ -76,13 +80,17 @@ def report(
             out, "--out", [suffix] if form else list(SUFFIXES), hint="Or name its kind with --format."
         )
         chosen = form or SUFFIXES[suffix]
+    if figures is not None:
+        check_figures(figures)
     short = length is not None and one_of(length, LENGTHS, "--length") == "short"
     if short and sections:
         raise InputError("--length short and --sections both say what to write.", hint="Leave one out.")
     wanted = listed(sections, SECTIONS, "--sections") or SECTIONS
     fitted = listed(laws, laws_or_all(), "--laws") or (MAIN,)
     if diff:
-        _check_difference(files.paths, sections=sections, length=length, laws=laws, previous=previous)
+        _check_difference(
+            files.paths, sections=sections, length=length, laws=laws, previous=previous, figures=figures
+        )
     with writing.without_collector():
         found = writing.read_all(files.paths, recover=files.recover)
         if diff:
@@ -103,6 +111,7 @@ def report(
                 short=short,
                 previous=previous,
                 form=chosen,
+                figures=figures,
             ),
             laws_fitted=("all",) if "all" in fitted else fitted,
             sections=wanted,
@@ -111,7 +120,12 @@ def report(
             earlier=earlier,
             earlier_name=str(previous or ""),
         )
-        text = writing.rendered(document, chosen, load_language(language))
+        text = writing.rendered(
+            document,
+            chosen,
+            load_language(language),
+            writing.Pictures(figures, out.parent if out else Path()) if figures else None,
+        )
     writing.write_answer(text, out)
 
 
@@ -136,6 +150,7 @@ def command_line(
     short: bool,
     previous: Path | None = None,
     form: str = "markdown",
+    figures: Path | None = None,
 ) -> str:
     """The command line that writes the same report again."""
     from cvfp_cli.reports.sections.reproduction import quoted
@@ -151,4 +166,6 @@ def command_line(
         words += ["--title", title]
     if previous is not None:
         words += ["--previous", str(previous)]
+    if figures is not None:
+        words += ["--figures", str(figures)]
     return " ".join(quoted(word) for word in words)

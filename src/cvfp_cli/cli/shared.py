@@ -314,6 +314,17 @@ def check_picture(path: Path) -> None:
         raise missing_extra("--plot", "plot")
 
 
+def check_figures(folder: Path) -> None:
+    """Check the folder of ``--figures``, and that there is something to draw with.
+
+    Raises:
+        InputError: as ``check_folder``, or matplotlib is not installed.
+    """
+    check_folder(folder, "--figures")
+    if find_spec("matplotlib") is None:
+        raise missing_extra("--figures", "plot")
+
+
 def path_text(path: Path) -> str:
     """A path as it can stand in a one-line message."""
     return one_line(str(path))

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cvfp_cli.cli.shared import check_there
 from cvfp_cli.cli.terminal import say, screen
 
 if TYPE_CHECKING:
+    from cvfp_cli.reports.figures import Figures
     from cvfp_cli.reports.model import Report
     from cvfp_cli.reports.text.language import Language
     from cvfp_cli.results import Results
@@ -51,10 +52,22 @@ def warn(text: str) -> None:
     say(f"cvfp: warning: {' '.join(text.split())}")
 
 
-def rendered(report: "Report", form: str, language: "Language") -> str:
-    """A report or comparison in one of the forms of ``--format``; what people read has its warnings summed up."""
+class Pictures(NamedTuple):
+    """Where the pictures of a report go, and the folder of the report that shows them."""
+
+    folder: Path
+    beside: Path
+
+
+def rendered(report: "Report", form: str, language: "Language", pictures: Pictures | None = None) -> str:
+    """A report or comparison in one of the forms of ``--format``; what people read has its warnings summed up.
+
+    Raises:
+        WorkError: a picture cannot be written.
+    """
     from cvfp_cli.reports.compare import with_summed_warnings
 
+    figures = _drawn(report, language, pictures) if pictures is not None else None
     if form == "json":
         from cvfp_cli.reports.model import dump_json
 
@@ -71,10 +84,22 @@ def rendered(report: "Report", form: str, language: "Language") -> str:
     if form == "markdown":
         from cvfp_cli.reports.markdown import render_markdown
 
-        return render_markdown(report, language)
+        return render_markdown(report, language, figures)
     from cvfp_cli.reports.plain import render_plain
 
     return render_plain(report, language, screen(sys.stdout))
+
+
+def _drawn(report: "Report", language: "Language", pictures: Pictures) -> "Figures":
+    """The report's pictures, written into their folder."""
+    from cvfp_cli.reports.figures import figures_of
+    from cvfp_cli.results.atomic import make_folder, write_atomic
+
+    figures = figures_of(report, language, *pictures)
+    make_folder(pictures.folder)
+    for name, data in figures.files():
+        write_atomic(pictures.folder / name, data)
+    return figures
 
 
 def write_answer(text: str, out: Path | None) -> None:

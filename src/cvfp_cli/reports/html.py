@@ -5,7 +5,7 @@ from importlib.resources import files
 from itertools import count
 
 from cvfp_cli.reports.boxes import SIGNS, cell_text
-from cvfp_cli.reports.charts import draw
+from cvfp_cli.reports.charts import draw, warmth
 from cvfp_cli.reports.format import interval, number
 from cvfp_cli.reports.markdown import heatmap_title, is_text, section_title, subheading
 from cvfp_cli.reports.model import (
@@ -29,14 +29,16 @@ from cvfp_cli.reports.model import (
 from cvfp_cli.reports.text import Language
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-WARMEST = 40  # percent of the accent colour in the best cell of a heatmap: text stays readable on it
 LONG = 16  # characters from which a cell of words may wrap
 
 
 def render_html(report: Report, language: Language) -> str:
     """The whole page."""
     title = clean(report.title or language.label(f"title.{report.kind}", report.title_values))
-    style = files("cvfp_cli.reports").joinpath("assets/report.css").read_text(encoding="utf-8")
+    assets = files("cvfp_cli.reports").joinpath("assets")
+    style = "".join(
+        assets.joinpath(f"{name}.css").read_text(encoding="utf-8") for name in ("pictures", "report")
+    )
     page = _Page(report, language)
     sections = [page.section(section) for section in report.sections]
     contents = "".join(
@@ -174,15 +176,14 @@ class _Page:
     def heatmap(self, heatmap: Heatmap, target: Location) -> str:
         """The boxed heatmap as a table, warmer where the figure is better."""
         self.heading = heatmap_title(heatmap, self.language)
-        heat = _heat(heatmap)
         tokens = clean(self.language.term("tokens"))
         layers = clean(self.language.term("layers"))
         heads = "".join(f'<th scope="col">{number(token, "plain")}</th>' for token in heatmap.tokens)
         rows = []
-        for layer, row, warmth in zip(heatmap.layers, heatmap.cells, heat, strict=True):
+        for layer, row, shares in zip(heatmap.layers, heatmap.cells, warmth(heatmap), strict=True):
             cells = "".join(
                 f'<td style="--heat:{share:.0f}%">{self.marked(clean(cell_text(value, heatmap)), value)}</td>'
-                for value, share in zip(row, warmth, strict=True)
+                for value, share in zip(row, shares, strict=True)
             )
             rows.append(f'<tr><th scope="row">{number(layer, "plain")}</th>{cells}</tr>')
         table = (
@@ -209,18 +210,3 @@ def _class(column: Column, text: str) -> str:
     if not is_text(column.kind):
         return ' class="figure"'
     return ' class="long"' if len(text) > LONG else ""
-
-
-def _heat(heatmap: Heatmap) -> list[list[float]]:
-    """Percent of the accent colour for each cell: most for the lowest figure, or the highest effective rank."""
-    numbers = [value.value for row in heatmap.cells for value in row if isinstance(value.value, int | float)]
-    low, high = min(numbers), max(numbers)
-    higher_is_better = heatmap.kind == "share"
-
-    def warmth(value: Value) -> float:
-        if not isinstance(value.value, int | float) or high == low:
-            return 0.0
-        position = (value.value - low) / (high - low)
-        return WARMEST * (position if higher_is_better else 1 - position)
-
-    return [[warmth(value) for value in row] for row in heatmap.cells]

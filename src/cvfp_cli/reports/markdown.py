@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from cvfp_cli.markdown import escape, fenced, pipe_table
 from cvfp_cli.reports.boxes import SIGNS, box_lines
@@ -24,12 +25,15 @@ from cvfp_cli.reports.model import (
 )
 from cvfp_cli.reports.text import Language
 
+if TYPE_CHECKING:
+    from cvfp_cli.reports.figures import Figures
 
-def render_markdown(report: Report, language: Language) -> str:
-    """The whole document, ending in a newline."""
+
+def render_markdown(report: Report, language: Language, figures: "Figures | None" = None) -> str:
+    """The whole document, ending in a newline; with ``figures`` it shows them, in place of boxes."""
     title = report.title or language.label(f"title.{report.kind}", report.title_values)
     lines = [f"# {escape(title)}", ""]
-    anchors = _anchors(report, language, title)
+    anchors = _anchors(report, language, title, boxes=figures is None)
     for section in report.sections:
         lines += [f"## {_numbered(report, section.key, language)}", ""]
         if section.omitted is not None:
@@ -38,7 +42,7 @@ def render_markdown(report: Report, language: Language) -> str:
             if isinstance(block, Statements):
                 lines += [*(_statement(item, report, anchors, language) for item in block.items), ""]
             else:
-                lines += _block(block, language)
+                lines += _block(block, language, figures)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -51,7 +55,7 @@ def section_title(report: Report, key: str, language: Language) -> str:
     return language.label(form, {"number": number, "title": language.label(f"section.{key}")})
 
 
-def _anchors(report: Report, language: Language, title: str) -> dict[Location, str]:
+def _anchors(report: Report, language: Language, title: str, *, boxes: bool) -> dict[Location, str]:
     """Where each heading is found: by its words as GitHub links them, counted where they come again."""
     used = Counter([_slug(title)])
     anchors: dict[Location, str] = {}
@@ -66,7 +70,7 @@ def _anchors(report: Report, language: Language, title: str) -> dict[Location, s
         for block, target in walked(section):
             if isinstance(block, Subheading):
                 take(target, subheading(block, language))
-            elif isinstance(block, Picture) and block.box is not None:
+            elif isinstance(block, Picture) and block.box is not None and boxes:
                 take(Location(section.key, "picture"), heatmap_title(block.box, language))
             elif isinstance(block, Heatmap):
                 take(target, heatmap_title(block, language))
@@ -91,7 +95,12 @@ def _numbered(report: Report, key: str, language: Language) -> str:
     return escape(section_title(report, key, language)).replace("\\.", ".", 1)
 
 
-def _block(block: Block, language: Language) -> list[str]:
+def _block(block: Block, language: Language, figures: "Figures | None") -> list[str]:
+    picture = figures.link(block) if figures is not None else None
+    if picture is not None:
+        if not isinstance(block, Heatmap):
+            return [picture, ""]
+        return [_heading(block, language), "", picture, "", *_notes(block.notes, language)]
     if isinstance(block, Subheading):
         return [f"### {escape(subheading(block, language))}", ""]
     if isinstance(block, Findings):
@@ -149,8 +158,19 @@ def _cell(value: Value, kind: str, language: Language) -> str:
 
 
 def _heatmap(heatmap: Heatmap, language: Language) -> list[str]:
-    title = escape(heatmap_title(heatmap, language))
-    return [f"### {title}", "", "```text", *box_lines(heatmap), "```", "", *_notes(heatmap.notes, language)]
+    return [
+        _heading(heatmap, language),
+        "",
+        "```text",
+        *box_lines(heatmap),
+        "```",
+        "",
+        *_notes(heatmap.notes, language),
+    ]
+
+
+def _heading(heatmap: Heatmap, language: Language) -> str:
+    return f"### {escape(heatmap_title(heatmap, language))}"
 
 
 def _notes(notes: tuple[Finding, ...], language: Language) -> list[str]:

@@ -148,26 +148,41 @@ class Commands:
 
 @dataclass(frozen=True)
 class Series:
-    """One line or set of dots of a chart: measured points, and a fitted curve where there is one."""
+    """One line or set of dots of a chart: measured points, and a fitted curve where there is one.
+
+    Attributes:
+        curve: (x, y) along a fitted law. band: (x, low, high), the law's own interval.
+        place: its colour and shape, the same in all charts of a family; None is one of many, drawn grey.
+    """
 
     label: str
     points: tuple[tuple[float, float], ...]
     curve: tuple[tuple[float, float], ...] = ()
+    band: tuple[tuple[float, float, float], ...] = ()
+    place: int | None = 0
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture of figures that stand in the tables too, on logarithmic axes; only the HTML draws it.
+    """A picture of figures that stand in the tables too; the HTML draws it, and ``--figures`` writes it.
 
     Attributes:
         key: names its title and its axes.
         measured_to: largest measured x; curves beyond it are drawn dashed as extrapolation.
+        finding: what it shows, for whoever does not see it.
+        kinds: how figures of x and y are written. linear: the axes that are not logarithmic, of ``xy``.
+        level: a y to draw a line at. diagonal: whether to draw y = x.
     """
 
     key: str
     series: tuple[Series, ...]
     measured_to: float | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    finding: Finding | None = None
+    kinds: tuple[str, str] = ("int", "ppl")
+    linear: str = ""
+    level: float | None = None
+    diagonal: bool = False
 
 
 @dataclass(frozen=True)

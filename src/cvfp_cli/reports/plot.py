@@ -1,13 +1,24 @@
-"""The chart of ``cvfp compare --plot`` as a picture; matplotlib is imported only here."""
+"""The charts of a report as pictures; matplotlib is imported only here."""
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from cvfp_cli.errors import InputError, missing_extra
-from cvfp_cli.reports.charts import COLOURS
-from cvfp_cli.reports.model import Chart, Report
+from cvfp_cli.reports.boxes import SIGNS, cell_text
+from cvfp_cli.reports.charts import (
+    EvenScale,
+    caption_of,
+    colours,
+    mixed,
+    parted,
+    scales,
+    shows,
+    tick_names,
+    warmth,
+)
+from cvfp_cli.reports.model import Chart, Heatmap, Report
 from cvfp_cli.reports.text import Language, load_language
-from cvfp_cli.scaling.ticks import label_log_axes
 
 FORMATS = ("png", "svg", "pdf")
 JAPANESE_FONTS = ("Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic")
@@ -37,41 +48,99 @@ def render_plot(report: Report, language: Language, form: str) -> bytes:
     charts = [block for section in report.sections for block in section.blocks if isinstance(block, Chart)]
     if not charts:
         raise InputError("--plot: there is nothing to draw.", hint="A line needs at least two sizes.")
+    return render_picture(charts[0], language, form, option="--plot")
+
+
+def render_picture(block: Chart | Heatmap, language: Language, form: str, *, option: str) -> bytes:
+    """A chart or a heatmap as a file of a format that matplotlib writes; without a Japanese font it is English.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError:
-        raise missing_extra("--plot", "plot") from None
-    chart = charts[0]
+        raise missing_extra(option, "plot") from None
     fonts = ["DejaVu Sans", *_japanese_fonts()]
     words = language if language.code == "en" or len(fonts) > 1 else load_language("en")
     with mpl.rc_context({"svg.hashsalt": "cvfp", "font.family": fonts}):
-        figure = Figure(figsize=(8, 5.5), layout="constrained")
+        wide, high = (8.0, 5.5)
+        if isinstance(block, Heatmap):
+            wide = max(4.5, 1.5 + 1.1 * len(block.tokens))
+            high = 1.4 + 0.5 * len(block.layers)
+        figure = Figure(figsize=(wide, high), layout="constrained")
         axes = figure.subplots()
-        colours = mpl.colormaps["tab20" if len(chart.series) > 10 else "tab10"]
-        for i, series in enumerate(chart.series):
-            colour = colours(i % COLOURS)
-            axes.plot(
-                *zip(*series.points, strict=True), MARKERS[i % len(MARKERS)], label=series.label, color=colour
-            )
-            limit = chart.measured_to or float("inf")
-            inside = [point for point in series.curve if point[0] <= limit]
-            beyond = [*inside[-1:], *(point for point in series.curve if point[0] > limit)]
-            if inside:
-                axes.plot(*zip(*inside, strict=True), "-", linewidth=1.2, color=colour)
-            if len(beyond) > 1:
-                axes.plot(*zip(*beyond, strict=True), "--", linewidth=1.0, color=colour)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel(words.label(f"chart.{chart.key}.x", chart.values))
-        axes.set_ylabel(words.label(f"chart.{chart.key}.y", chart.values))
-        label_log_axes(axes)
-        axes.grid(visible=True, alpha=0.25)
-        axes.legend(fontsize="small")
+        if isinstance(block, Heatmap):
+            _heatmap(axes, block, words)
+        else:
+            _chart(axes, block, words)
         out = BytesIO()
         metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
         figure.savefig(out, format=form, dpi=150, metadata=metadata)
     return out.getvalue()
+
+
+def _chart(axes: Any, chart: Chart, words: Language) -> None:
+    palette = colours()
+    for series in chart.series:
+        place = series.place
+        colour = palette["soft"] if place is None else palette[f"s{place % 12}"]
+        shown = [point for point in series.points if shows(chart, point)]
+        name = None if place is None else series.label
+        if len(series.band) > 1:
+            x, low, high = zip(*series.band, strict=True)
+            several = sum(bool(one.band) for one in chart.series) > 3
+            axes.fill_between(x, low, high, color=colour, alpha=0.06 if several else 0.15, linewidth=0)
+        for path, kind in parted(series, chart.measured_to):
+            axes.plot(*zip(*path, strict=True), "-" if kind == "line" else "--", linewidth=1.2, color=colour)
+        if shown:
+            marker = MARKERS[(place or 0) % len(MARKERS)]
+            axes.plot(*zip(*shown, strict=True), marker, label=name, color=colour, markersize=6)
+    rest = sum(series.place is None for series in chart.series)
+    if rest:
+        axes.plot([], [], MARKERS[0], color=palette["soft"], label=words.label("chart.rest", {"count": rest}))
+    both = scales(chart)
+    if both is not None:
+        limits = (axes.set_xlim, axes.set_ylim), (axes.xaxis, axes.yaxis), (axes.set_xscale, axes.set_yscale)
+        for scale, kind, limit, axis, form in zip(both, chart.kinds, *limits, strict=True):
+            even = isinstance(scale, EvenScale)
+            form("linear" if even else "log")
+            limit(*((scale.low, scale.high) if even else (10.0**scale.low, 10.0**scale.high)))
+            ticks = scale.ticks()
+            axis.set_ticks(ticks, labels=tick_names(ticks, kind))
+            axis.set_ticks([], minor=True)
+    if chart.level is not None:
+        axes.axhline(chart.level, color=palette["soft"], linestyle=":", linewidth=1.0)
+    if chart.diagonal:
+        axes.axline((1.0, 1.0), (10.0, 10.0), color=palette["soft"], linestyle=":", linewidth=1.0)
+    axes.set_xlabel(words.label(f"chart.{chart.key}.x", chart.values))
+    axes.set_ylabel(words.label(f"chart.{chart.key}.y", chart.values))
+    axes.set_title(caption_of(chart, words), fontsize="medium", wrap=True)
+    axes.grid(visible=True, alpha=0.25)
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def _heatmap(axes: Any, heatmap: Heatmap, words: Language) -> None:
+    """Cells in colour with their figures and marks."""
+    rows = zip(heatmap.cells, warmth(heatmap), strict=True)
+    for j, (values, shares) in enumerate(rows):
+        for i, (value, share) in enumerate(zip(values, shares, strict=True)):
+            axes.fill_between([i + 0.02, i + 0.98], j + 0.03, j + 0.97, color=mixed(share), linewidth=0)
+            mark = f" {SIGNS[value.mark]}" if value.mark else ""
+            weight = "bold" if value.mark == "best" else "normal"
+            axes.text(
+                i + 0.5, j + 0.5, cell_text(value, heatmap) + mark, ha="center", va="center", weight=weight
+            )
+    axes.set_xlim(0, len(heatmap.tokens))
+    axes.set_ylim(len(heatmap.layers), 0)
+    axes.set_xticks([i + 0.5 for i in range(len(heatmap.tokens))], [str(n) for n in heatmap.tokens])
+    axes.set_yticks([j + 0.5 for j in range(len(heatmap.layers))], [str(n) for n in heatmap.layers])
+    axes.set_xlabel(words.term("tokens"))
+    axes.set_ylabel(words.term("layers"))
+    axes.set_title(caption_of(heatmap, words), fontsize="medium", wrap=True)
+    axes.tick_params(length=0)
+    axes.set_frame_on(False)
 
 
 def _japanese_fonts() -> list[str]:

@@ -1,17 +1,17 @@
-"""The chart of PPL over sizes: measured points and fitted curves."""
+"""The chart of PPL over sizes: measured points, fitted curves and their intervals."""
 
 from collections.abc import Sequence
-from math import inf, isfinite
+from math import isfinite
 
 from cvfp_cli.laws.names import MAIN
-from cvfp_cli.reports.model import Chart, Series
-from cvfp_cli.reports.scope import Scope
+from cvfp_cli.reports.model import Chart, Finding, Series
+from cvfp_cli.reports.pictures import lowest, places
+from cvfp_cli.reports.scope import Scope, rank
 from cvfp_cli.scaling.predictions import fitted_line
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.study.families import Group
 
 CURVE_STEPS = 24
-MOST_SERIES = 12  # lines in one chart
 
 
 def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
@@ -19,17 +19,16 @@ def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
     drawn = [(scope, group, fit) for scope, group in shown if (fit := _first_fit(scope, group)) is not None]
     if not drawn:
         return None
-    lowest = sorted(
-        drawn, key=lambda item: item[1].last.val_ppl if item[1].last and item[1].last.val_ppl else inf
-    )
-    kept = {id(group) for _, group, _ in lowest[:MOST_SERIES]}
+    kept = {id(group) for group in lowest([group for _, group, _ in drawn])}
+    at = places([group for _, group in shown])
     series = []
-    for _, group, fit in drawn:
+    for scope, group, fit in drawn:
         if id(group) in kept:
             points = tuple((point.x, point.y) for point in fit.fitted)
             until = max([x for x, _ in points] + [item.x for item in fit.predictions if isfinite(item.x)])
             ends = (min(x for x, _ in points), max(x for x, _ in points), until)
-            series.append(Series(group.label, points, _curve(fit, ends)))
+            band = scope.bands.get(group.label, ()) if fit.law == MAIN else ()
+            series.append(Series(group.label, points, _curve(fit, ends), band, at[id(group)]))
     scope = drawn[0][0]
     values = {"unit": scope.family.x, "shown": len(series), "of": len(drawn)}
     return Chart(
@@ -37,7 +36,20 @@ def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
         tuple(series),
         measured_to=max(item.measured_to for item, _, _ in drawn),
         values=values,
+        finding=_finding(scope, drawn[0][2]),
     )
+
+
+def _finding(scope: Scope, fit: Fit) -> Finding:
+    """Who has the lowest PPL, as far as it is known; how one configuration alone changes with more data."""
+    ranking = rank(scope, scope.family.largest, "val_ppl")
+    here = {"size": scope.family.largest, "unit": scope.family.size_kind}
+    found = ranking.finding("lowest-ppl", [cell.val_ppl for cell in ranking.cells], **here)
+    if found is not None:
+        return found
+    first, last = min(fit.fitted, key=lambda point: point.x), max(fit.fitted, key=lambda point: point.x)
+    ends = {"low": first.x, "high": last.x, "first": first.y, "last": last.y}
+    return Finding("picture-one", {"config": fit.config, "unit": scope.family.x, **ends})
 
 
 def _first_fit(scope: Scope, group: Group) -> Fit | None:

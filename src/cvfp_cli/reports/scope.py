@@ -45,6 +45,7 @@ from cvfp_cli.study.points import Points
 
 PREDICT_TOKENS = (5e5, 1e6, 5e6, 1e7)
 PREDICT_SAMPLES = (2.0, 4.0, 10.0)  # times the largest sample count, where training tokens are unknown
+BAND_STEPS = 10
 WINDOW = 4  # sizes in a sliding window of the local exponent
 
 
@@ -122,7 +123,11 @@ class Scope:
 
     def power(self, group: Group) -> Fit | None:
         """The log-log line of a group."""
-        return self.fits.get((group.label, MAIN))
+        return self.power_of(group.label)
+
+    def power_of(self, label: str) -> Fit | None:
+        """The log-log line of the group with this label."""
+        return self.fits.get((label, MAIN))
 
     def alpha(self, group: Group) -> float | None:
         """The slope of a group's log-log line."""
@@ -146,6 +151,25 @@ class Scope:
         )
 
     @cached_property
+    def bands(self) -> dict[str, tuple[tuple[float, float, float], ...]]:
+        """(x, low, high) along the log-log line of each group, to the last size that is predicted, by label."""
+        usable = [points for points in map(self.family.points, self.groups) if self.power_of(points.label)]
+        if not usable:
+            return {}
+        ends = {float(end) for points in usable for end in (min(points.x), max(points.x))}
+        low, high = min(ends), max(*ends, *self.predict_at)
+        even = (low * (high / low) ** (step / BAND_STEPS) for step in range(BAND_STEPS + 1))
+        options = FitOptions(level=self.level, predict=tuple(sorted({*ends, *even})), hold_out=False)
+        return {
+            fit.config: tuple(
+                (item.x, item.mean_low, item.mean_high)
+                for item in fit.predictions
+                if item.mean_low is not None and item.mean_high is not None and item.x >= min(points.x)
+            )
+            for points, fit in zip(usable, fit_groups(usable, MAIN, options), strict=True)
+        }
+
+    @cached_property
     def alpha_noise(self) -> tuple[tuple[Mark, ...], FigureNoise | None]:
         """Marks of the steepest slopes, group by group."""
         labels = [group.label for group in self.groups if self.alpha(group) is not None]
@@ -156,7 +180,7 @@ class Scope:
 
     def alpha_of(self, label: str) -> float | None:
         """The slope of the group with this label."""
-        fit = self.fits.get((label, MAIN))
+        fit = self.power_of(label)
         return fit.parameters["alpha"].value if fit else None
 
     def at(self, size: int | None) -> list[tuple[Group, Cell]]:

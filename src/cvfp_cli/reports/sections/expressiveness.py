@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from cvfp_cli.reports.marks import noise_finding
 from cvfp_cli.reports.model import Block, Column, Finding, Findings, Subheading, Table, Value
+from cvfp_cli.reports.pictures import growth_chart, train_chart
 from cvfp_cli.reports.scope import Scope, rank
 from cvfp_cli.reports.sections.summary import filled
 from cvfp_cli.study.families import Cell, Group, mean
@@ -66,6 +67,7 @@ def _expressiveness(scope: Scope) -> list[Block]:
         Subheading("expressiveness", here),
         Table(table.key, table.columns, table.rows, tuple(notes)),
         *([Findings(items)] if items else []),
+        *([chart] if (chart := train_chart(scope)) is not None else []),
     ]
 
 
@@ -108,12 +110,19 @@ def _convergence(scope: Scope) -> list[Block]:
         items.append(Finding("all-converged", {"count": len(rows)}))
     else:
         items.append(Finding("convergence-unrecorded", {}, "note"))
-    items += _contraction(scope)
+    contraction = _contraction(scope)
+    items += [contraction] if contraction is not None else []
     items += _fastest(scope)
-    return [Subheading("convergence"), filled("convergence", list(columns), rows), Findings(tuple(items))]
+    chart = growth_chart(scope, contraction)
+    return [
+        Subheading("convergence"),
+        filled("convergence", list(columns), rows),
+        Findings(tuple(items)),
+        *([chart] if chart is not None else []),
+    ]
 
 
-def _contraction(scope: Scope) -> list[Finding]:
+def _contraction(scope: Scope) -> Finding | None:
     """Whether every model forgets, which decides whether its contexts can be computed side by side."""
     known = {
         group.label: most
@@ -121,12 +130,12 @@ def _contraction(scope: Scope) -> list[Finding]:
         if (most := _largest(run.growth for run in group.runs)) is not None
     }
     if not known:
-        return []
+        return None
     growing = tuple(label for label, growth in known.items() if growth >= 1.0)
     values = {"growth": max(known.values())}
     if growing:
-        return [Finding("contexts-grow", {**values, "configs": growing}, "warning")]
-    return [Finding("contexts-forget", values)]
+        return Finding("contexts-grow", {**values, "configs": growing}, "warning")
+    return Finding("contexts-forget", values)
 
 
 def _largest(values: Iterable[float | None]) -> float | None:

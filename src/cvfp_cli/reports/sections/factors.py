@@ -1,6 +1,6 @@
 """Section 8: what each factor does to the perplexity, which figures go together, and the studies' hypotheses.
 
-How effects are estimated and claims tested stands in ``reports/hypotheses.py``.
+How effects are estimated and claims tested stands in ``report/hypotheses.py``.
 """
 
 from itertools import pairwise
@@ -17,6 +17,7 @@ from cvfp_cli.reports.hypotheses import (
     rank_points,
 )
 from cvfp_cli.reports.model import Block, Column, Finding, Findings, Subheading, Table, Value
+from cvfp_cli.reports.pictures import rank_chart
 from cvfp_cli.reports.scope import Scope
 from cvfp_cli.stats.claims import times
 from cvfp_cli.stats.comparison import within_curves
@@ -105,7 +106,8 @@ def _correlations(scope: Scope) -> list[Block]:
         ]
         pairs.append((factor, "val_er", "at-size", points))
     pairs.append(("log_n", "log_ppl", "within", within_curves(list(scope.curves.values()))))
-    pairs.append(("val_er", "log_ppl", "at-size", rank_points(scope)))
+    ranks = rank_points(scope)
+    pairs.append(("val_er", "log_ppl", "at-size", ranks))
     rows: list[tuple[Value, ...]] = []
     for first, second, where, points in pairs:
         means = len(scope.curves) if where == "within" else 1
@@ -124,6 +126,8 @@ def _correlations(scope: Scope) -> list[Block]:
     )
     notes = (Finding("correlation-method", {"level": scope.level}, "note"),)
     blocks: list[Block] = [Subheading("correlations"), Table("correlations", columns, tuple(rows), notes)]
+    if (chart := rank_chart(scope, correlation(ranks, scope.level))) is not None:
+        blocks.append(chart)
     together = [
         Finding("rank-confounded", {"factor": row[0].value, "correlation": row[3].value}, "warning")
         for row in rows

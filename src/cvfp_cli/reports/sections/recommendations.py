@@ -6,7 +6,8 @@ from math import exp, log
 from cvfp_cli.laws.names import MAIN
 from cvfp_cli.reports.hypotheses import LARGE, claims_of
 from cvfp_cli.reports.marks import marks, needed_finding, tied_finding
-from cvfp_cli.reports.model import Block, Chart, Column, Finding, Findings, Series, Subheading, Table, Value
+from cvfp_cli.reports.model import Block, Column, Finding, Findings, Subheading, Table, Value
+from cvfp_cli.reports.pictures import cost_chart
 from cvfp_cli.reports.scope import Ranking, Scope, rank
 from cvfp_cli.reports.sections.summary import one_format
 from cvfp_cli.scaling.numbers import NO_SLOPE
@@ -202,13 +203,8 @@ def _costs(scope: Scope, ranking: Ranking) -> list[Block]:
         )
         blocks.append(Subheading(f"pareto-{key}", here))
         blocks.append(Table(f"pareto-{key}", columns, tuple(rows), (Finding("pareto-rule", {}, "note"),)))
-        blocks.append(
-            Chart(
-                f"cost-{key}",
-                tuple(Series(group.label, ((price, ppl),)) for price, ppl, group, _ in known),
-                values=here,
-            )
-        )
+        prices = [(group, price, ppl) for price, ppl, group, _ in known]
+        blocks.append(cost_chart(scope, key, kind, prices, [group.label for _, _, group, _ in front]))
     return blocks
 
 

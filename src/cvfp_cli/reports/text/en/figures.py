@@ -115,4 +115,15 @@ FIGURES = {
     "effective-rank-absent": "The files hold no effective rank.",
     "effective-rank-range": "{measure:term} lies between {low:share} ({low_config:name}) and {high:share} ({high_config:name}) over all sizes.",
     "effective-rank-same": "{measure:term} is {low:share} at all sizes of {configurations:int} configuration{configurations:s}.",
+    # What pictures show
+    "picture-one": "{config:name}: PPL goes from {first:ppl} at {low:int} {unit:term} to {last:ppl} at {high:int}.",
+    "picture-gap": "Validation PPL is {low:significant} to {high:significant} times training PPL.",
+    "picture-rank-higher": "Over {count:int} configurations a higher effective rank goes with a higher PPL: correlation {correlation:correlation}.",
+    "picture-rank-lower": "Over {count:int} configurations a higher effective rank goes with a lower PPL: correlation {correlation:correlation}.",
+    "picture-rank-unclear": "Over {count:int} configurations it is not clear whether effective rank and PPL go together: correlation {correlation:correlation}.",
+    "picture-cost-parameters": "Nothing with as few parameters has as low a PPL as {configs:names}.",
+    "picture-cost-seconds": "Nothing that takes as little time has as low a PPL as {configs:names}.",
+    "cells-best": "Best beyond the noise: {value:name}, at {layers:int} layer{layers:s} and {tokens:int} input token{tokens:s}. All lie between {low:name} and {high:name}.",
+    "cells-tied": "{count:int} of {of:int} cells may be the best: the noise does not tell them apart. All lie between {low:name} and {high:name}.",
+    "cells-range": "The figures lie between {low:name} and {high:name}; none is marked best.",
 }

@@ -115,4 +115,15 @@ FIGURES = {
     "effective-rank-absent": "ファイルに有効ランクの記録がない。",
     "effective-rank-range": "全サイズにわたる{measure:term}の範囲は{low:share} ({low_config:name}) から{high:share} ({high_config:name}) までである。",
     "effective-rank-same": "{measure:term}は{configurations:int}設定の全サイズで{low:share}である。",
+    # 図が示すこと
+    "picture-one": "{config:name} のPPLは{unit:term} {low:int} での{first:ppl}から {high:int} での{last:ppl}になる。",
+    "picture-gap": "検証PPLは訓練PPLの{low:significant}倍から{high:significant}倍である。",
+    "picture-rank-higher": "{count:int}設定では、有効ランクが高いほどPPLが高い (相関{correlation:correlation})。",
+    "picture-rank-lower": "{count:int}設定では、有効ランクが高いほどPPLが低い (相関{correlation:correlation})。",
+    "picture-rank-unclear": "{count:int}設定では、有効ランクとPPLに関係があるかどうかは決まらない (相関{correlation:correlation})。",
+    "picture-cost-parameters": "{configs:names} より少ないか同じパラメータ数で、PPLが同じかより低い設定はない。",
+    "picture-cost-seconds": "{configs:names} より短いか同じ時間で、PPLが同じかより低い設定はない。",
+    "cells-best": "ノイズを超えて最良なのは{layers:int}層、入力トークン数{tokens:int}の{value:name}である。全体は{low:name}から{high:name}の範囲にある。",
+    "cells-tied": "{of:int}セルのうち{count:int}セルが最良の可能性を持ち、ノイズの範囲で区別できない。全体は{low:name}から{high:name}の範囲にある。",
+    "cells-range": "値は{low:name}から{high:name}の範囲にあり、最良の印はない。",
 }
