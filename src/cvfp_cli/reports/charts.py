@@ -5,6 +5,7 @@ above the drawing, by the style sheet alone.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -27,7 +28,8 @@ LINE = 13.0  # from one line of text to the next
 CELL = 6.1  # width of one column of a terminal, in print of that size
 SHOWN_LINES = 3
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "bar")
-FAINT_FROM = 4  # series from which bands are drawn thin, since they lie over each other
+ACROSS, PANEL = 3, 96.0  # panels beside each other, and the height of one
+PANEL_TICKS = 4
 LONGEST = 34  # columns of a name in a legend that is drawn
 WARMEST = 40  # percent of the accent colour in the best cell of a heatmap: text stays readable on it
 
@@ -86,7 +88,17 @@ class EvenScale(LogScale):
         return even_ticks(self.low, self.high)
 
 
-def scales(chart: Chart) -> tuple[LogScale, LogScale] | None:
+@dataclass(frozen=True)
+class Frame:
+    """Where axes stand in a drawing."""
+
+    left: float = LEFT
+    right: float = WIDTH - RIGHT
+    top: float = TOP
+    bottom: float = HEIGHT - BOTTOM
+
+
+def scales(chart: Chart, frame: Frame = Frame()) -> tuple[LogScale, LogScale] | None:
     """The axes, wide enough for all points and curves; None where there is nothing to show."""
     kinds = [EvenScale if name in chart.linear else LogScale for name in "xy"]
     points = [point for series in chart.series for point in (*series.points, *series.curve)]
@@ -94,7 +106,8 @@ def scales(chart: Chart) -> tuple[LogScale, LogScale] | None:
     if not shown:
         return None
     y = [point[1] for point in shown] + ([] if chart.level is None else [chart.level])
-    return kinds[0]([point[0] for point in shown], LEFT, WIDTH - RIGHT), kinds[1](y, HEIGHT - BOTTOM, TOP)
+    x = [point[0] for point in shown]
+    return kinds[0](x, frame.left, frame.right), kinds[1](y, frame.bottom, frame.top)
 
 
 def shows(chart: Chart, point: tuple[float, float]) -> bool:
@@ -103,6 +116,11 @@ def shows(chart: Chart, point: tuple[float, float]) -> bool:
         isfinite(value) and (name in chart.linear or value > 0)
         for name, value in zip("xy", point, strict=True)
     )
+
+
+def few(ticks: list[float]) -> list[float]:
+    """As many of them as a panel has room for."""
+    return ticks[:: -(-len(ticks) // PANEL_TICKS)]
 
 
 def tick_names(ticks: Sequence[float], kind: str) -> list[str]:
@@ -144,15 +162,15 @@ def alternative(block: Chart | Heatmap, language: Language) -> str:
 
 def draw(chart: Chart, language: Language, identifier: str) -> str:
     """The figure with its caption, drawing and legend, as a part of the page."""
-    axes = scales(chart)
-    if axes is None:
+    if scales(chart) is None:
         return ""
+    body, height = _plot(chart, language, alive=True)
     title, says = title_of(chart, language), alternative(chart, language)
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="group" '
+        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="group" '
         f'aria-labelledby="{identifier}" aria-describedby="{identifier}-d">',
         f'<title id="{identifier}">{_text(title)}</title><desc id="{identifier}-d">{_text(says)}</desc>',
-        *_plot(chart, language, *axes, alive=True),
+        *body,
         "</svg>",
     ]
     legend = "".join(
@@ -169,12 +187,12 @@ def picture_file(block: Chart | Heatmap, language: Language) -> str | None:
     """A picture as an SVG document of its own, on white whatever the reader's colours; None where nothing shows."""
     if isinstance(block, Heatmap):
         width, height, body = _heatmap(block, language)
-    elif (axes := scales(block)) is not None:
+    elif scales(block) is not None:
+        plot, tall = _plot(block, language, alive=False)
         lines, below = _legend_lines(block, language)
-        moved = f'<g transform="translate(0 {-STRIP:g})">'
-        body = [moved, *_plot(block, language, *axes, alive=False), "</g>"]
-        body.append(f'<g transform="translate(0 {HEIGHT - STRIP:g})">{"".join(lines)}</g>')
-        width, height = WIDTH, HEIGHT - STRIP + below
+        body = [f'<g transform="translate(0 {-STRIP:g})">', *plot, "</g>"]
+        body.append(f'<g transform="translate(0 {tall - STRIP:g})">{"".join(lines)}</g>')
+        width, height = WIDTH, tall - STRIP + below
     else:
         return None
     heads = fold(caption_of(block, language), int((width - 12) / CELL / 1.05))
@@ -243,55 +261,93 @@ def _colour(series: Series) -> str:
     return "var(--soft)" if series.place is None else f"var(--s{series.place % MOST_SERIES})"
 
 
-def _plot(chart: Chart, language: Language, x: LogScale, y: LogScale, *, alive: bool) -> list[str]:
-    """Axes, guides and every series; ``alive``: with figures that pointer and keyboard bring up."""
-    banded = sum(bool(series.band) for series in chart.series)
-    thin = ' class="faint"' if banded >= FAINT_FROM else ""
-    parts = [f"<g{thin}>", *_axes(chart, language, x, y), *_guides(chart, x, y)]
+def _plot(chart: Chart, language: Language, *, alive: bool) -> tuple[list[str], float]:
+    """Axes, guides and every series, and the height; ``alive``: with figures that pointer and keyboard bring up."""
+    if chart.panels:
+        return _panels(chart, language, alive=alive)
+    frame = Frame()
+    axes = scales(chart, frame)
+    assert axes is not None
+    parts = ['<g aria-hidden="true">', *_grid(chart, *axes, frame), *_names(chart, language, frame), "</g>"]
+    parts += _guides(chart, *axes)
     rest = [series for series in chart.series if series.place is None]
     if rest:
         name = _text(language.label("chart.rest", {"count": len(rest)}))
         parts.append(f'<g class="rest" role="img" aria-label="{name}">' if alive else '<g class="rest">')
         parts += [
-            f"<g><title>{_text(_figures(series, chart))}</title>{''.join(_marks(series, chart, x, y))}</g>"
+            f"<g><title>{_text(_figures(series, chart))}</title>{''.join(_marks(series, chart, *axes))}</g>"
             for series in rest
         ]
         parts.append("</g>")
-    for series in chart.series:
-        if series.place is None:
-            continue
-        marks = _marks(series, chart, x, y)
-        if alive:
-            label = _text(_figures(series, chart))
-            parts.append(f'<g class="series" tabindex="0" role="img" aria-label="{label}">')
-            parts += [*marks, *_readout(series, chart), "</g>"]
-        else:
-            parts += ["<g>", *marks, "</g>"]
-    return [*parts, "</g>"]
+    named = (series for series in chart.series if series.place is not None)
+    return [*parts, *(part for one in named for part in _series(one, chart, axes, alive=alive))], HEIGHT
 
 
-def _axes(chart: Chart, language: Language, x: LogScale, y: LogScale) -> list[str]:
-    bottom = HEIGHT - BOTTOM
-    parts = ['<g aria-hidden="true">']
-    for tick, name in zip(x.ticks(), tick_names(x.ticks(), chart.kinds[0]), strict=True):
+def _panels(chart: Chart, language: Language, *, alive: bool) -> tuple[list[str], float]:
+    """The same with axes for each series, named at its head."""
+    across = min(ACROSS, len(chart.series))
+    down = -(-len(chart.series) // across)
+    wide = (WIDTH - LEFT - RIGHT) / across
+    parts: list[str] = []
+    for i, series in enumerate(chart.series):
+        left, top = LEFT + i % across * wide, TOP + LINE + i // across * (PANEL + LINE + 6)
+        frame = Frame(left, left + wide - 8, top, top + PANEL)
+        axes = scales(chart, frame)
+        assert axes is not None
+        lowest = i + across >= len(chart.series)
+        parts += [
+            '<g aria-hidden="true">',
+            *_grid(chart, *axes, frame, x_names=lowest, y_names=i % across == 0),
+        ]
+        name = _text(_cut(series.label, int(wide / CELL) - 1))
+        parts.append(f'<text x="{left:g}" y="{top - 3:g}">{name}</text></g>')
+        parts += _series(series, chart, axes, alive=alive)
+    height = TOP + down * (PANEL + LINE + 6) - 6 + BOTTOM
+    whole = Frame(bottom=height - BOTTOM)
+    return ['<g aria-hidden="true">', *_names(chart, language, whole), "</g>", *parts], height
+
+
+def _series(series: Series, chart: Chart, axes: tuple[LogScale, LogScale], *, alive: bool) -> list[str]:
+    marks = _marks(series, chart, *axes)
+    if not alive:
+        return ["<g>", *marks, "</g>"]
+    label = _text(_figures(series, chart))
+    opened = f'<g class="series" tabindex="0" role="img" aria-label="{label}">'
+    return [opened, *marks, *_readout(series, chart), "</g>"]
+
+
+def _grid(
+    chart: Chart, x: LogScale, y: LogScale, frame: Frame, *, x_names: bool = True, y_names: bool = True
+) -> list[str]:
+    """Both axes with their ticks, fewer in a panel."""
+    ticks = [scale.ticks() for scale in (x, y)]
+    if chart.panels:
+        ticks = [few(found) for found in ticks]
+    parts = []
+    for tick, name in zip(ticks[0], tick_names(ticks[0], chart.kinds[0]), strict=True):
         at = x.at(tick)
-        parts.append(f'<path class="grid" d="M{at:.1f} {TOP:g}V{bottom:g}"/>')
-        parts.append(f'<text x="{at:.1f}" y="{bottom + 16:g}" text-anchor="middle">{name}</text>')
-    for tick, name in zip(y.ticks(), tick_names(y.ticks(), chart.kinds[1]), strict=True):
+        parts.append(f'<path class="grid" d="M{at:.1f} {frame.top:g}V{frame.bottom:g}"/>')
+        if x_names:
+            parts.append(f'<text x="{at:.1f}" y="{frame.bottom + 16:g}" text-anchor="middle">{name}</text>')
+    for tick, name in zip(ticks[1], tick_names(ticks[1], chart.kinds[1]), strict=True):
         at = y.at(tick)
-        parts.append(f'<path class="grid" d="M{LEFT:g} {at:.1f}H{WIDTH - RIGHT:g}"/>')
-        parts.append(f'<text x="{LEFT - 6:g}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
-    parts.append(f'<path class="axis" d="M{LEFT:g} {TOP:g}V{bottom:g}H{WIDTH - RIGHT:g}"/>')
-    x_name = _text(language.label(f"chart.{chart.key}.x", chart.values))
-    y_name = _text(language.label(f"chart.{chart.key}.y", chart.values))
-    middle = (TOP + bottom) / 2
-    parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2:g}" y="{HEIGHT - 10:g}" text-anchor="middle">{x_name}</text>'
-    )
-    parts.append(
-        f'<text x="12" y="{middle:g}" text-anchor="middle" transform="rotate(-90 12 {middle:g})">{y_name}</text>'
-    )
-    return [*parts, "</g>"]
+        parts.append(f'<path class="grid" d="M{frame.left:g} {at:.1f}H{frame.right:g}"/>')
+        if y_names:
+            parts.append(f'<text x="{frame.left - 6:g}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
+    return [
+        *parts,
+        f'<path class="axis" d="M{frame.left:g} {frame.top:g}V{frame.bottom:g}H{frame.right:g}"/>',
+    ]
+
+
+def _names(chart: Chart, language: Language, frame: Frame) -> list[str]:
+    """What the axes are."""
+    x_name, y_name = (_text(language.label(f"chart.{chart.key}.{axis}", chart.values)) for axis in "xy")
+    across, middle = (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2
+    return [
+        f'<text x="{across:g}" y="{frame.bottom + 36:g}" text-anchor="middle">{x_name}</text>',
+        f'<text x="12" y="{middle:g}" text-anchor="middle" transform="rotate(-90 12 {middle:g})">{y_name}</text>',
+    ]
 
 
 def _guides(chart: Chart, x: LogScale, y: LogScale) -> list[str]:
@@ -371,7 +427,9 @@ def _cut(name: str, columns: int) -> str:
 
 
 def _legend(chart: Chart, language: Language) -> list[tuple[str, str]]:
-    """A mark and a name for each series, and one for all that are drawn grey."""
+    """A mark and a name for each series, and one for all that are drawn grey; none where panels have names."""
+    if chart.panels:
+        return []
     entries = [(_shape(series, 6, 6, 4), series.label) for series in chart.series if series.place is not None]
     rest = [series for series in chart.series if series.place is None]
     if rest:
@@ -382,7 +440,7 @@ def _legend(chart: Chart, language: Language) -> list[tuple[str, str]]:
 def _legend_lines(chart: Chart, language: Language) -> tuple[list[str], float]:
     """The legend as a drawing of its own, in columns, and its height."""
     entries = [(shape, _cut(name, LONGEST)) for shape, name in _legend(chart, language)]
-    widest = max(cells(name) for _, name in entries) * CELL + 26.0
+    widest = max((cells(name) for _, name in entries), default=0) * CELL + 26.0
     across = max(1, int((WIDTH - 8) / widest))
     parts = []
     for i, (shape, name) in enumerate(entries):

@@ -172,6 +172,7 @@ class Chart:
         finding: what it shows, for whoever does not see it.
         kinds: how figures of x and y are written. linear: the axes that are not logarithmic, of ``xy``.
         level: a y to draw a line at. diagonal: whether to draw y = x.
+        panels: whether each series has axes of its own, all alike.
     """
 
     key: str
@@ -183,6 +184,7 @@ class Chart:
     linear: str = ""
     level: float | None = None
     diagonal: bool = False
+    panels: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,17 @@ def places(groups: Sequence[Group]) -> dict[int, int | None]:
     return {id(group): next(numbers) if id(group) in kept else None for group in groups}
 
 
-def dots(groups: Sequence[Group], points: Callable[[Group], Sequence[Point]]) -> tuple[Series, ...]:
-    """One series for each group that has points."""
+def dots(
+    groups: Sequence[Group], points: Callable[[Group], Sequence[Point]], *, joined: bool = False
+) -> tuple[Series, ...]:
+    """One series for each group that has points, with lines between them where they are ``joined``."""
     at = places(groups)
-    found = [Series(group.label, tuple(points(group)), place=at[id(group)]) for group in groups]
-    return tuple(series for series in found if series.points)
+    known = [(group, tuple(points(group))) for group in groups]
+    return tuple(
+        Series(group.label, shown, shown if joined else (), place=at[id(group)])
+        for group, shown in known
+        if shown
+    )
 
 
 def train_chart(scope: Scope) -> Chart | None:
@@ -93,7 +99,7 @@ def growth_chart(scope: Scope, finding: Finding | None) -> Chart | None:
         known = [(cell, [run.growth for run in cell.runs if run.growth is not None]) for cell in group.cells]
         return [(_size(scope, cell), max(found)) for cell, found in known if found]
 
-    series = dots(scope.groups, factors)
+    series = dots(scope.groups, factors, joined=True)
     if finding is None or not series:
         return None
     values = {"unit": scope.family.x}

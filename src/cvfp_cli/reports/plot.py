@@ -7,9 +7,11 @@ from typing import Any
 from cvfp_cli.errors import InputError, missing_extra
 from cvfp_cli.reports.boxes import SIGNS, cell_text
 from cvfp_cli.reports.charts import (
+    ACROSS,
     EvenScale,
     caption_of,
     colours,
+    few,
     mixed,
     parted,
     scales,
@@ -17,7 +19,8 @@ from cvfp_cli.reports.charts import (
     tick_names,
     warmth,
 )
-from cvfp_cli.reports.model import Chart, Heatmap, Report
+from cvfp_cli.reports.model import Chart, Heatmap, Report, Series
+from cvfp_cli.reports.pictures import MOST_SERIES
 from cvfp_cli.reports.text import Language, load_language
 
 FORMATS = ("png", "svg", "pdf")
@@ -65,16 +68,18 @@ def render_picture(block: Chart | Heatmap, language: Language, form: str, *, opt
     fonts = ["DejaVu Sans", *_japanese_fonts()]
     words = language if language.code == "en" or len(fonts) > 1 else load_language("en")
     with mpl.rc_context({"svg.hashsalt": "cvfp", "font.family": fonts}):
-        wide, high = (8.0, 5.5)
         if isinstance(block, Heatmap):
-            wide = max(4.5, 1.5 + 1.1 * len(block.tokens))
-            high = 1.4 + 0.5 * len(block.layers)
-        figure = Figure(figsize=(wide, high), layout="constrained")
-        axes = figure.subplots()
-        if isinstance(block, Heatmap):
-            _heatmap(axes, block, words)
+            size = (max(4.5, 1.5 + 1.1 * len(block.tokens)), 1.4 + 0.5 * len(block.layers))
+            figure = Figure(figsize=size, layout="constrained")
+            _heatmap(figure.subplots(), block, words)
+        elif block.panels:
+            across = min(ACROSS, len(block.series))
+            down = -(-len(block.series) // across)
+            figure = Figure(figsize=(8.0, 0.9 + 1.9 * down), layout="constrained")
+            _panels(figure, block, words, across, down)
         else:
-            _chart(axes, block, words)
+            figure = Figure(figsize=(8.0, 5.5), layout="constrained")
+            _chart(figure.subplots(), block, words)
         out = BytesIO()
         metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
         figure.savefig(out, format=form, dpi=150, metadata=metadata)
@@ -82,43 +87,65 @@ def render_picture(block: Chart | Heatmap, language: Language, form: str, *, opt
 
 
 def _chart(axes: Any, chart: Chart, words: Language) -> None:
-    palette = colours()
+    """All series on the same axes, with a legend beside them."""
+    soft = colours()["soft"]
     for series in chart.series:
-        place = series.place
-        colour = palette["soft"] if place is None else palette[f"s{place % 12}"]
-        shown = [point for point in series.points if shows(chart, point)]
-        name = None if place is None else series.label
-        if len(series.band) > 1:
-            x, low, high = zip(*series.band, strict=True)
-            several = sum(bool(one.band) for one in chart.series) > 3
-            axes.fill_between(x, low, high, color=colour, alpha=0.06 if several else 0.15, linewidth=0)
-        for path, kind in parted(series, chart.measured_to):
-            axes.plot(*zip(*path, strict=True), "-" if kind == "line" else "--", linewidth=1.2, color=colour)
-        if shown:
-            marker = MARKERS[(place or 0) % len(MARKERS)]
-            axes.plot(*zip(*shown, strict=True), marker, label=name, color=colour, markersize=6)
-    rest = sum(series.place is None for series in chart.series)
-    if rest:
-        axes.plot([], [], MARKERS[0], color=palette["soft"], label=words.label("chart.rest", {"count": rest}))
-    both = scales(chart)
-    if both is not None:
-        limits = (axes.set_xlim, axes.set_ylim), (axes.xaxis, axes.yaxis), (axes.set_xscale, axes.set_yscale)
-        for scale, kind, limit, axis, form in zip(both, chart.kinds, *limits, strict=True):
-            even = isinstance(scale, EvenScale)
-            form("linear" if even else "log")
-            limit(*((scale.low, scale.high) if even else (10.0**scale.low, 10.0**scale.high)))
-            ticks = scale.ticks()
-            axis.set_ticks(ticks, labels=tick_names(ticks, kind))
-            axis.set_ticks([], minor=True)
+        _series(axes, series, chart)
+    if rest := sum(series.place is None for series in chart.series):
+        axes.plot([], [], MARKERS[0], color=soft, label=words.label("chart.rest", {"count": rest}))
+    _scale(axes, chart)
     if chart.level is not None:
-        axes.axhline(chart.level, color=palette["soft"], linestyle=":", linewidth=1.0)
+        axes.axhline(chart.level, color=soft, linestyle=":", linewidth=1.0)
     if chart.diagonal:
-        axes.axline((1.0, 1.0), (10.0, 10.0), color=palette["soft"], linestyle=":", linewidth=1.0)
+        axes.axline((1.0, 1.0), (10.0, 10.0), color=soft, linestyle=":", linewidth=1.0)
     axes.set_xlabel(words.label(f"chart.{chart.key}.x", chart.values))
     axes.set_ylabel(words.label(f"chart.{chart.key}.y", chart.values))
     axes.set_title(caption_of(chart, words), fontsize="medium", wrap=True)
-    axes.grid(visible=True, alpha=0.25)
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def _panels(figure: Any, chart: Chart, words: Language, across: int, down: int) -> None:
+    """Each series on axes of its own, named at its head."""
+    every = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flatten()
+    for axes, series in zip(every, chart.series, strict=False):
+        _series(axes, series, chart)
+        _scale(axes, chart)
+        axes.set_title(series.label, fontsize="small")
+        axes.tick_params(labelsize="small")
+    for axes in every[len(chart.series) :]:
+        axes.set_visible(False)
+    figure.supxlabel(words.label(f"chart.{chart.key}.x", chart.values), fontsize="medium")
+    figure.supylabel(words.label(f"chart.{chart.key}.y", chart.values), fontsize="medium")
+    figure.suptitle(caption_of(chart, words), fontsize="medium", wrap=True)
+
+
+def _series(axes: Any, series: Series, chart: Chart) -> None:
+    """Band, curve (dashed beyond what is measured) and points."""
+    palette, place = colours(), series.place
+    colour = palette["soft"] if place is None else palette[f"s{place % MOST_SERIES}"]
+    if len(series.band) > 1:
+        axes.fill_between(*zip(*series.band, strict=True), color=colour, alpha=0.15, linewidth=0)
+    for path, kind in parted(series, chart.measured_to):
+        axes.plot(*zip(*path, strict=True), "-" if kind == "line" else "--", linewidth=1.2, color=colour)
+    if shown := [point for point in series.points if shows(chart, point)]:
+        marker = MARKERS[(place or 0) % len(MARKERS)]
+        name = None if place is None else series.label
+        axes.plot(*zip(*shown, strict=True), marker, label=name, color=colour, markersize=6)
+
+
+def _scale(axes: Any, chart: Chart) -> None:
+    """Both axes with the limits and ticks that the page has."""
+    both = scales(chart)
+    assert both is not None
+    limits = (axes.set_xlim, axes.set_ylim), (axes.xaxis, axes.yaxis), (axes.set_xscale, axes.set_yscale)
+    for scale, kind, limit, axis, form in zip(both, chart.kinds, *limits, strict=True):
+        even = isinstance(scale, EvenScale)
+        form("linear" if even else "log")
+        limit(*((scale.low, scale.high) if even else (10.0**scale.low, 10.0**scale.high)))
+        ticks = few(scale.ticks()) if chart.panels else scale.ticks()
+        axis.set_ticks(ticks, labels=tick_names(ticks, kind))
+        axis.set_ticks([], minor=True)
+    axes.grid(visible=True, alpha=0.25)
 
 
 def _heatmap(axes: Any, heatmap: Heatmap, words: Language) -> None:

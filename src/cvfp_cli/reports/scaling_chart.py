@@ -12,14 +12,21 @@ from cvfp_cli.scaling.result import Fit
 from cvfp_cli.study.families import Group
 
 CURVE_STEPS = 24
+MOST_BANDS = 3  # intervals that can be told apart on the same axes
 
 
-def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
-    """Points and fitted lines over the sizes; of very many, those with the lowest PPL at their largest size."""
+def scaling_chart(shown: Sequence[tuple[Scope, Group]], *, panels: bool = False) -> Chart | None:
+    """Points and fitted lines over the sizes; of very many, those with the lowest PPL at their largest size.
+
+    Args:
+        panels: whether each has axes of its own, where its interval can be told from the others'.
+    """
     drawn = [(scope, group, fit) for scope, group in shown if (fit := _first_fit(scope, group)) is not None]
     if not drawn:
         return None
     kept = {id(group) for group in lowest([group for _, group, _ in drawn])}
+    panels = panels and len(kept) > 1
+    with_bands = panels or len(kept) <= MOST_BANDS
     at = places([group for _, group in shown])
     series = []
     for scope, group, fit in drawn:
@@ -27,16 +34,18 @@ def scaling_chart(shown: Sequence[tuple[Scope, Group]]) -> Chart | None:
             points = tuple((point.x, point.y) for point in fit.fitted)
             until = max([x for x, _ in points] + [item.x for item in fit.predictions if isfinite(item.x)])
             ends = (min(x for x, _ in points), max(x for x, _ in points), until)
-            band = scope.bands.get(group.label, ()) if fit.law == MAIN else ()
+            band = scope.bands.get(group.label, ()) if fit.law == MAIN and with_bands else ()
             series.append(Series(group.label, points, _curve(fit, ends), band, at[id(group)]))
     scope = drawn[0][0]
     values = {"unit": scope.family.x, "shown": len(series), "of": len(drawn)}
+    key = "laws" if panels else "scaling"
     return Chart(
-        "scaling" if len(series) == len(drawn) else "scaling-some",
+        key if len(series) == len(drawn) else f"{key}-some",
         tuple(series),
         measured_to=max(item.measured_to for item, _, _ in drawn),
         values=values,
         finding=_finding(scope, drawn[0][2]),
+        panels=panels,
     )
 
 

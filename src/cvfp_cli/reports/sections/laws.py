@@ -23,7 +23,7 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     if not scope.fits:
         return Finding("laws-too-few-sizes", {"sizes": len(scope.family.sizes)}, "note")
     blocks: list[Block] = [_lines(scope)] if scope.laws == (MAIN,) else [_parameters(scope), _quality(scope)]
-    chart = scaling_chart([(scope, group) for group in scope.groups])
+    chart = scaling_chart([(scope, group) for group in scope.groups], panels=True)
     if chart is not None:
         blocks.append(chart)
     notes = _fit_notes(scope)
