@@ -21,15 +21,14 @@ from cvfp_cli.reports.pictures import MOST_SERIES, heatmap_finding
 from cvfp_cli.reports.text import Language
 from cvfp_cli.scaling.ticks import compact, even_ticks, log_ticks, tick_labels
 
-WIDTH, HEIGHT = 440.0, 352.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 44.0, 46.0
-STRIP = TOP - 8.0  # above the drawing, for the figures of one series
+WIDTH, HEIGHT = 440.0, 310.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 8.0, 46.0
 LINE = 13.0  # from one line of text to the next
-CELL = 6.1  # width of one column of a terminal, in print of that size
+CELL = 7.2  # width of one column of a terminal, in the largest print that these have
 SHOWN_LINES = 3
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "bar")
 ACROSS, PANEL = 3, 96.0  # panels beside each other, and the height of one
-PANEL_TICKS = 4
+PANEL_TICKS = 3
 LONGEST = 34  # columns of a name in a legend that is drawn
 WARMEST = 40  # percent of the accent colour in the best cell of a heatmap: text stays readable on it
 
@@ -164,10 +163,11 @@ def draw(chart: Chart, language: Language, identifier: str) -> str:
     """The figure with its caption, drawing and legend, as a part of the page."""
     if scales(chart) is None:
         return ""
+    strip = LINE * max(len(_readout(series, chart)) for series in chart.series) + 4.0
     body, height = _plot(chart, language, alive=True)
     title, says = title_of(chart, language), alternative(chart, language)
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="group" '
+        f'<svg class="chart" viewBox="0 {-strip:g} {WIDTH:g} {height + strip:g}" role="group" '
         f'aria-labelledby="{identifier}" aria-describedby="{identifier}-d">',
         f'<title id="{identifier}">{_text(title)}</title><desc id="{identifier}-d">{_text(says)}</desc>',
         *body,
@@ -188,14 +188,13 @@ def picture_file(block: Chart | Heatmap, language: Language) -> str | None:
     if isinstance(block, Heatmap):
         width, height, body = _heatmap(block, language)
     elif scales(block) is not None:
-        plot, tall = _plot(block, language, alive=False)
+        body, tall = _plot(block, language, alive=False)
         lines, below = _legend_lines(block, language)
-        body = [f'<g transform="translate(0 {-STRIP:g})">', *plot, "</g>"]
-        body.append(f'<g transform="translate(0 {tall - STRIP:g})">{"".join(lines)}</g>')
-        width, height = WIDTH, tall - STRIP + below
+        body.append(f'<g transform="translate(0 {tall:g})">{"".join(lines)}</g>')
+        width, height = WIDTH, tall + below
     else:
         return None
-    heads = fold(caption_of(block, language), int((width - 12) / CELL / 1.05))
+    heads = fold(caption_of(block, language), int((width - 12) / CELL))
     head = len(heads) * LINE + 10.0
     style = files("cvfp_cli.reports").joinpath("assets/pictures.css").read_text(encoding="utf-8")
     rules = "".join(line for line in style.splitlines(keepends=True) if line.startswith("svg "))
@@ -313,7 +312,12 @@ def _series(series: Series, chart: Chart, axes: tuple[LogScale, LogScale], *, al
         return ["<g>", *marks, "</g>"]
     label = _text(_figures(series, chart))
     opened = f'<g class="series" tabindex="0" role="img" aria-label="{label}">'
-    return [opened, *marks, *_readout(series, chart), "</g>"]
+    lines = _readout(series, chart)
+    rows = "".join(
+        f'<tspan x="4" y="{LINE * (i - len(lines)) + 6:g}">{_text(line)}</tspan>'
+        for i, line in enumerate(lines)
+    )
+    return [opened, *marks, f'<text class="readout" aria-hidden="true">{rows}</text></g>']
 
 
 def _grid(
@@ -397,7 +401,7 @@ def _figures(series: Series, chart: Chart) -> str:
 
 
 def _readout(series: Series, chart: Chart) -> list[str]:
-    """The same above the drawing, in as many lines as there are; what they do not hold is left to the tables."""
+    """The same as it stands above the drawing, in a few lines; what they do not hold is left to the tables."""
     short = [
         f"{compact(x) if chart.kinds[0] == 'int' else number(x, chart.kinds[0])}: {number(y, chart.kinds[1])}"
         for x, y in series.points
@@ -411,10 +415,7 @@ def _readout(series: Series, chart: Chart) -> list[str]:
             lines.append(item)
     if len(lines) > SHOWN_LINES:
         lines = [*lines[: SHOWN_LINES - 1], f"{lines[SHOWN_LINES - 1]} …"]
-    rows = "".join(
-        f'<tspan x="4" y="{LINE * (i + 1) - 2:g}">{_text(line)}</tspan>' for i, line in enumerate(lines)
-    )
-    return [f'<text class="readout" aria-hidden="true">{rows}</text>']
+    return lines
 
 
 def _cut(name: str, columns: int) -> str:

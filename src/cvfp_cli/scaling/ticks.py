@@ -41,7 +41,9 @@ def even_ticks(low: float, high: float) -> list[float]:
 
 
 def compact(value: float, digits: int = 3) -> str:
-    """``50k``, ``1.5M``, ``200``: short enough for a tick."""
+    """``50k``, ``1.5M``, ``200``, ``1e20``: short enough for a tick."""
+    if abs(value) >= 1e15:
+        return f"{value:.{digits}g}".replace("e+", "e")
     for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.{digits}g}{suffix}"

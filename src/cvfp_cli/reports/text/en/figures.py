@@ -117,7 +117,7 @@ FIGURES = {
     "effective-rank-same": "{measure:term} is {low:share} at all sizes of {configurations:int} configuration{configurations:s}.",
     # What pictures show
     "picture-one": "{config:name}: PPL goes from {first:ppl} at {low:int} {unit:term} to {last:ppl} at {high:int}.",
-    "picture-gap": "Validation PPL is {low:significant} to {high:significant} times training PPL.",
+    "picture-gap": "Validation PPL is {low:ppl} to {high:ppl} times training PPL.",
     "picture-rank-higher": "Over {count:int} configurations a higher effective rank goes with a higher PPL: correlation {correlation:correlation}.",
     "picture-rank-lower": "Over {count:int} configurations a higher effective rank goes with a lower PPL: correlation {correlation:correlation}.",
     "picture-rank-unclear": "Over {count:int} configurations it is not clear whether effective rank and PPL go together: correlation {correlation:correlation}.",

@@ -117,7 +117,7 @@ FIGURES = {
     "effective-rank-same": "{measure:term}は{configurations:int}設定の全サイズで{low:share}である。",
     # 図が示すこと
     "picture-one": "{config:name} のPPLは{unit:term} {low:int} での{first:ppl}から {high:int} での{last:ppl}になる。",
-    "picture-gap": "検証PPLは訓練PPLの{low:significant}倍から{high:significant}倍である。",
+    "picture-gap": "検証PPLは訓練PPLの{low:ppl}倍から{high:ppl}倍である。",
     "picture-rank-higher": "{count:int}設定では、有効ランクが高いほどPPLが高い (相関{correlation:correlation})。",
     "picture-rank-lower": "{count:int}設定では、有効ランクが高いほどPPLが低い (相関{correlation:correlation})。",
     "picture-rank-unclear": "{count:int}設定では、有効ランクとPPLに関係があるかどうかは決まらない (相関{correlation:correlation})。",
