@@ -238,3 +238,43 @@ def test_ten_thousand_runs_make_a_report(tmp_path: Path) -> None:
     assert app.run(["report", str(path), "-o", str(tmp_path / "many.md"), "--lang", "en"]) == 0
     text = (tmp_path / "many.md").read_text(encoding="utf-8")
     assert "2,500 configurations, 4 sample counts, 10,000 runs" in text
+
+
+def test_figures_lie_where_the_report_looks_for_them(
+    matrix: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    pytest.importorskip("matplotlib")
+    Path("written").mkdir()
+    chosen = ["--sections", "answer,heatmaps", "--lang", "en", "--figures", "pictures"]
+    assert app.run(["report", *chosen, "--out", "written/report.md"]) == 0
+    text = Path("written/report.md").read_text(encoding="utf-8")
+    assert "](../pictures/scaling.en.svg)](../pictures/scaling.en.png)" in text
+    names = {path.name for path in Path("pictures").iterdir()}
+    assert {"scaling.en.svg", "scaling.en.png", "alpha.en.svg"} <= names
+    assert app.run(["report", *chosen]) == 0
+    assert b"](pictures/scaling.en.svg)" in capsysbinary.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--figures", "results/summary.json"], b"is a file, not a folder"),
+        (["--diff", "results", "results", "--figures", "f"], b"--diff has no use for --figures"),
+    ],
+)
+def test_figures_that_cannot_be_are_refused(
+    matrix: Path, capsysbinary: pytest.CaptureFixture[bytes], arguments: list[str], told: bytes
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert app.run(["report", *arguments]) == 2
+    assert told in capsysbinary.readouterr().err
+    assert not Path("f").exists()
+
+
+def test_figures_name_the_extra_where_matplotlib_is_missing(
+    matrix: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert app.run(["report", "--figures", "f"]) == 2
+    assert b"cvfp-cli[plot]" in capsysbinary.readouterr().err
+    assert not Path("f").exists()

@@ -82,8 +82,9 @@ def test_structure_is_sound(matrix: Report, language: str) -> None:
     for link in page.all("a"):
         assert (link["href"] or "")[1:] in identifiers
     for _, attributes in page.elements:
-        for reference in (attributes.get("aria-labelledby") or "").split():
-            assert reference in identifiers
+        for name in ("aria-labelledby", "aria-describedby"):
+            for reference in (attributes.get(name) or "").split():
+                assert reference in identifiers
     names = [item["aria-label"] for item in page.all("div") if item.get("role") == "group"]
     assert len(names) == len(set(names))
     assert all(heading.get("scope") in ("row", "col") for heading in page.all("th"))
@@ -105,9 +106,9 @@ def test_what_comes_from_data_is_text() -> None:
 def test_charts_are_drawn_with_a_name_and_a_legend(matrix: Report) -> None:
     page = Page(html(matrix))
     charts = [item for item in page.all("svg") if item.get("class") == "chart"]
-    assert len(charts) == 3  # scaling on the first page and with the laws, and cost in parameters
-    assert all(item.get("role") == "img" for item in charts)
-    assert len(page.all("figure")) == 3
+    assert len(charts) == 5  # first page, parameters, effective rank, laws, training against validation
+    assert all(item.get("role") == "group" and item.get("aria-describedby") for item in charts)
+    assert len(page.all("figure")) == 5
     dashed = [item for item in page.all("path") if item.get("class") == "line beyond"]
     assert len(dashed) == 2 * 9
     numbers = re.findall(r'd="([^"]*)"', html(matrix))

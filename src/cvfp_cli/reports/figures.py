@@ -11,6 +11,10 @@ from cvfp_cli.reports.charts import alternative, picture_file
 from cvfp_cli.reports.model import Block, Chart, Heatmap, Picture, Report
 from cvfp_cli.reports.text import Language
 
+# A bracket within the text of a link is escaped, but once: others stand in while the rest is.
+_HELD = str.maketrans("[]", "\ue001\ue002")
+_BRACKETS = {0xE001: "\\[", 0xE002: "\\]"}
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -32,7 +36,7 @@ class Figures:
         name = next((name for other, name in self.named if other == shown), None)
         if shown is None or name is None:
             return None
-        says = escape(alternative(shown, self.language)).replace("[", "\\[").replace("]", "\\]")
+        says = escape(alternative(shown, self.language).translate(_HELD)).translate(_BRACKETS)
         return f"[![{says}]({self.links}/{name}.svg)]({self.links}/{name}.png)"
 
     def files(self) -> Iterator[tuple[str, bytes]]:

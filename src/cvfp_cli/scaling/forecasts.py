@@ -152,8 +152,8 @@ def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: 
 
 def _end_of_line(fit: Fit) -> tuple[float, float, float]:
     """What a law without an asymptote tends to, with its ends: 0 where it falls, else nothing that is a figure."""
-    slope = fit.parameters[LAWS[fit.law].slope].known
-    return (0.0, 0.0, 0.0) if slope < -NO_SLOPE else (BEYOND, BEYOND, BEYOND)
+    slope = fit.parameters[LAWS[fit.law].slope].value  # None where it is steeper than any curve may be
+    return (0.0, 0.0, 0.0) if slope is not None and slope < -NO_SLOPE else (BEYOND, BEYOND, BEYOND)
 
 
 @dataclass(frozen=True)
