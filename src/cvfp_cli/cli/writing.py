@@ -11,7 +11,7 @@ from cvfp_cli.cli.shared import check_there
 from cvfp_cli.cli.terminal import say, screen
 
 if TYPE_CHECKING:
-    from cvfp_cli.reports.figures import Figures
+    from cvfp_cli.reports.figures import PictureFiles
     from cvfp_cli.reports.model import Report
     from cvfp_cli.reports.text.language import Language
     from cvfp_cli.results import Results
@@ -90,7 +90,7 @@ def rendered(report: "Report", form: str, language: "Language", pictures: Pictur
     return render_plain(report, language, screen(sys.stdout))
 
 
-def _drawn(report: "Report", language: "Language", pictures: Pictures) -> "Figures":
+def _drawn(report: "Report", language: "Language", pictures: Pictures) -> "PictureFiles":
     """The report's pictures, written into their folder."""
     from cvfp_cli.reports.figures import figures_of
     from cvfp_cli.results.atomic import make_folder, write_atomic

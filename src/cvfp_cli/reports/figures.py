@@ -17,7 +17,7 @@ _BRACKETS = {0xE001: "\\[", 0xE002: "\\]"}
 
 
 @dataclass(frozen=True)
-class Figures:
+class PictureFiles:
     """What is drawn, and where it goes.
 
     Attributes:
@@ -59,7 +59,7 @@ def drawn(block: Block) -> Chart | Heatmap | None:
     return block if isinstance(block, Chart | Heatmap) else None
 
 
-def figures_of(report: Report, language: Language, folder: Path, beside: Path) -> Figures:
+def figures_of(report: Report, language: Language, folder: Path, beside: Path) -> PictureFiles:
     """The pictures of a report, named after what they show.
 
     Args:
@@ -74,7 +74,7 @@ def figures_of(report: Report, language: Language, folder: Path, beside: Path) -
         key = block.key.replace("_", "-")
         same = 1 + sum(other.key == block.key for other, _ in shown)
         shown.append((block, f"{key}{f'-{same}' if same > 1 else ''}.{language.code}"))
-    return Figures(folder, _way(folder, beside), tuple(shown), language)
+    return PictureFiles(folder, _way(folder, beside), tuple(shown), language)
 
 
 def _way(folder: Path, beside: Path) -> str:

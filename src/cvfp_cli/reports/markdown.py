@@ -26,10 +26,10 @@ from cvfp_cli.reports.model import (
 from cvfp_cli.reports.text import Language
 
 if TYPE_CHECKING:
-    from cvfp_cli.reports.figures import Figures
+    from cvfp_cli.reports.figures import PictureFiles
 
 
-def render_markdown(report: Report, language: Language, figures: "Figures | None" = None) -> str:
+def render_markdown(report: Report, language: Language, figures: "PictureFiles | None" = None) -> str:
     """The whole document, ending in a newline; with ``figures`` it shows them, in place of boxes."""
     title = report.title or language.label(f"title.{report.kind}", report.title_values)
     lines = [f"# {escape(title)}", ""]
@@ -95,7 +95,7 @@ def _numbered(report: Report, key: str, language: Language) -> str:
     return escape(section_title(report, key, language)).replace("\\.", ".", 1)
 
 
-def _block(block: Block, language: Language, figures: "Figures | None") -> list[str]:
+def _block(block: Block, language: Language, figures: "PictureFiles | None") -> list[str]:
     picture = figures.link(block) if figures is not None else None
     if picture is not None:
         if not isinstance(block, Heatmap):
