@@ -111,7 +111,7 @@ def _change(change: Estimate) -> Value:
 def _differing(item: ArmsCompared) -> Finding:
     if item.arms.part != "setting":
         return Finding(f"ablation-{item.arms.part}")
-    return Finding("ablation-setting", {"key": item.arms.key, "value": str(item.arms.value).lower()})
+    return Finding("ablation-setting", {"key": item.arms.key, "value": str(item.arms.value).lower() or '""'})
 
 
 def _unfair(scope: Scope) -> list[Finding]:
