@@ -8,7 +8,6 @@ from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.stats.robust import (
     OUTLIER,
     cr2_errors,
-    cr2_wald,
     outliers,
     variance_test,
 )
@@ -153,51 +152,3 @@ def test_false_outliers_are_rare():
         x = line(m)
         share = np.mean([np.any(outliers(residual(x, rng.standard_normal(m)), x)[1]) for _ in range(1000)])
         assert share < 0.045
-
-
-def grid_of_lines(configurations, sizes):
-    """A level for each size, and a level and a slope for each configuration but the first; rows of the slopes."""
-    s, c = (part.ravel() for part in np.meshgrid(np.arange(sizes), np.arange(configurations), indexing="ij"))
-    z = np.log(2.0) * (s - (sizes - 1) / 2)
-    own = np.equal.outer(c, np.arange(1, configurations)).astype(float)
-    x = np.column_stack([np.equal.outer(s, np.arange(sizes)), own, own * z[:, None]]).astype(float)
-    return x, np.eye(x.shape[1])[sizes + configurations - 1 :], c
-
-
-def test_the_joint_test_of_one_contrast_is_its_t_test():
-    rng = np.random.default_rng(7)
-    x, rows, _ = grid_of_lines(2, 6)
-    y = rng.standard_normal(12)
-    b = np.linalg.lstsq(x, y, rcond=None)[0]
-    joint = cr2_wald(x, y - x @ b, rows, rows @ b)
-    single = cr2_errors(x, y - x @ b, rows)
-    assert joint.df2 == pytest.approx(single.df[0])
-    assert joint.p_value == pytest.approx(single.p_values(rows @ b)[0])
-
-
-def test_degrees_of_freedom_of_the_joint_test_are_the_spread_of_its_covariance():
-    """Var(D_st) over simulated residuals of one variance, D in the coordinates where its mean is the identity."""
-    rng = np.random.default_rng(8)
-    x, rows, _ = grid_of_lines(3, 6)
-    inverse = np.linalg.pinv(x)
-    off = np.eye(18) - x @ inverse
-    loads = power(rows @ inverse @ inverse.T @ rows.T, -0.5) @ rows @ inverse / np.sqrt(np.diag(off))
-    r = rng.standard_normal((40_000, 18)) @ off
-    d = np.einsum("sm,nm,tm->nst", loads, r**2, loads, optimize=True)
-    eta = 2 * 3 / d.var(axis=0).sum()
-    b = rng.standard_normal(x.shape[1])
-    joint = cr2_wald(x, r[0], rows, rows @ b)
-    assert joint.df2 + 1 == pytest.approx(eta, rel=0.05)
-
-
-def test_one_noisy_configuration_does_not_make_slopes_differ():
-    rng = np.random.default_rng(9)
-    x, rows, c = grid_of_lines(4, 6)
-    inverse = np.linalg.pinv(x)
-    rejected = 0
-    for _ in range(400):
-        y = np.where(c == 0, 4.0, 1.0) * rng.standard_normal(24)
-        b = inverse @ y
-        rejected += cr2_wald(x, y - x @ b, rows, rows @ b).p_value < 0.05
-    assert rejected / 400 < 0.06
-    assert cr2_wald(x[:, :1], np.zeros(24), np.eye(1), [1.0]) is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cvfp_cli.stats.comparison import Curve, joint_test, unequal_tests
+from cvfp_cli.stats.comparison import Curve, after_joint, compare_pairs, joint_test, unequal_tests
 from cvfp_cli.stats.unequal import unequal_test, variance_stands_out
 
 
@@ -30,6 +30,23 @@ def test_equal_configurations_are_kept_where_one_is_four_times_noisier(count, si
         fair.append([held.slopes.p_value < 0.05, held.levels.p_value < 0.05])
     assert np.mean(pooled) > 0.08
     assert np.mean(fair, axis=0).max() < 0.09
+
+
+def test_a_noisy_configuration_whose_residuals_happen_to_be_small_is_not_a_finding():
+    """Box's correction by the residuals alone rejects 8 to 9 % of these; sets are of lines' slopes themselves."""
+    rng = np.random.default_rng(5)
+    rejected = [unequal_tests(curves(rng, 9, 4, noisy=6.0)).slopes.p_value < 0.05 for _ in range(800)]
+    assert np.mean(rejected) < 0.072
+
+
+def test_no_pair_is_surer_to_differ_than_all_together():
+    made = curves(np.random.default_rng(6), 4, 5, noisy=3.0)
+    fair = unequal_tests(made)
+    pairs = compare_pairs(made, joint_test(made))
+    after = after_joint(pairs, fair)
+    assert min(pair.slope_holm for pair in after) >= fair.slopes.p_value
+    assert all(one.slope_holm >= other.slope_holm for one, other in zip(after, pairs, strict=True))
+    assert after_joint(pairs, None) == pairs
 
 
 def test_slopes_that_differ_are_still_found():

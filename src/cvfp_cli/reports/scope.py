@@ -24,6 +24,7 @@ from cvfp_cli.stats.comparison import (
     JointTest,
     Pair,
     UnequalTests,
+    after_joint,
     compare_pairs,
     joint_test,
     unequal_tests,
@@ -103,8 +104,9 @@ class Scope:
         return None if self.unequal is not None and self.unequal.stands_out else self.lines
 
     def pairs(self, margin: float = MARGIN) -> tuple[Pair, ...]:
-        """Every two lines compared."""
-        return compare_pairs(list(self.curves.values()), self.pair_variance, level=self.level, margin=margin)
+        """Every two lines compared; slopes of two differ only where equal slopes of all are rejected."""
+        found = compare_pairs(list(self.curves.values()), self.pair_variance, level=self.level, margin=margin)
+        return after_joint(found, self.unequal)
 
     @cached_property
     def slope_lines(self) -> Lines | None:

@@ -243,6 +243,21 @@ def corrected(results: Sequence[Pair]) -> tuple[Pair, ...]:
     )
 
 
+def after_joint(pairs: Sequence[Pair], joint: UnequalTests | None) -> tuple[Pair, ...]:
+    """The same pairs, none more certain to differ in slope than all are together.
+
+    Where one configuration of four to nine is four to ten times noisier, Holm over pairs alone finds one that differs in
+    5 to 12 % of studies with equal slopes; the joint test rejects in at most 6 %.
+    """
+    if joint is None or joint.slopes is None:
+        return tuple(pairs)
+    least = joint.slopes.p_value
+    return tuple(
+        pair if pair.slope_holm is None else replace(pair, slope_holm=max(pair.slope_holm, least))
+        for pair in pairs
+    )
+
+
 def within_curves(curves: Sequence[Curve]) -> list[tuple[float, float]]:
     """(ln n, ln PPL) of all points, each curve centred on its own means."""
     points = []

@@ -16,10 +16,6 @@ left to it. Where noise rises fourfold, the averaged trend (the restricted likel
 prior of sd ln 3 on the log of the ratio) holds the saturating law at 10x in 94, 93, 92, 92 % at 5, 6, 8, 12 sizes, CR2 in 93,
 94, 95, 95 %, and at 4 to 6 sizes it is up to a fifth shorter. What ``fit`` takes is CR2 by sizes, from five sizes on
 (``size_errors.py``): it needs no prior. Clusters are for runs whose errors may share more than n.
-
-Between configurations: equal slopes of four to nine configurations in six sizes, one of them four times noisier, are
-rejected in 12-19 % by the pooled F test, in 1-3 % by ``cr2_wald`` with every run by itself (400 sets each). It costs
-power where all are alike (64 for 96 %, 29 for 95 % with nine). Clusters of whole sizes leave it 1 degree of freedom.
 """
 
 from dataclasses import dataclass
@@ -29,9 +25,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array, Rows
-from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, ContrastErrors, Wald
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, ContrastErrors
 from cvfp_cli.stats.error_model import Flags
-from cvfp_cli.stats.regression import f_p_value
 
 # A residual beyond this many robust standard deviations stands out. Among normal errors one run or more does in 0.1 to
 # 3 % of tables (8,000 tables for each of 6 to 245 runs and 2 to 5 parameters); the 5 % point is 3.0 to 3.9.
@@ -87,48 +82,6 @@ def cr2_errors(
         df = trace**2 / np.sum(gram**2, axis=(1, 2))
     free = len(r) - np.linalg.matrix_rank(x)
     return _errors(variance, np.where(trace > 1e-12, df, 0.0), np.sum(loads**2, axis=1), determined, free)
-
-
-def cr2_wald(
-    design: ArrayLike,
-    residuals: ArrayLike,
-    weights: ArrayLike,
-    estimates: ArrayLike,
-    clusters: Rows | None = None,
-    *,
-    weight: ArrayLike | None = None,
-) -> Wald | None:
-    """Test that several contrasts are 0 together, whatever the variances; None where CR2 cannot see one of them.
-
-    The approximate Hotelling test (Pustejovsky and Tipton 2018, section 3.2): with contrasts made orthonormal under
-    equal variances, D their CR2 covariance and eta = q (q + 1) / sum of Var(D_st), the Wald statistic Q has
-    (eta - q + 1) / (eta q) Q ~ F(q, eta - q + 1), as if D were a Wishart matrix with eta degrees of freedom.
-
-    Args:
-        weights: L, (q, p), of full row rank. estimates: L b, (q,). Others as in ``cr2_errors``.
-    """
-    x, r = _weighted(design, residuals, weight)
-    c, e = np.atleast_2d(np.asarray(weights, dtype=float)), np.atleast_1d(np.asarray(estimates, dtype=float))
-    inverse, off, determined = _projection(x, c)
-    values, axes = np.linalg.eigh(c @ inverse @ inverse.T @ c.T)
-    if not np.all(determined) or values[0] <= 1e-12 * values[-1]:
-        return None
-    turn = axes.T / np.sqrt(values)[:, None]
-    q = len(e)
-    spread = _spread(turn @ c @ inverse, off, clusters)
-    gram = np.einsum("smg,mn,tnh->stgh", spread, off, spread, optimize=True)
-    own = np.einsum("ssgh->sgh", gram)
-    # Var of sum_g a_g b_g for jointly normal a and b of mean 0.
-    noise = float(np.einsum("sgh,tgh->", own, own) + np.einsum("stgh,tsgh->", gram, gram))
-    eta = q * (q + 1.0) / noise if noise > 0 else 0.0
-    scores = np.einsum("m,smg->sg", r, spread)
-    covariance = scores @ scores.T
-    least = np.linalg.eigvalsh(covariance)
-    if eta - q + 1.0 <= 0.0 or least[0] <= 1e-12 * least[-1]:
-        return None
-    z = turn @ e
-    statistic = float(z @ np.linalg.solve(covariance, z)) * (eta - q + 1.0) / (eta * q)
-    return Wald(statistic, q, eta - q + 1.0, f_p_value(statistic, q, eta - q + 1.0))
 
 
 def variance_test(residuals: ArrayLike, design: ArrayLike, log_n: ArrayLike) -> VarianceTest:
