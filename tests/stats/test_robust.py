@@ -152,3 +152,29 @@ def test_false_outliers_are_rare():
         x = line(m)
         share = np.mean([np.any(outliers(residual(x, rng.standard_normal(m)), x)[1]) for _ in range(1000)])
         assert share < 0.045
+
+
+@pytest.mark.parametrize(("sizes", "bad"), [(10, (9,)), (10, (4,)), (10, (2, 9)), (20, (0, 1))])
+def test_a_run_that_draws_the_curve_to_itself_is_found(sizes, bad):
+    """40 % off where the noise is 2 %: among ten runs the median of the residuals does not show it."""
+    rng = np.random.default_rng(11)
+    x = line(sizes)
+    found = 0
+    for _ in range(100):
+        y = 0.02 * rng.standard_normal(sizes)
+        y[list(bad)] += np.log(1.4)
+        found += set(np.flatnonzero(outliers(residual(x, y), x)[1])) == set(bad)
+    assert found > 90
+
+
+def test_a_hidden_run_is_as_far_off_as_the_others_say():
+    """Its distance from the line through the other nine, in the standard deviations that they give it."""
+    rng = np.random.default_rng(12)
+    x = line(10)
+    y = 0.02 * rng.standard_normal(10)
+    y[9] += np.log(1.4)
+    relative, flagged = outliers(residual(x, y), x)
+    assert np.flatnonzero(flagged).tolist() == [9]
+    b, (rss,), *_ = np.linalg.lstsq(x[:9], y[:9], rcond=None)
+    error = np.sqrt(rss / 7 * (1.0 + x[9] @ np.linalg.inv(x[:9].T @ x[:9]) @ x[9]))
+    assert relative[9] == pytest.approx((y[9] - x[9] @ b) / error)

@@ -69,7 +69,7 @@ class JointErrors:
         own = row @ self.held.matrix
         if not own.any():  # of fixed coordinates alone
             return 0.0, float(self.df), ""
-        found = self.model.contrasts(own)
+        found = self.model.contrasts(own, by_squares=True)
         return float(found.variance[0]), float(found.df[0]), found.reason[0]
 
     def unseen(self, row: Array) -> bool:
@@ -92,11 +92,11 @@ class JointErrors:
 
     def allowed(self, row: Array, level: float) -> float:
         """By how much the Huber loss may rise within the profile interval of the figure with gradient ``row`` (k,)."""
-        found = self.model.contrasts(row @ self.held.matrix)
+        found = self.model.contrasts(row @ self.held.matrix, by_squares=True)
         scale, df = float(found.scale[0]), float(found.df[0])
         if found.reason[0]:
             # A figure on a bound of the law has no gradient of its own: it gets the widest of the others'.
-            others = self.model.contrasts(np.eye(self.held.k))
+            others = self.model.contrasts(np.eye(self.held.k), by_squares=True)
             known = [i for i, reason in enumerate(others.reason) if not reason]
             widest = max(known, key=lambda i: float(others.scale[i]), default=None)
             scale, df = (

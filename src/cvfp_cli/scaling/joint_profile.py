@@ -37,6 +37,7 @@ ROUNDING = 1e-6
 # An end is found when the root of the rise there agrees with the allowed one's to this share, or after STEPS steps.
 NEAR, STEPS = 2e-3, 30
 ROUGH: Rough = {"tolerance": 1e-5, "max_iterations": 80}  # a point of a profile starts near its end
+FINE: Rough = {"tolerance": 1e-9, "max_iterations": 400}
 FEW = 2  # starts of a profile's fit, beside the fit itself
 # A figure that may lie this far from the fit, in ln, is not bounded.
 FARTHEST = 40.0
@@ -243,17 +244,27 @@ def through(
     over = np.append(data.passes, passes)
     last = fit.theta
 
+    def there(theta: Array) -> float:
+        return float(data.law.log_loss(theta[None], u[None, -1:], v[None, -1:], over[None, -1:])[0][0, 0])
+
+    fitted = there(fit.theta)
+
     def rise(value: float) -> float:
         nonlocal last
         held = replace(data, u=u, v=v, log_loss=np.append(data.log_loss, value), passes=over)
         start = np.concatenate([starts, last[None]])
-        theta, loss = solve_joint(held, start, np.tile(heavy, (len(start), 1)), **ROUGH)
-        best = int(np.argmin(loss))
-        last = theta[best]
-        off = data.law.log_loss(last[None], u[None, -1:], v[None, -1:], over[None, -1:])[0][0] - value
-        if abs(float(off[0])) > ROUNDING:
+        near = ROUNDING + SAME * abs(value - fitted)
+        # The weight alone holds the law to the value: rough steps may end beside it.
+        for options in (ROUGH, FINE):
+            theta, loss = solve_joint(held, start, np.tile(heavy, (len(start), 1)), **options)
+            best = int(np.argmin(loss))
+            last, start = theta[best], theta
+            off = there(last) - value
+            if abs(off) <= near:
+                break
+        else:
             return np.inf
-        own = huber_loss(off[None], heavy[None, -1:], THRESHOLD)
+        own = huber_loss(np.array([[off]]), heavy[None, -1:], THRESHOLD)
         return float(loss[best] - own[0] - fit.loss)
 
     return rise

@@ -111,11 +111,16 @@ class ErrorModel:
         """Parts of which these residuals say nothing."""
         return tuple(name for part in self.parts if part.variance is None for name in part.names)
 
-    def contrasts(self, weights: ArrayLike) -> ContrastErrors:
-        """Errors of ``weights @ coefficients``; weights of shape (k, p) or (p,)."""
-        return self.predictions(weights, "curve")
+    def contrasts(self, weights: ArrayLike, *, by_squares: bool = False) -> ContrastErrors:
+        """Errors of ``weights @ coefficients``; weights of shape (k, p) or (p,).
 
-    def predictions(self, rows: ArrayLike, kind: str) -> ContrastErrors:
+        Args:
+            by_squares: add the squares of the half-widths of each mean square instead of Satterthwaite's rule, which gives
+                too many degrees of freedom where a part that has one or two of them happens to come out small.
+        """
+        return self.predictions(weights, "curve", by_squares=by_squares)
+
+    def predictions(self, rows: ArrayLike, kind: str, *, by_squares: bool = False) -> ContrastErrors:
         """Errors of the law at new sizes.
 
         Args:
@@ -131,7 +136,7 @@ class ErrorModel:
         variance, least = k @ own.values, SMALLEST * (k @ own.held)
         variance = np.where(variance > least, variance, k @ own.held)
         df = self._df(k, variance)
-        if kind != "curve":
+        if kind != "curve" or by_squares:
             df = self._df_by_squares(k, variance)
         relative = c / own.norms
         lost = np.linalg.norm(relative @ own.lost, axis=1) > 1e-6 * np.linalg.norm(relative, axis=1)

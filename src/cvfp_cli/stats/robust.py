@@ -27,11 +27,14 @@ from scipy import special
 from cvfp_cli.stats.components import Array, Rows
 from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, ContrastErrors
 from cvfp_cli.stats.error_model import Flags
+from cvfp_cli.stats.regression import f_p_value
 
 # A residual beyond this many robust standard deviations stands out. Among normal errors one run or more does in 0.1 to
 # 3 % of tables (8,000 tables for each of 6 to 245 runs and 2 to 5 parameters); the 5 % point is 3.0 to 3.9.
 OUTLIER = 4.5
 LEAST_FREE = 3  # degrees of freedom below which no run is called an outlier
+FEW_RUNS = 40  # up to which two can hide behind each other
+MASKED = 0.005  # chance of each kind of false one among these
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ def outliers(residuals: ArrayLike, design: ArrayLike) -> tuple[Array, Flags]:
 
     A residual is divided by sqrt(1 - h), h its leverage, and by the median of all sizes so divided, times 1.4826,
     which is the standard deviation of normal errors (the median absolute deviation about 0, where the fit has put the
-    centre). Fewer than three degrees of freedom leave too little to call any of them an outlier.
+    centre). Among few runs one that is far off draws the curve so near that it hides in this: there the fit without it,
+    or without two, decides. Fewer than three degrees of freedom leave too little to call any of them an outlier.
     """
     x, r = np.asarray(design, dtype=float), np.asarray(residuals, dtype=float)
     off = _projection(x, np.zeros((1, x.shape[1])))[1]
@@ -125,8 +129,47 @@ def outliers(residuals: ArrayLike, design: ArrayLike) -> tuple[Array, Flags]:
     if scale <= 0.0:
         return np.zeros(len(r)), np.zeros(len(r), dtype=bool)
     relative = fair / scale
-    enough = round(float(np.trace(off))) >= LEAST_FREE
-    return relative, (np.abs(relative) > OUTLIER) & enough
+    free = round(float(np.trace(off)))
+    out = (np.abs(relative) > OUTLIER) & (free >= LEAST_FREE)
+    if not np.any(out) and free > LEAST_FREE and len(r) <= FEW_RUNS:
+        relative, out = _left_out(relative, off @ r, off, free)
+    return relative, out
+
+
+def _left_out(relative: Array, r: Array, off: Array, free: int) -> tuple[Array, Flags]:
+    """The run, or the two runs, whose absence lowers the residuals more than chance does, by Bonferroni's rule.
+
+    Those that do have their distance from the curve of the others, in standard deviations about it, for ``relative``.
+    Among normal errors this happens in less than 1 % of tables; one of ten runs that is 40 % off where the noise is 2 %
+    is found in 99 %, where the median alone finds it in 5 to 94 %.
+    """
+    m, own, rss = len(r), np.maximum(np.diag(off), 1e-9), float(r @ r)
+    out = np.zeros(m, dtype=bool)
+    gain = np.where(own > 1e-6, r**2 / own, 0.0)
+    one = int(np.argmax(gain))
+    left, spare = rss - gain[one], free - 1
+    if f_p_value(gain[one] * spare / max(left, 1e-300), 1, spare) * m < MASKED:
+        out[one] = True
+    elif free > LEAST_FREE + 1:
+        i, j = np.triu_indices(m, 1)
+        det = own[i] * own[j] - off[i, j] ** 2
+        both = own[j] * r[i] ** 2 - 2.0 * off[i, j] * r[i] * r[j] + own[i] * r[j] ** 2
+        both = np.where(det > 1e-6, both / np.maximum(det, 1e-6), 0.0)
+        pair = int(np.argmax(both))
+        left, spare = rss - both[pair], free - 2
+        # Each of the two stands out from the others too, so that none is named for its company.
+        ends = [(both[pair] / 2.0, 2, len(i)), *((both[pair] - gain[end[pair]], 1, m) for end in (i, j))]
+        if all(
+            f_p_value(fall * spare / max(left, 1e-300), df, spare) * ways < MASKED for fall, df, ways in ends
+        ):
+            out[[i[pair], j[pair]]] = True
+    if not np.any(out):
+        return relative, out
+    at = np.flatnonzero(out)
+    away = np.linalg.solve(off[np.ix_(at, at)], r[at])  # what each lies off the curve of the others
+    found = relative.copy()
+    found[at] = away * np.sqrt(own[at]) / np.sqrt(max(left, 1e-300) / spare)
+    return found, out
 
 
 def _weighted(design: ArrayLike, residuals: ArrayLike, weight: ArrayLike | None) -> tuple[Array, Array]:

@@ -13,8 +13,8 @@ nine in 4 or in 6 sizes lies five standard deviations off):
 
 Box's correction alone fails in the sets in which the noisy configuration's residuals happen to be small: then it looks
 like the others, and its own line lies far from theirs. How far it lies speaks of its variance as well, where lines
-are equal. Counted in full, as the residuals of the smaller model would, that costs a third of the power; a third of
-one degree of freedom is enough.
+are equal. Counted in full, as the residuals of the smaller model would, that costs a third of the power; a third to
+a half of one degree of freedom is enough.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ from cvfp_cli.stats.regression import FTest, f_p_value
 
 STANDS_OUT = 0.1  # significance of the test of one variance
 MOST_CELLS = 600  # whose projections are matrices of this size squared
-# How many degrees of freedom the fall counts for: the largest of many variances is the easier missed.
+# How many degrees of freedom the fall counts for, where each configuration's residuals have two: the largest of many
+# variances is the easier missed.
 FALL, FALL_OF_EACH = 0.27, 0.01
 
 
@@ -67,8 +68,9 @@ def unequal_test(smaller: ArrayLike, larger: ArrayLike, y: ArrayLike, rows: Rows
         return None
     count = int(rows.max()) + 1
     stands_out = variance_stands_out(np.bincount(rows, r**2), np.bincount(rows, np.diag(within)))
-    # With one degree of freedom each, the residuals count for so little that the fall must count for less.
-    share = (FALL + FALL_OF_EACH * count) * float(np.clip(df2 / max(count - 1, 1) - 2 / 3, 1 / 3, 1.0))
+    # The fewer degrees of freedom the residuals have, the more would the fall outweigh them.
+    of_each = df2 / max(count - 1, 1)
+    share = (FALL + FALL_OF_EACH * count) * float(np.clip((2.0 * of_each - 1.0) / 3.0, 1 / 3, 1.5))
     member = np.equal.outer(rows, np.arange(count)).astype(float)
     squares = [member.T @ part**2 @ member for part in (between, within)]
     seen = r**2 + share * (between @ target) ** 2
