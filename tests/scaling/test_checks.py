@@ -67,6 +67,16 @@ def test_errors_that_grow_are_told_and_many_groups_make_it_no_likelier() -> None
     assert codes(many).count("unequal-variance") <= 3
 
 
+def test_a_new_run_beyond_sizes_whose_errors_grow_is_not_trusted() -> None:
+    points = line(14, np.minimum(0.01 * 1.3 ** np.arange(14), 0.3), 3)
+    fits = {"power": fit_groups([points], "power", OPTIONS)}
+    largest = float(points.x.max())
+    for size, said in ((10.0 * largest, True), (0.5 * largest, False)):
+        notes = check_groups([points], fits, FitOptions(hold_out=False, predict=(size,)))
+        (told,) = (note.message for note in notes if note.code == "unequal-variance")
+        assert ("too narrow if it grows on" in told) is said
+
+
 def test_an_objective_that_the_errors_contradict_is_named() -> None:
     """Errors of one relative size, under least squares of y itself: they shrink with n as y does."""
     found = 0

@@ -432,7 +432,7 @@ def test_a_fall_of_anything_up_to_all_is_not_determined() -> None:
 
 
 def test_a_size_of_nothing_is_named() -> None:
-    with pytest.raises(InputError, match="predict: 0 is not above 0") as refused:
+    with pytest.raises(InputError, match="--predict: 0 is not above 0") as refused:
         FitOptions(predict=(1.0, 0.0))
     assert "1e6 for 1,000,000" in refused.value.hint
 

@@ -137,7 +137,15 @@ def test_it_stands_first_in_every_format() -> None:
     assert shape["forecasts"][0]["predictions"][0]["distance"] > 0
     rows = list(csv.DictReader(io.StringIO(to_csv(study))))
     mixture = [row for row in rows if row["law"] == "mixture"]
-    assert {row["kind"] for row in mixture} == {"prediction", "derived"}
+    assert {row["kind"] for row in mixture} == {"prediction", "law", "derived"}
+    run, law = (next(row for row in mixture if row["kind"] == kind) for kind in ("prediction", "law"))
+    assert (
+        float(run["low"])
+        <= float(law["low"])
+        <= float(law["value"])
+        <= float(law["high"])
+        <= float(run["high"])
+    )
 
 
 def test_a_named_law_without_a_question_has_the_test_of_curvature_alone() -> None:

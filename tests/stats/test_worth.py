@@ -5,7 +5,7 @@ import pytest
 from scipy.special import stdtrit
 
 from cvfp_cli.stats.lines import RunPoint, fit_lines
-from cvfp_cli.stats.worth import Worth, lines_of_pair, worth
+from cvfp_cli.stats.worth import Worth, alike, lines_of_pair, worth
 
 X = np.log(50_000.0) + np.log(2.0) * np.arange(5)
 LEVEL = 0.95
@@ -144,3 +144,32 @@ def test_kinds_are_compared_by_the_means_of_their_lines() -> None:
     found = worth(lines, ["a", "b"], ["c", "d"], LEVEL)
     assert found is not None
     assert found.times.value == pytest.approx(2.0, rel=1e-4)
+
+
+def test_a_size_that_one_side_lacks_does_not_part_it_from_the_mean_difference() -> None:
+    """What sizes share cancels at common sizes only: the verdict is that of the paired difference there."""
+    agree = 0
+    for seed in range(40):
+        made = points({"a": 0.0, "b": -0.02}, 0.01, seed=seed, shared=0.05)
+        made += [made[3]._replace(y=made[3].y + 0.01)]  # and one more seed of a cell
+        made = [point for point in made if (point.configuration, point.size) != ("b", 0.0)]
+        lines = lines_of_pair(made, "b", independent=False)
+        assert lines is not None
+        found = worth(lines, ["a"], ["b"], LEVEL)
+        assert found is not None
+        y = [
+            [np.mean([p.y for p in made if (p.configuration, p.size) == (name, i)]) for i in range(1, 5)]
+            for name in "ab"
+        ]
+        apart = np.array(y[1]) - np.array(y[0])
+        line = np.polynomial.Polynomial.fit(X[1:], apart, 1)
+        error = np.sqrt(np.sum((apart - line(X[1:])) ** 2) / 2 / 4)
+        agree += found.decided == bool(abs(apart.mean()) > stdtrit(2, 0.975) * error)
+    assert agree >= 33  # 26 where all runs make the lines
+
+
+def test_alike_runs_stay_as_they_are() -> None:
+    made = points({"a": 0.0, "b": -0.1}, 0.01)
+    assert alike(made) is made
+    few = [point for point in made if point.configuration == "a" or point.size < 2.0]
+    assert alike(few) is few

@@ -16,7 +16,7 @@ from cvfp_cli.scaling.criteria import Criteria, information
 from cvfp_cli.scaling.fit_notes import fit_notes
 from cvfp_cli.scaling.global_fit import CurveFits, is_line
 from cvfp_cli.scaling.held_out import Test, mean_error
-from cvfp_cli.scaling.numbers import NO_SLOPE
+from cvfp_cli.scaling.numbers import NO_SLOPE, ROUNDING, rounded_off
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
@@ -180,6 +180,8 @@ def _believable(law: Law, name: str, estimate: Estimate, points: Points) -> Esti
     the data leave open. A break lies among the sizes, where alone it can be seen.
     """
     value, low, high = estimate.value, estimate.low, estimate.high
+    if law.has_floor and name == law.parameters[0]:
+        value, low, high = (rounded_off(one, ROUNDING * float(points.y.min())) for one in (value, low, high))
     at_bound = estimate.at_bound
     if name == law.break_at:
         first, last = float(points.x.min()), float(points.x.max())
@@ -197,7 +199,7 @@ def _believable(law: Law, name: str, estimate: Estimate, points: Points) -> Esti
         return replace(estimate, value=None, low=None, high=None)
     else:
         low, high = _of_size(low, high, HUGE)
-    return replace(estimate, low=low, high=high, at_bound=at_bound)
+    return replace(estimate, value=value, low=low, high=high, at_bound=at_bound)
 
 
 def _of_size(low: float | None, high: float | None, huge: float) -> tuple[float | None, float | None]:

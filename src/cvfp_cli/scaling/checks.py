@@ -87,6 +87,8 @@ def _check(
             f"{name}: errors {way} with {points.x_name} (p = {test.p_value:.2g}); the intervals allow for it."
         )
         values = {"law": law, "p": test.p_value, "way": way}
+        if test.rises and any(size > points.x.max() for size in options.predict):
+            message += " Those of a new run beyond all sizes take the noise of the largest, and are too narrow if it grows on."
         other = "ppl" if options.objective == "log" else "log"
         swapped = variance_test(*_residuals(points, law, other, constraint))
         if swapped.p_value is not None and swapped.p_value > EVEN:

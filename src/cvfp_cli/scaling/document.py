@@ -12,11 +12,13 @@ from cvfp_cli.scaling.numbers import (
     ALL_MEASURE,
     MISSING,
     NO_CHANGE,
+    ROUNDING,
     ends,
     figure,
     interval,
     percent,
     percents,
+    rounded_off,
     signed_percent,
     size,
     small_percent,
@@ -180,7 +182,7 @@ def _held_out(fit: Fit) -> str:
         )
     tests = "; ".join(
         dict.fromkeys(  # repeats that agree in every digit are told once
-            f"{_pair(p)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({p.predicted - p.y:+.3g}, "
+            f"{_pair(p)} predicted {figure(p.predicted)}, measured {figure(p.y)} ({rounded_off(p.predicted - p.y, ROUNDING * p.y):+.3g}, "
             f"{signed_percent(p.error)})"
             for p in fit.held_out
         )

@@ -59,9 +59,9 @@ class FitOptions:
         if self.objective not in OBJECTIVES:
             raise InputError(f"There is no objective {self.objective!r}.", hint="Choose log or ppl.")
         if not 0.0 < self.level < 1.0:
-            raise InputError(f"level is {self.level:g}; it must lie between 0 and 1.", hint="0.95 is usual.")
+            raise InputError(f"--level: {self.level:g} does not lie between 0 and 1.", hint="0.95 is usual.")
         paired = tuple(value for pair in self.pairs for value in pair)
-        for name, values in (("predict", (*self.predict, *paired)), ("targets", self.targets)):
+        for name, values in (("--predict", (*self.predict, *paired)), ("--target-ppl", self.targets)):
             for value in values:
                 if not value > 0:
                     raise InputError(
@@ -69,11 +69,11 @@ class FitOptions:
                         hint="Commas part the values of a list: write 1000000 or 1e6 for 1,000,000.",
                     )
         if any(not np.isfinite(value) for value in self.targets):
-            raise InputError("targets: every value must be finite.")
+            raise InputError("--target-ppl: every value must be finite.")
         if self.holdout < 1:
-            raise InputError(f"holdout is {self.holdout}; it must be at least 1.")
+            raise InputError(f"--holdout {self.holdout}: it must be at least 1.")
         if self.window and self.window < 2:
-            raise InputError(f"window is {self.window}; a slope needs at least 2 sizes.")
+            raise InputError(f"--window {self.window}: a slope needs at least 2 sizes.")
 
 
 def fit_law(points: Points, law: str, **options: Any) -> Fit:

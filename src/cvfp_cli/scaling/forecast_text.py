@@ -8,7 +8,7 @@ from cvfp_cli.counting import counted
 from cvfp_cli.laws.names import MIXED
 from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
 from cvfp_cli.scaling.forecasts import Forecast
-from cvfp_cli.scaling.numbers import MISSING, figure, interval, size
+from cvfp_cli.scaling.numbers import MISSING, NO_SLOPE, figure, interval, rounded_off, size
 from cvfp_cli.stats.curvature import CURVED, STRAIGHT
 
 VERDICTS = {CURVED: "bends", STRAIGHT: "straight"}
@@ -120,9 +120,16 @@ def _bends(forecasts: Sequence[Forecast]) -> TextTable:
     rows = []
     for one in forecasts:
         bend = one.curvature
-        change = (figure(bend.change, 3), interval(bend.low, bend.high))
+        change = [rounded_off(value, NO_SLOPE) for value in (bend.change, bend.low, bend.high)]
         verdict = VERDICTS.get(bend.verdict, "not decided")
         rows.append(
-            (one.config or "all points", figure(bend.slope, 3), *change, figure(bend.p_value, 2), verdict)
+            (
+                one.config or "all points",
+                figure(bend.slope, 3),
+                figure(change[0], 3),
+                interval(*change[1:]),
+                figure(bend.p_value, 2),
+                verdict,
+            )
         )
     return TextTable(("", "slope", "change", "95 % interval", "p", "line"), tuple(rows))

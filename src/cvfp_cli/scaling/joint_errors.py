@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvfp_cli.laws.surface import BETA
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.checks import MOST_POINTS, outlier_note
 from cvfp_cli.scaling.joint import (
@@ -25,7 +26,7 @@ from cvfp_cli.scaling.joint import (
     user_jacobian,
     user_values,
 )
-from cvfp_cli.stats.contrast_errors import NO_FREEDOM
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, ContrastErrors
 from cvfp_cli.stats.error_model import ErrorModel, Flags, fit_error_model
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import f_quantile, t_quantile
@@ -34,6 +35,8 @@ from cvfp_cli.stats.solver import Array, Rows
 
 # Runs from which on they are drawn again by default, and how often.
 ENOUGH_RUNS, REPLICATES = 30, 400
+# Coordinates that data sizes alone tell, where models take the same: E, B, beta.
+BY_SIZE = [0, 2, BETA]
 # A rise of this many units of ln L at every run is rounding, whatever the noise.
 ROUNDING = 1e-6
 # Residuals beyond this many robust standard deviations count as that far away.
@@ -52,6 +55,7 @@ class JointErrors:
         run: variance of one new run's ln L about the law; run_df: its degrees of freedom.
         plain: scale of a contrast's variance if errors were independent; slope: mean psi'; df: runs minus parameters.
         floor: the least rise that is more than rounding. by_size: whether data sizes were seen to share errors.
+        few: one degree of freedom tells what data sizes share.
     """
 
     model: ErrorModel
@@ -63,13 +67,18 @@ class JointErrors:
     df: int
     floor: float
     by_size: bool
+    few: bool
+
+    def contrasts(self, rows: Array) -> ContrastErrors:
+        """Errors of contrasts of the free coordinates, (q, k) or (k,)."""
+        return self.model.contrasts(rows, by_squares=True, at_least_zero=self.few)
 
     def variance(self, row: Array) -> tuple[float, float, str]:
         """Variance of the figure with gradient ``row`` (k,), its degrees of freedom, and why there is none."""
         own = row @ self.held.matrix
         if not own.any():  # of fixed coordinates alone
             return 0.0, float(self.df), ""
-        found = self.model.contrasts(own, by_squares=True)
+        found = self.contrasts(own)
         return float(found.variance[0]), float(found.df[0]), found.reason[0]
 
     def unseen(self, row: Array) -> bool:
@@ -92,11 +101,11 @@ class JointErrors:
 
     def allowed(self, row: Array, level: float) -> float:
         """By how much the Huber loss may rise within the profile interval of the figure with gradient ``row`` (k,)."""
-        found = self.model.contrasts(row @ self.held.matrix, by_squares=True)
+        found = self.contrasts(row @ self.held.matrix)
         scale, df = float(found.scale[0]), float(found.df[0])
         if found.reason[0]:
             # A figure on a bound of the law has no gradient of its own: it gets the widest of the others'.
-            others = self.model.contrasts(np.eye(self.held.k), by_squares=True)
+            others = self.contrasts(np.eye(self.held.k))
             known = [i for i, reason in enumerate(others.reason) if not reason]
             widest = max(known, key=lambda i: float(others.scale[i]), default=None)
             scale, df = (
@@ -134,6 +143,7 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
         df=m - k,
         floor=0.5 * m * ROUNDING**2,
         by_size=any(part.of_size for part in errors.parts),
+        few=int(size.max()) - int(np.sum(~data.held.fixed[BY_SIZE])) < 1,
     )
 
 

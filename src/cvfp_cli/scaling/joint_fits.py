@@ -38,6 +38,7 @@ from cvfp_cli.scaling.joint_errors import (
 from cvfp_cli.scaling.joint_pool import pool_test
 from cvfp_cli.scaling.joint_profile import Ends, design_flaws, parameter_ends
 from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
+from cvfp_cli.scaling.numbers import ROUNDING, rounded_off
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
 from cvfp_cli.stats.error_model import Flags
@@ -381,7 +382,12 @@ def _parameters(
         own = law.coordinate[name]
         at_bound = bool(fit.theta[own] <= law.lower[own] + 1e-9 or fit.theta[own] >= law.upper[own] - 1e-9)
         value = float(np.exp(values[i])) if name in law.positive else float(values[i])
-        result[name] = Estimate(value, *intervals[name], at_bound=at_bound)
+        low, high = intervals[name]
+        if name == "E":
+            least = ROUNDING * float(np.exp(np.min(data.log_loss)))
+            low, high = rounded_off(low, least), rounded_off(high, least)
+            value = 0.0 if value < least else value
+        result[name] = Estimate(value, low, high, at_bound=at_bound)
     return result, reasons
 
 

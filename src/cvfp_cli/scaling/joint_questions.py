@@ -266,7 +266,7 @@ def _drawn(law: AskedFit) -> Array | None:
     if law.profiled or law.fit.covariance is None or law.errors is None:
         return None
     held = law.data.held
-    parameters = law.errors.model.contrasts(np.eye(held.k), by_squares=True)
+    parameters = law.errors.contrasts(np.eye(held.k))
     if any(parameters.reason):
         return None
     # One number of degrees of freedom for all: the least, so that none is drawn too near.

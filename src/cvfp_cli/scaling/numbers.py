@@ -13,6 +13,12 @@ ALL_CHANGE = 1e6
 ALL_MEASURE = 1e30
 
 NO_SLOPE = 1e-9  # an exponent closer to 0 than this is none: only rounding
+ROUNDING = 1e-9  # of a measurement: a floor or a difference below this share of it is 0
+
+
+def rounded_off(value: float | None, least: float) -> float | None:
+    """The figure, or 0 where it is closer to 0 than ``least``."""
+    return 0.0 if value is not None and abs(value) < least else value
 
 
 def figure(value: float | None, digits: int = 4) -> str:

@@ -116,6 +116,7 @@ def to_csv(study: Study) -> str:
             row("fitted", fit.y, point.x, point.predicted, model_size=point.model_size)
         for p in fit.predictions:
             row("prediction", fit.y, p.x, p.value, p.low, p.high, p.model_size)
+            row("law", fit.y, p.x, p.value, p.mean_low, p.mean_high, p.model_size)
         for t in fit.targets:
             row("target", f"{fit.y}={t.ppl:g}", None, t.x, t.low, t.high, t.model_size)
         for least in fit.cheapest:
@@ -135,7 +136,8 @@ def to_csv(study: Study) -> str:
             )
     for one in study.forecasts:
         for p in one.predictions:
-            writer.writerow([one.config, "mixture", "prediction", one.y, p.x, p.value, p.low, p.high, None])
+            for kind, low, high in (("prediction", p.low, p.high), ("law", p.mean_low, p.mean_high)):
+                writer.writerow([one.config, "mixture", kind, one.y, p.x, p.value, low, high, None])
         for t in one.targets:
             name = f"{one.y}={t.ppl:g}"
             writer.writerow([one.config, "mixture", "target", name, None, t.x, t.low, t.high, None])

@@ -111,16 +111,21 @@ class ErrorModel:
         """Parts of which these residuals say nothing."""
         return tuple(name for part in self.parts if part.variance is None for name in part.names)
 
-    def contrasts(self, weights: ArrayLike, *, by_squares: bool = False) -> ContrastErrors:
+    def contrasts(
+        self, weights: ArrayLike, *, by_squares: bool = False, at_least_zero: bool = False
+    ) -> ContrastErrors:
         """Errors of ``weights @ coefficients``; weights of shape (k, p) or (p,).
 
         Args:
             by_squares: add the squares of the half-widths of each mean square instead of Satterthwaite's rule, which gives
                 too many degrees of freedom where a part that has one or two of them happens to come out small.
+            at_least_zero: count a part below 0 as 0: with one degree of freedom it comes out there by chance too often.
         """
-        return self.predictions(weights, "curve", by_squares=by_squares)
+        return self.predictions(weights, "curve", by_squares=by_squares, at_least_zero=at_least_zero)
 
-    def predictions(self, rows: ArrayLike, kind: str, *, by_squares: bool = False) -> ContrastErrors:
+    def predictions(
+        self, rows: ArrayLike, kind: str, *, by_squares: bool = False, at_least_zero: bool = False
+    ) -> ContrastErrors:
         """Errors of the law at new sizes.
 
         Args:
@@ -133,11 +138,12 @@ class ErrorModel:
         added, mixed = self._added(kind)
         plain = own.shares(c)
         k = plain + added
-        variance, least = k @ own.values, SMALLEST * (k @ own.held)
+        values = own.held if at_least_zero else own.values
+        variance, least = k @ values, SMALLEST * (k @ own.held)
         variance = np.where(variance > least, variance, k @ own.held)
         df = self._df(k, variance)
         if kind != "curve" or by_squares:
-            df = self._df_by_squares(k, variance)
+            df = self._df_by_squares(k, variance, values)
         relative = c / own.norms
         lost = np.linalg.norm(relative @ own.lost, axis=1) > 1e-6 * np.linalg.norm(relative, axis=1)
         unknown = np.linalg.norm(k @ own.blind, axis=1) > 1e-6 * np.linalg.norm(k, axis=1)
@@ -240,7 +246,7 @@ class ErrorModel:
             satterthwaite = np.clip(2.0 * variance**2 / spread, 1.0, self.free)
         return np.where(spread > 0.0, satterthwaite, float(self.free))  # an exact fit has nothing to divide
 
-    def _df_by_squares(self, k: Array, variance: Array) -> Array:
+    def _df_by_squares(self, k: Array, variance: Array, values: Array) -> Array:
         """Degrees of freedom of predictions, whose parts may have very different ones.
 
         Satterthwaite's are too many where a part of few happens to come out small (88-91 % held at three sizes of
@@ -258,7 +264,7 @@ class ErrorModel:
         relative = own.inverse[np.ix_(order, order)] / np.outer(size, size) + 1e-10 * np.eye(len(order))
         root = size[:, None] * np.linalg.cholesky(relative)
         unit = root / np.diag(root)
-        squares = np.maximum(np.linalg.solve(unit, own.values[order]), 0.0)
+        squares = np.maximum(np.linalg.solve(unit, values[order]), 0.0)
         df = np.clip(2.0 * squares**2 / np.diag(root) ** 2, 1.0, self.free)
         terms = (k[:, order] @ unit) * squares
         factor = np.where(terms > 0.0, special.stdtrit(df, 0.975), special.ndtri(0.975)) ** 2

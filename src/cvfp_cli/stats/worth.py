@@ -9,14 +9,18 @@ m is where the PPL halfway (in ln PPL) between the highest and the lowest that b
 puts it. There a bend that both share cancels, too: for equal sizes m is the middle of the data.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 
 from cvfp_cli.stats.contrasts import LogLine, exp_of
 from cvfp_cli.stats.estimate import Estimate
 from cvfp_cli.stats.lines import Lines, RunPoint, fit_lines
+
+LEAST_COMMON = 3  # sizes
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,38 @@ class Worth:
     decided: bool
 
 
+def alike(points: Sequence[RunPoint]) -> Sequence[RunPoint]:
+    """The runs of two configurations where what a size adds cancels in the difference of their lines.
+
+    These are all runs where both have the same ones; else the means of the cells at sizes that both have, which are what
+    the mean difference of a comparison rests on. Two common sizes or fewer make no lines to judge: all runs are kept.
+    """
+    counts: dict[str, Counter[float]] = {}
+    for point in points:
+        counts.setdefault(point.configuration, Counter())[point.size] += 1
+    sides = list(counts.values())
+    common = set.intersection(*(set(side) for side in sides))
+    if all(side == sides[0] for side in sides) or len(common) < LEAST_COMMON:
+        return points
+    cells: dict[tuple[str, float], list[RunPoint]] = {}
+    for point in points:
+        if point.size in common:
+            cells.setdefault((point.configuration, point.size), []).append(point)
+    return [
+        part[0]._replace(data_seed=None, x=fmean(p.x for p in part), y=fmean(p.y for p in part))
+        for part in cells.values()
+    ]
+
+
 def lines_of_pair(points: Sequence[RunPoint], second: str, *, independent: bool) -> Lines | None:
     """The lines of two configurations alone, with their own errors; None where nothing is left to judge them by.
 
     Args:
         independent: their data differ, so that a size of one is none of the other's.
     """
-    if independent:
+    if not independent:
+        points = alike(points)
+    else:
         points = [
             point._replace(size=-1.0 - point.size) if point.configuration == second else point
             for point in points

@@ -6,7 +6,7 @@ from math import exp
 from cvfp_cli.reports.model import Block, Column, Finding, Subheading, Table, Value
 from cvfp_cli.reports.scope import Scope
 from cvfp_cli.stats.noise import run_points
-from cvfp_cli.stats.worth import Worth, lines_of_pair, worth
+from cvfp_cli.stats.worth import Worth, alike, lines_of_pair, worth
 from cvfp_cli.study.families import Group
 
 Side = tuple[Scope, Group]
@@ -16,8 +16,9 @@ def between(first: Side, second: Side, level: float, *, independent: bool = Fals
     """Of two configurations, by the errors of their whole family where these serve a pair."""
     (here, one), (there, other) = first, second
     lines = here.slope_lines
-    if here is not there or independent or here.pair_variance is None:
-        points = [*run_points(here.family, [one]), *run_points(there.family, [other])]
+    points = [*run_points(here.family, [one]), *run_points(there.family, [other])]
+    whole = here is there and not independent and here.pair_variance is not None
+    if not whole or alike(points) is not points:
         lines = lines_of_pair(points, other.label, independent=independent)
     return None if lines is None else worth(lines, [one.label], [other.label], level)
 
