@@ -170,6 +170,6 @@ def test_a_size_that_one_side_lacks_does_not_part_it_from_the_mean_difference() 
 
 def test_alike_runs_stay_as_they_are() -> None:
     made = points({"a": 0.0, "b": -0.1}, 0.01)
-    assert alike(made) is made
+    assert alike(made, "a", "b") is made
     few = [point for point in made if point.configuration == "a" or point.size < 2.0]
-    assert alike(few) is few
+    assert alike(few, "a", "b") is few

@@ -264,8 +264,10 @@ class ErrorModel:
         relative = own.inverse[np.ix_(order, order)] / np.outer(size, size) + 1e-10 * np.eye(len(order))
         root = size[:, None] * np.linalg.cholesky(relative)
         unit = root / np.diag(root)
-        squares = np.maximum(np.linalg.solve(unit, values[order]), 0.0)
-        df = np.clip(2.0 * squares**2 / np.diag(root) ** 2, 1.0, self.free)
+        squares, seen_squares = (
+            np.maximum(np.linalg.solve(unit, each[order]), 0.0) for each in (values, own.values)
+        )
+        df = np.clip(2.0 * seen_squares**2 / np.diag(root) ** 2, 1.0, self.free)
         terms = (k[:, order] @ unit) * squares
         factor = np.where(terms > 0.0, special.stdtrit(df, 0.975), special.ndtri(0.975)) ** 2
         with np.errstate(invalid="ignore", divide="ignore"):

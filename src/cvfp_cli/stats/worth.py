@@ -41,18 +41,16 @@ class Worth:
     decided: bool
 
 
-def alike(points: Sequence[RunPoint]) -> Sequence[RunPoint]:
-    """The runs of two configurations where what a size adds cancels in the difference of their lines.
+def alike(points: Sequence[RunPoint], first: str, second: str) -> Sequence[RunPoint]:
+    """Runs with which what a size adds cancels in the difference of the lines of two configurations.
 
-    These are all runs where both have the same ones; else the means of the cells at sizes that both have, which are what
-    the mean difference of a comparison rests on. Two common sizes or fewer make no lines to judge: all runs are kept.
+    These are all runs where both have the same sizes and numbers of seeds; else the means of the cells at sizes that both
+    have, which are what the mean difference of a comparison rests on. Two common sizes or fewer make no lines to judge:
+    all runs are kept.
     """
-    counts: dict[str, Counter[float]] = {}
-    for point in points:
-        counts.setdefault(point.configuration, Counter())[point.size] += 1
-    sides = list(counts.values())
-    common = set.intersection(*(set(side) for side in sides))
-    if all(side == sides[0] for side in sides) or len(common) < LEAST_COMMON:
+    one, other = (Counter(p.size for p in points if p.configuration == name) for name in (first, second))
+    common = set(one) & set(other)
+    if one == other or len(common) < LEAST_COMMON:
         return points
     cells: dict[tuple[str, float], list[RunPoint]] = {}
     for point in points:
@@ -71,7 +69,7 @@ def lines_of_pair(points: Sequence[RunPoint], second: str, *, independent: bool)
         independent: their data differ, so that a size of one is none of the other's.
     """
     if not independent:
-        points = alike(points)
+        points = alike(points, _other(points, second), second)
     else:
         points = [
             point._replace(size=-1.0 - point.size) if point.configuration == second else point
@@ -119,6 +117,10 @@ def worth(lines: Lines, first: Sequence[str], second: Sequence[str], level: floa
         outside,
         (bounds[0] is not None and bounds[0] > 1.0) or (bounds[1] is not None and bounds[1] < 1.0),
     )
+
+
+def _other(points: Sequence[RunPoint], second: str) -> str:
+    return next((point.configuration for point in points if point.configuration != second), second)
 
 
 def _span(lines: Lines, labels: Sequence[str]) -> tuple[float, float]:

@@ -5,11 +5,15 @@ from math import exp
 
 from cvfp_cli.reports.model import Block, Column, Finding, Subheading, Table, Value
 from cvfp_cli.reports.scope import Scope
+from cvfp_cli.stats.lines import fit_lines
 from cvfp_cli.stats.noise import run_points
 from cvfp_cli.stats.worth import Worth, alike, lines_of_pair, worth
 from cvfp_cli.study.families import Group
 
 Side = tuple[Scope, Group]
+MOST_TOGETHER = (
+    30  # configurations whose lines are fitted anew for one pair; of more, the pair has its own errors
+)
 
 
 def between(first: Side, second: Side, level: float, *, independent: bool = False) -> Worth | None:
@@ -17,9 +21,12 @@ def between(first: Side, second: Side, level: float, *, independent: bool = Fals
     (here, one), (there, other) = first, second
     lines = here.slope_lines
     points = [*run_points(here.family, [one]), *run_points(there.family, [other])]
-    whole = here is there and not independent and here.pair_variance is not None
-    if not whole or alike(points) is not points:
+    if here is not there or independent or here.pair_variance is None:
         lines = lines_of_pair(points, other.label, independent=independent)
+    elif alike(points, one.label, other.label) is not points:
+        if len(here.groups) <= MOST_TOGETHER:
+            points = run_points(here.family, here.groups)
+        lines = fit_lines(alike(points, one.label, other.label), own=True)
     return None if lines is None else worth(lines, [one.label], [other.label], level)
 
 
