@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from cvfp_cli.scaling.bootstrap import bootstrap_groups
 from cvfp_cli.scaling.constraint import Constraint
@@ -256,6 +256,7 @@ def shared(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
 
 
 JOINT_FAR = (1e8, 1e10)
+BUDGET = 6.0 * JOINT_FAR[0] * JOINT_FAR[1]  # operations, to be split between model and data
 
 
 def joint_loss(n: Array, d: Array, law: str = "joint", over: Array | float = 1.0) -> Array:
@@ -271,6 +272,17 @@ def joint_there(law: str) -> float:
     """The true loss at ``JOINT_FAR``, at the middle number of passes."""
     n, d = (np.array(part) for part in JOINT_FAR)
     return float(joint_loss(n, d, law, float(np.median(PASSES.get(law, (1.0,))))))
+
+
+def joint_split(law: str) -> float:
+    """The model size with the least true loss that ``BUDGET`` pays for, found by trying."""
+    over = float(np.median(PASSES.get(law, (1.0,))))
+
+    def cost(log_n: float) -> float:
+        n = np.exp(log_n)
+        return float(joint_loss(np.array(n), np.array(BUDGET / (6.0 * over * n)), law, over))
+
+    return float(np.exp(optimize.minimize_scalar(cost, (np.log(1e6), np.log(1e8)), tol=1e-10).x))
 
 
 def simulate_joint(cell: Cell, sets: int, rng: np.random.Generator) -> Iterator[tuple[Points, float]]:
@@ -302,11 +314,21 @@ def joint(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
     truth, there = JOINT_TRUTH | ADDED[cell.law], joint_there(cell.law)
     held: Held = {}
     for points, new in simulate_joint(cell, sets, rng):
-        fit = fit_joint_groups([points], FitOptions(pairs=(JOINT_FAR,), hold_out=False), law=cell.law)
+        options = FitOptions(pairs=(JOINT_FAR,), budgets=(BUDGET,), hold_out=False)
+        fit = fit_joint_groups([points], options, law=cell.law)
         for name, estimate in fit.parameters.items():
             none = estimate.value is None or (estimate.low is None and estimate.high is None)
             note(held, name, estimate.low, estimate.high, truth[name], none=none)
         note_prediction(held, fit.predictions[0], there, new)
+        splits = fit.compute.splits if fit.compute else ()
+        exponent, best = truth["beta"] / (truth["alpha"] + truth["beta"]), joint_split(cell.law)
+        told = (fit.compute.model_size, exponent) if fit.compute else (None, exponent)
+        for name, (found, true) in (
+            ("split a", told),
+            ("split N", (splits[0].model_size if splits else None, best)),
+        ):
+            ends = (found.low, found.high) if found else (None, None)
+            note(held, name, *ends, true, none=ends == (None, None))
     return held
 
 

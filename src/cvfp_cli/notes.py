@@ -57,7 +57,7 @@ CODES: Mapping[str, frozenset[str]] = {
         not-fixed not-ranked not-shared nothing-pooled one-seed pool-differs recipe-left-out recovered rows-left-out
         rows-repeated run-unreadable runs-added runs-diverged runs-left-out runs-missing runs-unreadable
         outliers samples-unused set-aside shared-fit stale-lock studies-pooled study-unreadable threads-differ threads-shared tokenizer-loses-text
-        tokenizer-smaller unequal-variance unigram-not-beaten unknown-key validation-tokens-unexpected window-too-wide y-unit
+        tokenizer-smaller tokens-from-flops unequal-variance unigram-not-beaten unknown-key validation-tokens-unexpected window-too-wide y-unit
         """
     ),
 }

@@ -101,3 +101,24 @@ def test_the_coupled_law_is_kaplans_in_other_parameters() -> None:
     p = {"E": 1.5, "A": f, "alpha": a * k, "B": f * r**k, "beta": b * k, "k": k}
     for n, d in ((1e5, 1e6), (1e7, 1e5)):
         assert loss("joint-coupled", p, n, d, 1.0) == pytest.approx(1.5 + f * (n**-a + r * d**-b) ** k)
+
+
+@pytest.mark.parametrize("powers", [(1.0, 1.0), (0.3, 0.9)])
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_the_split_of_a_budget_has_the_least_loss_and_its_gradient_is_a_difference(
+    law: Surface, powers: tuple[float, float]
+) -> None:
+    theta, p = coordinates(law)
+    passes, log_cost = 5.0, 36.0
+
+    def at(x: np.ndarray) -> float:
+        centred = log_cost - powers[0] * U - powers[1] * V
+        return float(law.split(x[None], centred, powers, passes)[0][0]) + U
+
+    def lost(log_n: float) -> float:
+        return loss(law.name, p, np.exp(log_n), np.exp((log_cost - powers[0] * log_n) / powers[1]), passes)
+
+    found = minimize_scalar(lost, (at(theta) - 1.0, at(theta) + 1.0), tol=1e-12)
+    assert at(theta) == pytest.approx(found.x, abs=1e-4)
+    gradient = law.split(theta[None], log_cost - powers[0] * U - powers[1] * V, powers, passes)[1][0]
+    assert gradient == pytest.approx(approx_fprime(theta, at, 1e-7), abs=1e-4)

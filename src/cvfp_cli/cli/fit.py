@@ -190,6 +190,25 @@ def fit(
             default="the best epoch",
         ),
     ] = None,
+    flops: Annotated[
+        str | None,
+        option(
+            "--flops",
+            panel=MORE,
+            metavar="COLUMN",
+            help="Operations of each run; without --x, D is these over 6 N.",
+            default="the runs' own",
+        ),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        option(
+            "--budget",
+            panel=MORE,
+            metavar="FLOPS",
+            help="Best model and data size for these operations (joint laws).",
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         option(
@@ -298,6 +317,7 @@ def fit(
         predict=sizes,
         pairs=pairs,
         targets=_numbers(target_ppl, "--target-ppl"),
+        budgets=_numbers(budget, "--budget"),
         holdout=holdout,
         window=window,
     )
@@ -320,6 +340,7 @@ def fit(
         words_of(group),
         parameters or "",
         epochs or "",
+        flops or "",
         y_unit=one_of(y_unit, Y_UNITS, "--y-unit") if y_unit else "",
         weights=weights or "",
         best_of=words_of(best_of),

@@ -129,6 +129,36 @@ class Surface:
             (theta[:, 2] - left + power * np.log1p(beta / alpha)) / beta - self._gained(theta, passes),
         )
 
+    def split(
+        self, theta: Array, log_cost: float, powers: tuple[float, float], passes: float
+    ) -> tuple[Array, Array]:
+        """Where N^p D^q costs as much as is allowed, the centred ln N with the least loss, (P,), and its gradient (P, k).
+
+        There (alpha / p) a^(1/k) = (beta / q) b^(1/k), with q ln D = log_cost - p ln N. For the additive law and p = q = 1
+        it is Hoffmann et al. 2022, eq. 4.
+
+        Args:
+            log_cost: p ln N + q ln D, centred. powers: p and q.
+        """
+        p, q = powers
+        alpha, beta = (np.maximum(theta[:, at], 1e-12) for at in (ALPHA, BETA))
+        kappa = self.coupling(theta)
+        power = np.ones(len(theta)) if kappa is None else kappa[:, 0]
+        ratio = np.log(alpha * q / (beta * p))
+        gained = self.gain(theta, np.full((len(theta), 1), passes))
+        gain = np.zeros(len(theta)) if gained is None else gained[0][:, 0]
+        total = q * alpha + p * beta
+        log_n = (q * (theta[:, 1] - theta[:, 2] + beta * gain + power * ratio) + beta * log_cost) / total
+        gradient = np.zeros_like(theta)
+        gradient[:, 1], gradient[:, 2] = q, -q
+        gradient[:, ALPHA] = q * (power / alpha - log_n)
+        gradient[:, BETA] = q * (gain - power / beta) + log_cost - p * log_n
+        if kappa is not None:
+            gradient[:, -1] = q * power * ratio
+        if gained is not None:
+            gradient[:, -1] = q * beta * gained[1][:, 0]
+        return log_n, gradient / total[:, None]
+
     def _gained(self, theta: Array, passes: float) -> Array:
         found = self.gain(theta, np.full((len(theta), 1), passes))
         return np.zeros(len(theta)) if found is None else found[0][:, 0]

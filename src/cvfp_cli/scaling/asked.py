@@ -13,7 +13,10 @@ from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint import check_joint
 from cvfp_cli.study.points import Points
 
-NO_PAIRS = "a pair N:D asks the joint law, which is not fitted"
+NO_JOINT = {
+    "--predict": "a pair N:D asks the joint law, which is not fitted",
+    "--budget": "its best model and data size are the joint law's to tell, which is not fitted",
+}
 
 
 class Asked(Protocol):
@@ -66,6 +69,11 @@ def refuse(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
             f"--predict: only the joint law has model sizes; {', '.join(laws)} {agreeing(len(laws), 'has', 'have')} "
             "none.",
             hint="Give sizes of x alone, or add --model joint.",
+        )
+    if asked.options.budgets and not both:
+        raise InputError(
+            f"--budget: {', '.join(laws)} {agreeing(len(laws), 'has', 'have')} no model size to spend it on.",
+            hint="Add --model joint.",
         )
     if asked.pooling == "all" and not both:
         raise InputError(

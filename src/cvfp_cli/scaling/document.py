@@ -25,6 +25,7 @@ from cvfp_cli.scaling.numbers import (
 )
 from cvfp_cli.scaling.result import (
     Cheapest,
+    Compute,
     Estimate,
     Fit,
     FittedPoint,
@@ -42,6 +43,7 @@ METHODS = {
     "none": "no intervals, nothing is left to make them from",
 }
 MODEL_SIZE = "model size"
+NEAR_ALL = 0.001  # operations this near a relation are told without how near
 # A fit of many runs shows its points only in JSON and CSV.
 MOST_POINTS = 40
 
@@ -99,6 +101,8 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
         blocks.append(_predictions(fit, level))
     blocks += [Line(_target(target, fit)) for target in fit.targets]
     blocks += [Line(_cheapest(least, fit)) for least in fit.cheapest]
+    if fit.compute:
+        blocks += _compute(fit.compute, fit, level)
     if fit.pool:
         blocks.append(Line(_pool(fit.pool)))
     if fit.local_exponents:
@@ -301,6 +305,42 @@ def _cheapest(least: Cheapest, fit: Fit) -> str:
     )
     far = ", an extrapolation" if least.extrapolated else ""
     return f"{start}: {', '.join(parts)}{far}."
+
+
+def _compute(compute: Compute, fit: Fit, level: str) -> list[Block]:
+    """How the best sizes grow with what training may cost, and the split of each budget."""
+    if compute.model_size is None or compute.x is None:
+        return [Line(f"How a budget of operations is best spent cannot be said: {compute.reason}.")]
+    names = (MODEL_SIZE, fit.x)
+    powers = (
+        name if by == 1.0 else f"{name}^{figure(by, 3)}"
+        for name, by in zip(names, (compute.by_n, compute.by_d), strict=True)
+    )
+    source = "as is usual"
+    if compute.counted:
+        about = f" within {percent(compute.spread)}" if compute.spread > NEAR_ALL else ""
+        source = f"as the runs' operations are{about}"
+    grow = ", ".join(
+        f"{name} as C^{figure(part.value, 3)}"
+        + ("" if part.low is None else f" ({interval(part.low, part.high)})")
+        for name, part in zip(names, (compute.model_size, compute.x), strict=True)
+    )
+    cost = " x ".join((f"{compute.factor:.4g}", *powers))
+    blocks: list[Block] = [Line(f"Best spent, operations C = {cost} ({source}) raise {grow}.")]
+    rows = tuple(
+        (
+            figure(split.budget),
+            f"{size(split.model_size.known)} ({interval(split.model_size.low, split.model_size.high)})",
+            f"{size(split.x.known)} ({interval(split.x.low, split.x.high)})",
+            f"{figure(split.there.value)} ({interval(split.there.mean_low, split.there.mean_high)})",
+            "extrapolation" if split.there.extrapolated else "interpolation",
+        )
+        for split in compute.splits
+        if split.model_size and split.x and split.there
+    )
+    if rows:
+        blocks.append(TextTable(("C", *(f"best {name}" for name in names), f"{fit.y} there", ""), rows))
+    return blocks + [Line(f"C {figure(s.budget)}: {s.reason}.") for s in compute.splits if s.reason]
 
 
 def _pool(test: PoolTest) -> str:

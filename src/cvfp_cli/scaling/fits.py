@@ -37,6 +37,7 @@ class FitOptions:
         objective: ``log`` squares errors of ln y, ``ppl`` those of y.
         level: of every interval, between 0 and 1.
         predict: sizes to predict at; ``inf`` for the asymptote. pairs: (N, D) to predict at by the joint law. targets: values of y to reach.
+        budgets: operations of training whose best model and data size the joint law tells.
         holdout: how many of the largest sizes the forward error leaves out.
         window: neighbouring sizes in a window of the local exponent; 0 for none.
         starts: grid points each fit starts from.
@@ -49,6 +50,7 @@ class FitOptions:
     predict: tuple[float, ...] = ()
     pairs: tuple[tuple[float, float], ...] = ()
     targets: tuple[float, ...] = ()
+    budgets: tuple[float, ...] = ()
     holdout: int = 1
     window: int = 0
     starts: int = 24
@@ -61,15 +63,21 @@ class FitOptions:
         if not 0.0 < self.level < 1.0:
             raise InputError(f"--level: {self.level:g} does not lie between 0 and 1.", hint="0.95 is usual.")
         paired = tuple(value for pair in self.pairs for value in pair)
-        for name, values in (("--predict", (*self.predict, *paired)), ("--target-ppl", self.targets)):
+        asked = (
+            ("--predict", (*self.predict, *paired)),
+            ("--target-ppl", self.targets),
+            ("--budget", self.budgets),
+        )
+        for name, values in asked:
             for value in values:
                 if not value > 0:
                     raise InputError(
                         f"{name}: {value:g} is not above 0.",
                         hint="Commas part the values of a list: write 1000000 or 1e6 for 1,000,000.",
                     )
-        if any(not np.isfinite(value) for value in self.targets):
-            raise InputError("--target-ppl: every value must be finite.")
+        for name, values in asked[1:]:
+            if not np.all(np.isfinite(values)):
+                raise InputError(f"{name}: every value must be finite.")
         if self.holdout < 1:
             raise InputError(f"--holdout {self.holdout}: it must be at least 1.")
         if self.window and self.window < 2:

@@ -5,6 +5,7 @@ of ln L minus its logarithm measured, from a grid of starts. The grid runs over 
 enter the additive law linearly and have a closed form there; a richer law starts from those at each of its own values.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -24,6 +25,8 @@ EXPONENTS = np.array([0.03, 0.08, 0.15, 0.25, 0.35, 0.45, 0.6, 0.8, 1.1, 1.5, 2.
 STARTS = 10
 # The exponents can be tied.
 TIED = ("alpha", "beta")
+# theta (P, k) -> a figure of the law (P,) and its gradient (P, k).
+Figure = Callable[[Array], tuple[Array, Array]]
 
 
 def holdable(law: Surface) -> dict[str, int]:
@@ -291,13 +294,16 @@ def solve_joint(
     tolerance: float = 1e-9,
     threshold: float = THRESHOLD,
     max_iterations: int = 300,
+    figure: Figure | None = None,
 ) -> tuple[Array, Array]:
     """Minimise the Huber loss from each start (P, k) with weights (P, m), within bounds (k,) or (P, k): the law's.
+
+    With a ``figure`` of the law the weights have one column more, by which the figure is held near 0.
 
     What ``data.held`` constrains stays so: of tied coordinates the narrower bounds count, and fixed ones have their value.
     The arrays of ``data`` are those of all problems, (m,), or one row a problem, (P, m).
     """
-    wide = weight.shape
+    wide = (len(weight), data.u.shape[-1])
     u, v, log_loss, passes = (
         np.broadcast_to(part, wide) for part in (data.u, data.v, data.log_loss, data.passes)
     )
@@ -305,8 +311,14 @@ def solve_joint(
     whole = held.k == law.k
 
     def model(free: Array, rows: Rows) -> tuple[Array, Array]:
-        value, jacobian = law.log_loss(free if whole else held.leave(free), u[rows], v[rows], passes[rows])
-        return value - log_loss[rows], jacobian if whole else jacobian @ held.matrix
+        theta = free if whole else held.leave(free)
+        value, jacobian = law.log_loss(theta, u[rows], v[rows], passes[rows])
+        off = value - log_loss[rows]
+        if figure is not None:
+            own, gradient = figure(theta)
+            off = np.column_stack([off, own])
+            jacobian = np.concatenate([jacobian, gradient[:, None]], axis=1)
+        return off, jacobian if whole else jacobian @ held.matrix
 
     low = np.broadcast_to(law.lower if lower is None else lower, start.shape)
     high = np.broadcast_to(law.upper if upper is None else upper, start.shape)

@@ -26,6 +26,7 @@ from cvfp_cli.scaling.joint import (
     solve_joint,
     user_values,
 )
+from cvfp_cli.scaling.joint_budget import compute_of, relation_of
 from cvfp_cli.scaling.joint_errors import (
     ENOUGH_RUNS,
     REPLICATES,
@@ -131,8 +132,11 @@ def fit_joint_groups(
         ends is not None,
         draws,
         options.level,
-        any(estimate.reason for estimate in parameters.values()),
+        frozenset(name for name, estimate in parameters.items() if estimate.reason),
     )
+    flops = [points.flops for points in groups if points.flops is not None]
+    operations = np.concatenate(flops)[order] if len(flops) == len(groups) else None
+    compute = compute_of(asked, relation_of(n, d, passes, operations), options.budgets)
     answers = answer(asked, options.predict, options.pairs, options.targets)
     members = [
         tuple(part[member == g] for part in (n, d, data.log_loss, data.passes)) for g in range(len(groups))
@@ -175,6 +179,7 @@ def fit_joint_groups(
         predictions=answers.predictions,
         targets=answers.targets,
         cheapest=answers.cheapest,
+        compute=compute,
         pool=pool,
         starts=Starts(fit.tried, fit.agree),
         warnings=(

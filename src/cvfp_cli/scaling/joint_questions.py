@@ -29,7 +29,7 @@ class AskedFit:
         n, d: sizes of the runs, (m,). unit: of y.
         errors: of its figures; None without degrees of freedom. profiled: whether intervals are profiles of the loss.
         draws: bootstrap refits in the fit's coordinates, (R, k), or None. level: of intervals.
-        undetermined: some parameter has no value.
+        undetermined: the parameters without a value.
     """
 
     data: JointData
@@ -41,7 +41,7 @@ class AskedFit:
     profiled: bool
     draws: Array | None
     level: float
-    undetermined: bool
+    undetermined: frozenset[str]
 
     @property
     def passes(self) -> float:
@@ -101,14 +101,15 @@ def answer(
     asked = [float(size) for size in models] if len(models) <= MOST_SIZES else [usual]
     wanted = [*((usual, size) for size in sizes), *pairs]
     return Answers(
-        tuple(_predict(law, n, d) for n, d in wanted),
+        tuple(prediction_at(law, n, d) for n, d in wanted),
         tuple(_reach(law, n, target) for target in targets for n in asked),
         tuple(_cheapest(law, target) for target in targets),
         usual,
     )
 
 
-def _predict(law: AskedFit, n: float, d: float) -> Prediction:
+def prediction_at(law: AskedFit, n: float, d: float) -> Prediction:
+    """The law at a pair of sizes."""
     value = float(law.log_loss(law.fit.theta[None], n, d)[0])
     low, high, new_low, new_high = _ends(law, n, d, value)
     outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())

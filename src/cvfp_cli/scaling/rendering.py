@@ -126,6 +126,18 @@ def to_csv(study: Study) -> str:
                     row(
                         f"cheapest_{part}", f"{fit.y}={least.ppl:g}", None, found.value, found.low, found.high
                     )
+        if fit.compute:
+            for part, grown in (("model_size", fit.compute.model_size), ("x", fit.compute.x)):
+                if grown is not None:
+                    row("compute", f"{part}_exponent", None, grown.value, grown.low, grown.high)
+                for split in fit.compute.splits:
+                    found = getattr(split, part)
+                    if found is not None:
+                        row(f"budget_{part}", f"C={split.budget:g}", None, found.value, found.low, found.high)
+            for split in fit.compute.splits:
+                if (there := split.there) is not None:
+                    at = (there.value, there.low, there.high, there.model_size)
+                    row("budget_prediction", f"C={split.budget:g}", there.x, *at)
         if fit.pool:
             row("pool_test", "F", None, fit.pool.f)
             row("pool_test", "p", None, fit.pool.p)

@@ -126,6 +126,68 @@ class Cheapest:
 
 
 @dataclass(frozen=True)
+class Split:
+    """The model and data size with the least loss that a budget of operations pays for.
+
+    Attributes:
+        budget: C. model_size, x: N and D with intervals; None where there are none. there: the law at this pair.
+        reason: why there is none; empty otherwise.
+    """
+
+    budget: float
+    model_size: Estimate | None
+    x: Estimate | None
+    there: Prediction | None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        return {
+            "budget": self.budget,
+            "model_size": self.model_size.range_json() if self.model_size else None,
+            "x": self.x.range_json() if self.x else None,
+            "there": self.there.to_json() if self.there else None,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How the best model and data size grow with the operations C that may be spent.
+
+    Attributes:
+        factor, by_n, by_d: C = factor N^by_n D^by_d. counted: by the runs' own operations, which lie about it with the
+            standard deviation ``spread`` of their logarithms; else as is usual.
+        model_size, x: the exponents of N and D over C; None where there are none.
+        splits: of each budget that was asked for. reason: why nothing is said; empty otherwise.
+    """
+
+    factor: float
+    by_n: float
+    by_d: float
+    counted: bool
+    spread: float
+    model_size: Estimate | None = None
+    x: Estimate | None = None
+    splits: tuple[Split, ...] = ()
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The relation, the exponents and the splits."""
+        return {
+            "factor": self.factor,
+            "by_model_size": self.by_n,
+            "by_x": self.by_d,
+            "counted": self.counted,
+            "spread": self.spread,
+            "model_size_exponent": self.model_size.range_json() if self.model_size else None,
+            "x_exponent": self.x.range_json() if self.x else None,
+            "budgets": [split.to_json() for split in self.splits],
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
 class PoolTest:
     """Whether groups share one joint law: an F test of one law for all against one for each.
 
@@ -199,7 +261,8 @@ class Fit:
         per_doubling, per_tenfold: fall of y in percent when x doubles (grows tenfold) from the largest size.
         asymptote: y at infinite x; None for laws that fall to 0. distance: last measured y minus the asymptote.
         interval_method: ``t``, ``profile``, ``bootstrap``, or why there is none.
-        cheapest, pool: of the joint law: for each target the least N D, and whether its groups share the law.
+        cheapest, compute, pool: of the joint law: for each target the least N D, the best split of a budget, and whether
+            its groups share the law.
     """
 
     config: str
@@ -232,6 +295,7 @@ class Fit:
     predictions: tuple[Prediction, ...] = ()
     targets: tuple[Target, ...] = ()
     cheapest: tuple[Cheapest, ...] = ()
+    compute: Compute | None = None
     pool: PoolTest | None = None
     local_exponents: tuple[LocalExponent, ...] = ()
     replicates: Replicates | None = None
@@ -282,5 +346,6 @@ class Fit:
         }
         if self.law in JOINTS:
             shape["cheapest"] = [least.to_json() for least in self.cheapest]
+            shape["compute"] = self.compute.to_json() if self.compute else None
             shape["pool"] = self.pool.to_json() if self.pool else None
         return shape

@@ -9,7 +9,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import JOINT, JOINTS, MAIN, MIXED
 from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.asked import NO_PAIRS, check_constraint, refuse, unanswered
+from cvfp_cli.scaling.asked import NO_JOINT, check_constraint, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
 from cvfp_cli.scaling.checks import check_groups
@@ -127,8 +127,10 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
         joint, about_joint = fit_named(groups, request, both) if named else fit_unasked(groups, request)
     else:
         joint, about_joint = (), ()
-    if request.options.pairs and not joint:
-        raise InputError(f"--predict: {NO_PAIRS}.", hint="Name it with --model joint to see why.")
+    asks_joint = (("--predict", request.options.pairs), ("--budget", request.options.budgets))
+    for option, given in asks_joint:
+        if given and not joint:
+            raise InputError(f"{option}: {NO_JOINT[option]}.", hint="Name it with --model joint to see why.")
     # Groups of one size are good rows for a joint law, and nothing for a law of x.
     fittable, left_out = _fittable(groups, joint=bool(joint), needed=named or not joint) if own else ((), ())
     fits: dict[str, tuple[Fit, ...]] = {}

@@ -234,6 +234,7 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str, study: str) -> Poin
     counts = [run.parameters.body for run in runs]  # what the joint law counts
     # The figures are those of the best epoch: later ones add nothing to them.
     passes = [run.best_epoch or run.epochs for run in runs]
+    flops = [run.flops for run in runs]
     tokens = [run.train_tokens for run in runs if x == "samples"]
     return Points(
         x=np.array([getattr(run, x) for run in runs], dtype=float),
@@ -242,6 +243,7 @@ def _points(label: str, runs: Sequence[Run], x: str, y: str, study: str) -> Poin
         sizes=np.array(sizes, dtype=float),
         parameters=np.array(counts, dtype=float) if all(count is not None for count in counts) else None,
         passes=np.array(passes, dtype=float) if all(passes) else None,
+        flops=np.array(flops, dtype=float) if all(flops) else None,
         tokens=np.array(tokens, dtype=float) if tokens and all(tokens) else None,
         x_name=x,
         y_name=y,

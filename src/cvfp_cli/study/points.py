@@ -45,6 +45,7 @@ class Points:
         weights: relative precisions (1 / variance) of the points, shape (m,), all above 0, or None for equal ones.
             Only their ratios within a group matter.
         holdout: what the forward error leaves out; None for the largest sizes.
+        flops: operations that each point's training took, shape (m,), where they are known.
         tokens: training tokens of each point, shape (m,), where x counts samples and they are known.
         x_name, y_name: the names of the columns.
         study: what the group belongs to: the configurations of one study share a joint law.
@@ -62,6 +63,7 @@ class Points:
     sizes: Vector | None = None
     parameters: Vector | None = None
     passes: Vector | None = None
+    flops: Vector | None = None
     weights: Vector | None = None
     holdout: Holdout | None = None
     tokens: Vector | None = None
@@ -96,6 +98,7 @@ class Points:
         checked = (
             ("parameters", "Model parameters"),
             ("passes", "Epochs"),
+            ("flops", "Operations"),
             ("weights", "Weights"),
             ("tokens", "Tokens"),
         )
@@ -157,6 +160,7 @@ class Points:
             sizes=part(self.sizes),
             parameters=part(self.parameters),
             passes=part(self.passes),
+            flops=part(self.flops),
             weights=part(self.weights),
             tokens=part(self.tokens),
             holdout=None,

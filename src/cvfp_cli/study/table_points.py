@@ -23,6 +23,8 @@ SEED_WORDS = frozenset(("seed", "seeds", "rep", "replicate", "repeat", "trial", 
 # One sample count stands for sizes that differ at most by this factor; else ``samples`` is no size.
 _SAME_SAMPLES = 2.0
 _MOST_NAMED = 5
+USUAL_FLOPS = 6.0
+"""Operations a parameter and token: a product and a sum, forwards once and backwards twice (Kaplan et al. 2020)."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Columns:
         x, y: of the points. group: columns that make a group; empty for the configuration; ``none`` for one group.
         parameters: column of model sizes for the joint law; empty for the results' own counts.
         passes: column of how often the data were passed over; empty where x or the results' own epochs say it.
+        flops: column of the operations of each run; without a column x, D is these over 6 N.
         y_unit: one of ``units.UNITS``; empty to find it.
         weights: column of relative precisions (1 / variance); empty for equal ones.
         best_of: columns of settings of which the best counts at each size.
@@ -44,6 +47,7 @@ class Columns:
     group: tuple[str, ...] = ()
     parameters: str = ""
     passes: str = ""
+    flops: str = ""
     y_unit: str = ""
     weights: str = ""
     best_of: tuple[str, ...] = ()
@@ -52,8 +56,16 @@ class Columns:
     @property
     def of_a_table(self) -> bool:
         """Whether they ask for what only rows of a table have."""
-        return bool(
-            self.group or self.parameters or self.passes or self.weights or self.best_of or self.holdout_by
+        return any(
+            (
+                self.group,
+                self.parameters,
+                self.passes,
+                self.flops,
+                self.weights,
+                self.best_of,
+                self.holdout_by,
+            )
         )
 
 
@@ -66,6 +78,7 @@ class _Point:
     y: float
     parameters: float
     passes: float
+    flops: float
     weight: float
 
 
@@ -95,7 +108,7 @@ def table_groups(
         if len(places) == len(rows)
         else [f"{where}, row {number}" for number in range(1, len(rows) + 1)]
     )
-    points, notes = _points(*_distinct(rows, at, names), where, columns)
+    points, notes = _points(*_distinct(rows, at, names), names, where, columns)
     sizes, said = _sizes(points, names, where, columns)
     notes += said
     gathered: dict[tuple[str, ...], list[int]] = {}
@@ -122,6 +135,7 @@ def table_groups(
                 sizes=np.array([sizes[index] for index in members]),
                 parameters=np.array([point.parameters for point in chosen]) if columns.parameters else None,
                 passes=np.array([point.passes for point in chosen]) if columns.passes else None,
+                flops=np.array([point.flops for point in chosen]) if columns.flops else None,
                 weights=np.array([point.weight for point in chosen]) if columns.weights else None,
                 holdout=_holdout(chosen, columns.holdout_by, codes),
                 x_name=columns.x,
@@ -137,7 +151,9 @@ def _label(by: Sequence[str], key: Sequence[str]) -> str:
 
 
 def _require(names: Sequence[str], columns: Columns, where: str) -> None:
-    wanted = [("--x", columns.x), ("--y", columns.y)]
+    wanted = (
+        [("--y", columns.y)] if lacks_tokens(names, columns) else [("--x", columns.x), ("--y", columns.y)]
+    )
     wanted += [("--group", name) for name in columns.group if name != NO_GROUP]
     wanted += [("--best-of", name) for name in columns.best_of]
     wanted += [
@@ -145,6 +161,7 @@ def _require(names: Sequence[str], columns: Columns, where: str) -> None:
         for option, name in (
             ("--parameters", columns.parameters),
             ("--epochs", columns.passes),
+            ("--flops", columns.flops),
             ("--weights", columns.weights),
             ("--holdout-by", columns.holdout_by),
         )
@@ -152,6 +169,11 @@ def _require(names: Sequence[str], columns: Columns, where: str) -> None:
     ]
     for option, name in wanted:
         require_column(names, name, option, where)
+
+
+def lacks_tokens(names: Sequence[str], columns: Columns) -> bool:
+    """Whether the data sizes, of which no column was named, have to follow from operations and model sizes."""
+    return bool(columns.flops and columns.parameters) and columns.x == Columns.x and columns.x not in names
 
 
 def require_column(names: Sequence[str], name: str, option: str, where: str) -> None:
@@ -187,7 +209,7 @@ def _distinct(
 
 
 def _points(
-    rows: Sequence[tuple[str, Row]], again: Sequence[str], where: str, columns: Columns
+    rows: Sequence[tuple[str, Row]], again: Sequence[str], names: Sequence[str], where: str, columns: Columns
 ) -> tuple[list[_Point], list[Note]]:
     """The rows that have all figures, and notes on the others.
 
@@ -201,9 +223,19 @@ def _points(
             f"({_some(again, where)}): counted once."
         )
         notes.append(Note("rows-repeated", message, "warning", {"rows": len(again)}))
+    worked_out = lacks_tokens(names, columns)
+    x = columns.flops if worked_out else columns.x
     needed = [
-        name for name in (columns.x, columns.y, columns.parameters, columns.passes, columns.weights) if name
+        name
+        for name in (x, columns.y, columns.parameters, columns.passes, columns.flops, columns.weights)
+        if name
     ]
+    if worked_out:
+        message = (
+            f"{where} has no column {columns.x}: it is {columns.flops} / ({USUAL_FLOPS:g} {columns.parameters})"
+            + (f" / {columns.passes}." if columns.passes else ".")
+        )
+        notes.append(Note("tokens-from-flops", message))
     left: dict[tuple[str, str], list[str]] = {}
     points = []
     for place, row in rows:
@@ -223,13 +255,17 @@ def _points(
                 )
             figures[name] = value
         else:
+            size = figures[x]
+            if worked_out:
+                size /= USUAL_FLOPS * figures[columns.parameters] * figures.get(columns.passes, 1.0)
             points.append(
                 _Point(
                     row,
-                    figures[columns.x],
+                    size,
                     figures[columns.y],
                     figures.get(columns.parameters, math.nan),
                     figures.get(columns.passes, math.nan),
+                    figures.get(columns.flops, math.nan),
                     figures.get(columns.weights, 1.0),
                 )
             )
