@@ -54,7 +54,7 @@ CODES: Mapping[str, frozenset[str]] = {
         common-errors-unknown converged-inferred embedding-rows-unused empty-samples ensembles-apart export-without-text forecast-unshared group-left-out
         hub-from-cache identical-texts incomplete joint-group-left-out joint-left-out joint-passes joint-size
         joint-unanswered legacy-metadata long-run model-sizes-unused no-schema non-finite-read-as-missing
-        not-fixed not-ranked not-shared nothing-pooled one-seed pool-differs recipe-left-out recovered rows-left-out
+        not-fixed not-ranked no-isoflops not-shared nothing-pooled one-seed pool-differs recipe-left-out recovered rows-left-out
         rows-repeated run-unreadable runs-added runs-diverged runs-left-out runs-missing runs-unreadable
         outliers samples-unused set-aside shared-fit stale-lock studies-pooled study-unreadable threads-differ threads-shared tokenizer-loses-text
         tokenizer-smaller tokens-from-flops unequal-variance unigram-not-beaten unknown-key validation-tokens-unexpected window-too-wide y-unit

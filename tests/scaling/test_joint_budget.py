@@ -123,7 +123,7 @@ def test_a_table_with_operations_and_no_data_sizes(tmp_path: Path) -> None:
     )
     text = CliRunner().invoke(app, [*command, "--budget", "1e21,2e21"]).output
     assert "it is ops / (6 size)" in text
-    assert "C = 6 x model size x train_tokens (as the runs' operations are)" in text
+    assert "C = 6 x model size x train_tokens operations (as the runs' operations are)" in text
     table = CliRunner().invoke(app, [*command, "--budget", "1e21", "--format", "csv", "-q"]).output
     assert "budget_model_size,C=1e+21" in table
 

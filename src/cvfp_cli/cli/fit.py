@@ -331,6 +331,7 @@ def fit(
         pooling="all" if pool else "none" if group else "study",
         sizes_named=parameters is not None,
         sensitivity=sensitivity,
+        isoflops=flops is not None,
     )
     paths = results or [str(DEFAULT_RESULTS)]
     check_there([Path(path) for path in paths if path != STDIN])

@@ -7,6 +7,7 @@ from cvfp_cli.laws.registry import LAWS, SURFACES
 from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.forecast_text import forecast_blocks
+from cvfp_cli.scaling.isoflops import IsoFlops
 from cvfp_cli.scaling.joint_fits import DIFFER
 from cvfp_cli.scaling.numbers import (
     ALL_MEASURE,
@@ -63,6 +64,8 @@ def study_blocks(study: Study) -> list[Block]:
         if made:
             blocks += [Heading(title), _selection(made.laws), Line(made.sentence)]
             blocks += [Line(f"{score.law}: {score.reason}.") for score in made.laws if score.reason]
+    for profiles in study.isoflops:
+        blocks += _isoflops(profiles)
     return blocks + sensitivity_blocks(study.sensitivity)
 
 
@@ -320,18 +323,13 @@ def _compute(compute: Compute, fit: Fit, level: str) -> list[Block]:
     if compute.counted:
         about = f" within {percent(compute.spread)}" if compute.spread > NEAR_ALL else ""
         source = f"as the runs' operations are{about}"
-    grow = ", ".join(
-        f"{name} as C^{figure(part.value, 3)}"
-        + ("" if part.low is None else f" ({interval(part.low, part.high)})")
-        for name, part in zip(names, (compute.model_size, compute.x), strict=True)
-    )
     cost = " x ".join((f"{compute.factor:.4g}", *powers))
-    blocks: list[Block] = [Line(f"Best spent, operations C = {cost} ({source}) raise {grow}.")]
+    grow = _grow(names, compute.model_size, compute.x)
+    blocks: list[Block] = [Line(f"Where training costs C = {cost} operations ({source}), the best {grow}.")]
     rows = tuple(
         (
             figure(split.budget),
-            f"{size(split.model_size.known)} ({interval(split.model_size.low, split.model_size.high)})",
-            f"{size(split.x.known)} ({interval(split.x.low, split.x.high)})",
+            *(f"{figure(part.known)} ({_ends(part)})" for part in (split.model_size, split.x)),
             f"{figure(split.there.value)} ({interval(split.there.mean_low, split.there.mean_high)})",
             "extrapolation" if split.there.extrapolated else "interpolation",
         )
@@ -341,6 +339,54 @@ def _compute(compute: Compute, fit: Fit, level: str) -> list[Block]:
     if rows:
         blocks.append(TextTable(("C", *(f"best {name}" for name in names), f"{fit.y} there", ""), rows))
     return blocks + [Line(f"C {figure(s.budget)}: {s.reason}.") for s in compute.splits if s.reason]
+
+
+def _isoflops(found: IsoFlops) -> list[Block]:
+    """The least of each budget, and how it grows."""
+    names = (MODEL_SIZE, found.x_name)
+
+    def known(estimate: Estimate) -> str:
+        text = figure(estimate.known)
+        return text if estimate.low is None and estimate.high is None else f"{text} ({_ends(estimate)})"
+
+    rows = tuple(
+        (
+            figure(one.budget),
+            str(one.runs),
+            *(known(part) if part else MISSING for part in (one.model_size, one.x)),
+            figure(one.y),
+        )
+        for one in found.profiles
+    )
+    header = ("C", "runs", *(f"best {name}" for name in names), f"{found.y_name} there")
+    blocks: list[Block] = [
+        Heading(f"{found.config or 'all points'}: runs of equal compute"),
+        Line(
+            f"The least of a cubic of ln loss over ln {MODEL_SIZE}, with {100 * found.level:g} % intervals; open where they "
+            "reach the last run."
+        ),
+        TextTable(header, rows),
+        *(Line(f"C {figure(one.budget)}: {one.reason}.") for one in found.profiles if one.reason),
+    ]
+    if found.model_size is None or found.x is None:
+        return [*blocks, Line("Fewer than two budgets have a least, so nothing tells how it grows.")]
+    blocks.append(Line(f"Over these budgets {_grow(names, found.model_size, found.x)}."))
+    if found.budgets:
+        rows = tuple((figure(at.budget), known(at.model_size), known(at.x)) for at in found.budgets)
+        blocks.append(TextTable(("C", *(f"best {name}" for name in names)), rows))
+    return blocks
+
+
+def _grow(names: tuple[str, str], *exponents: Estimate) -> str:
+    """How the best sizes grow with C."""
+    of_n, of_d = (
+        f"C^{figure(part.value, 3)}" + ("" if part.low is None else f" ({_ends(part)})") for part in exponents
+    )
+    return f"{names[0]} grows as {of_n} and {names[1]} as {of_d}"
+
+
+def _ends(estimate: Estimate) -> str:
+    return interval(estimate.low, estimate.high)
 
 
 def _pool(test: PoolTest) -> str:

@@ -157,6 +157,17 @@ def to_csv(study: Study) -> str:
             end = one.asymptote
             ends = [None, end.value, end.low, end.high, None]
             writer.writerow([one.config, "mixture", "derived", "asymptote", *ends])
+    for iso in study.isoflops:
+        exponents = (("model_size_exponent", iso.model_size), ("x_exponent", iso.x))
+        sizes = [
+            (f"{kind}_{part}", f"C={at.budget:g}", getattr(at, part))
+            for kind, those in (("profile", iso.profiles), ("budget", iso.budgets))
+            for at in those
+            for part in ("model_size", "x")
+        ]
+        for kind, name, e in [*(("compute", name, e) for name, e in exponents), *sizes]:
+            if e is not None:
+                writer.writerow([iso.config, "isoflops", kind, name, None, e.value, e.low, e.high, None])
     for moved in study.sensitivity:
         for choice in moved.choices:
             for name, e in choice.figures.items():

@@ -17,6 +17,7 @@ from cvfp_cli.scaling.constraint import Constraint, shared_coordinates
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import Forecast, forecasts
 from cvfp_cli.scaling.held_out import Origin, own_pools
+from cvfp_cli.scaling.isoflops import LEAST_SIZES, IsoFlops, isoflops
 from cvfp_cli.scaling.joint_study import (
     POOLINGS,
     Pool,
@@ -49,6 +50,7 @@ class Request:
         pooling: which groups share a joint law: the configurations of a ``study``, ``none`` or ``all``.
         sizes_named: whether the column of model sizes was asked for; said so where no joint law takes it.
         sensitivity: whether to show the figures under other choices, too.
+        isoflops: whether to look for runs of equal compute.
     """
 
     laws: tuple[str, ...] = (ALL,)
@@ -60,6 +62,7 @@ class Request:
     pooling: str = "study"
     sizes_named: bool = False
     sensitivity: bool = False
+    isoflops: bool = False
 
     def __post_init__(self) -> None:
         if self.bootstrap and self.bootstrap < LEAST_REPLICATES:
@@ -84,6 +87,7 @@ class Study:
         notes: what concerns no single fit.
         forecasts: of each group, by a mixture of laws, and whether its log-log line bends.
         sensitivity: of the first law's fits and the joint ones, where it was asked for.
+        joint_selection: of the joint laws. isoflops: runs of equal compute, of each pool that has some.
     """
 
     fits: tuple[Fit, ...]
@@ -92,6 +96,7 @@ class Study:
     forecasts: tuple[Forecast, ...] = ()
     sensitivity: tuple[Sensitivity, ...] = ()
     joint_selection: Selection | None = None
+    isoflops: tuple[IsoFlops, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What ``--format json`` prints."""
@@ -104,6 +109,7 @@ class Study:
             if self.joint_selection
             else [],
             "joint_verdict": self.joint_selection.sentence if self.joint_selection else None,
+            "isoflops": [one.to_json() for one in self.isoflops],
             "sensitivity": [one.to_json() for one in self.sensitivity],
             "notes": [{"code": note.code, "message": note.message} for note in self.notes],
         }
@@ -160,10 +166,27 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
         )
         checked = (*checked, Note("forecast-unshared", message))
     moved = _sensitivity(groups, fits, fitted_to, joint, ahead, request) if request.sensitivity else ()
+    profiles, about_profiles = _isoflops(groups, request) if request.isoflops else ((), ())
     shared = (joint and request.pooling != "none") or (fits and request.constraint.shared)
     apart = _of_members(groups) if shared else ()
-    told = (*left_out, *notes, *about_joint, *apart, *asked, *checked)
-    return Study(everything, selection, told, ahead, moved, select_joint(groups, joint, request))
+    told = (*left_out, *notes, *about_joint, *apart, *asked, *checked, *about_profiles)
+    chosen_joint = select_joint(groups, joint, request)
+    return Study(everything, selection, told, ahead, moved, chosen_joint, profiles)
+
+
+def _isoflops(groups: Sequence[Points], request: Request) -> tuple[tuple[IsoFlops, ...], tuple[Note, ...]]:
+    """The profiles of every pool, or that there are none."""
+    pools = pools_of(groups, request.pooling)
+    options = request.options
+    found = [isoflops(pool.groups, pool.label, options.budgets, options.level) for pool in pools]
+    profiles = tuple(one for one in found if one is not None)
+    if profiles:
+        return profiles, ()
+    message = (
+        f"No budget of operations was spent on {LEAST_SIZES} model sizes or more, so there are no profiles of equal "
+        "compute."
+    )
+    return (), (Note("no-isoflops", message),)
 
 
 def _sensitivity(
@@ -204,7 +227,9 @@ def curves_of(
     groups: Sequence[Points], request: Request
 ) -> tuple[dict[str, dict[str, Fit]], tuple[Fit, ...]]:
     """What a plot needs: every group's fits of the laws of one variable, by label and law, and the joint fits."""
-    plain = replace(request, options=replace(request.options, hold_out=False), sensitivity=False)
+    plain = replace(
+        request, options=replace(request.options, hold_out=False), sensitivity=False, isoflops=False
+    )
     study = run_study(groups, plain)
     curves: dict[str, dict[str, Fit]] = {points.label: {} for points in groups}
     for fit in study.fits:
