@@ -3,6 +3,7 @@
 import math
 import random
 import re
+import shlex
 import unicodedata
 from dataclasses import replace
 from itertools import pairwise
@@ -29,9 +30,10 @@ from report_cases import (
 from cvfp_cli.reports.build import SECTIONS
 from cvfp_cli.reports.diff import build_difference
 from cvfp_cli.reports.marks import tied_finding
-from cvfp_cli.reports.model import Finding, Report, Statement, Statements, Subheading
+from cvfp_cli.reports.model import Commands, Finding, Report, Statement, Statements, Subheading
 from cvfp_cli.reports.text import load_language
 from cvfp_cli.results.schema import Run, Seconds
+from cvfp_cli.scaling.narrowing import parse_goal
 
 pytestmark = pytest.mark.pinned_only("the project's own text; tests/stats/test_paired.py holds the figures")
 
@@ -199,6 +201,15 @@ def test_what_would_decide_comes_with_its_price() -> None:
     assert cost.values["runs"] == missing
     assert cost.values["seconds"] == pytest.approx(120.0 * missing)
     assert cost.code == ("cost-hours" if 120 * missing >= 3600 else "cost-minutes")
+    # The command to go on with asks the same question, at that price.
+    (command,) = (block.lines[0] for block in made.sections[0].blocks if isinstance(block, Commands))
+    pair = parse_goal(shlex.split(command.split("--goal ")[1])[0]).pair
+    assert pair is not None
+    assert pair[0] == finding.values["config"]
+    assert pair[1] in finding.values["tied"]
+    assert float(command.split("--budget-seconds ")[1]) == pytest.approx(120.0 * missing, rel=0.1)
+    two = report(results(simulated(samples=(50, 100), seeds=(0, 1))))  # plan refuses two sizes
+    assert not any(isinstance(block, Commands) for block in two.sections[0].blocks)
 
 
 def test_who_ties_is_said_in_the_fewest_names() -> None:

@@ -123,3 +123,18 @@ def test_a_table_names_its_epochs_and_the_command_says_which_law_predicts_best(t
     missing = CliRunner().invoke(app, words[:-2])
     assert missing.exit_code == 0
     assert "joint-epochs" in missing.output
+
+
+def test_unasked_all_joint_laws_are_fitted_that_the_runs_can_tell_and_a_note_says_which_to_go_by() -> None:
+    points = runs("joint-epochs", 0.001)
+    study = run_study([points], Request())
+    laws = [fit.law for fit in study.fits if fit.law.startswith("joint")]
+    assert laws == ["joint", "joint-coupled", "joint-epochs"]
+    (note,) = [note for note in study.notes if note.code == "joint-choice"]
+    assert "joint-epochs" in note.message
+    assert study.joint_selection
+    assert study.joint_selection.laws[0].law == "joint-epochs"
+    # Data that were read equally often tell nothing of repetition.
+    assert points.passes is not None
+    once = points.only(points.passes == 1.0)
+    assert "joint-epochs" not in [fit.law for fit in run_study([once], Request()).fits]

@@ -57,7 +57,8 @@ class Scope:
     Attributes:
         fits: by label and law. unfitted: why a group has no fit of a law.
         level: confidence level of every interval.
-        joint: the laws over parameters and tokens, one fit each for the whole family. selection: which law predicts best.
+        joint: the laws over parameters and tokens, one fit each for the whole family. selection: which law predicts best,
+            joint_selection: which of these.
         forecasts: what a mixture of laws says of every group with two sizes or more.
         arms: every two groups that differ in one respect, compared.
         rankings, fitted_lines, claims: those made so far, by size and measure, by measure, and by name; several
@@ -71,6 +72,7 @@ class Scope:
     level: float
     joint: tuple[Fit, ...] = ()
     selection: Selection | None = None
+    joint_selection: Selection | None = None
     forecasts: tuple[Forecast, ...] = ()
     arms: tuple[ArmsCompared, ...] = ()
     rankings: "dict[tuple[int | None, str], Ranking]" = field(default_factory=dict, repr=False, compare=False)
@@ -311,7 +313,7 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     lines = fit_groups(usable, MAIN, options) if usable else ()
     fits = {(fit.config, fit.law): fit for fit in lines}
     joint: tuple[Fit, ...] = ()
-    selection: Selection | None = None
+    selection = joint_selection = None
     shown = tuple(laws)
     if usable and shown != (MAIN,):
         # The lines have the windows already, which are theirs alone.
@@ -319,7 +321,8 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
         others = study.fits if study is not None else ()
         fits = {(fit.config, fit.law): fit for fit in others if fit.law not in JOINTS} | fits
         joint = tuple(fit for fit in others if fit.law in JOINTS)
-        selection = study.selection if study is not None else None
+        if study is not None:
+            selection, joint_selection = study.selection, study.joint_selection
         shown = tuple(dict.fromkeys(fit.law for fit in others if fit.law not in JOINTS)) or (MAIN,)
     fitted = tuple(law for law in shown if law in LAWS) or (MAIN,)
     unfitted: dict[tuple[str, str], Finding] = {}
@@ -331,7 +334,7 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
     known_fits = {law: tuple(fit for (_, name), fit in fits.items() if name == law) for law in LAWS}
     ahead = forecasts(usable, replace(options, window=0), known_fits, mixed=True)
-    return Scope(family, fitted, fits, unfitted, level, joint, selection, ahead)
+    return Scope(family, fitted, fits, unfitted, level, joint, selection, joint_selection, ahead)
 
 
 def _study(groups: Sequence[Points], request: Request) -> Study | None:

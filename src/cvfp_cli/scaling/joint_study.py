@@ -5,13 +5,17 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol
 
+import numpy as np
+
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT
+from cvfp_cli.laws.names import JOINT, JOINTS
 from cvfp_cli.laws.registry import SURFACES
+from cvfp_cli.laws.surface import Surface
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint_fits import fit_joint_groups, joint_origins
+from cvfp_cli.scaling.joint_profile import different
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.study.points import Points, counted_once
@@ -101,8 +105,11 @@ def fit_named(
 
 
 def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, ...], tuple[Note, ...]]:
-    """The joint law of every pool that has model sizes enough, and why others have none where there are model sizes."""
-    fits: list[Fit] = []
+    """The joint laws of every pool that has model sizes enough, and why others have none where there are model sizes.
+
+    A law with a parameter more is fitted to more runs than its parameters, that of repeated data where passes differ.
+    """
+    able: list[Pool] = []
     notes: list[Note] = []
     pools = pools_of(groups, request.pooling)
     for pool in pools:
@@ -113,11 +120,28 @@ def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, .
             name = f"{pool.label}: " if len(pools) > 1 else ""
             notes.append(Note("joint-left-out", f"{name}joint is not fitted: {why}"))
         else:
-            fits.append(fit_pool(pool, request))
-    if not fits and not notes and len(pools) > 1 and _carries(groups) and not _unasked(groups):
+            able.append(pool)
+    if not able and not notes and len(pools) > 1 and _carries(groups) and not _unasked(groups):
         message = "joint is not fitted: no group has model sizes for a law of its own. --pool fits one to all groups."
         notes.append(Note("joint-left-out", message))
-    return tuple(fits), tuple(notes)
+    fits = tuple(
+        fit_pool(pool, request, law)
+        for law, pool in product(JOINTS, able)
+        if _tells(pool.groups, SURFACES[law])
+    )
+    return fits, tuple(notes)
+
+
+def _tells(groups: Sequence[Points], law: Surface) -> bool:
+    """Whether there are runs for every parameter of a law, and data that were read more or less often where it asks."""
+    passes = [points.passes for points in groups if points.passes is not None]
+    differ = len(passes) == len(groups) and different(np.concatenate(passes)) > 1
+    return sum(len(points) for points in groups) > law.k and (differ or not law.repeats)
+
+
+def choice_note(selection: Selection | None) -> tuple[Note, ...]:
+    """Which joint law to go by, where nobody named one."""
+    return (Note("joint-choice", f"Joint laws: {selection.sentence}"),) if selection else ()
 
 
 def fit_pool(pool: Pool, request: Pooled, law: str = JOINT) -> Fit:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cvfp_cli.counting import agreeing
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT, JOINTS, MAIN, MIXED
+from cvfp_cli.laws.names import JOINTS, MAIN, MIXED
 from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.asked import NO_JOINT, check_constraint, refuse, unanswered
@@ -21,6 +21,7 @@ from cvfp_cli.scaling.isoflops import LEAST_SIZES, IsoFlops, isoflops
 from cvfp_cli.scaling.joint_study import (
     POOLINGS,
     Pool,
+    choice_note,
     fit_named,
     fit_pool,
     fit_unasked,
@@ -122,7 +123,7 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
         InputError: a group that cannot be fitted, an unknown law, an option that does not fit the laws.
     """
     named = ALL not in request.laws
-    laws = tuple(dict.fromkeys(request.laws)) if named else (*LAWS, JOINT)
+    laws = tuple(dict.fromkeys(request.laws)) if named else (*LAWS, *JOINTS)
     own, both = ([law for law in laws if (law in JOINTS) is of_two] for of_two in (False, True))
     for law in own:
         get_law(law)
@@ -169,8 +170,9 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     profiles, about_profiles = _isoflops(groups, request) if request.isoflops else ((), ())
     shared = (joint and request.pooling != "none") or (fits and request.constraint.shared)
     apart = _of_members(groups) if shared else ()
-    told = (*left_out, *notes, *about_joint, *apart, *asked, *checked, *about_profiles)
     chosen_joint = select_joint(groups, joint, request)
+    choice = () if named else choice_note(chosen_joint)
+    told = (*left_out, *notes, *about_joint, *choice, *apart, *asked, *checked, *about_profiles)
     return Study(everything, selection, told, ahead, moved, chosen_joint, profiles)
 
 

@@ -231,11 +231,15 @@ class Family:
         """A group's validation perplexities, ready to fit."""
         runs = self.usable(group)
         parameters = group.block_parameters
+        passes = [run.best_epoch or run.epochs for _, run in runs]
+        flops = [run.flops for _, run in runs]
         return Points(
             x=np.array([getattr(run, self.x) for _, run in runs], dtype=float),
             y=np.array([run.val_ppl for _, run in runs], dtype=float),
             sizes=np.array([size for size, _ in runs], dtype=float),
             parameters=np.full(len(runs), float(parameters)) if parameters and runs else None,
+            passes=np.array(passes, dtype=float) if all(passes) else None,
+            flops=np.array(flops, dtype=float) if all(flops) else None,
             label=group.label,
             x_name=self.x,
             notes=tuple(unfinished_training(group.label, [run for _, run in runs])),

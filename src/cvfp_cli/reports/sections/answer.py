@@ -6,12 +6,13 @@ It says nothing of its own: findings of the other sections are chosen by their c
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from math import expm1, log
+from math import ceil, expm1, floor, log, log10
 from typing import Any
 
 from cvfp_cli.reports.hypotheses import data_effect
 from cvfp_cli.reports.model import (
     Block,
+    Commands,
     Finding,
     Heatmap,
     Location,
@@ -28,6 +29,7 @@ from cvfp_cli.reports.scaling_chart import scaling_chart
 from cvfp_cli.reports.scope import Context, Scope, rank
 from cvfp_cli.reports.sections.ablations import said
 from cvfp_cli.reports.sections.overview import purpose_of
+from cvfp_cli.reports.sections.reproduction import quoted
 from cvfp_cli.results.schema import Run
 from cvfp_cli.stats.claims import times
 
@@ -44,6 +46,7 @@ UNEXPECTED = (
     "not-converged",
 )
 HOUR = 3600.0
+LEAST_SIZES = 3  # of a study that shows noise to plan by
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,10 @@ def build(context: Context, sections: Sequence[Section]) -> tuple[Block, ...]:
     several = len(scoped) > 1
     names = [scope.family.name or "-" if several else None for scope, _ in scoped]
     shorter = {label: name for scope, _ in scoped for label, name in _short_names(scope, several).items()}
-    parts = {
+    questions = [tuple(_open(scope, own)) for scope, own in scoped]
+    parts: dict[str, tuple[Sequence[str | None], Sequence[Iterable[Statement]]]] = {
         "decided": (names, [_decided(scope, own) for scope, own in scoped]),
-        "open": (names, [_open(scope, own) for scope, own in scoped]),
+        "open": (names, questions),
         "unexpected": ([None, *names], [_unexpected(shared), *(_unexpected(own) for _, own in scoped)]),
     }
     for key, (families, of_each) in parts.items():
@@ -85,7 +89,10 @@ def build(context: Context, sections: Sequence[Section]) -> tuple[Block, ...]:
         told = [
             Statement(_renamed(item.finding, shorter), item.target) for item in _in_turn(families, of_each)
         ]
-        blocks += [Subheading(f"answer-{key}"), Statements((*told[:most], *_more(key, told, most)))]
+        command = _next(context, questions[0]) if key == "open" and len(scoped) == 1 else ""
+        says = [Statement(Finding("plan-next", {}, "note"))] if command else []
+        blocks += [Subheading(f"answer-{key}"), Statements((*told[:most], *_more(key, told, most), *says))]
+        blocks += [Commands((command,))] if command else []
     return tuple(blocks)
 
 
@@ -258,6 +265,36 @@ def _cost(scope: Scope, seeds: object, tied: Sequence[str]) -> Finding:
     seconds = sum(count * (each or 0.0) for count, each in zip(more, known, strict=True))
     unit = "hours" if seconds >= HOUR else "minutes" if seconds >= 60.0 else "seconds"
     return Finding(f"cost-{unit}", {**values, "seconds": seconds})
+
+
+def _next(context: Context, questions: Sequence[Statement]) -> str:
+    """The command that says what to run next, for the first question about the best, at what its answer costs.
+
+    Empty where nothing is asked, or too little is there to plan by.
+    """
+    scope = context.scopes[0]
+    asked = [item.finding for item in questions if item.finding.code in ("open-ppl", "open-alpha")]
+    if not asked or len(scope.family.sizes) < LEAST_SIZES:
+        return ""
+    best = str(asked[0].values["config"])
+    others = [label for label in asked[0].values["tied"] if label != best]
+    words = ["cvfp plan", *map(quoted, context.names)]
+    if asked[0].code == "open-ppl" and others:
+        words += ["--goal", quoted(f"difference:{best},{others[0]}")]
+    cost = asked[0].values["cost"].values
+    cells = scope.family.cells
+    seconds = cost.get("seconds") or sum((cell.seconds or 0.0) * len(cell.runs) for cell in cells)
+    tokens = sum((cell.train_tokens or 0.0) * len(cell.runs) for cell in cells)
+    if not seconds and not tokens:
+        return ""
+    words.append(f"--budget-seconds {_round(seconds)}" if seconds else f"--budget-tokens {_round(tokens)}")
+    return " ".join(words)
+
+
+def _round(value: float) -> int:
+    """Upwards, to two digits."""
+    step = int(10 ** max(0, floor(log10(value)) - 1))
+    return ceil(value / step) * step
 
 
 def _picture(context: Context, sections: Sequence[Section]) -> list[Block]:

@@ -1,6 +1,6 @@
 """Section 7: the laws, whether slopes and levels differ, predictions, reductions, and alpha by data range."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from cvfp_cli.laws.names import JOINT, MAIN
@@ -14,6 +14,7 @@ from cvfp_cli.reports.sections.summary import filled
 from cvfp_cli.reports.sections.worth import worth_of
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.selection import LawScore
 from cvfp_cli.stats.comparison import MARGIN
 from cvfp_cli.study.families import Group
 
@@ -30,6 +31,8 @@ def build(scope: Scope) -> tuple[Block, ...] | Finding:
     if notes:
         blocks.append(Findings(notes))
     blocks += [block for joint in scope.joint for block in _joint(scope, joint)]
+    if scope.joint_selection and (choice := _choice(scope.joint_selection.laws)):
+        blocks.append(Findings((choice,)))
     blocks += _selection(scope)
     blocks += lines_tested(scope, margin=MARGIN)
     blocks += worth_of(scope)
@@ -154,7 +157,7 @@ def _joint(scope: Scope, joint: Fit) -> list[Block]:
     rows = tuple((Value(name), Value.of(value)) for name, value in joint.parameters.items())
     columns = (Column("parameter", "term"), Column("estimate", "significant"))
     count = {"points": joint.points, "level": scope.level}
-    notes = [Finding("joint-method", count, "note")]
+    notes = [Finding(f"{joint.law}-method", count, "note"), *_compute(joint)]
     everything = ", ".join(group.label for group in scope.groups)
     others = [note for note in joint.warnings if not {DATA, COMMAND} & told(note)]
     notes += [
@@ -170,6 +173,17 @@ def _joint(scope: Scope, joint: Fit) -> list[Block]:
         notes.append(Finding(f"joint-shared-{verdict}", values, "note"))
     heading = Subheading(JOINT) if joint.law == JOINT else Subheading("joint-law", {"law": joint.law})
     return [heading, Table(JOINT, columns, rows, tuple(notes))]
+
+
+def _compute(joint: Fit) -> list[Finding]:
+    """How the best sizes grow with what training may cost."""
+    compute = joint.compute
+    if compute is None or compute.model_size is None:
+        return []
+    names = ("factor", "by_n", "by_d", "spread")
+    values = {name: getattr(compute, name) for name in names}
+    values |= {"parameters": Value.of(compute.model_size), "tokens": Value.of(compute.x)}
+    return [Finding(f"joint-compute-{'counted' if compute.counted else 'usual'}", values, "note")]
 
 
 def _selection(scope: Scope) -> list[Block]:
@@ -202,24 +216,28 @@ def _selection(scope: Scope) -> list[Block]:
     ]
     table = filled("selection", columns, rows)
     note = Finding("selection-method", {}, "note")
-    ranked = [score for score in scores if score.rank is not None]
     untested = tuple(score.law for score in scores if score.rank is None)
     values: dict[str, object] = {"untested": untested, "count": len(untested)}
     items = [Finding("selection-untested", values)] if untested else []
-    if len(ranked) > 1:
-        close = tuple(score.law for score in ranked if score is ranked[0] or not score.decided)
-        best = {
-            "law": ranked[0].law,
-            "error": ranked[0].mean_error,
-            "tests": ranked[0].tests,
-            "sizes": ranked[0].held_out_sizes,
-        }
-        undecided = len(close) > 1
-        items.insert(
-            0, Finding(f"selection-{'undecided' if undecided else 'decided'}", {**best, "laws": close})
-        )
+    if choice := _choice(scores):
+        items.insert(0, choice)
     blocks: list[Block] = [Subheading("selection"), Table(table.key, table.columns, table.rows, (note,))]
     return [*blocks, Findings(tuple(items))] if items else blocks
+
+
+def _choice(scores: Sequence[LawScore]) -> Finding | None:
+    """Which law predicts larger sizes best, and whether that is decided."""
+    ranked = [score for score in scores if score.rank is not None]
+    if len(ranked) < 2:
+        return None
+    close = tuple(score.law for score in ranked if score is ranked[0] or not score.decided)
+    best = {
+        "law": ranked[0].law,
+        "error": ranked[0].mean_error,
+        "tests": ranked[0].tests,
+        "sizes": ranked[0].held_out_sizes,
+    }
+    return Finding(f"selection-{'undecided' if len(close) > 1 else 'decided'}", {**best, "laws": close})
 
 
 def _predictions(scope: Scope) -> list[Block]:

@@ -13,6 +13,7 @@ ANSWERS = {
     "worse-than-best": "At {size:int} {unit:term} the PPL of {configs:names} is higher than the lowest ({config:name}, {value:ppl}) beyond the noise.",
     "open-ppl": "Which configuration has the lowest PPL at {size:int} {unit:term}? {config:name} is lowest ({value:ppl}), but {among:finding}. {needed:finding}{cost:finding}",
     "open-alpha": "Which slope is the steepest? That of {config:name} ({value:alpha}), but {among:finding}. {needed:finding}{cost:finding}",
+    "plan-next": "Which runs narrow this most for what they cost, and by how much, says:",
     "cost-none": "",
     "cost-runs": " For those that tie these are {runs:int} more run{runs:s}; their time is not in the files.",
     "cost-seconds": " For those that tie these are {runs:int} more run{runs:s}, about {seconds:seconds} seconds by the times of these.",

@@ -13,6 +13,7 @@ ANSWERS = {
     "worse-than-best": "{unit:term} {size:int} での {configs:names} のPPLは、最も低いもの ({config:name}、{value:ppl}) よりノイズを超えて高い。",
     "open-ppl": "{unit:term} {size:int} でPPLが最も低いのはどの設定か。{config:name} であるが ({value:ppl})、{among:finding}。{needed:finding}{cost:finding}",
     "open-alpha": "αが最も急峻なのはどの設定か。{config:name} であるが ({value:alpha})、{among:finding}。{needed:finding}{cost:finding}",
+    "plan-next": "費用に対してこれを最も狭める実行とその程度は次のコマンドが示す。",
     "cost-none": "",
     "cost-runs": "区別できない設定についてさらに{runs:int}件の実行であり、所要時間の記録はない。",
     "cost-seconds": "区別できない設定についてさらに{runs:int}件の実行であり、これまでの実行時間では約{seconds:seconds}秒である。",
