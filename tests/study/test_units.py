@@ -22,7 +22,8 @@ LOSS = TRUTH["E"] + TRUTH["A"] * N ** -TRUTH["alpha"] + TRUTH["B"] * D ** -TRUTH
         ("ppl", ["ppl", "val_ppl", "perplexity", "eval/perplexity", "Word Perplexity", "valPPL", "unigram_ppl"]),
         ("bpb", ["bpb", "c4_en_bpb", "bits_per_byte", "eval/bits-per-byte"]),
         ("bits", ["bits_per_token", "loss_bits", "log2_ppl"]),
-        ("", ["y", "score", "val_accuracy", "seconds", "process", "glossary"]),
+        ("other", ["val_accuracy", "error_rate"]),  # shares that are in percent
+        ("", ["y", "score", "seconds", "process", "glossary"]),
     ],
 )  # fmt: skip
 def test_a_unit_by_its_name_in_any_case_and_path(unit: str, names: list[str]) -> None:

@@ -14,7 +14,7 @@ EMPTY = ("skip", "refuse")
 MESSAGES = ("all", "first")
 
 OBJECTIVES = ("log", "ppl")
-Y_UNITS = ("ppl", "nats", "bits", "bpb", "other")
+Y_UNITS = ("ppl", "nats", "bits", "bpb", "accuracy", "error", "other")
 BOOTSTRAP_KINDS = ("residual", "parametric", "case")
 GOALS = ("alpha", "ppl@", "asymptote", "difference:")
 FACTORS = ("layers", "tokens", "context_dim", "token_input", "kind", "study")

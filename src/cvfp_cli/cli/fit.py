@@ -66,7 +66,7 @@ def fit(
             "--y-unit",
             panel=INPUT,
             metavar="UNIT",
-            help="ppl, nats, bits, bpb or other.",
+            help="ppl, nats, bits, bpb, accuracy, error or other.",
             default="by its name",
             words=Y_UNITS,
         ),

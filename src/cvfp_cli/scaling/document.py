@@ -37,6 +37,7 @@ from cvfp_cli.scaling.result import (
 from cvfp_cli.scaling.selection import LawScore
 from cvfp_cli.scaling.sensitivity_text import sensitivity_blocks
 from cvfp_cli.scaling.study import Study
+from cvfp_cli.study.units import ACCURACY, BOUNDED
 
 METHODS = {
     "t": "t intervals of the log-log line, for errors that may differ by size",
@@ -85,7 +86,7 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
     blocks: list[Block] = [
         Heading(f"{fit.config or 'all points'}: {fit.law}{limit}"),
         Line(
-            f"{_formula(fit.law)}; {counted(fit.points, 'point')}, {counted(fit.k, 'parameter')}, objective {fit.objective}; {method}."
+            f"{_formula(fit)}; {counted(fit.points, 'point')}, {counted(fit.k, 'parameter')}, objective {fit.objective}; {method}."
         ),
         TextTable(
             ("parameter", "value", f"{level} interval", ""),
@@ -127,8 +128,16 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
     return blocks
 
 
-def _formula(law: str) -> str:
-    return (SURFACES if law in SURFACES else LAWS)[law].formula
+def _formula(fit: Fit) -> str:
+    formula = (SURFACES if fit.law in SURFACES else LAWS)[fit.law].formula
+    return f"{_odds(fit)} = {formula.split(' = ', 1)[1]}" if fit.y_unit in BOUNDED else formula
+
+
+def _odds(fit: Fit) -> str:
+    """What falls: y, or the odds of a bounded one."""
+    if fit.y_unit not in BOUNDED:
+        return fit.y
+    return f"(1 - {fit.y}) / {fit.y}" if fit.y_unit == ACCURACY else f"{fit.y} / (1 - {fit.y})"
 
 
 def _slope(law: str) -> str:
@@ -170,8 +179,9 @@ def _criterion(value: float | None) -> str:
 def _held_out(fit: Fit) -> str:
     if fit.loo_error is None and fit.forward_error is None:
         return "Nothing can be held out: fewer points would be left than there are parameters."
+    off = "off in these odds" if fit.y_unit in BOUNDED else "off"
     left = (
-        f"Left out one at a time: {percent(fit.loo_error)} off on average."
+        f"Left out one at a time: {percent(fit.loo_error)} {off} on average."
         if fit.loo_error is not None
         else "Points cannot be left out one at a time: too few would remain."
     )
@@ -180,12 +190,12 @@ def _held_out(fit: Fit) -> str:
         return f"{left} Without {what} too few remain to predict it."
     by = fit.held_out_by
     if by:
-        left += f" Held out by {by}: {percent(fit.forward_error)} off on average."
+        left += f" Held out by {by}: {percent(fit.forward_error)} {off} on average."
     if len(fit.held_out) > MOST_POINTS:
         return (
             left
             if by
-            else f"{left} Fitted without the largest sizes: {percent(fit.forward_error)} off on them."
+            else f"{left} Fitted without the largest sizes: {percent(fit.forward_error)} {off} on them."
         )
     tests = "; ".join(
         dict.fromkeys(  # repeats that agree in every digit are told once
@@ -215,7 +225,8 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
             f"{figure(away.value)} {'below' if below else 'above'} it ({ends(away, measured)})."
         )
     elif _slope(fit.law):
-        lines.append(f"Asymptote: none, {_power_end(fit)}.")
+        of = f" of {_odds(fit)}" if fit.y_unit in BOUNDED else ""
+        lines.append(f"Asymptote{of}: none, {_power_end(fit)}.")
     return lines
 
 
@@ -248,9 +259,9 @@ def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> s
         bounds = [end for estimate in (doubling, tenfold) for end in (estimate.low, estimate.high)]
         known = measured and all(end is not None and abs(end) < NO_CHANGE for end in bounds)
         sure = f"{where}, its whole interval too" if known else where
-        return f"{fit.y} changes by less than {NO_CHANGE:g} % per doubling and per tenfold{sure}."
+        return f"{_odds(fit)} changes by less than {NO_CHANGE:g} % per doubling and per tenfold{sure}."
     if measured and (doubling.low or 0.0) <= NO_CHANGE and (doubling.high or 0.0) >= 100.0 - NO_CHANGE:
-        return f"How fast {fit.y} falls{where} is not determined: no fall is ruled out."
+        return f"How fast {_odds(fit)} falls{where} is not determined: no fall is ruled out."
     rises = doubling.value < 0.0
     parts = []
     for name, estimate in (("doubling", doubling), ("tenfold", tenfold)):
@@ -258,7 +269,7 @@ def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> s
         shown = _turned(estimate) if rises else estimate
         between = f" ({percents(shown.low, shown.high)})" if known else ""
         parts.append(f"{small_percent(shown.value)}{between} per {name}")
-    return f"{fit.y} {'rises' if rises else 'falls'} by {', '.join(parts)}{where}."
+    return f"{_odds(fit)} {'rises' if rises else 'falls'} by {', '.join(parts)}{where}."
 
 
 def _turned(estimate: Estimate) -> Estimate:

@@ -257,7 +257,7 @@ class Fit:
         forward_error: the same over the largest sizes, fitted without them; None where too few are left.
         held_out: those largest sizes, each predicted from the smaller ones. held_out_by: the column whose values chose
             them instead of x, or empty.
-        y_unit: ``ppl``, ``nats``, ``bits``, ``bpb`` or ``other``; empty where nothing says it.
+        y_unit: one of ``units.UNITS``; empty where nothing says it. Of a bounded y the law is of the odds (``bounded``).
         per_doubling, per_tenfold: fall of y in percent when x doubles (grows tenfold) from the largest size.
         asymptote: y at infinite x; None for laws that fall to 0. distance: last measured y minus the asymptote.
         interval_method: ``t``, ``profile``, ``bootstrap``, or why there is none.

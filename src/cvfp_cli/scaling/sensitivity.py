@@ -27,6 +27,8 @@ from cvfp_cli.study.points import Points
 MOST_SIZES, TENTHS = 12, 10
 # The figure of every law of one variable, and what the first choice is called.
 FALL, AS_ASKED = "per_doubling", "as asked"
+# What the names of the figures begin with that were asked for.
+AT_SIZE, FOR_TARGET = "law at ", "size for "
 # Sizes whose ratio to x varies by less than this say the same in either unit.
 SAME_RATIO = 1e-9
 
@@ -264,8 +266,8 @@ def _asked(predictions: Sequence[Prediction], targets: Sequence[Target], y: str)
     found = {}
     for p in predictions:
         at = size(p.x) if p.model_size is None else f"{size(p.model_size)}:{size(p.x)}"
-        found[f"law at {at}"] = Estimate(p.value, p.mean_low, p.mean_high)
+        found[f"{AT_SIZE}{at}"] = Estimate(p.value, p.mean_low, p.mean_high)
     for t in targets:
         at = "" if t.model_size is None else f" at {size(t.model_size)}"
-        found[f"size for {y} {t.ppl:g}{at}"] = Estimate(t.x, t.low, t.high)
+        found[f"{FOR_TARGET}{y} {t.ppl:g}{at}"] = Estimate(t.x, t.low, t.high)
     return found

@@ -12,6 +12,7 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.asked import NO_JOINT, check_constraint, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
+from cvfp_cli.scaling.bounded import Shares, as_odds
 from cvfp_cli.scaling.checks import check_groups
 from cvfp_cli.scaling.constraint import Constraint, shared_coordinates
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
@@ -33,6 +34,7 @@ from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.sensitivity import Sensitivity, joint_sensitivity, law_sensitivity
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, is_constrained
 from cvfp_cli.study.points import Points, counted_once
+from cvfp_cli.study.units import UNKNOWN
 
 ALL = "all"
 LEFT_OUT = ("Left out", "Left out of the laws of one variable")
@@ -119,9 +121,27 @@ class Study:
 def run_study(groups: Sequence[Points], request: Request) -> Study:
     """Fit everything that was asked for.
 
+    A figure between 0 and 1 is fitted by its odds, and told as itself.
+
     Raises:
         InputError: a group that cannot be fitted, an unknown law, an option that does not fit the laws.
     """
+    unit = groups[0].y_unit if groups else UNKNOWN
+    if not unit.bounded:
+        return _run(groups, request)
+    odds, options = as_odds(groups, unit, request.options)
+    study, told = _run(odds, replace(request, options=options)), Shares(unit, groups[0].y_name)
+    return replace(
+        study,
+        fits=tuple(map(told.fit, study.fits)),
+        forecasts=tuple(map(told.forecast, study.forecasts)),
+        sensitivity=tuple(map(told.sensitivity, study.sensitivity)),
+        isoflops=tuple(map(told.isoflops, study.isoflops)),
+    )
+
+
+def _run(groups: Sequence[Points], request: Request) -> Study:
+    """As ``run_study``, of y as it is."""
     named = ALL not in request.laws
     laws = tuple(dict.fromkeys(request.laws)) if named else (*LAWS, *JOINTS)
     own, both = ([law for law in laws if (law in JOINTS) is of_two] for of_two in (False, True))

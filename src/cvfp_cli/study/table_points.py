@@ -14,6 +14,7 @@ from cvfp_cli.notes import Note
 from cvfp_cli.study.cells import is_empty, number
 from cvfp_cli.study.points import Holdout, Points
 from cvfp_cli.study.tables import Row, unfold_runs
+from cvfp_cli.study.units import unit_of
 
 # The one column that makes groups unasked, and the word that says that none does.
 GROUP_COLUMN = "config"
@@ -323,12 +324,13 @@ def _best(
     columns: Columns,
     where: str,
 ) -> tuple[dict[tuple[str, ...], list[int]], list[Note]]:
-    """Of each group's rows at one size (and model size), those of the setting with the lowest mean y.
+    """Of each group's rows at one size (and model size), those of the setting with the lowest mean y: the highest where y rises.
 
     The mean over a setting's seeds and not the luckiest run decides, and all of its seeds stay.
     """
     kept: dict[tuple[str, ...], list[int]] = {}
     places = 0
+    sign = -1.0 if unit_of(columns.y, np.array([p.y for p in points]), columns.y_unit).rises else 1.0
     for key, members in gathered.items():
         cells: dict[tuple[float, float], dict[tuple[str, ...], list[int]]] = {}
         for index in members:
@@ -338,7 +340,7 @@ def _best(
             cells.setdefault(cell, {}).setdefault(setting, []).append(index)
         places += len(cells)
         best = [
-            min(settings.values(), key=lambda of: float(np.mean([points[i].y for i in of])))
+            min(settings.values(), key=lambda of: sign * float(np.mean([points[i].y for i in of])))
             for settings in cells.values()
         ]
         kept[key] = sorted(index for of in best for index in of)

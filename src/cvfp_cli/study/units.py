@@ -16,12 +16,16 @@ from cvfp_cli.notes import Note
 Array = NDArray[np.float64]
 
 PPL, NATS, BITS, BPB, OTHER = "ppl", "nats", "bits", "bpb", "other"
-UNITS = (PPL, NATS, BITS, BPB, OTHER)
+ACCURACY, ERROR = "accuracy", "error"
+BOUNDED = (ACCURACY, ERROR)
+UNITS = (PPL, NATS, BITS, BPB, *BOUNDED, OTHER)
 MEANINGS = {
     PPL: "a perplexity",
     NATS: "a loss in nats",
     BITS: "a loss in bits",
     BPB: "bits per byte",
+    ACCURACY: "a share that rises to 1 at most, on the logit scale",
+    ERROR: "a share that falls to 0 at most, on the logit scale",
     OTHER: "a quantity used as it is",
 }
 # No vocabulary has a loss of this many nats (exp(20) tokens) or bits; a smaller value may be either.
@@ -39,6 +43,8 @@ NAMES: tuple[tuple[str, tuple[str, ...]], ...] = (
             *("entropy", "log likelihood", "loglikelihood", "likelihood"),
         ),
     ),
+    (ACCURACY, ("accuracy", "acc")),
+    (ERROR, ("error rate",)),
 )
 TAILS = ("loss", "ppl", "perplexity", "bpb", "nll", "xent")
 
@@ -67,6 +73,16 @@ class YUnit:
         message = f"{column} is taken for {MEANINGS[self.name]}, {why}.{change}"
         return Note("y-unit", message, values={"column": column, "unit": self.name, "source": self.source})
 
+    @property
+    def bounded(self) -> bool:
+        """Whether y lies between 0 and 1 and is fitted by its odds."""
+        return self.name in BOUNDED
+
+    @property
+    def rises(self) -> bool:
+        """Whether more data make y larger."""
+        return self.name == ACCURACY
+
 
 UNKNOWN = YUnit("", "")
 
@@ -81,8 +97,12 @@ def unit_of(name: str, y: Array, asked: str = "") -> YUnit:
         if asked not in UNITS:
             raise InputError(f"There is no unit {asked!r}.", hint=f"Choose {', '.join(UNITS)}.")
         return YUnit(asked, "option")
-    if by_name := _by_name(name):
+    by_name = _by_name(name)
+    # Shares in percent, or that reach an end, have no odds.
+    if by_name and (by_name not in BOUNDED or len(y) == 0 or 0.0 < np.min(y) <= np.max(y) < 1.0):
         return YUnit(by_name, "name")
+    if by_name:
+        return YUnit(OTHER, "name")
     if len(y) and np.min(y) < 1.0:
         return YUnit(OTHER, "values")
     if len(y) and np.min(y) > LARGEST_LOSS:
@@ -116,6 +136,17 @@ def y_of(loss: Array, unit: YUnit) -> Array:
     if unit.name == PPL:
         return np.asarray(np.exp(np.minimum(loss, 700.0)))
     return loss / np.log(2.0) if unit.name == BITS else loss
+
+
+def odds_of(y: Array, unit: YUnit) -> Array:
+    """What falls as a bounded y gets better: its odds, or their inverse where it rises."""
+    return (1.0 - y) / y if unit.rises else y / (1.0 - y)
+
+
+def share_of(odds: Array, unit: YUnit) -> Array:
+    """What ``odds_of`` undoes."""
+    inverse = 1.0 / (1.0 + odds)
+    return inverse if unit.rises else 1.0 - inverse
 
 
 def _by_name(name: str) -> str:

@@ -279,7 +279,8 @@ def _next(context: Context, questions: Sequence[Statement]) -> str:
     best = str(asked[0].values["config"])
     others = [label for label in asked[0].values["tied"] if label != best]
     words = ["cvfp plan", *map(quoted, context.names)]
-    if asked[0].code == "open-ppl" and others:
+    told_apart = not any(letter in name for name in (best, *others[:1]) for letter in ",@")
+    if asked[0].code == "open-ppl" and others and told_apart:
         words += ["--goal", quoted(f"difference:{best},{others[0]}")]
     cost = asked[0].values["cost"].values
     cells = scope.family.cells
