@@ -239,6 +239,7 @@ def fit(
     share: Sequence[str] = (),
     predict: Sequence[float] = (),
     target_ppl: Sequence[float] = (),
+    budget: Sequence[float] = (),
     level: float = 0.95,
     bootstrap: int = 0,
     seed: int = 0,
@@ -251,6 +252,7 @@ def fit(
         x, y: columns of a table, or figures of a run. group: columns of a table that make a group.
         configs: only these. objective: residuals of the loss, ``log``, or of ``ppl``.
         share: parameters in common. predict: sizes. target_ppl: values of y whose size is asked for.
+        budget: operations whose best model and data size the joint laws tell.
         level: of the intervals. bootstrap: they come from so many refits instead. seed: of the refits.
 
     Raises:
@@ -273,7 +275,13 @@ def fit(
     else:
         inputs = read_inputs([str(place) for place in _places(results)], columns)
     groups, notes = points_of(inputs, columns)
-    options = FitOptions(objective=objective, level=level, predict=tuple(predict), targets=tuple(target_ppl))
+    options = FitOptions(
+        objective=objective,
+        level=level,
+        predict=tuple(predict),
+        targets=tuple(target_ppl),
+        budgets=tuple(budget),
+    )
     request = Request(
         laws=_names(model),
         options=options,
