@@ -447,7 +447,7 @@ def test_groups_of_one_size_serve_the_joint_law(cvfp: Command, tmp_path: Path) -
     (named,) = as_json(cvfp(*arguments, "--model", "joint"))["fits"]
     assert named["points"] == 12
     every = as_json(cvfp(*arguments))
-    assert [fit["law"] for fit in every["fits"]] == ["joint"]
+    assert [fit["law"] for fit in every["fits"]] == ["joint", "joint-coupled"]
     left = [note["message"] for note in every["notes"] if note["code"] == "group-left-out"]
     assert len(left) == 1
     assert left[0].startswith("Left out of the laws of one variable: 12 groups")

@@ -48,7 +48,7 @@ def test_a_group_of_one_size_is_a_row_of_a_joint_law() -> None:
     # Unasked too: the laws of x alone cannot be drawn through one point, and a note says that they are left out.
     fits, codes = joint(*configurations, law="all")
     assert fits == [("16 configurations", 16)]
-    assert set(codes) == {"group-left-out"}
+    assert set(codes) == {"group-left-out", "joint-choice"}
 
 
 def test_groups_that_cannot_have_a_law_of_their_own_are_named() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cvfp_cli.cli import app
+from cvfp_cli.laws.names import JOINTS
 
 LAWS = ("power", "saturating", "exp-decay", "bnsl", "joint", "all", "power,joint")
 ROWS = [(n, d) for n in (5e7, 1e8, 4e8, 1e9) for d in (1e9, 2e9, 4e9, 8e9, 1.6e10, 3.2e10, 6.4e10, 1.28e11)]
@@ -88,7 +89,7 @@ def test_every_option_is_answered_or_refused_by_name(
     assert code == 0, err
     assert picture.exists() is (option == "plot")
     for fit in answer["fits"]:
-        seen = of_joint if fit["law"] == "joint" else of_x
+        seen = of_joint if fit["law"] in JOINTS else of_x
         if seen is not None:
             assert seen(fit), (fit["law"], option)
         elif option != "pair":

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from cvfp_cli.scaling.result import Estimate
 from cvfp_cli.stats.regression import least_squares, t_quantile
@@ -20,6 +19,7 @@ from cvfp_cli.study.units import YUnit, loss_of, required_unit, y_of
 
 SAME = 1.1  # operations within this factor are one budget
 LEAST_SIZES = 5  # model sizes of a budget: a cubic has four coefficients
+HALVINGS = 40
 STEPS = 400  # of the grid on which an interval's ends are looked for
 
 
@@ -164,9 +164,17 @@ def _end(doubt: Callable[[float], float], middle: float, last: float) -> float |
     before = middle
     for at in np.linspace(middle, last, STEPS)[1:]:
         if doubt(float(at)) > 0.0:
-            return float(brentq(doubt, before, float(at)))
+            return _crossing(doubt, before, float(at))
         before = float(at)
     return None
+
+
+def _crossing(doubt: Callable[[float], float], inside: float, outside: float) -> float:
+    """Where doubt ends between two near places, by halving: scipy.optimize takes longer to import."""
+    for _ in range(HALVINGS):
+        middle = 0.5 * (inside + outside)
+        inside, outside = (middle, outside) if doubt(middle) <= 0.0 else (inside, middle)
+    return inside
 
 
 def _grown(found: IsoFlops, budgets: Sequence[float]) -> IsoFlops:
