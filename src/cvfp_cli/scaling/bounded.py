@@ -49,7 +49,7 @@ def as_odds(
     )
 
 
-class Shares:
+class ToldOfOdds:
     """What was fitted to odds, told of y again."""
 
     def __init__(self, unit: YUnit, y: str) -> None:

@@ -12,7 +12,7 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.asked import NO_JOINT, check_constraint, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
-from cvfp_cli.scaling.bounded import Shares, as_odds
+from cvfp_cli.scaling.bounded import ToldOfOdds, as_odds
 from cvfp_cli.scaling.checks import check_groups
 from cvfp_cli.scaling.constraint import Constraint, shared_coordinates
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
@@ -130,7 +130,7 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     if not unit.bounded:
         return _run(groups, request)
     odds, options = as_odds(groups, unit, request.options)
-    study, told = _run(odds, replace(request, options=options)), Shares(unit, groups[0].y_name)
+    study, told = _run(odds, replace(request, options=options)), ToldOfOdds(unit, groups[0].y_name)
     return replace(
         study,
         fits=tuple(map(told.fit, study.fits)),
