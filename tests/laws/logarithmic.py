@@ -6,7 +6,7 @@ import numpy as np
 
 from cvfp_cli.laws.base import NEAR, Data, Law, Limit
 from cvfp_cli.laws.quantities import (
-    Edge,
+    Bound,
     Quantity,
     Scale,
     clipped_exp,
@@ -63,7 +63,7 @@ class Logarithmic(Law):
                 b,
                 lambda t, rows: t * np.exp(scale.log_unit[rows]),
                 hold_b,
-                low=Edge(1, 0.0, 0.0, 0.0),
+                low=Bound(1, 0.0, 0.0, 0.0),
             ),
         )
 
@@ -97,8 +97,8 @@ class Logarithmic(Law):
         by_theta[:, 1, 0], by_theta[:, 1, 1] = own[:, 1], unit
         return own, by_theta
 
-    def common_edge(self, edge: Edge) -> Edge | None:
-        return edge if edge.bound == 0.0 else None
+    def bound_in_common(self, bound: Bound) -> Bound | None:
+        return bound if bound.at == 0.0 else None
 
 
 LAW = Logarithmic()

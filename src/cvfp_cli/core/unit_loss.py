@@ -54,11 +54,11 @@ def gradient_and_update(
     width, w = y.shape[1], config.diversity_weight
     stay = 2 * (1 - w) / (unit * width) / batches
     # d(−spread/n)/dy = −(y − mean) / (n · spread), and 0 where all outputs are equal.
-    pull = torch.where(known.spread > 0, w / (unit * batches * known.spread), 0.0).to(y.dtype)
+    factor = torch.where(known.spread > 0, w / (unit * batches * known.spread), 0.0).to(y.dtype)
     offset = 0.2 * w / unit / batches if config.diversity == "oacd" else 0.0
     mean = known.mean.to(y.dtype)
     of = phase1.gradient_and_update if _fused(y) else phase1.plain_gradient_and_update
-    return of(y, contexts, mean, pull, stay, offset)
+    return of(y, contexts, mean, factor, stay, offset)
 
 
 def unit_losses(known: Moments, unit: int, config: Phase1Config) -> Tensor:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cvfp_cli.laws.quantities import VANISHED, Edge, Functional, Quantity, Scale
+from cvfp_cli.laws.quantities import VANISHED, Bound, Functional, Quantity, Scale
 from cvfp_cli.notes import Note
 from cvfp_cli.stats.solver import Array, Rows
 
@@ -59,7 +59,7 @@ class Limit:
     Attributes:
         law: the limiting law (a simpler law's name, ``constant``, ``step``), or empty.
         endless: parameters that have no finite or no definite value there.
-        at_bound: parameters whose estimate is the edge of what the law allows.
+        at_bound: parameters whose estimate is at the bound of what the law allows.
         note: what to tell the user; None where the fit is an ordinary one.
     """
 
@@ -203,9 +203,9 @@ class Law:
         """The way back from ``from_common``."""
         return theta, None
 
-    def common_edge(self, edge: Edge) -> Edge | None:
-        """An edge in the common coordinates; None where it lies at infinity."""
-        return edge
+    def bound_in_common(self, bound: Bound) -> Bound | None:
+        """A bound in the common coordinates; None where it lies at infinity."""
+        return bound
 
 
 def log_value_functional(law: Law, z: Array) -> Functional:

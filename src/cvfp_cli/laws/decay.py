@@ -11,7 +11,7 @@ from cvfp_cli.laws.base import NEAR, Data, Limit, fall_name
 from cvfp_cli.laws.floored import SHARE_RANGE, Floored
 from cvfp_cli.laws.names import POWER
 from cvfp_cli.laws.power import LAW as LINE
-from cvfp_cli.laws.quantities import SHARE, VANISHED, Edge, Quantity, clipped_exp
+from cvfp_cli.laws.quantities import SHARE, VANISHED, Bound, Quantity, clipped_exp
 from cvfp_cli.notes import Note
 from cvfp_cli.stats.solver import Array, Rows
 
@@ -158,7 +158,7 @@ class Decay(Floored):
             lambda t, rows: -100.0 * np.expm1(-clipped_exp(t)),
             hold,
             enter=enter,
-            low=Edge(SHARE, 1.0, -np.inf, 0.0),
+            low=Bound(SHARE, 1.0, -np.inf, 0.0),
             vanishing=0.0,
             farthest=VANISHED,
         )

@@ -13,7 +13,7 @@ from cvfp_cli.laws.floored import MAX_H, SHARE_RANGE, log_excess
 from cvfp_cli.laws.names import POWER
 from cvfp_cli.laws.quantities import (
     SHARE,
-    Edge,
+    Bound,
     Quantity,
     Scale,
     clipped_exp,
@@ -145,8 +145,8 @@ def _amplitude(scale: Scale) -> Quantity:
         user,
         hold,
         falling=True,
-        low=Edge(STRETCH, 0.0, 0.0, None),
-        high=Edge(SHARE, 1.0, np.inf, 0.0),
+        low=Bound(STRETCH, 0.0, 0.0, None),
+        high=Bound(SHARE, 1.0, np.inf, 0.0),
     )
 
 
@@ -177,8 +177,8 @@ def _rate(scale: Scale) -> Quantity:
         lambda t, rows: np.where(t > 0.0, rate(t), np.inf),
         hold,
         falling=True,
-        low=Edge(STRETCH, 0.0, 0.0, None),
-        high=Edge(STRETCH, STRETCH_RANGE[1], np.inf, 0.0),
+        low=Bound(STRETCH, 0.0, 0.0, None),
+        high=Bound(STRETCH, STRETCH_RANGE[1], np.inf, 0.0),
     )
 
 

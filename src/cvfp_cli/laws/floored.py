@@ -13,7 +13,7 @@ import numpy as np
 from cvfp_cli.laws.base import Law, Limit
 from cvfp_cli.laws.quantities import (
     SHARE,
-    Edge,
+    Bound,
     Functional,
     Quantity,
     Scale,
@@ -81,7 +81,7 @@ class Floored(Law):
             lambda t, rows: t * np.exp(scale.log_unit[rows]),
             _hold_floor,
             enter=_enter_floor,
-            low=Edge(SHARE, 0.0, 0.0, 0.0),
+            low=Bound(SHARE, 0.0, 0.0, 0.0),
         )
 
     def amplitude(self, scale: Scale, rest: Functional) -> Quantity:
@@ -136,9 +136,9 @@ class Floored(Law):
         by_theta[:, 0], by_theta[:, 1] = excess_by, floor_by
         return own, by_theta
 
-    def common_edge(self, edge: Edge) -> Edge | None:
+    def bound_in_common(self, bound: Bound) -> Bound | None:
         """See ``Law``: at a share of 1 ln B is infinite."""
-        return None if edge.coordinate == SHARE and edge.bound > 0.0 else replace(edge)
+        return None if bound.coordinate == SHARE and bound.at > 0.0 else replace(bound)
 
 
 def log_excess(theta: Array) -> tuple[Array, Array]:

@@ -39,17 +39,17 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Edge:
+class Bound:
     """Where a figure's range ends: a coordinate on its bound.
 
     Attributes:
-        coordinate, bound: the coordinate that is held there.
+        coordinate, at: the coordinate that is held there, and where.
         t: the figure's trace coordinate there; infinite where it has no finite one.
         end: the user's value there: 0 for a natural zero, None for an open end.
     """
 
     coordinate: int
-    bound: float
+    at: float
     t: float
     end: float | None
 
@@ -67,7 +67,7 @@ class Quantity:
             solved for is held by one so heavy that the fit cannot but obey it.
         enter: coordinates and t -> unknowns for ``hold``, where these are not the coordinates themselves.
         falling: the user's value falls as t grows.
-        low, high: edges of t's range, where it has any.
+        low, high: bounds of t's range, where it has any.
         vanishing: the user's value at t = -infinity: 0 for logarithms, None for an open end.
         farthest: a walk this far from the estimate counts as endless.
         place: ln n (shifted) of a new measurement, (P,), whose own error counts; None for a property of the curve.
@@ -79,8 +79,8 @@ class Quantity:
     hold: Hold | None
     enter: Callable[[Array, Array, Rows], Array] | None = None
     falling: bool = False
-    low: Edge | None = None
-    high: Edge | None = None
+    low: Bound | None = None
+    high: Bound | None = None
     vanishing: float | None = None
     farthest: float = 1e3
     weight: float = 1.0
@@ -163,6 +163,6 @@ def coordinate_quantity(
         coordinate_functional(index),
         user,
         coordinate_hold(index),
-        low=Edge(index, low, low, low_end) if np.isfinite(low) else None,
-        high=Edge(index, high, high, None) if np.isfinite(high) else None,
+        low=Bound(index, low, low, low_end) if np.isfinite(low) else None,
+        high=Bound(index, high, high, None) if np.isfinite(high) else None,
     )

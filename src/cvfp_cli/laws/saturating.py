@@ -9,7 +9,7 @@ from cvfp_cli.laws.base import ALPHA_RANGE, Limit
 from cvfp_cli.laws.decay import LOG_A, LOG_A_RANGE, SHAPES_A, Decay, power_limit
 from cvfp_cli.laws.floored import SHARE_RANGE
 from cvfp_cli.laws.power import LAW as LINE
-from cvfp_cli.laws.quantities import SHARE, Edge, Quantity, Scale, coordinate_quantity, exp_user, safe_log
+from cvfp_cli.laws.quantities import SHARE, Bound, Quantity, Scale, coordinate_quantity, exp_user, safe_log
 from cvfp_cli.stats.solver import Array, Rows
 
 
@@ -54,8 +54,8 @@ class Saturating(Decay):
         # A is 0 where nothing exceeds the asymptote, and endless where the excess is a step.
         amplitude = replace(
             self.amplitude(scale, rest),
-            low=Edge(SHARE, 1.0, -np.inf, 0.0),
-            high=Edge(LOG_A, LOG_A_RANGE[1], np.inf, None),
+            low=Bound(SHARE, 1.0, -np.inf, 0.0),
+            high=Bound(LOG_A, LOG_A_RANGE[1], np.inf, None),
         )
         a = coordinate_quantity("a", LOG_A, *LOG_A_RANGE, exp_user, 0.0)
         return self.floor(scale), amplitude, a

@@ -27,11 +27,11 @@ def pieces(rows: int, width: int) -> Iterator[slice]:
 
 # Unknowns (P, k) and the problem of each row -> coordinates that obey a constraint (P, k), and their derivatives by
 # the unknowns (P, k, k). An unknown that the constraint solves for has a column of zeros.
-Tie = Callable[[Array, Rows], tuple[Array, Array]]
+CoordinateMap = Callable[[Array, Rows], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
-class Pull:
+class PseudoObservation:
     """One more measurement of each problem: a functional, what it was found to be, and its weight, (P,) each."""
 
     functional: Functional
@@ -94,12 +94,12 @@ def normal_equations(residual: Array, jacobian: Array) -> Evaluation:
 
 @dataclass(frozen=True)
 class CurveProblem:
-    """Least squares of one law through each of P data sets, perhaps under a tie, perhaps with one more measurement."""
+    """Least squares of one law through each of P data sets, perhaps under a constraint, perhaps with one more measurement."""
 
     law: Law
     data: Data
-    tie: Tie | None = None
-    pull: Pull | None = None
+    constraint: CoordinateMap | None = None
+    pseudo: PseudoObservation | None = None
 
     def evaluate(self, theta: Array, rows: Rows) -> Evaluation:
         """See ``solver.Problem``."""
@@ -114,18 +114,18 @@ class CurveProblem:
         )
 
     def _evaluate(self, theta: Array, rows: Rows) -> Evaluation:
-        if self.tie is None:
+        if self.constraint is None:
             at = normal_equations(*residuals(self.law, self.data.take(rows), theta))
-            return at if self.pull is None else self.pull.add_to(at, theta, rows)
-        coordinates, by_unknown = self.tie(theta, rows)
+            return at if self.pseudo is None else self.pseudo.add_to(at, theta, rows)
+        coordinates, by_unknown = self.constraint(theta, rows)
         at = normal_equations(*residuals(self.law, self.data.take(rows), coordinates))
-        if self.pull is not None:
-            at = self.pull.add_to(at, coordinates, rows)
+        if self.pseudo is not None:
+            at = self.pseudo.add_to(at, coordinates, rows)
         return through(at, by_unknown)
 
     def settle(self, theta: Array, rows: Rows) -> Array:
-        """See ``solver.Problem``: the level, unless a tie or a measurement has a say in it."""
-        if self.tie is not None or self.pull is not None:
+        """See ``solver.Problem``: the level, unless a constraint or a measurement has a say in it."""
+        if self.constraint is not None or self.pseudo is not None:
             return theta
         return best_level(self.law, self.data, theta, rows)[0]
 

@@ -6,7 +6,7 @@ from cvfp_cli.laws.base import Law, log_value_functional
 from cvfp_cli.laws.quantities import (
     SHARE,
     VANISHED,
-    Edge,
+    Bound,
     Quantity,
     Scale,
     clipped_exp,
@@ -54,7 +54,7 @@ def observation_quantity(law: Law, scale: Scale, z: Array, objective: str) -> Qu
         user,
         None,
         # Where the data allow an asymptote of 0, a measurement at infinity may be 0.
-        low=Edge(SHARE, 0.0, -np.inf, 0.0) if np.all(np.isinf(z)) else None,
+        low=Bound(SHARE, 0.0, -np.inf, 0.0) if np.all(np.isinf(z)) else None,
         vanishing=0.0,
         farthest=VANISHED if objective == "log" else 1e3,
         place=z,

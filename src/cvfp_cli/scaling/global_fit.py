@@ -6,7 +6,7 @@ import numpy as np
 
 from cvfp_cli.laws.base import Data, Law
 from cvfp_cli.laws.quantities import SHARE
-from cvfp_cli.scaling.curves import CurveProblem, Pull, Tie, best_level
+from cvfp_cli.scaling.curves import CoordinateMap, CurveProblem, PseudoObservation, best_level
 from cvfp_cli.scaling.starts import best_starts
 from cvfp_cli.stats.solver import Array, Problem, Rows, minimise
 
@@ -41,9 +41,9 @@ class CurveFits:
         parts = (self.theta[rows], self.rss[rows], self.lower[rows], self.upper[rows], self.agree[rows])
         return CurveFits(self.law, self.data.take(rows), *parts, self.tried)
 
-    def pose(self, rows: Rows, tie: Tie | None, pull: Pull | None) -> Problem:
+    def pose(self, rows: Rows, constraint: CoordinateMap | None, pseudo: PseudoObservation | None) -> Problem:
         """See ``profiles.Family``."""
-        return CurveProblem(self.law, self.data.take(rows), tie, pull)
+        return CurveProblem(self.law, self.data.take(rows), constraint, pseudo)
 
     def starts(self) -> Array:
         """A few grid points for fits with a coordinate held, (P, S, k)."""

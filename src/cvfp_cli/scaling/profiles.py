@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cvfp_cli.laws.quantities import Edge, Quantity
-from cvfp_cli.scaling.curves import Pull, Tie
+from cvfp_cli.laws.quantities import Bound, Quantity
+from cvfp_cli.scaling.curves import CoordinateMap, PseudoObservation
 from cvfp_cli.stats.solver import Array, Problem, Rows, minimise
 
 MAX_WALK = 36
@@ -26,7 +26,7 @@ DOUBTFUL = 0.25
 
 
 class RefittableBatch(Protocol):
-    """A batch of P fitted problems that can be posed again under a tie or with one more measurement."""
+    """A batch of P fitted problems that can be posed again under a constraint or with one more measurement."""
 
     @property
     def theta(self) -> Array:
@@ -44,8 +44,8 @@ class RefittableBatch(Protocol):
     def upper(self) -> Array:
         """Upper bounds, (P, k)."""
 
-    def pose(self, rows: Rows, tie: Tie | None, pull: Pull | None) -> Problem:
-        """The problems at ``rows`` (repeats allowed), each with its own entry of the tie or the measurement."""
+    def pose(self, rows: Rows, constraint: CoordinateMap | None, pseudo: PseudoObservation | None) -> Problem:
+        """The problems at ``rows`` (repeats allowed), each with its own entry of the constraint or the measurement."""
 
     def starts(self) -> Array:
         """Further starting points of each problem, shape (P, S, k)."""
@@ -75,27 +75,29 @@ class _Walks:
     g_out: Array
     theta_out: Array
     step: Array
-    edge: NDArray[np.bool_]  # t_out is an edge, fitted on its own
+    bound: NDArray[np.bool_]  # t_out is a bound, fitted on its own
     doubt: NDArray[
         np.bool_
     ]  # t_out was solved from afar and is to be solved again from the nearest inner point
     checked: Array  # width of the bracket when t_out was last solved
-    end: Array  # user's value where an edge is reached; NaN open; +inf still walking or ended within
+    end: Array  # user's value where a bound is reached; NaN open; +inf still walking or ended within
 
 
-def held_fits(family: RefittableBatch, edges: Sequence[Edge]) -> dict[tuple[int, float], tuple[Array, Array]]:
-    """Best fit with a coordinate held on its bound: RSS (P,) and theta (P, k), for every different edge."""
+def held_fits(
+    family: RefittableBatch, bounds: Sequence[Bound]
+) -> dict[tuple[int, float], tuple[Array, Array]]:
+    """Best fit with a coordinate held on its bound: RSS (P,) and theta (P, k), for every different bound."""
     found: dict[tuple[int, float], tuple[Array, Array]] = {}
     starts = np.concatenate([family.theta[:, None, :], family.starts()], axis=1)
     problems, count, k = starts.shape
     rows = np.repeat(np.arange(problems), count)
     problem = family.pose(np.arange(problems), None, None)
-    for edge in edges:
-        key = (edge.coordinate, edge.bound)
+    for bound in bounds:
+        key = (bound.coordinate, bound.at)
         if key in found:
             continue
         lower, upper = family.lower[rows], family.upper[rows]
-        lower[:, edge.coordinate] = upper[:, edge.coordinate] = edge.bound
+        lower[:, bound.coordinate] = upper[:, bound.coordinate] = bound.at
         got = minimise(
             problem, starts.reshape(-1, k), lower, upper, rows=rows, max_iterations=ITERATIONS, tolerance=1e-9
         )
@@ -107,7 +109,7 @@ def held_fits(family: RefittableBatch, edges: Sequence[Edge]) -> dict[tuple[int,
 
 
 def _begin(family: RefittableBatch, delta: Array, quantities: Sequence[Quantity]) -> _Walks:
-    """Both walks of every figure, with edges already compared with the threshold."""
+    """Both walks of every figure, with bounds already compared with the threshold."""
     problems, count = len(family.theta), len(quantities)
     half, centre = half_widths(family, delta, quantities)
     problem = np.tile(np.repeat(np.arange(problems), 2), count)
@@ -126,25 +128,25 @@ def _begin(family: RefittableBatch, delta: Array, quantities: Sequence[Quantity]
         g_out=np.full(size, np.nan),
         theta_out=family.theta[problem],
         step=half[quantity, problem],
-        edge=np.zeros(size, dtype=np.bool_),
+        bound=np.zeros(size, dtype=np.bool_),
         doubt=np.zeros(size, dtype=np.bool_),
         checked=np.full(size, np.inf),
         end=np.full(size, np.inf),
     )
-    edges = [edge for q in quantities for edge in (q.low, q.high) if edge is not None]
-    held = held_fits(family, edges) if edges else {}
+    bounds = [bound for q in quantities for bound in (q.low, q.high) if bound is not None]
+    held = held_fits(family, bounds) if bounds else {}
     for index, q in enumerate(quantities):
-        for edge, direction in ((q.low, -1.0), (q.high, 1.0)):
-            if edge is None:
+        for bound, direction in ((q.low, -1.0), (q.high, 1.0)):
+            if bound is None:
                 continue
-            rss, theta = held[edge.coordinate, edge.bound]
+            rss, theta = held[bound.coordinate, bound.at]
             rise = np.maximum(rss - family.rss, 0.0)
             mask = (quantity == index) & (walks.sign == direction)
             reached = (rise <= delta[index])[problem[mask]]
-            walks.end[mask] = np.where(reached, np.nan if edge.end is None else edge.end, np.inf)
-            if np.isfinite(edge.t):
-                walks.edge[mask] = ~reached
-                walks.t_out[mask] = np.where(reached, np.nan, edge.t)
+            walks.end[mask] = np.where(reached, np.nan if bound.end is None else bound.end, np.inf)
+            if np.isfinite(bound.t):
+                walks.bound[mask] = ~reached
+                walks.t_out[mask] = np.where(reached, np.nan, bound.t)
                 walks.g_out[mask] = np.where(
                     reached, np.nan, np.sqrt(rise / delta[index])[problem[mask]] - 1.0
                 )
@@ -183,10 +185,10 @@ class _Tracer:
         self.target = np.zeros(len(problem))
         measured = np.array([q.hold is None for q in quantities])[quantity]
         weight = np.array([q.weight for q in quantities])[quantity]
-        pull = Pull(self._functional, self.target, np.where(measured, weight, 0.0))
-        self.posed = family.pose(problem, self._tie, pull if measured.any() else None)
+        pseudo = PseudoObservation(self._functional, self.target, np.where(measured, weight, 0.0))
+        self.posed = family.pose(problem, self._constrain, pseudo if measured.any() else None)
 
-    def _tie(self, unknowns: Array, rows: Rows) -> tuple[Array, Array]:
+    def _constrain(self, unknowns: Array, rows: Rows) -> tuple[Array, Array]:
         theta = unknowns.copy()
         by_unknown = np.tile(np.eye(unknowns.shape[1]), (len(unknowns), 1, 1))
         for index, q in enumerate(self.quantities):
@@ -227,7 +229,7 @@ class _Tracer:
         cost = got.cost.reshape(times, len(rows))
         best = cost.argmin(axis=0)
         unknowns = got.theta.reshape(times, len(rows), -1)[best, np.arange(len(rows))]
-        theta, _ = self._tie(unknowns, rows)
+        theta, _ = self._constrain(unknowns, rows)
         return cost[best, np.arange(len(rows))] - self.family.rss[self.problem[rows]], theta
 
 
@@ -270,12 +272,12 @@ def intervals(family: RefittableBatch, delta: Array, quantities: Sequence[Quanti
         # The outer point was a false minimum: nothing bounds the walk yet.
         walks.step[again] = np.abs(walks.t_out[again] - walks.t_in[again])
         walks.t_out[again] = np.nan
-        walks.edge[w_out] = False
+        walks.bound[w_out] = False
         walks.t_out[w_out], walks.g_out[w_out], walks.theta_out[w_out] = t[out], g[out], theta[out]
         walks.t_in[w_in], walks.g_in[w_in], walks.theta_in[w_in] = t[~out], g[~out], theta[~out]
         width = np.abs(walks.t_out[on] - walks.t_in[on])
         walks.checked[w_out] = width[out]
-        far_out = (walks.g_out[on] > DOUBTFUL) & ~walks.edge[on] & np.isfinite(walks.t_out[on])
+        far_out = (walks.g_out[on] > DOUBTFUL) & ~walks.bound[on] & np.isfinite(walks.t_out[on])
         walks.doubt[on] = ~out & far_out & (width < 0.2 * walks.checked[on])
         # While inside, the next step aims past the threshold; a profile that has gone flat is crossed in strides.
         walks.step[on] *= np.where(out, 1.0, np.clip(1.4 / np.maximum(g + 1.0, 0.05) - 0.4, 0.6, 8.0))

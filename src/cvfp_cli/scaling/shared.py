@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cvfp_cli.laws.base import Data, Law
 from cvfp_cli.scaling.batch import Batch
 from cvfp_cli.scaling.constraint import Constraint, fixed_coordinates, shared_coordinates
-from cvfp_cli.scaling.curves import Pull, Tie, best_level, normal_equations, through
+from cvfp_cli.scaling.curves import CoordinateMap, PseudoObservation, best_level, normal_equations, through
 from cvfp_cli.scaling.global_fit import ROUNDING, SAME, fit_curves
 from cvfp_cli.stats.solver import Array, Evaluation, Problem, Rows, minimise
 
@@ -119,15 +119,15 @@ class SharedProblem:
     data: Data
     layout: Layout
     weight: Array
-    tie: Tie | None = None
-    pull: Pull | None = None
+    constraint: CoordinateMap | None = None
+    pseudo: PseudoObservation | None = None
 
     def evaluate(self, theta: Array, rows: Rows) -> Evaluation:
         """See ``solver.Problem``."""
-        unknowns, by_unknown = (theta, None) if self.tie is None else self.tie(theta, rows)
+        unknowns, by_unknown = (theta, None) if self.constraint is None else self.constraint(theta, rows)
         at = normal_equations(*self._stacked(unknowns, rows))
-        if self.pull is not None:
-            at = self.pull.add_to(at, unknowns, rows)
+        if self.pseudo is not None:
+            at = self.pseudo.add_to(at, unknowns, rows)
         return at if by_unknown is None else through(at, by_unknown)
 
     def settle(self, theta: Array, rows: Rows) -> Array:
@@ -181,10 +181,10 @@ class SharedFit:
         """Each group's coordinates, (G, k)."""
         return np.asarray(self.theta[0][self.layout.position])
 
-    def pose(self, rows: Rows, tie: Tie | None, pull: Pull | None) -> Problem:
+    def pose(self, rows: Rows, constraint: CoordinateMap | None, pseudo: PseudoObservation | None) -> Problem:
         """See ``profiles.Family``."""
         weight = np.broadcast_to(self.data.weight, (len(rows), *self.data.weight.shape))
-        return SharedProblem(self.law, self.data, self.layout, weight, tie, pull)
+        return SharedProblem(self.law, self.data, self.layout, weight, constraint, pseudo)
 
     def starts(self) -> Array:
         """None but the optimum itself: a shared fit is well determined or it is not."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvfp_cli.laws.base import HEAVY, Law
-from cvfp_cli.laws.quantities import Edge, Quantity
+from cvfp_cli.laws.quantities import Bound, Quantity
 from cvfp_cli.scaling.shared import Layout, SharedFit
 from cvfp_cli.stats.solver import Array, Rows
 
@@ -52,8 +52,8 @@ def lifted(quantity: Quantity, law: Law, layout: Layout, group: int) -> Quantity
         whole[:, at[:, None], at] = by_unknown if by_theta is None else by_theta @ by_unknown
         return out, whole
 
-    def edge(own: Edge | None) -> Edge | None:
-        common = None if own is None else law.common_edge(own)
+    def bound(own: Bound | None) -> Bound | None:
+        common = None if own is None else law.bound_in_common(own)
         if common is None or not layout.free[at[common.coordinate]]:
             return None
         return replace(common, coordinate=int(at[common.coordinate]))
@@ -65,8 +65,8 @@ def lifted(quantity: Quantity, law: Law, layout: Layout, group: int) -> Quantity
         user=lambda t, rows: quantity.user(t, mine(rows)),
         hold=hold if held else None,
         enter=enter if held else None,
-        low=edge(quantity.low),
-        high=edge(quantity.high),
+        low=bound(quantity.low),
+        high=bound(quantity.high),
     )
 
 

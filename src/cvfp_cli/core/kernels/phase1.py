@@ -79,7 +79,9 @@ if PRESENT:
         tl.store(figures + slot * 3 + 2, converged)
 
     @triton.jit  # type: ignore[untyped-decorator]
-    def _gradient(y, contexts, means, pulls, gradient, group_rows, width, stay, offset, BLOCK: tl.constexpr):
+    def _gradient(
+        y, contexts, means, factors, gradient, group_rows, width, stay, offset, BLOCK: tl.constexpr
+    ):
         row = tl.program_id(0).to(tl.int64)
         group = row // group_rows
         at = tl.arange(0, BLOCK)
@@ -87,7 +89,7 @@ if PRESENT:
         out = tl.load(y + row * width + at, mask=inside, other=0.0)
         old = tl.load(contexts + row * width + at, mask=inside, other=0.0)
         mean = tl.load(means + group * width + at, mask=inside, other=0.0)
-        slope = stay * (out - old) - tl.load(pulls + group) * (out - mean) + offset * mean
+        slope = stay * (out - old) - tl.load(factors + group) * (out - mean) + offset * mean
         tl.store(gradient + row * width + at, slope, mask=inside)
         tl.store(contexts + row * width + at, out, mask=inside)
 
@@ -197,12 +199,12 @@ def plain_moments(
 
 
 def gradient_and_update(
-    y: Tensor, contexts: Tensor, mean: Tensor, pull: Tensor, stay: float, offset: float
+    y: Tensor, contexts: Tensor, mean: Tensor, factor: Tensor, stay: float, offset: float
 ) -> Tensor:
-    """``stay``·(y − contexts) − pull·(y − mean) + ``offset``·mean of each row, (n, D); then contexts become y.
+    """``stay``·(y − contexts) − factor·(y − mean) + ``offset``·mean of each row, (n, D); then contexts become y.
 
     Args:
-        mean, pull: of consecutive, equally long groups of rows, (groups, D) and (groups,), float32.
+        mean, factor: of consecutive, equally long groups of rows, (groups, D) and (groups,), float32.
     """
     rows, width = y.shape
     gradient = torch.empty_like(y)
@@ -210,7 +212,7 @@ def gradient_and_update(
         y,
         contexts,
         mean,
-        pull,
+        factor,
         gradient,
         rows // len(mean),
         width,
@@ -223,11 +225,11 @@ def gradient_and_update(
 
 
 def plain_gradient_and_update(
-    y: Tensor, contexts: Tensor, mean: Tensor, pull: Tensor, stay: float, offset: float
+    y: Tensor, contexts: Tensor, mean: Tensor, factor: Tensor, stay: float, offset: float
 ) -> Tensor:
     """``gradient_and_update`` by torch's own operators."""
     grouped = y.view(len(mean), -1, y.shape[1])
-    gradient = (grouped - mean[:, None]).mul_(-pull[:, None, None])
+    gradient = (grouped - mean[:, None]).mul_(-factor[:, None, None])
     if offset:
         gradient += offset * mean[:, None]
     gradient = gradient.view(y.shape).add_(y - contexts, alpha=stay)
