@@ -156,7 +156,7 @@ def test_independent_lines_agree_with_two_separate_fits() -> None:
     assert pair.line is not None
     assert pair.line.ratio(n).value == pytest.approx(expected)
     crossing = pair.line.crossing()
-    assert np.log(crossing.x) == pytest.approx((line2[1] - line1[1]) / (line1[0] - line2[0]))
+    assert np.log(crossing.value) == pytest.approx((line2[1] - line1[1]) / (line1[0] - line2[0]))
 
 
 def test_the_december_differences_are_the_published_ones() -> None:

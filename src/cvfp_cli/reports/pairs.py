@@ -134,11 +134,11 @@ def _lines(pairs: "Sequence[Compared]", level: float) -> list[Block]:
         slope = Value.of(pair.slope)
         crossing = pair.line.crossing(level)
         values = {
-            **_sized("x", crossing.x),
+            **_sized("x", crossing.value),
             **_sized("low", crossing.low),
             **_sized("high", crossing.high),
         }
-        if crossing.x is None:
+        if crossing.value is None:
             crosses = Finding("crossing-none")
         elif crossing.outside:
             crosses = Finding("crossing-outside", values)

@@ -10,20 +10,16 @@ from cvfp_cli.stats.regression import Vector, t_quantile, tested
 
 
 @dataclass(frozen=True)
-class Crossing:
-    """Where two lines meet.
+class Crossing(Estimate):
+    """The size (tokens or samples) at which two lines predict the same, with Fieller's interval.
+
+    There is no value where they are parallel, or so nearly that no number can hold it. An end may be any size, 0 and
+    infinity included, where the slopes can hardly be told apart.
 
     Attributes:
-        x: the size (tokens or samples) at which both predict the same; None where they are parallel, or so
-            nearly that no number can hold it.
-        low, high: Fieller's interval of it; None is an open end. An end may be any size, 0 and infinity included,
-            where the slopes can hardly be told apart. ``outside`` marks an interval that is everything except
-            (low, high); it arises where the slopes cannot be told apart but the levels can.
+        outside: the interval is everything except (low, high), where the slopes cannot be told apart but the levels can.
     """
 
-    x: float | None
-    low: float | None
-    high: float | None
     outside: bool = False
 
 
@@ -51,10 +47,10 @@ class LogLine:
     def crossing(self, level: float = 0.95) -> Crossing:
         """The size at which both lines meet, with the interval of Fieller (1954)."""
         if self.slope == 0.0:
-            return Crossing(None, None, None)
+            return Crossing(None)
         x = _size(self.centre - self.at_centre / self.slope)
         if self.df <= 0:
-            return Crossing(x, None, None)
+            return Crossing(x)
         t2 = t_quantile(level, self.df) ** 2
         # |difference(step)| <= t * error(step) is a quadratic inequality a step^2 + b step + c <= 0.
         a = self.slope**2 - t2 * self.v_slope
@@ -62,7 +58,7 @@ class LogLine:
         c = self.at_centre**2 - t2 * self.v_centre
         discriminant = b * b - 4 * a * c
         if a == 0.0 or (a < 0 and discriminant <= 0):
-            return Crossing(x, None, None)
+            return Crossing(x)
         root = float(np.sqrt(max(0.0, discriminant)))
         ends = sorted(((-b - root) / (2 * a), (-b + root) / (2 * a)))
         return Crossing(x, exp_of(self.centre + ends[0]), exp_of(self.centre + ends[1]), outside=a < 0)
