@@ -157,9 +157,3 @@ def test_the_largest_values_or_each_value_are_held_out() -> None:
     for point in both.held_out:
         if point.x in expected:
             assert point.predicted == pytest.approx(expected[point.x], rel=1e-8)
-
-
-def test_sharing_and_a_column_to_hold_out_by_do_not_go_together() -> None:
-    groups = drawn(2, weighted=False, holdout=Holdout("k", np.arange(8.0), each=False))
-    with pytest.raises(InputError, match="--holdout-by cannot be combined with --share"):
-        run_study(groups, Request(laws=("power",), constraint=Constraint(("alpha",))))

@@ -59,7 +59,6 @@ class Scope:
         level: confidence level of every interval.
         joint: the laws over parameters and tokens, one fit each for the whole family. selection: which law predicts best,
             joint_selection: which of these.
-        forecasts: what a mixture of laws says of every group with two sizes or more.
         arms: every two groups that differ in one respect, compared.
         rankings, fitted_lines, claims: those made so far, by size and measure, by measure, and by name; several
             sections ask for the same.
@@ -73,7 +72,6 @@ class Scope:
     joint: tuple[Fit, ...] = ()
     selection: Selection | None = None
     joint_selection: Selection | None = None
-    forecasts: tuple[Forecast, ...] = ()
     arms: tuple[ArmsCompared, ...] = ()
     rankings: "dict[tuple[int | None, str], Ranking]" = field(default_factory=dict, repr=False, compare=False)
     fitted_lines: dict[str, Lines | None] = field(default_factory=dict, repr=False, compare=False)
@@ -89,6 +87,19 @@ class Scope:
         """ln PPL over ln n of every group with a finished run, by label."""
         usable = (group for group in self.groups if self.family.usable(group))
         return {group.label: Curve.from_points(self.family.points(group)) for group in usable}
+
+    @cached_property
+    def usable(self) -> list[Points]:
+        """The points of every group with two sizes or more."""
+        known = [self.family.points(group) for group in self.groups if self.family.usable(group)]
+        return [points for points in known if points.distinct_sizes > 1 and points.x.min() < points.x.max()]
+
+    @cached_property
+    def forecasts(self) -> tuple[Forecast, ...]:
+        """What a mixture of laws says of every group with two sizes or more."""
+        fits = {law: tuple(fit for (_, name), fit in self.fits.items() if name == law) for law in LAWS}
+        options = FitOptions(level=self.level, predict=self.predict_at)
+        return forecasts(self.usable, options, fits, mixed=True)
 
     @cached_property
     def lines(self) -> JointTest | None:
@@ -307,8 +318,7 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
     """
     bare = Scope(family, tuple(laws), {}, {}, level)
     options = FitOptions(level=level, predict=bare.predict_at, window=WINDOW)
-    known = [family.points(group) for group in family.groups if family.usable(group)]
-    usable = [points for points in known if points.distinct_sizes > 1 and points.x.min() < points.x.max()]
+    usable = bare.usable
     # The log-log line is always there: slopes are marked, tested and recommended by it, whatever laws are shown.
     lines = fit_groups(usable, MAIN, options) if usable else ()
     fits = {(fit.config, fit.law): fit for fit in lines}
@@ -332,9 +342,7 @@ def fit_family(family: Family, laws: Sequence[str], level: float) -> Scope:
                 least = 2 if law == MAIN or ALL not in laws else max(2, get_law(law).k + 1)
                 values = {"config": group.label, "law": law, "sizes": len(group.cells), "least": least}
                 unfitted[group.label, law] = Finding("law-needs-sizes", values, "note")
-    known_fits = {law: tuple(fit for (_, name), fit in fits.items() if name == law) for law in LAWS}
-    ahead = forecasts(usable, replace(options, window=0), known_fits, mixed=True)
-    return Scope(family, fitted, fits, unfitted, level, joint, selection, joint_selection, ahead)
+    return Scope(family, fitted, fits, unfitted, level, joint, selection, joint_selection)
 
 
 def _study(groups: Sequence[Points], request: Request) -> Study | None:

@@ -1,9 +1,17 @@
-"""What runs leave behind: the schema of ``summary.json``, the reader of old and new files, the store."""
+"""What runs leave behind: the schema of ``summary.json``, the reader of old and new files, the store.
 
-from cvfp_cli.results.identity import OtherStudyError
+The store is imported when one of its names is asked for: commands that read results start without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from cvfp_cli.results.reader import Results, parse_results, read_results
 from cvfp_cli.results.schema import SCHEMA, Parameters, Run, Seconds, StageRecord, Summary
-from cvfp_cli.results.store import ResultsStore, run_id
+
+if TYPE_CHECKING:
+    from cvfp_cli.results.identity import OtherStudyError
+    from cvfp_cli.results.store import ResultsStore, run_id
 
 __all__ = [
     "SCHEMA",
@@ -19,3 +27,10 @@ __all__ = [
     "read_results",
     "run_id",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module("cvfp_cli.results.store"), name)

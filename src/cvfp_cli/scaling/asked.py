@@ -10,7 +10,6 @@ from cvfp_cli.laws.registry import LAWS, SURFACES
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.constraint import Constraint, check_law
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.joint import check_joint
 from cvfp_cli.study.points import Points
 
 NO_JOINT = {
@@ -123,6 +122,8 @@ def check_constraint(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
             check_law(LAWS[law], constraint)
     for law in laws:
         if law in SURFACES and law in parameters:
+            from cvfp_cli.scaling.joint import check_joint
+
             check_joint(constraint, SURFACES[law])
 
 

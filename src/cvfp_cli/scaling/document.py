@@ -8,7 +8,6 @@ from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.forecast_text import forecast_blocks
 from cvfp_cli.scaling.isoflops import IsoFlops
-from cvfp_cli.scaling.joint_fits import DIFFER
 from cvfp_cli.scaling.numbers import (
     ALL_MEASURE,
     MISSING,
@@ -25,6 +24,7 @@ from cvfp_cli.scaling.numbers import (
     small_percent,
 )
 from cvfp_cli.scaling.result import (
+    DIFFER,
     Cheapest,
     Compute,
     Estimate,
@@ -35,7 +35,6 @@ from cvfp_cli.scaling.result import (
     Target,
 )
 from cvfp_cli.scaling.selection import LawScore
-from cvfp_cli.scaling.sensitivity_text import sensitivity_blocks
 from cvfp_cli.scaling.study import Study
 from cvfp_cli.study.units import ACCURACY, BOUNDED
 
@@ -67,6 +66,10 @@ def study_blocks(study: Study) -> list[Block]:
             blocks += [Line(f"{score.law}: {score.reason}.") for score in made.laws if score.reason]
     for profiles in study.isoflops:
         blocks += _isoflops(profiles)
+    if not study.sensitivity:
+        return blocks
+    from cvfp_cli.scaling.sensitivity_text import sensitivity_blocks
+
     return blocks + sensitivity_blocks(study.sensitivity)
 
 

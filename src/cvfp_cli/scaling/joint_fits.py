@@ -41,7 +41,7 @@ from cvfp_cli.scaling.joint_profile import Ends, design_flaws, parameter_ends
 from cvfp_cli.scaling.joint_questions import Answers, AskedFit, answer
 from cvfp_cli.scaling.numbers import ROUNDING, rounded_off
 from cvfp_cli.scaling.predictions import maybe
-from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, PoolTest, Starts
+from cvfp_cli.scaling.result import DIFFER, Estimate, Fit, FittedPoint, PoolTest, Starts
 from cvfp_cli.stats.error_model import Flags
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
@@ -60,7 +60,6 @@ REASONS = {
     "same-passes": "all runs passed over the data equally often",
     "unbounded": "no value is ruled out",
 }
-DIFFER = 0.05  # p of the test of a pool below which a note says that its groups differ
 
 
 def fit_joint_groups(
@@ -473,7 +472,7 @@ def _notes(
         and (fit.theta[at] <= data.law.lower[at] + 1e-9 or fit.theta[at] >= data.law.upper[at] - 1e-9)
     ]
     if gone:
-        message = f"{data.law.name} ran into the edge of what it allows for {', '.join(gone)}."
+        message = f"{data.law.name} ran into the bound of what it allows for {', '.join(gone)}."
         notes.append(Note("limit-joint", message, "warning", {"parameters": ", ".join(gone)}))
     spans = [float(np.exp(np.ptp(part))) for part in (data.u, data.v)]
     notes += [_undetermined(data.law.name, reason, names, spans, k) for reason, names in reasons.items()]

@@ -14,7 +14,6 @@ from cvfp_cli.laws.surface import Surface
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.joint_fits import fit_joint_groups, joint_origins
 from cvfp_cli.scaling.joint_profile import different
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
@@ -146,6 +145,8 @@ def choice_note(selection: Selection | None) -> tuple[Note, ...]:
 
 def fit_pool(pool: Pool, request: Pooled, law: str = JOINT) -> Fit:
     """A law of model and data size of all groups of a pool, as ``fit_joint_groups``."""
+    from cvfp_cli.scaling.joint_fits import fit_joint_groups
+
     return fit_joint_groups(
         pool.groups,
         request.options,
@@ -165,6 +166,8 @@ def select_joint(groups: Sequence[Points], fits: Sequence[Fit], request: Pooled)
     whole = [pool for pool in pools if all((pool.label, law) in by_pool for law in laws)]
     if len(laws) < 2 or not whole or not request.options.hold_out:
         return None
+    from cvfp_cli.scaling.joint_fits import joint_origins
+
     return select(
         {law: [by_pool[pool.label, law] for pool in whole] for law in laws},
         {

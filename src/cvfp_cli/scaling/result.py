@@ -8,6 +8,8 @@ from cvfp_cli.notes import Note
 from cvfp_cli.stats.estimate import Estimate as Estimate
 from cvfp_cli.stats.replicates import Replicates
 
+DIFFER = 0.05  # p of the test of a pool below which a note says that its groups differ
+
 
 @dataclass(frozen=True)
 class FittedPoint:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cvfp_cli.counting import agreeing
 from cvfp_cli.errors import InputError
@@ -11,7 +11,6 @@ from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.asked import NO_JOINT, check_constraint, refuse, unanswered
 from cvfp_cli.scaling.batch import make_batch
-from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
 from cvfp_cli.scaling.bounded import ToldOfOdds, as_odds
 from cvfp_cli.scaling.checks import check_groups
 from cvfp_cli.scaling.constraint import Constraint, shared_coordinates
@@ -31,10 +30,12 @@ from cvfp_cli.scaling.joint_study import (
 )
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
-from cvfp_cli.scaling.sensitivity import Sensitivity, joint_sensitivity, law_sensitivity
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, is_constrained
 from cvfp_cli.study.points import Points, counted_once
 from cvfp_cli.study.units import UNKNOWN
+
+if TYPE_CHECKING:
+    from cvfp_cli.scaling.sensitivity import Sensitivity
 
 ALL = "all"
 LEFT_OUT = ("Left out", "Left out of the laws of one variable")
@@ -97,7 +98,7 @@ class Study:
     selection: Selection | None
     notes: tuple[Note, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
-    sensitivity: tuple[Sensitivity, ...] = ()
+    sensitivity: "tuple[Sensitivity, ...]" = ()
     joint_selection: Selection | None = None
     isoflops: tuple[IsoFlops, ...] = ()
 
@@ -218,9 +219,11 @@ def _sensitivity(
     joint: Sequence[Fit],
     ahead: Sequence[Forecast],
     request: Request,
-) -> tuple[Sensitivity, ...]:
+) -> "tuple[Sensitivity, ...]":
     """How far the figures move of the first law and of every joint fit."""
     request = replace(request, options=replace(request.options, hold_out=False, window=0))
+    from cvfp_cli.scaling.sensitivity import joint_sensitivity, law_sensitivity
+
     found: tuple[Sensitivity, ...] = ()
     if fits:
         members = fitted_to[next(iter(fits))]
@@ -290,7 +293,7 @@ def _fittable(
 
 
 def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> None:
-    """Refuse what cannot use weights, or a choice of held-out points.
+    """Refuse what cannot use weights.
 
     Raises:
         InputError: by the name of the option or law.
@@ -306,12 +309,6 @@ def _check_weights(groups: Sequence[Points], request: Request, named: bool) -> N
                 "--weights cannot be used by joint.",
                 hint="Its Huber loss takes every run alike: leave --weights out, or name other laws.",
             )
-    own = any(law not in JOINTS and is_constrained(groups, request.constraint) for law in request.laws)
-    if own and any(points.holdout is not None for points in groups):
-        raise InputError(
-            "--holdout-by cannot be combined with --share, --fix or --tie.",
-            hint="Fits with such parameters are cut at the same sizes.",
-        )
 
 
 def _of_members(groups: Sequence[Points]) -> tuple[Note, ...]:
@@ -341,6 +338,8 @@ def _fit(groups: Sequence[Points], law: str, request: Request) -> tuple[Fit, ...
     if request.constraint:
         return fit_constrained(groups, law, request.constraint, request.options)
     if request.bootstrap:
+        from cvfp_cli.scaling.bootstrap import KINDS, bootstrap_groups
+
         return bootstrap_groups(
             groups,
             law,
