@@ -151,9 +151,8 @@ def test_csv(cvfp: Command) -> None:
     rows = list(csv.DictReader(io.StringIO(out)))
     floor = next(r for r in rows if r["law"] == "exp-decay" and r["name"] == "ppl_min")
     assert float(floor["value"]) == pytest.approx(132.48, abs=0.01)
-    assert {"parameter", "quality", "derived", "measured", "fitted", "prediction"} == {
-        r["kind"] for r in rows
-    }
+    kinds = {"parameter", "quality", "derived", "measured", "fitted", "prediction", "law"}
+    assert kinds == {r["kind"] for r in rows}
 
 
 def test_markdown_parses_back(cvfp: Command) -> None:
