@@ -23,8 +23,9 @@ from report_cases import (
 )
 
 from cvfp_cli.markdown import escape
+from cvfp_cli.reports.figures import drawn
 from cvfp_cli.reports.html import clean
-from cvfp_cli.reports.model import Report, to_json
+from cvfp_cli.reports.model import Chart, Report, to_json
 from cvfp_cli.reports.text import load_language
 
 pytestmark = pytest.mark.pinned_only(
@@ -101,9 +102,13 @@ def test_the_check_notices_a_number_that_is_not_there() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_both_formats_word_every_finding(made: Report, language: str) -> None:
     page, text, catalogue = html(made, language), markdown(made, language), load_language(language)
+    shown = [drawn(block) for section in made.sections for block in section.blocks]
+    pictured = {chart.finding.code for chart in shown if isinstance(chart, Chart) and chart.finding}
     for finding in made.findings():
         sentence = catalogue.sentence(finding)
         assert clean(sentence) in page, finding.code
+        if finding.code in pictured and finding.code.startswith("picture-"):
+            continue  # the words of a picture, which this Markdown has none of
         assert escape(sentence) in text or escape(sentence, cell=True) in text, finding.code
     assert text.count("\n## ") == len(made.sections)
     assert page.count("<h2") == len(made.sections)
