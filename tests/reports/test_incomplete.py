@@ -58,6 +58,16 @@ CASES: dict[str, Callable[[], Report]] = {
     "every run failed": lambda: report(
         results([replace(run, status="failed", reason="out of memory", val_ppl=None) for run in simulated()])
     ),
+    "one configuration of which nothing finished": lambda: report(
+        results(
+            [
+                replace(run, best_epoch=3, status="failed", val_ppl=None)
+                if run.layers == 2
+                else replace(run, best_epoch=3)
+                for run in simulated()
+            ]
+        )
+    ),
     "failed and diverged": lambda: report(full_summary(with_failures(simulated()))),
     "no effective rank": lambda: report(results(changed(train_effective_rank=None, val_effective_rank=None))),
     "bare figures": lambda: report(results([bare(run) for run in simulated()])),
