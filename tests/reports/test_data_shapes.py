@@ -10,7 +10,6 @@ from report_cases import (
     LANGUAGES,
     findings,
     full_summary,
-    html,
     markdown,
     report,
     results,
@@ -284,14 +283,6 @@ def test_data_of_two_files_say_which_file_they_are_of_and_one_recipe_is_told_onc
     assert [f.code for f in made.findings()].count("recipe-unchanged") == 1
     assert "トークナイザーの指紋" in markdown(made, "ja")
     assert "file" not in [row["key"].value for row in table(report(full_summary(simulated())), "data")]
-
-
-def test_the_contents_leave_room_for_their_numbers_between_columns() -> None:
-    style = re.search(r"nav ol \{([^}]*)\}", html(report(results(simulated()))))
-    assert style is not None
-    gap = re.search(r"column-gap: ([\d.]+)rem", style[1])
-    assert gap is not None
-    assert float(gap[1]) >= 2  # "10." and its space stand outside the column
 
 
 def of_another_kind() -> list[Run]:
