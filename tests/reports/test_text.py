@@ -14,7 +14,7 @@ from cvfp_cli.reports.text import load_language
 from cvfp_cli.reports.text.choice import choose_language, of_locale
 
 EN, JA = load_language("en"), load_language("ja")
-ALLOWED_DIGITS = re.compile(r"P1|[Pp]hase-?\s?[12]|フェーズ[12]|n = 1\b|\(1 |10\^")
+ALLOWED_DIGITS = re.compile(r"P1|[Pp]hase-?\s?[12]|フェーズ[12]|n = 1\b|k = 1\b|\(1 |\^\(1/k\)|\(p - 1\)|10\^")
 SPECS = {
     "name",
     "names",
