@@ -14,7 +14,9 @@ from cvfp_cli.reports.text import load_language
 from cvfp_cli.reports.text.choice import choose_language, of_locale
 
 EN, JA = load_language("en"), load_language("ja")
-ALLOWED_DIGITS = re.compile(r"P1|[Pp]hase-?\s?[12]|フェーズ[12]|n = 1\b|k = 1\b|\(1 |\^\(1/k\)|\(p - 1\)|10\^")
+ALLOWED_DIGITS = re.compile(
+    r"P1|[Pp]hase-?\s?[12]|フェーズ[12]|n = 1\b|k = 1\b|\(1 |\^\(1/k\)|\(p - 1\)|10\^"
+)
 SPECS = {
     "name",
     "names",
@@ -194,4 +196,4 @@ def test_words_that_the_glossary_bans_are_not_used() -> None:
     assert len(words) >= 6
     for language in LANGUAGES:
         for key, template in everything(language).items():
-            assert not any(word in template for word in words), key
+            assert not any(word in literal(template) for word in words), key
