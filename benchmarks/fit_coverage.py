@@ -112,9 +112,8 @@ def cells() -> list[Cell]:
     made += [Cell(law, near=0.5) for law in ("power", "saturating")]
     made += [Cell(law, objective="ppl") for law in ("saturating", "exp-decay")]
     made += [Cell("shared", common=common) for common in (0.0, 0.76, 0.96)]
-    made += [
-        Cell("joint", grid=grid, common=common) for grid in ((6, 6), (9, 4), (4, 5)) for common in (0.0, 0.9)
-    ]
+    grids = ((6, 6), (9, 5), (9, 4), (4, 5), (5, 4))
+    made += [Cell("joint", grid=grid, common=common) for grid in grids for common in (0.0, 0.5, 0.9)]
     made += [Cell(law, grid=(5, 5), noise=0.005) for law in ADDED if ADDED[law]]
     truths = (*singles, "broken")
     made += [Cell("power", truth=truth) for truth in truths[1:]]
