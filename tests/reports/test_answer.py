@@ -219,6 +219,46 @@ def test_who_ties_is_said_in_the_fewest_names() -> None:
     assert words.sentence(tied_finding(names[:2], names[:2])) == "both tie"
     assert words.sentence(tied_finding(names[2:], names)) == "all tie except c1 and c2"
     assert words.sentence(tied_finding(names[:3], names)) == "c1, c2 and c3 tie"
+    many = [f"c{i}" for i in range(30)]
+    assert words.sentence(tied_finding(many[:12], many)) == "12 of 30 tie"
+    assert words.sentence(tied_finding(many[12:], many)) == "18 of 30 tie"
+
+
+def test_what_is_told_by_itself_alone_says_why_it_is_not_decided() -> None:
+    """An interval without 0 beside "not decided" needs the correction named."""
+    for shift in (0.001, 0.002, 0.003, 0.004, 0.006):
+        made = findings(ablation(no_phase_1=shift))["part-phase1-sizes"].values
+        low, high = made["change"].low, made["change"].high
+        decided = made["verdict"].code
+        assert (decided == "answer-undecided") <= (low <= 0 <= high), shift
+        assert (decided == "answer-corrected") <= (low > 0 or high < 0), shift
+
+
+def first_page(runs: list[Run]) -> str:
+    return "\n".join(markdown(report(results(runs))).partition("## 2.")[0].splitlines())
+
+
+def test_the_first_page_is_true_of_little() -> None:
+    """One run, one size, no finished run, and a configuration whose largest runs failed."""
+    one = first_page(simulated(layers=(1,), tokens=(1,), samples=(100,), seeds=(1,)))
+    assert "- 100 samples, " in one
+    assert " to " not in one.partition("###")[0]
+    assert "A slope takes at least two sizes." in one
+    assert "Nothing that this report asks" not in one
+    runs = simulated()
+    none = first_page([replace(run, status="failed", val_ppl=None) for run in runs])
+    assert none.count("Nothing: no run has finished.") == 2
+    largest = max(run.samples or 0 for run in runs)
+    short = runs[0].config
+    lost = [
+        replace(run, status="diverged", val_ppl=None)
+        if run.config == short and run.samples == largest
+        else run
+        for run in runs
+    ]
+    page = first_page(lost)
+    assert f"{short}: measured at {largest} samples by no finished run" in page
+    assert f"used in no comparison below ({short})" in page
 
 
 def test_a_short_report_is_two_pages_and_begins_like_the_full_one() -> None:

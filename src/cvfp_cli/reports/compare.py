@@ -13,6 +13,7 @@ from cvfp_cli.reports.pairs import pair_blocks
 from cvfp_cli.reports.scope import Scope, fit_family
 from cvfp_cli.reports.sections import summary
 from cvfp_cli.reports.sections.equal_lines import lines_tested
+from cvfp_cli.reports.sections.overview import unfinished
 from cvfp_cli.results.reader import Results
 from cvfp_cli.spelling import advice
 from cvfp_cli.stats.comparison import MARGIN, Pair, compare_pairs, corrected
@@ -150,8 +151,8 @@ def _file_of(group: Group, results: Sequence[Results]) -> Results:
 
 def _unfinished(results: Sequence[Results]) -> tuple[Block, ...]:
     """How many runs did not finish, which no table shows."""
-    failed = sum(run.status != "done" for one in results for run in one.runs)
-    return (Findings((Finding("runs-failed", {"failed": failed}, "warning"),)),) if failed else ()
+    found = unfinished(run for one in results for run in one.runs)
+    return (Findings(found),) if found else ()
 
 
 def _configurations(scopes: Sequence[Scope]) -> tuple[Block, ...]:

@@ -9,6 +9,8 @@ from cvfp_cli.stats.labels import SEED
 from cvfp_cli.stats.lines import Lines
 from cvfp_cli.stats.noise import FigureNoise, as_low_as_best, best_by
 
+MOST_NAMES = 6  # told one by one in a sentence; of more than these the tables tell which
+
 
 def marks(
     values: Sequence[float | None], noise: FigureNoise | None, *, level: float = 0.95
@@ -25,8 +27,12 @@ def tied_finding(tied: Sequence[str], every: Sequence[str]) -> Finding:
     if not others:
         return Finding("tied-all" if len(every) > 2 else "tied-both", {"of": len(every)})
     if len(others) < len(tied):
-        return Finding("tied-but", {"others": others})
-    return Finding("tied-names", {"names": tuple(tied)})
+        code, names = "tied-but", others
+    else:
+        code, names = "tied-names", tuple(tied)
+    if len(names) > MOST_NAMES:
+        return Finding("tied-some", {"count": len(tied), "of": len(every)})
+    return Finding(code, {"others": names} if code == "tied-but" else {"names": names})
 
 
 def noise_finding(column: str, noise: FigureNoise | None) -> Finding:

@@ -88,9 +88,12 @@ def _answer(scope: Scope, part: str, arms: list[ArmsCompared]) -> Finding:
     verdict = verdict_of(scope, part, first)
     if part == "ngram" and verdict == "contradicted":
         verdict = "none"
+    told = (first.mean.low or 0.0) > 0 or (first.mean.high or 0.0) < 0
+    if verdict == "undecided" and told:
+        verdict = "corrected"
     values: dict[str, object] = {
         **_names(scope, first),
-        "verdict": Finding(f"answer-{verdict}", {"margin": MARGIN}),
+        "verdict": Finding(f"answer-{verdict}", {"margin": MARGIN, "p": claims_of(scope)[part].adjusted}),
         "change": _change(first.mean),
         "over": Finding(f"over-{first.over or 'nothing'}", {"count": first.repeats}),
         "sizes": tuple(at),

@@ -10,6 +10,7 @@ from math import ceil, expm1, floor, log, log10
 from typing import Any
 
 from cvfp_cli.reports.hypotheses import data_effect
+from cvfp_cli.reports.marks import MOST_NAMES
 from cvfp_cli.reports.model import (
     Block,
     Commands,
@@ -38,6 +39,7 @@ OF_ALL = ("overview", "reproduction", "previous")  # sections about all families
 ANSWERED = ("answer-supported", "answer-contradicted", "answer-same", "answer-none")
 UNEXPECTED = (
     "runs-failed",
+    "same-runs-twice",
     "unigram-not-beaten",
     "contexts-grow",
     "no-slope-falls",
@@ -91,20 +93,27 @@ def build(context: Context, sections: Sequence[Section]) -> tuple[Block, ...]:
         ]
         command = _next(context, questions[0]) if key == "open" and len(scoped) == 1 else ""
         says = [Statement(Finding("plan-next", {}, "note"))] if command else []
-        blocks += [Subheading(f"answer-{key}"), Statements((*told[:most], *_more(key, told, most), *says))]
+        absent = key if any(run.status == "done" for run in runs) or key == "unexpected" else "finished"
+        blocks += [Subheading(f"answer-{key}"), Statements((*told[:most], *_more(absent, told, most), *says))]
         blocks += [Commands((command,))] if command else []
     return tuple(blocks)
 
 
 def _range(runs: Sequence[Run]) -> list[Finding]:
     """From which size to which, and with how many seeds."""
-    sizes = [run.samples for run in runs if run.samples is not None]
-    tokens = [run.train_tokens for run in runs if run.train_tokens]
-    if not sizes or not tokens:
+    ends = []
+    for unit in ("samples", "train_tokens"):
+        if known := [size for run in runs if (size := getattr(run, unit))]:
+            ends.append({"low": min(known), "high": max(known), "unit": unit})
+    if not ends:
         return []
     seeds = len({(run.seed, run.data_seed) for run in runs if run.seed is not None})
-    ends = {"low": min(sizes), "high": max(sizes), "fewest": min(tokens), "most": max(tokens)}
-    return [Finding("asked-seeds", {**ends, "seeds": seeds}) if seeds else Finding("asked-range", ends)]
+    if len(ends) == 2 and all(each["low"] < each["high"] for each in ends):
+        both = {**ends[0], "fewest": ends[1]["low"], "most": ends[1]["high"]}
+        return [Finding("asked-seeds", {**both, "seeds": seeds}) if seeds else Finding("asked-range", both)]
+    parts = [Finding("asked-one" if each["low"] == each["high"] else "asked-several", each) for each in ends]
+    parts += [Finding("asked-repeats", {"seeds": seeds})] if seeds else []
+    return [Finding("asked-parts", {"parts": tuple(parts)})]
 
 
 def _found(section: Section) -> Iterator[Found]:
@@ -187,6 +196,8 @@ def _open(scope: Scope, found: Sequence[Found]) -> Iterator[Statement]:
         for item in found:
             if item.row == row and item.finding.code.startswith(f"undecided-{code}-"):
                 yield Statement(_with_cost(scope, item.finding), item.target)
+    if scope.family.cells and not scope.usable:
+        yield Statement(Finding("undecided-alpha-absent"))
     yield from _hypotheses(found, "undecided")
     yield from _with_codes(found, ("selection-undecided",))
 
@@ -231,12 +242,14 @@ def _worse(scope: Scope, found: Sequence[Found]) -> Statement | None:
     values = {
         "size": scope.family.largest,
         "unit": scope.family.size_kind,
+        "of": len(ranking.groups),
         "configs": worse,
         "config": ranking.groups[ranking.best].label,
         "value": ranking.cells[ranking.best].val_ppl,
         "count": len(worse),
     }
-    return Statement(Finding("worse-than-best", values), Location("summary", "", _family(found)))
+    code = "worse-than-best" if len(worse) <= MOST_NAMES else "worse-than-best-many"
+    return Statement(Finding(code, values), Location("summary", "", _family(found)))
 
 
 def _family(found: Sequence[Found]) -> int:

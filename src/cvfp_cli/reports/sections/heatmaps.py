@@ -74,7 +74,11 @@ def _slice(scope: Scope, groups: list[Group], alpha_marks: dict[str, Mark], seed
         return of
 
     draw("alpha", "alpha3", alpha, (noise_finding("alpha", scope.alpha_noise[1]),))
-    draw("best_ppl", "box_ppl", best, (noise_finding("best_ppl", ppl.noise),))
+    # A configuration whose largest runs failed stands there with a smaller size.
+    short = tuple(group.label for group in groups if group.cells and group.cell(largest or 0) is None)
+    here = {"configs": short, "size": largest, "unit": scope.family.size_kind}
+    other = (Finding("best-elsewhere", here, "note"),) if short else ()
+    draw("best_ppl", "box_ppl", best, (*other, noise_finding("best_ppl", ppl.noise)))
     starred = any(_iterations(group).starred for group in groups)
     stars = (Finding("iterations-starred", {}, "note"),) if starred else ()
     draw("phase1_iterations", "int", _iterations, (*stars, seeds["iterations"][1]))

@@ -7,6 +7,7 @@ from cvfp_cli.reports.model import Block, Column, Finding, Findings, Subheading,
 from cvfp_cli.reports.scope import Context, Scope
 from cvfp_cli.results.schema import Run
 from cvfp_cli.study.families import varying
+from cvfp_cli.study.groups import run_label
 
 FACTORS = ("embed_dim", "token_input", "samples", "seed", "data_seed")
 KNOWN_NOTES = (
@@ -58,8 +59,7 @@ def purpose_of(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
         "sizes": len({run.samples if run.samples is not None else run.train_tokens for run in runs}),
     }
     found = [purpose, Finding("run-count", counts)]
-    if done < len(runs):
-        found.append(Finding("runs-failed", {"failed": len(runs) - done}, "warning"))
+    found += unfinished(runs)
     ensembles = tuple(
         group.label for scope in context.scopes if scope.family.ensembles for group in scope.groups
     )
@@ -69,6 +69,13 @@ def purpose_of(context: Context, runs: list[Run]) -> tuple[Finding, ...]:
     if ensembles and data:
         found.append(Finding("ensembles-apart", {"configs": ensembles, "count": len(ensembles)}))
     return tuple(found)
+
+
+def unfinished(runs: Iterable[Run]) -> tuple[Finding, ...]:
+    """How many runs did not finish, and of which configurations, if there are any."""
+    configs = [run_label(run) for run in runs if run.status != "done"]
+    values = {"failed": len(configs), "configs": tuple(dict.fromkeys(configs))}
+    return (Finding("runs-failed", values, "warning"),) if configs else ()
 
 
 def _grid(runs: list[Run]) -> Table:

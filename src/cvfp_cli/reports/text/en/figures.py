@@ -5,7 +5,7 @@ FIGURES = {
     "purpose": "This study asks how validation perplexity (PPL) depends on {factors:terms}, and how it falls with the amount of training text.",
     "purpose-size": "This study asks how validation perplexity (PPL) falls with the amount of training text.",
     "run-count": "{configurations:int} configuration{configurations:s}, {sizes:int} sample count{sizes:s}, {runs:int} run{runs:s}; {done:int} finished.",
-    "runs-failed": "{failed:int} run{failed:s} did not finish and {failed:isare} used in no comparison below.",
+    "runs-failed": "{failed:int} run{failed:s} did not finish and {failed:isare} used in no comparison below ({configs:names}).",
     "several-families": "The runs come from {count:int} sets of data (or studies whose data are not recorded). Figures are compared within each set and never across them.",
     "number-range": "{low:int} to {high:int}",
     "number-alone": "{low:int}",
@@ -26,7 +26,7 @@ FIGURES = {
     "reader-runs-added": "{file:name}: finished runs that its summary does not list yet are included.",
     "reader-runs-unreadable": "{file:name}: some runs could not be read and are left out.",
     "runs-without-size": "{count:int} finished run{count:s} without {x:term}: no law uses them.",
-    "same-runs-twice": "{count:int} run{count:s} appeared in more than one file and count once.",
+    "same-runs-twice": "{count:int} run{count:s} appeared more than once and {count:isare} counted once.",
     "unigram-beaten": "Every configuration beats the unigram model at its largest size: its PPL is at most {ratio:ratio} times the unigram's ({configurations:int} configuration{configurations:s}).",
     "unigram-not-beaten": "{configs:names} did not beat the unigram model at the largest size, so nothing has been learned there.",
     "ensembles-apart": "{configs:names}: made of the runs of other configurations, so no further evidence beside them. What is estimated or tested over all configurations leaves ensembles out; cvfp compare sets them beside any other.",
@@ -68,6 +68,7 @@ FIGURES = {
     "still-improving": "{count:int} of {runs:int} run{runs:s} ended at the limit of epochs while still improving ({configs:names}): more epochs would lower their PPL, and a law through them may be bent.",
     "still-converging": "{count:int} of {runs:int} run{runs:s} ended phase 1 at the limit of iterations while more and more tokens converged ({configs:names}).",
     # Heatmaps
+    "best-elsewhere": "{configs:names}: measured at {size:int} {unit:term} by no finished run, so the figure is of another size.",
     "iterations-starred": "*: phase 1 stopped without converging.",
     # Means and surfaces
     "means-interval-method": "Intervals of the mean α: {level:whole_share}, with the error that configurations in the same sizes share, so that more configurations do not make them shorter without end; with two sizes there is none.",

@@ -108,7 +108,7 @@ JUDGEMENTS = {
     "undecided-alpha-noise": "Not decided by these data: {config:name} has the steepest α ({value:alpha}), but nothing is left to judge the difference by. Three common sizes or more may decide it.",
     "undecided-alpha-absent": "Not decided by these data: no slope could be fitted. A slope takes at least two sizes.",
     "undecided-alpha-alone": "Not decided by these data: only {config:name} has a slope (α = {value:alpha}). A slope takes at least two sizes.",
-    "no-slope-falls": "No configuration: no line falls with more data (the lowest α is that of {config:name}, {value:alpha}).",
+    "no-slope-falls": "No line falls with more data (the lowest α is that of {config:name}, {value:alpha}).",
     "recommend-ppl": "{config:name}: PPL {value:ppl} at {size:int} {unit:term}, lower than every other beyond the noise.",
     "undecided-ppl-tied": "Not decided by these data: {config:name} has the lowest PPL at {size:int} {unit:term} ({value:ppl}), but {among:finding}. {needed:finding}",
     "undecided-ppl-corrected": "Not decided by these data: {config:name} has the lowest PPL at {size:int} {unit:term} ({value:ppl}), told from every other one by itself ({rival:name} comes next), but not after the correction for all that this report tests (p = {p:p}).",

@@ -5,7 +5,7 @@ FIGURES = {
     "purpose": "本実験は、検証データのパープレキシティ (PPL) が{factors:terms}にどう依存し、訓練データの量とともにどう下がるかを調べるものである。",
     "purpose-size": "本実験は、検証データのパープレキシティ (PPL) が訓練データの量とともにどう下がるかを調べるものである。",
     "run-count": "設定は{configurations:int}通り、サンプル数は{sizes:int}通り、実行は{runs:int}件であり、うち{done:int}件が完了した。",
-    "runs-failed": "{failed:int}件の実行は完了しておらず、以下の比較には用いない。",
+    "runs-failed": "{failed:int}件の実行は完了しておらず、以下の比較には用いない ({configs:names})。",
     "several-families": "実行は{count:int}組のデータ (またはデータの記録がない実験) に由来する。比較は各組の中だけで行い、組をまたいだ比較はしない。",
     "number-range": "{low:int}から{high:int}",
     "number-alone": "{low:int}",
@@ -26,7 +26,7 @@ FIGURES = {
     "reader-runs-added": "{file:name}: サマリーにまだ載っていない完了済みの実行も含めた。",
     "reader-runs-unreadable": "{file:name}: 読み込めない実行は除いた。",
     "runs-without-size": "{x:term}の記録がない完了した実行が{count:int}件あり、法則の当てはめには使わない。",
-    "same-runs-twice": "{count:int}件の実行が複数のファイルに現れたため、一度だけ数えた。",
+    "same-runs-twice": "{count:int}件の実行が重複していたため、一度だけ数えた。",
     "unigram-beaten": "すべての設定が最大サイズでユニグラムモデルを上回る。PPLはユニグラムの{ratio:ratio}倍以下である (設定{configurations:int}通り)。",
     "unigram-not-beaten": "{configs:names} は最大サイズでユニグラムモデルを上回らず、何も学習していない。",
     "ensembles-apart": "{configs:names} は他の構成の実行を合わせたもので、それらと別の証拠ではない。全構成にわたる推定と検定からは除く。他との比較はcvfp compareで見られる。",
@@ -68,6 +68,7 @@ FIGURES = {
     "still-improving": "{runs:int}件中{count:int}件の実行は、改善が続くままエポックの上限で終わった ({configs:names})。エポックを増やせばPPLは下がり、これらを通る法則は歪んでいる可能性がある。",
     "still-converging": "{runs:int}件中{count:int}件の実行は、収束するトークンが増え続けるまま、フェーズ1が反復の上限で終わった ({configs:names})。",
     # Heatmaps
+    "best-elsewhere": "{configs:names} には{unit:term}{size:int}で完了した実行がなく、値は別のサイズのものである。",
     "iterations-starred": "*はフェーズ1が収束せずに止まったことを表す。",
     # Means and surfaces
     "means-interval-method": "平均αの区間は{level:whole_share}信頼区間であり、同じサイズの設定が共有する誤差を含む。したがって設定を増やしても限りなく狭くはならない。サイズが二つだけのときは区間がない。",

@@ -108,7 +108,7 @@ JUDGEMENTS = {
     "undecided-alpha-noise": "このデータからは決まらない。αが最も急峻なのは {config:name} であるが ({value:alpha})、差を判断する自由度が残らない。共通のサイズが三つ以上あれば決まる可能性がある。",
     "undecided-alpha-absent": "このデータからは決まらない。傾きを当てはめられない。傾きには二つ以上のサイズが必要である。",
     "undecided-alpha-alone": "このデータからは決まらない。傾きがあるのは {config:name} だけである (α = {value:alpha})。傾きには二つ以上のサイズが必要である。",
-    "no-slope-falls": "該当なし。データを増やして低下する直線はない (αが最も低いのは {config:name}、{value:alpha})。",
+    "no-slope-falls": "データを増やして低下する直線はない (αが最も低いのは {config:name}、{value:alpha})。",
     "recommend-ppl": "{config:name}: {unit:term} {size:int} でPPL {value:ppl} であり、ノイズを超えてほかのどの設定よりも低い。",
     "undecided-ppl-tied": "このデータからは決まらない。{unit:term} {size:int} でPPLが最も低いのは {config:name} であるが ({value:ppl})、{among:finding}。{needed:finding}",
     "undecided-ppl-corrected": "このデータからは決まらない。{unit:term} {size:int} でPPLが最も低いのは {config:name} であり ({value:ppl})、それだけを見ればほかのどの設定とも区別されるが (次は {rival:name})、この報告の検定すべてについて補正すると区別されない (p = {p:p})。",
