@@ -99,6 +99,15 @@ def test_a_fit_is_that_of_the_command(matrix: Path, cvfp: Callable[..., Any]) ->
     assert alpha.item() == pytest.approx(-0.5460, abs=2e-4)  # as published; the table has rounded PPL
 
 
+def test_one_thing_stands_for_a_list_of_one(matrix: Path) -> None:
+    one = cvfp_cli.fit(matrix, model="power", configs="1L_768d_1tok", predict=1e6, target_ppl=20).to_json()
+    several = {"model": ["power"], "configs": ["1L_768d_1tok"], "predict": [1e6], "target_ppl": [20]}
+    assert one == cvfp_cli.fit([matrix], **several).to_json()
+    assert cvfp_cli.report(matrix, sections="summary").to_json() == (
+        cvfp_cli.report(matrix, sections=["summary"]).to_json()
+    )
+
+
 def test_any_table_of_pandas_can_be_fitted() -> None:
     sizes = [1e4, 3e4, 1e5, 3e5, 1e6]
     table = pd.DataFrame({"tokens": sizes, "loss_ppl": [3e4 * size**-0.4 for size in sizes]})

@@ -233,13 +233,13 @@ def fit(
     model: str | Sequence[str] = "all",
     x: str = "train_tokens",
     y: str = "val_ppl",
-    group: Sequence[str] = (),
-    configs: Sequence[str] = (),
+    group: str | Sequence[str] = (),
+    configs: str | Sequence[str] = (),
     objective: Literal["log", "ppl"] = "log",
-    share: Sequence[str] = (),
-    predict: Sequence[float] = (),
-    target_ppl: Sequence[float] = (),
-    budget: Sequence[float] = (),
+    share: str | Sequence[str] = (),
+    predict: float | Sequence[float] = (),
+    target_ppl: float | Sequence[float] = (),
+    budget: float | Sequence[float] = (),
     level: float = 0.95,
     bootstrap: int = 0,
     seed: int = 0,
@@ -266,7 +266,7 @@ def fit(
     from cvfp_cli.study.table_points import Columns
     from cvfp_cli.study.tables import read_table
 
-    columns = Columns(x, y, tuple(group))
+    columns = Columns(x, y, _several(group))
     if isinstance(results, StudyResults):
         inputs = Inputs(results.files, (), ())
     elif hasattr(results, "to_csv"):
@@ -278,19 +278,19 @@ def fit(
     options = FitOptions(
         objective=objective,
         level=level,
-        predict=tuple(predict),
-        targets=tuple(target_ppl),
-        budgets=tuple(budget),
+        predict=_several(predict),
+        targets=_several(target_ppl),
+        budgets=_several(budget),
     )
     request = Request(
-        laws=_names(model),
+        laws=_several(model),
         options=options,
-        constraint=Constraint(tuple(share)),
+        constraint=Constraint(_several(share)),
         bootstrap=bootstrap,
         seed=seed,
         pooling="none" if group else "study",
     )
-    study = run_study(pick(groups, list(configs)), request)
+    study = run_study(pick(groups, list(_several(configs))), request)
     study = replace(study, notes=(*notes, *study.notes))
     forms = {
         "json": rendering.to_json,
@@ -304,7 +304,7 @@ def fit(
 def compare(
     results: "StudyResults | Place | Sequence[Place]" = "results",
     *,
-    configs: Sequence[str] = (),
+    configs: str | Sequence[str] = (),
     by: str | None = None,
     model: str | None = None,
     x: str | None = None,
@@ -343,7 +343,7 @@ def compare(
     document, _ = build_comparison(
         found.files,
         names=_file_names(found),
-        configs=tuple(configs),
+        configs=_several(configs),
         by=by,
         law=model,
         x=x,
@@ -357,7 +357,7 @@ def report(
     results: "StudyResults | Place | Sequence[Place]" = "results",
     *,
     lang: str = "en",
-    sections: Sequence[str] = (),
+    sections: str | Sequence[str] = (),
     laws: str | Sequence[str] = MAIN,
     title: str | None = None,
     length: str = "full",
@@ -380,8 +380,8 @@ def report(
 
     problems = Problems()
     problems.check_words(("lang", lang, LANGUAGES), ("length", length, LENGTHS))
-    problems.check_words(*(("sections", name, SECTIONS) for name in sections))
-    problems.check_words(*(("laws", name, laws_or_all()) for name in _names(laws)))
+    problems.check_words(*(("sections", name, SECTIONS) for name in _several(sections)))
+    problems.check_words(*(("laws", name, laws_or_all()) for name in _several(laws)))
     problems.raise_found()
     found = _results(results)
     short = length == "short"
@@ -389,10 +389,15 @@ def report(
         found.files,
         names=_file_names(found),
         command=command_line(
-            [Path(file.path) for file in found.files], lang, tuple(sections), _names(laws), title, short=short
+            [Path(file.path) for file in found.files],
+            lang,
+            _several(sections),
+            _several(laws),
+            title,
+            short=short,
         ),
-        laws_fitted=_names(laws),
-        sections=tuple(sections) or SECTIONS,
+        laws_fitted=_several(laws),
+        sections=_several(sections) or SECTIONS,
         short=short,
         title=title,
     )
@@ -466,7 +471,7 @@ _SHOWN = ("recipe", "samples", "seed", "seeds", "grid", "settings", "out", "prec
 
 
 def _places(results: "Place | Iterable[Place]") -> tuple[Place, ...]:
-    places = (results,) if isinstance(results, str | Path) else tuple(results)
+    places = _several(results)
     if not places:
         raise InputError("The list of results is empty.", hint="Name a results folder or a summary.json.")
     return places
@@ -480,8 +485,10 @@ def _file_names(results: StudyResults) -> list[str]:
     return [str(file.path) for file in results.files]
 
 
-def _names(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _several(given: Any) -> tuple[Any, ...]:
+    """What may be given as one or as several; a text is one, and not its letters."""
+    one = isinstance(given, str) or not isinstance(given, Iterable)
+    return (given,) if one else tuple(given)
 
 
 def _rendered(document: Any, lang: str, forms: Sequence[str], command: str) -> Answer:
