@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from local_hub import local_hub
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, dynamic_module_utils
 
+import cvfp_cli
 from cvfp_cli.core.config import Execution
 from cvfp_cli.data.cache import Cache
 from cvfp_cli.data.hub import Hub
@@ -204,6 +206,8 @@ def test_text_is_streamed_reproduced_and_stopped(cvfp: Cvfp, study: Path) -> Non
     for wrong in (["--temperature", -1], ["--top-p", 0], ["--stop", ""]):
         assert cvfp("generate", run, "the", *wrong).code == 2
     assert "no token" in cvfp("generate", run, "").err
+    assert "PROMPT: not UTF-8" in cvfp("generate", run, "a\udcff").err
+    assert "--licence: not UTF-8" in cvfp("export", run, run.parent / "m", "--licence", "a\udcff").err
 
 
 def test_what_is_no_model_is_refused_by_name(cvfp: Cvfp, study: Path, tmp_path: Path) -> None:
@@ -221,6 +225,30 @@ def test_what_is_no_model_is_refused_by_name(cvfp: Cvfp, study: Path, tmp_path: 
     (tmp_path / "full" / "mine").touch()
     assert "holds files" in cvfp("export", run, tmp_path / "full").err
     assert "no model.safetensors" in cvfp("generate", tmp_path / "full", "the").err
+
+
+@pytest.mark.parametrize(
+    ("file", "size", "told"),
+    [
+        ("model.safetensors", 4, "cannot be read as weights"),
+        ("model.safetensors", 5000, "cannot be read as weights"),
+        ("config.json", 9, "cut off"),
+        ("tokenizer.json", None, "tokenizer.json is missing"),
+    ],
+)
+def test_a_damaged_folder_is_refused_before_anything_is_loaded(
+    cvfp: Cvfp, study: Path, tmp_path: Path, file: str, size: int | None, told: str
+) -> None:
+    folder = shutil.copytree(trained(cvfp, study, "cvfp"), tmp_path / "copy")
+    if size is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes((folder / file).read_bytes()[:size])
+    for command in ("generate", "evaluate"):
+        found = cvfp(command, folder, "the")
+        assert (found.code, told in found.err, "--recover" in found.err) == (2, True, False), found.err
+    with pytest.raises(cvfp_cli.InputError, match=told):
+        cvfp_cli.load_model(folder)
 
 
 def test_a_run_without_its_table_gets_it_from_its_recipe(cvfp: Cvfp, study: Path, tmp_path: Path) -> None:

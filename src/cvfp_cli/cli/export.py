@@ -7,7 +7,7 @@ import typer
 
 from cvfp_cli.cli import study
 from cvfp_cli.cli.choices import TRACKERS
-from cvfp_cli.cli.options import MORE, OUTPUT, flag, given, one_of
+from cvfp_cli.cli.options import MORE, OUTPUT, flag, given, one_of, utf8
 from cvfp_cli.cli.shared import check_folder, check_there, path_text
 from cvfp_cli.counting import counted
 from cvfp_cli.errors import InputError
@@ -74,7 +74,7 @@ def export(
         )
     exported = export_run(
         run,
-        licence=licence or UNKNOWN_LICENCE,
+        licence=utf8(licence or UNKNOWN_LICENCE, "--licence"),
         cache_dir=cache_dir,
         notify=lambda text: study.say(text, quiet=quiet),
     )

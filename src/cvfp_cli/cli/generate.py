@@ -9,7 +9,7 @@ import typer
 
 from cvfp_cli.cli import study
 from cvfp_cli.cli.choices import DEVICES
-from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, flag, given
+from cvfp_cli.cli.options import MACHINE, MORE, OUTPUT, flag, given, utf8
 from cvfp_cli.cli.problems import Problems
 from cvfp_cli.cli.shared import Machine, check_there
 from cvfp_cli.cli.terminal import printable
@@ -59,7 +59,10 @@ def generate(
     from cvfp_cli.results.weights import read_model_config
 
     told = read_model_config(model)
-    text = sys.stdin.read() if prompt == "-" else prompt
+    try:
+        text = utf8(sys.stdin.read() if prompt == "-" else prompt, "PROMPT")
+    except UnicodeDecodeError as problem:
+        raise InputError(f"PROMPT: not UTF-8 text, at byte {problem.start + 1}.") from None
     import torch
     import transformers
 

@@ -218,6 +218,19 @@ def share_between(value: float, option: str, usual: float = 0.95) -> float:
     raise InputError(f"{option}: {value:g} does not lie between 0 and 1.", hint=hint)
 
 
+def utf8(text: str, option: str) -> str:
+    """``text``, which a terminal may have handed over with bytes in it that are no character.
+
+    Raises:
+        InputError: it cannot be written as UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise InputError(f"{option}: not UTF-8 text, from character {problem.start + 1} on.") from None
+    return text
+
+
 def byte_count(text: str, option: str) -> int:
     """Read ``2GB``, ``512MiB`` or ``1.5G``: GB is 1000³ bytes, GiB is 1024³.
 
