@@ -52,7 +52,7 @@ def dialogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (
             ["mark_coverage.py", "--sets", "4"],
-            r"\| 9 \| 4 × 1 \| 0, 1 % \| [\d.]+ \|(.|\n)*\| 9 \| 6 \| ×4 \| no \| [\d.]+ \|",
+            r"\| 9 \| 4 × 1 \| 0, 1 % \| [\d.]+ \|(.|\n)*\| 9 \| 6 × 1 \| ×4 \| no \| [\d.]+ \|",
         ),
         (["plan_gain.py", "--sets", "2", "--only", "ppl@2e6"], r"\| ppl@2e6 \| 1 \|(.|\n)*2 sets"),
         (["fit_optimum.py", "--sets", "3", "--starts", "3"], r"3 data sets, 3 random starts each"),

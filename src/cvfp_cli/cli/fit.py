@@ -91,7 +91,7 @@ def fit(
             "--model",
             panel=LAWS,
             metavar="LAWS",
-            help="power, saturating, exp-decay, bnsl, joint, joint-coupled, joint-epochs, or all that the points carry.",
+            help="power, saturating, exp-decay, bnsl, joint, joint-coupled, joint-epochs or all.",
             default="all",
             words=LAWS_OR_ALL,
             several=True,
