@@ -78,13 +78,26 @@ def test_a_sweep_trains_once_and_gives_the_runs_of_its_grid(
     assert one.val_ppl == found.runs[3].val_ppl
 
 
-def test_what_is_wrong_is_an_error_of_ours(tmp_path: Path, study: Path) -> None:
+def test_what_is_wrong_is_an_error_of_ours(tmp_path: Path, study: Path, matrix: Path) -> None:
     with pytest.raises(cvfp_cli.InputError, match="unknown key"):
         cvfp_cli.sweep(study, settings={"phase2.zzz": 3}, out=tmp_path / "out")
     with pytest.raises(cvfp_cli.InputError, match="device"):
         cvfp_cli.sweep(study, device="tpu", out=tmp_path / "out")
     with pytest.raises(cvfp_cli.InputError):
         cvfp_cli.load_results(tmp_path / "nothing")
+    for wrong in ({"samples": [10, 20]}, {"seed": [1, 2]}):
+        with pytest.raises(cvfp_cli.InputError, match="is more than one"):
+            cvfp_cli.run(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(cvfp_cli.InputError, match=r"runs\.samples: the list is empty"):
+        cvfp_cli.sweep(samples=[], out=tmp_path / "none")
+    found = cvfp_cli.load_results(matrix)
+    with pytest.raises(cvfp_cli.InputError, match="A list names no results"):
+        cvfp_cli.load_results([str(matrix)])  # type: ignore[arg-type]
+    with pytest.raises(cvfp_cli.InputError, match="A StudyResults names no results"):
+        cvfp_cli.fit([found])  # type: ignore[list-item]
+    for command in (cvfp_cli.compare, cvfp_cli.report):
+        with pytest.raises(cvfp_cli.InputError, match="A table holds no runs"):
+            command(found.to_pandas())  # type: ignore[operator]
     with pytest.raises(cvfp_cli.InputError, match="empty"):
         cvfp_cli.fit([])
     assert not (tmp_path / "out").exists()

@@ -116,7 +116,8 @@ def load_results(*places: Place, recover: bool = False) -> StudyResults:
     Raises:
         InputError: one of them is missing, damaged, or not results.
     """
-    return StudyResults(tuple(read_results(place, recover=recover) for place in places or ("results",)))
+    wanted = _places(places or "results")
+    return StudyResults(tuple(read_results(place, recover=recover) for place in wanted))
 
 
 def load_model(folder: Place, **given: Any) -> "PreTrainedModel":
@@ -175,6 +176,9 @@ def run(
         CvfpError: all that is wrong with recipe, text, folder or device; or a result cannot be written.
         KeyboardInterrupt: everything finished is on disk.
     """
+    for name, value in (("samples", samples), ("seed", seed)):
+        if _several(value) != (value,):
+            raise InputError(f"run: {name}={value!r} is more than one.", hint="sweep trains a run of each.")
     grid = {"runs.samples": samples, "runs.seeds": seed}
     recipe_of = _recipe(recipe, grid, settings)
     first = recipe_of.only(
@@ -409,6 +413,9 @@ def _recipe(name: Place | None, grid: Mapping[str, Any], settings: Mapping[str, 
     from cvfp_cli.recipes import DEFAULT_RECIPE, load_recipe
 
     changed = {**(settings or {}), **{key: value for key, value in grid.items() if value is not None}}
+    for key, value in grid.items():
+        if value is not None and not _several(value):
+            raise InputError(f"{key}: the list is empty.", hint="Leave it out for the recipe's own.")
     lists = {
         key: list(value) if isinstance(value, tuple | range) else value for key, value in changed.items()
     }
@@ -474,10 +481,18 @@ def _places(results: "Place | Iterable[Place]") -> tuple[Place, ...]:
     places = _several(results)
     if not places:
         raise InputError("The list of results is empty.", hint="Name a results folder or a summary.json.")
+    for place in places:
+        if not isinstance(place, str | Path):
+            raise InputError(
+                f"A {type(place).__name__} names no results.",
+                hint="load_results('first', 'second') reads several folders or files together.",
+            )
     return places
 
 
 def _results(results: "StudyResults | Place | Iterable[Place]") -> StudyResults:
+    if hasattr(results, "to_csv"):
+        raise InputError("A table holds no runs to compare or report.", hint="Only fit takes one.")
     return results if isinstance(results, StudyResults) else load_results(*_places(results))
 
 

@@ -208,6 +208,13 @@ def test_what_would_decide_comes_with_its_price() -> None:
     assert pair[0] == finding.values["config"]
     assert pair[1] in finding.values["tied"]
     assert float(command.split("--budget-seconds ")[1]) == pytest.approx(120.0 * missing, rel=0.1)
+    # A configuration of two sizes shows no noise of its own: what is planned for is the whole study.
+    config = finding.values["config"]
+    few = [run for run in runs if run.config != config or run.samples >= 200]
+    (command,) = (
+        block.lines[0] for block in report(results(few)).sections[0].blocks if isinstance(block, Commands)
+    )
+    assert config not in command
     two = report(results(simulated(samples=(50, 100), seeds=(0, 1))))  # plan refuses two sizes
     assert not any(isinstance(block, Commands) for block in two.sections[0].blocks)
 

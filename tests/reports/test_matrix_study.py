@@ -159,7 +159,9 @@ def test_slopes_are_tested_pairwise_and_none_survives(matrix: Report) -> None:
     assert slopes["f"] == pytest.approx(slopes["pooled_f"])
     assert slopes["df1"] < 8
     assert slopes["p"] > 0.05
-    assert found["slope-pairs-none"].values["p"] == pytest.approx(0.07, abs=0.005)
+    # By Holm alone the closest pair would have 0.07; a pair differs only where all together do.
+    assert found["slope-pairs-none"].values["p"] == pytest.approx(slopes["p"])
+    assert slopes["p"] == pytest.approx(0.0753, abs=0.0005)
     assert found["steepest-tied"].values["count"] == 7
     assert "slope-pairs-differ" not in found
 

@@ -59,7 +59,7 @@ def test_the_published_law_splits_its_budget_as_published() -> None:
     [
         (grid(0.01, 1), {}, "error components"),
         (grid(0.01, 1), {"replicates": 200}, "bootstrap"),
-        (grid(0.03, 0, models=4, sizes=4), {}, "profile"),
+        (grid(0.01, 0, models=4, sizes=4), {}, "profile"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -94,7 +94,7 @@ KINDS: dict[str, Callable[[float], str]] = {
     "scientific": scientific,
     "order": lambda value: scientific(value, 0),
     "significant": _significant,
-    "statistic": lambda value: f"{value:.2f}",
+    "statistic": lambda value: f"{value:.2f}" if abs(value) < 1e7 else scientific(value, 2),
     "p": _p_value,
     "int": _whole,
     "plain": lambda value: f"{value:g}",

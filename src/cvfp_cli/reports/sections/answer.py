@@ -293,7 +293,8 @@ def _next(context: Context, questions: Sequence[Statement]) -> str:
     others = [label for label in asked[0].values["tied"] if label != best]
     words = ["cvfp plan", *map(quoted, context.names)]
     told_apart = not any(letter in name for name in (best, *others[:1]) for letter in ",@")
-    if asked[0].code == "open-ppl" and others and told_apart:
+    seen = [len(group.cells) for group in scope.groups if group.label in (best, *others[:1])]
+    if asked[0].code == "open-ppl" and others and told_apart and min(seen) >= LEAST_SIZES:
         words += ["--goal", quoted(f"difference:{best},{others[0]}")]
     cost = asked[0].values["cost"].values
     cells = scope.family.cells
