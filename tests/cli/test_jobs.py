@@ -29,8 +29,7 @@ def test_two_processes_give_the_serial_figures_to_the_last_bit(
     assert cvfp(*sweep, "--threads", 1, "--out", serial, "-q").code == 0
     done = cvfp(*sweep, "--threads", 1, "--jobs", 2, "--out", two)
     assert done.code == 0, done.err
-    assert "on cpu #1" in done.err
-    assert "on cpu #2" in done.err
+    assert "on cpu #" in done.err  # one of the two, or each: who starts late may find nothing left to do
     assert "CPU thread" not in done.err
     assert figures(two) == figures(serial)
     # What the folder says of threads counts for later commands, whoever runs their jobs.
