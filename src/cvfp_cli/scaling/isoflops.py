@@ -123,7 +123,7 @@ def _profile(c: Array, n: Array, d: Array, y: Array, unit: YUnit, level: float) 
     centre = float(np.log(n).mean())
     z = np.log(n) - centre
     fit = least_squares(np.stack([z**i for i in range(4)], axis=1), np.log(loss), level=level)
-    b = np.array([part.known for part in fit.coefficients])
+    b = fit.values
     lowest, highest = float(z.min()), float(z.max())
 
     def slope(at: float) -> float:
@@ -189,17 +189,7 @@ def _grown(found: IsoFlops, budgets: Sequence[float]) -> IsoFlops:
         sizes = np.log([getattr(profile, name).known for profile in known])
         fit = least_squares(np.column_stack([np.ones_like(log_c), log_c - centre]), sizes, level=found.level)
         exponents.append(fit.coefficients[1])
-        at = []
-        for budget in budgets:
-            row = np.array([1.0, np.log(budget) - centre])
-            value = float(row @ [part.known for part in fit.coefficients])
-            if fit.variance is None:
-                at.append(Estimate(value))
-                continue
-            half = t_quantile(found.level, fit.df) * float(
-                np.sqrt(fit.variance * (row @ fit.inverse_gram @ row))
-            )
-            at.append(Estimate(value, value - half, value + half))
+        at = [fit.contrast([1.0, np.log(budget) - centre]) for budget in budgets]
         there.append([estimate.map(lambda end: float(np.exp(min(end, 700.0)))) for estimate in at])
     grown = tuple(Grown(*row) for row in zip(budgets, *there, strict=True))
     return replace(found, model_size=exponents[0], x=exponents[1], budgets=grown)
