@@ -14,15 +14,15 @@ import numpy as np
 from scipy import special
 
 from cvfp_cli.laws.surface import ALPHA, BETA
-from cvfp_cli.scaling.joint import Figure, joint_starts, solve_joint
-from cvfp_cli.scaling.joint_profile import FEW, ROUGH, ROUNDING, walk
+from cvfp_cli.scaling.joint import Figure
+from cvfp_cli.scaling.joint_profile import few_starts, held_loss, walk
 from cvfp_cli.scaling.joint_questions import AskedFit, prediction_at
 from cvfp_cli.scaling.result import Compute, Estimate, Split
-from cvfp_cli.stats.huber import huber_loss
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.table_points import USUAL_FLOPS
 
 SAME = 0.05  # counted operations that differ by less than this from a multiple of N D are one
+NEAR = 1e-4  # of a figure that a profile holds
 FARTHEST = 230.0  # ln of a size that no computer reaches
 
 
@@ -137,7 +137,7 @@ class _Asked:
 
     @cached_property
     def _starts(self) -> Array:
-        return np.concatenate([self.law.fit.theta[None], joint_starts(self.law.data)[:FEW]])
+        return few_starts(self.law.data, self.law.fit)
 
     def _profile(self, figure: Figure) -> Callable[[float], float]:
         """The rise of the least loss of a law whose figure has a value."""
@@ -154,14 +154,10 @@ class _Asked:
                 found, gradient = figure(theta)
                 return found - value, gradient
 
-            weight = np.tile(heavy, (len(start), 1))
-            theta, loss = solve_joint(data, start, weight, figure=off, **ROUGH)
-            best = int(np.argmin(loss))
-            missed = off(theta[best : best + 1])[0]
-            if abs(float(missed[0])) > ROUNDING * 100.0:
-                return np.inf
-            last = theta[best]
-            return float(loss[best] - huber_loss(missed[None], heavy[None, -1:], 1e-3)[0] - law.fit.loss)
+            last, loss = held_loss(
+                data, start, heavy, lambda theta: float(off(theta[None])[0][0]), NEAR, figure=off
+            )
+            return loss - law.fit.loss
 
         return rise
 

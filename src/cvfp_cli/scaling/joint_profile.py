@@ -13,6 +13,7 @@ import numpy as np
 from cvfp_cli.laws.surface import ALPHA, BETA, COMMON
 from cvfp_cli.scaling.joint import (
     THRESHOLD,
+    Figure,
     JointData,
     JointFit,
     joint_starts,
@@ -233,6 +234,32 @@ def few_starts(data: JointData, fit: JointFit) -> Array:
     return np.concatenate([fit.theta[None], joint_starts(data)[:FEW]])
 
 
+def held_loss(
+    data: JointData,
+    start: Array,
+    heavy: Array,
+    off: Callable[[Array], float],
+    near: float,
+    figure: Figure | None = None,
+) -> tuple[Array, float]:
+    """A law (k,) that its last measurement, or a ``figure``, holds by weight alone, and its loss without that weight.
+
+    Rough steps may end beside what is held: those that do go on in fine ones, and the loss is infinite where these do.
+
+    Args:
+        start: (S, k). heavy: weights (m + 1,). off: by how much a law misses what is held. near: how much may be.
+    """
+    for options in (ROUGH, FINE):
+        theta, loss = solve_joint(data, start, np.tile(heavy, (len(start), 1)), figure=figure, **options)
+        best = int(np.argmin(loss))
+        missed = off(theta[best])
+        if abs(missed) <= near:
+            own = huber_loss(np.array([[missed]]), heavy[None, -1:], THRESHOLD)
+            return theta[best], float(loss[best] - own[0])
+        start = theta
+    return theta[best], np.inf
+
+
 def through(
     data: JointData, fit: JointFit, n: float, d: float, passes: float, starts: Array
 ) -> Callable[[float], float]:
@@ -254,18 +281,8 @@ def through(
         held = replace(data, u=u, v=v, log_loss=np.append(data.log_loss, value), passes=over)
         start = np.concatenate([starts, last[None]])
         near = ROUNDING + SAME * abs(value - fitted)
-        # The weight alone holds the law to the value: rough steps may end beside it.
-        for options in (ROUGH, FINE):
-            theta, loss = solve_joint(held, start, np.tile(heavy, (len(start), 1)), **options)
-            best = int(np.argmin(loss))
-            last, start = theta[best], theta
-            off = there(last) - value
-            if abs(off) <= near:
-                break
-        else:
-            return np.inf
-        own = huber_loss(np.array([[off]]), heavy[None, -1:], THRESHOLD)
-        return float(loss[best] - own[0] - fit.loss)
+        last, loss = held_loss(held, start, heavy, lambda theta: there(theta) - value, near)
+        return loss - fit.loss
 
     return rise
 
