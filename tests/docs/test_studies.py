@@ -40,9 +40,13 @@ def report(name: str, language: str) -> str:
 def test_a_report_is_made_of_its_runs_alone(name: str, language: str) -> None:
     made, kept = report(name, language), (STUDIES / name / FILES[language]).read_text(encoding="utf-8")
     assert NUMBER.sub("#", made) == NUMBER.sub("#", kept)
-    # Ends of profiles agree to 0.01 %, which large ones print: their last digit is the processor's.
     for mine, theirs in zip(NUMBER.findall(made), NUMBER.findall(kept), strict=True):
-        assert float(mine.replace(",", "")) == pytest.approx(float(theirs.replace(",", "")), rel=1e-4)
+        # Ends of profiles agree to 0.01 %: the last digit of a number that shows more is the processor's.
+        if mine != theirs and len(theirs.replace(",", "").replace(".", "").lstrip("0")) > 5:
+            mine, theirs = (float(number.replace(",", "")) for number in (mine, theirs))
+            assert mine == pytest.approx(theirs, rel=1e-4)
+        else:
+            assert mine == theirs
 
 
 def test_every_study_is_in_the_table() -> None:
