@@ -221,7 +221,7 @@ def test_a_finite_loss_beyond_all_reason_has_diverged_too(cvfp: Cvfp, arguments:
 def test_a_run_that_learned_nothing_is_told_what_would_help(
     cvfp: Cvfp, arguments: tuple[object, ...]
 ) -> None:
-    done = cvfp(*arguments, "--set", "head.bias=none", "--set", "phase2.learning_rate=1e-9")
+    done = cvfp(*arguments, "--set", "head.bias=none", "--set", "phase2.learning_rate=1e-4")
     assert done.code == 0
     assert "warning: the run is no better than the unigram model, so nothing was learned" in done.err
     assert "--set head.bias=unigram" in done.err

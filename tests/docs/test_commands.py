@@ -134,6 +134,9 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     demo = (ROOT / "src/cvfp_cli/recipes/demo.toml").read_text(encoding="utf-8")
     for _, words in shown("bash"):
         for name in (word for word in words if word.endswith(".toml")):
+            assert (tmp_path / name).resolve().is_relative_to(tmp_path.resolve()), (
+                f"a path of one machine: {name}"
+            )
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(demo, encoding="utf-8")
     own = [text for language, text in blocks(ROOT / "docs/recipes.md") if language == "toml"]
