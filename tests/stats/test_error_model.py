@@ -91,7 +91,6 @@ def test_what_cannot_be_seen_has_no_interval_but_its_reason():
     assert np.all(np.isnan(errors.variance))
     assert np.all(np.isnan(errors.half_widths(0.95)))
     assert model.unseen == ("size", "data-seed", "configuration-size")
-    assert model.wald(np.eye(2), [1.0, 1.0]) is None
 
 
 def test_own_size_effects_leave_differences_of_configurations():
@@ -175,22 +174,27 @@ def test_order_units_and_names_do_not_matter():
     assert other.variance == pytest.approx(1e-6 * one.variance, rel=1e-6)
 
 
-def test_wald_of_one_contrast_is_its_t_test_squared_and_of_more_the_analysis_of_variance():
+def test_the_covariance_is_one_that_errors_can_have_and_that_of_the_contrasts():
+    """Sizes that come out less apart than chance once gave a slope a variance below 0."""
     rng = np.random.default_rng(7)
-    s, c = crossed(6, 4)
-    x = np.equal.outer(c, np.arange(4)).astype(float)
-    y = 2.0 * rng.normal(size=6)[s] + rng.normal(size=len(s))
-    estimate = np.linalg.lstsq(x, y, rcond=None)[0]
-    model = fit_error_model(residual(x, y), x, Labels.of(s, c))
-    one = np.array([1.0, -1.0, 0.0, 0.0])
-    test = model.wald(one, one @ estimate)
-    assert test.p_value == pytest.approx(model.contrasts(one).p_values([one @ estimate])[0])
-    rows = np.array([[1.0, -1.0, 0, 0], [0, 1.0, -1.0, 0], [0, 0, 1.0, -1.0]])
-    table = y.reshape(6, 4)
-    within = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
-    f = 6.0 * np.var(table.mean(axis=0), ddof=1) / (np.sum(within**2) / 15.0)
-    test = model.wald(rows, rows @ estimate)
-    assert (test.statistic, test.df1, test.df2) == pytest.approx((f, 3, 15), rel=1e-4)
+    s, c = crossed(3, 3)
+    x = np.column_stack([np.ones(len(s)), s, c]).astype(float)
+    negative = 0
+    for _ in range(40):
+        model = fit_error_model(residual(x, rng.normal(size=len(s))), x, Labels.of(s, c))
+        signed, held = model.covariance(), model.covariance(at_least_zero=True)
+        for found in (signed, held):
+            assert np.linalg.eigvalsh(found)[0] > 0.0
+        rows = rng.normal(size=(5, 3))
+        assert np.einsum("ki,ij,kj->k", rows, held, rows) == pytest.approx(
+            model.contrasts(rows, at_least_zero=True).variance
+        )
+        negative += bool(np.any(model.workings.values < 0.0))
+        if signed is not held and not np.array_equal(signed, held):
+            assert np.einsum("ki,ij,kj->k", rows, signed, rows) == pytest.approx(
+                model.contrasts(rows).variance
+            )
+    assert negative > 5
 
 
 @pytest.mark.parametrize("shared", [0.0, 3.0])

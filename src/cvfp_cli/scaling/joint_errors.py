@@ -14,17 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvfp_cli.laws.surface import BETA
-from cvfp_cli.notes import Note
-from cvfp_cli.scaling.checks import MOST_POINTS, outlier_note
+from cvfp_cli.scaling.checks import MOST_POINTS
 from cvfp_cli.scaling.joint import (
     THRESHOLD,
     HeldCoordinates,
     JointData,
     JointFit,
-    fit_joint,
-    joint_data,
     user_jacobian,
-    user_values,
 )
 from cvfp_cli.stats.contrast_errors import NO_FREEDOM, ContrastErrors
 from cvfp_cli.stats.error_model import ErrorModel, Flags, fit_error_model
@@ -68,6 +64,11 @@ class JointErrors:
     floor: float
     by_size: bool
     few: bool
+
+    @property
+    def covariance(self) -> Array:
+        """Of the free coordinates, (F, F)."""
+        return self.model.covariance(at_least_zero=self.few)
 
     def contrasts(self, rows: Array) -> ContrastErrors:
         """Errors of contrasts of the free coordinates, (q, k) or (k,)."""
@@ -170,22 +171,3 @@ def outlying(fit: JointFit, data: JointData) -> tuple[Array, Flags]:
         return np.zeros(m), np.zeros(m, dtype=bool)
     relative, out = outliers(fit.residuals, gradient(fit.theta, data))
     return relative, out & (np.abs(relative) > STANDS_OUT)
-
-
-def stand_out(fit: JointFit, data: JointData, n: Array, d: Array) -> Note | None:
-    """Which runs lie far off, and the parameters without them; nothing is left out."""
-    relative, out = outlying(fit, data)
-    if not np.any(out):
-        return None
-    without: dict[str, float | None] = {}
-    if all(len(np.unique(sizes[~out])) > 2 for sizes in (n, d)):
-        rest = joint_data(
-            n[~out], d[~out], np.exp(data.log_loss[~out]), data.held, law=data.law, passes=data.passes[~out]
-        )
-        found = user_values(fit_joint(rest).theta[None], rest)[0]
-        without = {
-            name: float(np.exp(value) if name in data.law.positive else value)
-            for name, value in zip(data.law.parameters, found, strict=True)
-        }
-    places = [f"{one:.4g}:{other:.4g}" for one, other in zip(n, d, strict=True)]
-    return outlier_note(data.law.name, data.law.name, places, relative, np.flatnonzero(out), without)

@@ -242,7 +242,7 @@ def _cheapest(law: AskedFit, target: float) -> Cheapest:
         floor = float(law.to_y(law.fit.theta[0]))
         reason = f"out of reach at any size: the fitted law falls to {floor:.4g}"
         return Cheapest(target, None, None, None, True, reason)
-    theta = _drawn(law)
+    theta = drawn_laws(law)
     drawn_n, drawn_d = (np.array([]),) * 2 if theta is None else _least(law, theta, loss)
     data = law.data
     found = []
@@ -260,7 +260,7 @@ def _cheapest(law: AskedFit, target: float) -> Cheapest:
     return Cheapest(target, found[0], found[1], found[2], outside)
 
 
-def _drawn(law: AskedFit) -> Array | None:
+def drawn_laws(law: AskedFit) -> Array | None:
     """Coordinates of laws that the data allow, (R, k): bootstrap refits, or t draws of the asymptotic distribution."""
     if law.draws is not None:
         return law.draws
@@ -274,7 +274,7 @@ def _drawn(law: AskedFit) -> Array | None:
     df = float(parameters.df.min())
     rng = np.random.default_rng(0)
     scale = np.sqrt(df / rng.chisquare(df, size=(DRAWS, 1)))
-    free = rng.multivariate_normal(np.zeros(held.k), law.errors.model.covariance, size=DRAWS, method="eigh")
+    free = rng.multivariate_normal(np.zeros(held.k), law.errors.covariance, size=DRAWS, method="eigh")
     moved = scale * free @ held.matrix.T
     theta = law.fit.theta + moved
     floor = np.exp(law.fit.theta[0]) + moved[:, 0]

@@ -14,16 +14,6 @@ NOT_SEPARABLE = "not-separable"  # the parts asked for are told only together wi
 
 
 @dataclass(frozen=True)
-class Wald:
-    """F test that several contrasts are 0 together; ``df2`` need not be whole."""
-
-    statistic: float
-    df1: int
-    df2: float
-    p_value: float
-
-
-@dataclass(frozen=True)
 class ContrastErrors:
     """Errors of k contrasts of the coefficients, or of k predictions; each array has shape (k,).
 

@@ -36,10 +36,9 @@ from cvfp_cli.stats.contrast_errors import (
     NOT_SEPARABLE,
     ContrastErrors,
     Differences,
-    Wald,
 )
 from cvfp_cli.stats.labels import CELL, DATA_SEED, SEED, SIZE, Labels, parts_of
-from cvfp_cli.stats.regression import df_of_square, f_p_value
+from cvfp_cli.stats.regression import df_of_square
 from cvfp_cli.stats.workings import Workings, solved, solved_by_blocks
 
 # The parts that a prediction adds to the error of the curve.
@@ -87,12 +86,17 @@ class ErrorModel:
     free: int
     workings: Workings
 
-    @property
-    def covariance(self) -> Array:
-        """Of the coefficients, (p, p), with unseen parts counted as 0; ``contrasts`` says where that matters."""
-        own = self.workings
-        per_column = own.values[1:][own.owner]
-        return np.asarray(own.values[0] * own.bread + (own.loads * per_column) @ own.loads.T)
+    def covariance(self, *, at_least_zero: bool = False) -> Array:
+        """Of the coefficients, (p, p), with unseen parts counted as 0; ``contrasts`` says where that matters.
+
+        As there, parts below 0 count as 0 where ``at_least_zero``, or where some contrast would be left with hardly any
+        variance: the matrix is always one that errors can have.
+        """
+        signed, held = (self._covariance(values) for values in (self.workings.values, self.workings.held))
+        size = np.sqrt(np.diag(held))
+        unit = np.outer(size, size)
+        spare = (signed - SMALLEST * held) / np.where(unit > 0.0, unit, 1.0)
+        return held if at_least_zero or np.linalg.eigvalsh(spare)[0] < 0.0 else signed
 
     @property
     def shared_by_size(self) -> float:
@@ -178,33 +182,9 @@ class ErrorModel:
         u = np.asarray(weights, dtype=float) / own.root
         return self._differences(u @ u.T, u @ own.sharing, unseen_is_zero=unseen_is_zero)
 
-    def wald(self, weights: ArrayLike, estimates: ArrayLike) -> Wald | None:
-        """Test that several contrasts are 0 together; None where one of them has no variance.
-
-        F = e'(L Var(b) L')^-1 e / q. Its second degrees of freedom are those of Fai and Cornelius (1996): with nu_j
-        Satterthwaite's for each principal axis of L Var(b) L', the sum E of nu_j / (nu_j - 2) gives 2 E / (E - q).
-
-        Args:
-            weights: L, (q, p), of full row rank. estimates: L b, (q,).
-        """
-        rows = np.atleast_2d(np.asarray(weights, dtype=float))
-        e = np.atleast_1d(np.asarray(estimates, dtype=float))
-        if any(self.contrasts(rows).reason):
-            return None
-        values, axes = np.linalg.eigh(rows @ self.covariance @ rows.T)
-        if values[0] <= 1e-12 * values[-1]:
-            return None
-        q = len(e)
-        statistic = float(np.sum((axes.T @ e) ** 2 / values)) / q
-        nu = self.contrasts(axes.T @ rows).df
-        if q == 1:
-            df = float(nu[0])
-        elif np.ptp(nu) < 1e-6 * nu.max():
-            df = float(nu[0])  # the formula's own limit where all axes have the same
-        else:
-            total = float(np.sum(nu[nu > 2] / (nu[nu > 2] - 2.0)))
-            df = 2.0 * total / (total - q) if total > q else float(nu.min())
-        return Wald(statistic, q, df, f_p_value(statistic, q, df))
+    def _covariance(self, values: Array) -> Array:
+        own = self.workings
+        return np.asarray(values[0] * own.bread + (own.loads * values[1:][own.owner]) @ own.loads.T)
 
     def _added(self, kind: str) -> tuple[Array, bool]:
         """What a prediction adds to k, and whether a part would have to be split for it."""
