@@ -67,7 +67,7 @@ class Cell:
     @property
     def name(self) -> str:
         """What differs from the base, in words."""
-        if self.law in ADDED:
+        if self.grid[0]:
             passes = f" x {len(PASSES[self.law])} passes" if self.law in PASSES else ""
             noise = f", noise {100 * self.noise:g} %" * (self.noise != 0.02)
             return (
@@ -93,7 +93,7 @@ class Cell:
     @property
     def slow(self) -> bool:
         """Whether each fit takes long."""
-        return self.law in (*ADDED, "shared") or bool(self.bootstrap)
+        return bool(self.grid[0]) or self.law == "shared" or bool(self.bootstrap)
 
 
 def cells() -> list[Cell]:
@@ -115,6 +115,8 @@ def cells() -> list[Cell]:
     grids = ((6, 6), (9, 5), (9, 4), (4, 5), (5, 4))
     made += [Cell("joint", grid=grid, common=common) for grid in grids for common in (0.0, 0.5, 0.9)]
     made += [Cell(law, grid=(5, 5), noise=0.005) for law in ADDED if ADDED[law]]
+    aimed = (((6, 6), 0.0), ((6, 6), 0.9), ((9, 5), 0.5), ((9, 4), 0.9))
+    made += [Cell("target", grid=grid, common=common) for grid, common in aimed]
     truths = (*singles, "broken")
     made += [Cell("power", truth=truth) for truth in truths[1:]]
     made += [Cell("mixture", truth=truth, sizes=m) for truth in truths for m in (4, 5, 6, 8)]
@@ -255,6 +257,7 @@ def shared(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
 
 
 JOINT_FAR = (1e8, 1e10)
+TARGET = 3.0  # loss
 BUDGET = 6.0 * JOINT_FAR[0] * JOINT_FAR[1]  # operations, to be split between model and data
 
 
@@ -297,13 +300,13 @@ def simulate_joint(cell: Cell, sets: int, rng: np.random.Generator) -> Iterator[
             indexing="ij",
         )
     )
-    there = joint_there(cell.law)
+    there = joint_there(cell.law if cell.law in ADDED else "joint")
     for _ in range(sets):
         common = np.repeat(rng.standard_normal(sizes), len(d) // sizes)
         e = cell.noise * (
             np.sqrt(cell.common) * common + np.sqrt(1.0 - cell.common) * rng.standard_normal(len(d))
         )
-        y = joint_loss(n, d, cell.law, over) * np.exp(e)
+        y = joint_loss(n, d, cell.law if cell.law in ADDED else "joint", over) * np.exp(e)
         points = Points(x=d, y=y, parameters=n, passes=over, y_name="loss")
         yield points, there * float(np.exp(cell.noise * rng.standard_normal()))
 
@@ -331,13 +334,57 @@ def joint(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
     return held
 
 
+def target(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
+    """What reaches a target by the joint law: D for the largest model, and the pair with the least product N D."""
+    largest, best = 1e8, cheapest_truth()
+    truth = {"D": (JOINT_TRUTH["B"] / excess(np.log(largest))) ** (1.0 / JOINT_TRUTH["beta"])} | best
+    held: Held = {}
+    for points, _ in simulate_joint(cell, sets, rng):
+        fit = fit_joint_groups([points], FitOptions(targets=(TARGET,), hold_out=False), law="joint")
+        reached, least = fit.targets[-1], fit.cheapest[0]
+        found = {"D": (reached.low, reached.high)} | {
+            name: (part.low, part.high) if part else (None, None)
+            for name, part in (
+                ("least N", least.model_size),
+                ("least D", least.x),
+                ("least N D", least.product),
+            )
+        }
+        # A target that the fit does not reach has a reason in place of an interval.
+        for name, ends in found.items():
+            note(held, name, *ends, truth[name], none=ends == (None, None))
+    return held
+
+
+def excess(log_n: float) -> float:
+    """What is left of ``TARGET`` for too few data at a model size."""
+    left = TARGET - JOINT_TRUTH["E"] - JOINT_TRUTH["A"] * np.exp(-JOINT_TRUTH["alpha"] * log_n)
+    return float(max(left, 1e-300))
+
+
+def cheapest_truth() -> dict[str, float]:
+    """The true pair that reaches ``TARGET`` with the least product, found by trying."""
+
+    def log_d(log_n: float) -> float:
+        return float(np.log(JOINT_TRUTH["B"] / excess(log_n)) / JOINT_TRUTH["beta"])
+
+    bounds = (np.log(1e7), np.log(1e10))
+    found = optimize.minimize_scalar(
+        lambda x: x + log_d(x), bounds=bounds, method="bounded", options={"xatol": 1e-9}
+    ).x
+    n, d = float(np.exp(found)), float(np.exp(log_d(found)))
+    return {"least N": n, "least D": d, "least N D": n * d}
+
+
 def measure(task: tuple[Cell, int, int]) -> dict[str, Any]:
     """One cell: its name, seconds, and for each figure the share held, its interval, the verdict and the width."""
     cell, sets, seed = task
     began = time.perf_counter()
     rng = np.random.default_rng(seed)
     count = max(sets // SLOW, 3) if cell.slow else sets
-    made = {**dict.fromkeys(ADDED, joint), "shared": shared}.get(cell.law, single)(cell, count, rng)
+    made = {**dict.fromkeys(ADDED, joint), "shared": shared, "target": target}.get(cell.law, single)(
+        cell, count, rng
+    )
     figures = []
     for name, found in made.items():
         known = [inside for inside, _ in found if inside is not None]

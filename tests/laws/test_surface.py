@@ -122,3 +122,20 @@ def test_the_split_of_a_budget_has_the_least_loss_and_its_gradient_is_a_differen
     assert at(theta) == pytest.approx(found.x, abs=1e-4)
     gradient = law.split(theta[None], log_cost - powers[0] * U - powers[1] * V, powers, passes)[1][0]
     assert gradient == pytest.approx(approx_fprime(theta, at, 1e-7), abs=1e-4)
+
+
+@pytest.mark.parametrize("of", ["n", "d", "product"])
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_the_loss_of_the_cheapest_pair_of_a_size_is_the_targets_and_its_gradient_a_difference(
+    law: Surface, of: str
+) -> None:
+    theta, _ = coordinates(law)
+    target, passes = 2.6, 5.0
+    log_n, log_d = (float(part[0]) for part in law.least_product(theta[None], target, passes))
+    size = {"n": log_n, "d": log_d, "product": log_n + log_d}[of]
+    value, gradient = law.least_at(theta[None], size, passes, of)
+    assert np.exp(value[0]) == pytest.approx(target, rel=1e-9)
+    slope = approx_fprime(theta, lambda x: float(law.least_at(x[None], size, passes, of)[0][0]), 1e-7)
+    assert gradient[0] == pytest.approx(slope, abs=1e-5)
+    # The pair of a size that asks for more has a lower loss.
+    assert law.least_at(theta[None], size + 0.5, passes, of)[0][0] < value[0]

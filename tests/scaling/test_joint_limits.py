@@ -5,19 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import special
 
 from cvfp_cli.errors import InputError
-from cvfp_cli.laws.names import JOINT
-from cvfp_cli.laws.registry import SURFACES
-from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.document import fit_blocks
 from cvfp_cli.scaling.fits import FitOptions
-from cvfp_cli.scaling.joint import fit_joint
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
-from cvfp_cli.scaling.joint_intervals import JointIntervals
-from cvfp_cli.scaling.joint_questions import AskedFit, drawn_laws
-from cvfp_cli.scaling.joint_runs import JointRuns
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.study.points import Points
 
@@ -118,31 +110,3 @@ def test_runs_that_stand_out_are_named_with_the_fit_without_them() -> None:
     alpha = rest.parameters["alpha"].value
     assert alpha is not None
     assert f"alpha = {alpha:.4g}" in note.message
-
-
-def test_laws_are_drawn_with_the_errors_that_the_parameters_have() -> None:
-    """On few data sizes the moments' covariance can be none; its draws were then as wide as its negative."""
-    n, d = (part.ravel() for part in np.meshgrid(np.geomspace(1e6, 1e8, 3), np.geomspace(1e7, 1e9, 3)))
-    checked = 0
-    for seed in range(12):
-        noise = 0.02 * np.random.default_rng(seed).standard_normal(len(n))
-        runs = JointRuns.of(
-            [Points(x=d, y=loss_at(n, d) * np.exp(noise), parameters=n, y_name="loss")],
-            SURFACES[JOINT],
-            Constraint(),
-        )
-        fit = fit_joint(runs.data)
-        found = JointIntervals.of(fit, runs, 0.95, 0, 0)
-        asked = AskedFit(
-            runs.data, fit, n, d, runs.unit, found.errors, found.ends is not None, None, 0.95, frozenset()
-        )
-        drawn = drawn_laws(asked)
-        if drawn is None or found.errors is None:
-            continue
-        at = [1, 2, 3, 4]
-        spread = np.subtract(*np.nanquantile(drawn[:, at], [0.75, 0.25], axis=0))
-        own = found.errors.contrasts(np.eye(5)[at])
-        df = found.errors.contrasts(np.eye(5)).df.min()
-        assert spread == pytest.approx(2.0 * special.stdtrit(df, 0.75) * np.sqrt(own.variance), rel=0.1)
-        checked += 1
-    assert checked > 2

@@ -20,6 +20,7 @@ COMMON_LOWER = (-30.0, -30.0, -30.0, 0.0, 0.0)
 COMMON_UPPER = (10.0, 10.0, 10.0, 5.0, 5.0)
 COMMON = 5
 ALPHA, BETA = 3, 4  # positions of the exponents
+SMALLEST = 1e-12  # of an exponent that stands below a fraction
 
 
 class Surface:
@@ -129,6 +130,38 @@ class Surface:
             (theta[:, 2] - left + power * np.log1p(beta / alpha)) / beta - self._gained(theta, passes),
         )
 
+    def least_at(self, theta: Array, log_size: float, passes: float, of: str) -> tuple[Array, Array]:
+        """ln loss, (P,), and its gradient, (P, k), where N D is the least for that loss: alpha a^(1/k) = beta b^(1/k).
+
+        Args:
+            of: what is given of such a pair as ``log_size``: centred ln N (``n``), ln D (``d``) or ln N D (``product``).
+        """
+        if of == "product":
+            # Along N D the loss is stationary there, so its gradient is that at fixed sizes.
+            log_n = self.split(theta, log_size, (1.0, 1.0), passes)[0][:, None]
+            value, jacobian = self.log_loss(theta, log_n, log_size - log_n, np.full_like(log_n, passes))
+            return value[:, 0], jacobian[:, 0]
+        alpha, beta = (np.maximum(theta[:, at], SMALLEST) for at in (ALPHA, BETA))
+        kappa = self.coupling(theta)
+        power = np.ones(len(theta)) if kappa is None else kappa[:, 0]
+        gained = self.gain(theta, np.full((len(theta), 1), passes)) if of == "d" else None
+        size = log_size + (0.0 if gained is None else gained[0][:, 0])
+        level, at, own, other = (1, ALPHA, alpha, beta) if of == "n" else (2, BETA, beta, alpha)
+        more = np.log1p(own / other)
+        excess = theta[:, level] - own * size + power * more
+        gradient = np.zeros_like(theta)
+        gradient[:, level] = 1.0
+        gradient[:, at] = power / (alpha + beta) - size
+        gradient[:, BETA if of == "n" else ALPHA] = -power * own / (other * (alpha + beta))
+        if kappa is not None:
+            gradient[:, -1] = power * more
+        if gained is not None:
+            gradient[:, -1] = -own * gained[1][:, 0]
+        value, (of_floor, of_excess) = _log_sum(theta[:, :1], excess[:, None])
+        gradient *= of_excess
+        gradient[:, 0] = of_floor[:, 0]
+        return value[:, 0], gradient
+
     def split(
         self, theta: Array, log_cost: float, powers: tuple[float, float], passes: float
     ) -> tuple[Array, Array]:
@@ -141,7 +174,7 @@ class Surface:
             log_cost: p ln N + q ln D, centred. powers: p and q.
         """
         p, q = powers
-        alpha, beta = (np.maximum(theta[:, at], 1e-12) for at in (ALPHA, BETA))
+        alpha, beta = (np.maximum(theta[:, at], SMALLEST) for at in (ALPHA, BETA))
         kappa = self.coupling(theta)
         power = np.ones(len(theta)) if kappa is None else kappa[:, 0]
         ratio = np.log(alpha * q / (beta * p))

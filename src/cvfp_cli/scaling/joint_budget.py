@@ -8,14 +8,13 @@ logit, so that it stays between its ends), or where those leave the law by the p
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy import special
 
 from cvfp_cli.laws.surface import ALPHA, BETA
 from cvfp_cli.scaling.joint import Figure
-from cvfp_cli.scaling.joint_profile import few_starts, held_loss, walk
+from cvfp_cli.scaling.joint_profile import held_figure, walk
 from cvfp_cli.scaling.joint_questions import AskedFit, prediction_at
 from cvfp_cli.scaling.result import Compute, Estimate, Split
 from cvfp_cli.stats.solver import Array
@@ -135,29 +134,16 @@ class _Asked:
         width = law.errors.half_width(gradient[0], law.level)
         return Estimate(middle, middle - width, middle + width) if np.isfinite(width) else Estimate(middle)
 
-    @cached_property
-    def _starts(self) -> Array:
-        return few_starts(self.law.data, self.law.fit)
-
     def _profile(self, figure: Figure) -> Callable[[float], float]:
         """The rise of the least loss of a law whose figure has a value."""
-        law, data = self.law, self.law.data
-        m = len(data.log_loss)
-        heavy = np.concatenate([np.ones(m), [100.0 * m]])
-        last = law.fit.theta
+        held = held_figure(self.law.data, self.law.fit)
 
         def rise(value: float) -> float:
-            nonlocal last
-            start = np.concatenate([self._starts, last[None]])
-
             def off(theta: Array) -> tuple[Array, Array]:
                 found, gradient = figure(theta)
                 return found - value, gradient
 
-            last, loss = held_loss(
-                data, start, heavy, lambda theta: float(off(theta[None])[0][0]), NEAR, figure=off
-            )
-            return loss - law.fit.loss
+            return held(off, NEAR)
 
         return rise
 

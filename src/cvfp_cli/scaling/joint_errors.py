@@ -65,11 +65,6 @@ class JointErrors:
     by_size: bool
     few: bool
 
-    @property
-    def covariance(self) -> Array:
-        """Of the free coordinates, (F, F)."""
-        return self.model.covariance(at_least_zero=self.few)
-
     def contrasts(self, rows: Array) -> ContrastErrors:
         """Errors of contrasts of the free coordinates, (q, k) or (k,)."""
         return self.model.contrasts(rows, by_squares=True, at_least_zero=self.few)

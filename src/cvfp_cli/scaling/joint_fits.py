@@ -14,12 +14,13 @@ from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.held_out import Mask, Origin, Pools, forward_masks, mean_error
 from cvfp_cli.scaling.joint import check_joint, fit_joint, solve_joint
+from cvfp_cli.scaling.joint_answers import answer
 from cvfp_cli.scaling.joint_budget import compute_of, relation_of
 from cvfp_cli.scaling.joint_errors import outlying
 from cvfp_cli.scaling.joint_intervals import JointIntervals
 from cvfp_cli.scaling.joint_notes import joint_notes
 from cvfp_cli.scaling.joint_pool import pool_test
-from cvfp_cli.scaling.joint_questions import AskedFit, answer
+from cvfp_cli.scaling.joint_questions import AskedFit
 from cvfp_cli.scaling.joint_runs import JointRuns
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Starts

@@ -9,9 +9,9 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.checks import outlier_note
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint import fit_joint, user_values
+from cvfp_cli.scaling.joint_answers import Answers
 from cvfp_cli.scaling.joint_errors import outlying
 from cvfp_cli.scaling.joint_intervals import JointIntervals, at_bounds
-from cvfp_cli.scaling.joint_questions import Answers
 from cvfp_cli.scaling.joint_runs import JointRuns
 from cvfp_cli.scaling.result import DIFFER, PoolTest
 

@@ -287,6 +287,24 @@ def through(
     return rise
 
 
+def held_figure(data: JointData, fit: JointFit) -> Callable[[Figure, float], float]:
+    """The rise of the least loss of a law that holds a figure at 0, as near as is asked."""
+    m, starts = len(data.log_loss), few_starts(data, fit)
+    heavy = np.concatenate([np.ones(m), [100.0 * m]])
+    last = fit.theta
+
+    def rise(figure: Figure, near: float) -> float:
+        nonlocal last
+
+        def off(theta: Array) -> float:
+            return float(figure(theta[None])[0][0])
+
+        last, loss = held_loss(data, np.concatenate([starts, last[None]]), heavy, off, near, figure=figure)
+        return loss - fit.loss
+
+    return rise
+
+
 def value_ends(
     data: JointData, fit: JointFit, n: float, d: float, passes: float, value: float, allowed: float
 ) -> tuple[float | None, float | None]:

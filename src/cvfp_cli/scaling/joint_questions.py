@@ -1,6 +1,6 @@
-"""What a fitted joint law says elsewhere: losses at other sizes, the D that reaches one, and the least N D that does."""
+"""What a fitted joint law says elsewhere: losses at other sizes, and the D that reaches one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,14 +9,10 @@ from cvfp_cli.scaling.joint import JointData, JointFit
 from cvfp_cli.scaling.joint_errors import JointErrors, gradient
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.predictions import maybe
-from cvfp_cli.scaling.result import Cheapest, Estimate, Prediction, Target
+from cvfp_cli.scaling.result import Prediction, Target
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.units import YUnit, loss_of, y_of
 
-# Up to this many model sizes, each is asked for the D that reaches a target; of more, the one measured most often.
-MOST_SIZES = 8
-# Draws of the parameters for the interval of the least N D.
-DRAWS = 4000
 # ln D of "infinitely many": beta times this is far below any loss.
 ENDLESS = 700.0
 
@@ -82,32 +78,6 @@ class AskedFit:
         return float("nan") if self.errors is None else self.errors.half_width(self.row(n, d), self.level)
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Answers to all questions; ``usual_size``: the model size that was measured most often, the largest of those."""
-
-    predictions: tuple[Prediction, ...]
-    targets: tuple[Target, ...]
-    cheapest: tuple[Cheapest, ...]
-    usual_size: float
-
-
-def answer(
-    law: AskedFit, sizes: Sequence[float], pairs: Sequence[tuple[float, float]], targets: Sequence[float]
-) -> Answers:
-    """Predict at data sizes (for the usual model size) and at pairs (N, D), and find what reaches each target."""
-    models, counts = np.unique(law.n, return_counts=True)
-    usual = float(models[counts == counts.max()].max())
-    asked = [float(size) for size in models] if len(models) <= MOST_SIZES else [usual]
-    wanted = [*((usual, size) for size in sizes), *pairs]
-    return Answers(
-        tuple(prediction_at(law, n, d) for n, d in wanted),
-        tuple(_reach(law, n, target) for target in targets for n in asked),
-        tuple(_cheapest(law, target) for target in targets),
-        usual,
-    )
-
-
 def prediction_at(law: AskedFit, n: float, d: float) -> Prediction:
     """The law at a pair of sizes."""
     value = float(law.log_loss(law.fit.theta[None], n, d)[0])
@@ -150,7 +120,7 @@ def _ends(law: AskedFit, n: float, d: float, value: float) -> tuple[float | None
     )
 
 
-def _reach(law: AskedFit, n: float, target: float) -> Target:
+def reach(law: AskedFit, n: float, target: float) -> Target:
     """The D at which a model of size N reaches a target, with every D that the interval of the law there allows."""
     loss = law.loss(target)
     if loss <= 0.0:
@@ -167,7 +137,7 @@ def _reach(law: AskedFit, n: float, target: float) -> Target:
         )
         low = None
         if law.draws is not None:
-            low = _percentiles(law, _size_for(law, law.draws, n, loss))[0]
+            low = percentiles(law, _size_for(law, law.draws, n, loss))[0]
         elif rise is not None and target <= floor and rise(middle + FARTHEST) <= allowed:
             last = float(np.log(law.d.max()))
             if rise(last) > allowed:
@@ -175,7 +145,7 @@ def _reach(law: AskedFit, n: float, target: float) -> Target:
         return Target(target, None, low, None, True, reason, n)
     low = high = None
     if law.draws is not None:
-        low, high = _percentiles(law, _size_for(law, law.draws, n, loss))
+        low, high = percentiles(law, _size_for(law, law.draws, n, loss))
     elif rise is not None:
         ends = (walk(rise, float(np.log(x)), sign, allowed) for sign in (-1.0, 1.0))
         low, high = (None if end is None else float(np.exp(end)) for end in ends)
@@ -215,75 +185,17 @@ def _size_for(law: AskedFit, theta: Array, n: float, loss: float) -> Array:
     """
     u = float(np.log(n)) - law.data.centre_n
     log_d = law.data.law.log_size(theta, u, loss, law.passes) + law.data.centre_d
-    return _bounded_exp(log_d, law.data.centre_d)
+    return bounded_exp(log_d, law.data.centre_d)
 
 
-def _bounded_exp(log_size: Array, centre: float) -> Array:
+def bounded_exp(log_size: Array, centre: float) -> Array:
     """Sizes from their logarithms: infinite or 0 where they are far beyond any data, infinite where there is none."""
     off = np.where(np.isfinite(log_size), log_size - centre, np.inf)
     size = np.exp(np.clip(off, -FARTHEST, FARTHEST) + centre)
     return np.where(off > FARTHEST, np.inf, np.where(off < -FARTHEST, 0.0, size))
 
 
-@np.errstate(over="ignore", divide="ignore", invalid="ignore")
-def _least(law: AskedFit, theta: Array, loss: float) -> tuple[Array, Array]:
-    """ln N and ln D with the least N D among those at a loss; infinite where none has it."""
-    log_n, log_d = law.data.law.least_product(theta, loss, law.passes)
-    found = (log_n + law.data.centre_n, log_d + law.data.centre_d)
-    return (np.where(np.isfinite(part), part, np.inf) for part in found)  # type: ignore[return-value]
-
-
-def _cheapest(law: AskedFit, target: float) -> Cheapest:
-    loss = law.loss(target)
-    if law.undetermined:
-        return Cheapest(target, None, None, None, True, "the runs leave parameters of the law undetermined")
-    log_n, log_d = (float(part[0]) for part in _least(law, law.fit.theta[None], loss))
-    if not (np.isfinite(log_n) and np.isfinite(log_d)):
-        floor = float(law.to_y(law.fit.theta[0]))
-        reason = f"out of reach at any size: the fitted law falls to {floor:.4g}"
-        return Cheapest(target, None, None, None, True, reason)
-    theta = drawn_laws(law)
-    drawn_n, drawn_d = (np.array([]),) * 2 if theta is None else _least(law, theta, loss)
-    data = law.data
-    found = []
-    for value, drawn, centre in (
-        (log_n, drawn_n, data.centre_n),
-        (log_d, drawn_d, data.centre_d),
-        (log_n + log_d, drawn_n + drawn_d, data.centre_n + data.centre_d),
-    ):
-        size = float(_bounded_exp(np.array(value), centre))
-        if not 0.0 < size < np.inf:
-            return Cheapest(target, None, None, None, True, "only at sizes far beyond any data")
-        found.append(Estimate(size, *_percentiles(law, _bounded_exp(drawn, centre))))
-    n, d = np.exp(log_n), np.exp(log_d)
-    outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
-    return Cheapest(target, found[0], found[1], found[2], outside)
-
-
-def drawn_laws(law: AskedFit) -> Array | None:
-    """Coordinates of laws that the data allow, (R, k): bootstrap refits, or t draws of the asymptotic distribution."""
-    if law.draws is not None:
-        return law.draws
-    if law.profiled or law.fit.covariance is None or law.errors is None:
-        return None
-    held = law.data.held
-    parameters = law.errors.contrasts(np.eye(held.k))
-    if any(parameters.reason):
-        return None
-    # One number of degrees of freedom for all: the least, so that none is drawn too near.
-    df = float(parameters.df.min())
-    rng = np.random.default_rng(0)
-    scale = np.sqrt(df / rng.chisquare(df, size=(DRAWS, 1)))
-    free = rng.multivariate_normal(np.zeros(held.k), law.errors.covariance, size=DRAWS, method="eigh")
-    moved = scale * free @ held.matrix.T
-    theta = law.fit.theta + moved
-    floor = np.exp(law.fit.theta[0]) + moved[:, 0]
-    theta[:, 0] = np.log(np.maximum(floor, 1e-13))
-    theta[:, 3:5] = np.where(theta[:, 3:5] > 0.0, theta[:, 3:5], np.nan)
-    return theta
-
-
-def _percentiles(law: AskedFit, values: Array) -> tuple[float | None, float | None]:
+def percentiles(law: AskedFit, values: Array) -> tuple[float | None, float | None]:
     """Ends over draws; infinite draws are beyond every end, so that an end among them is open."""
     if values.size == 0:
         return None, None

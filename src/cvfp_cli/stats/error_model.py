@@ -86,18 +86,6 @@ class ErrorModel:
     free: int
     workings: Workings
 
-    def covariance(self, *, at_least_zero: bool = False) -> Array:
-        """Of the coefficients, (p, p), with unseen parts counted as 0; ``contrasts`` says where that matters.
-
-        As there, parts below 0 count as 0 where ``at_least_zero``, or where some contrast would be left with hardly any
-        variance: the matrix is always one that errors can have.
-        """
-        signed, held = (self._covariance(values) for values in (self.workings.values, self.workings.held))
-        size = np.sqrt(np.diag(held))
-        unit = np.outer(size, size)
-        spare = (signed - SMALLEST * held) / np.where(unit > 0.0, unit, 1.0)
-        return held if at_least_zero or np.linalg.eigvalsh(spare)[0] < 0.0 else signed
-
     @property
     def shared_by_size(self) -> float:
         """Share of the error variance that all runs of one size have in common."""
@@ -181,10 +169,6 @@ class ErrorModel:
         own = self.workings
         u = np.asarray(weights, dtype=float) / own.root
         return self._differences(u @ u.T, u @ own.sharing, unseen_is_zero=unseen_is_zero)
-
-    def _covariance(self, values: Array) -> Array:
-        own = self.workings
-        return np.asarray(values[0] * own.bread + (own.loads * values[1:][own.owner]) @ own.loads.T)
 
     def _added(self, kind: str) -> tuple[Array, bool]:
         """What a prediction adds to k, and whether a part would have to be split for it."""
