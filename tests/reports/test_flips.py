@@ -106,6 +106,16 @@ FLIPS = {
         lambda: report(results(flat(simulated(seeds=SEEDS), parameters=Run.parameters))),
         "undecided-default-absent",
     ),
+    "one best needs no parameters": (
+        lambda: report(
+            results(
+                flat(simulated(seeds=SEEDS, token_effect=-0.3, layer_effect=0.3), parameters=Run.parameters)
+            )
+        ),
+        "recommend-default-unpriced",
+        lambda: report(results(flat(simulated(seeds=SEEDS), parameters=Run.parameters))),
+        "undecided-default-absent",
+    ),
     "converged or not": (
         lambda: report(results(simulated())),
         "all-converged",

@@ -39,7 +39,7 @@ def test_a_clear_winner_is_named() -> None:
 
 
 def test_noise_decides_nothing_and_the_sentence_flips() -> None:
-    result = selected(groups_of(4, 8, floor=150.0, noise=0.2), ("power", "saturating"))
+    result = selected(groups_of(4, 8, floor=150.0, noise=0.5), ("power", "saturating"))
     assert not any(score.decided for score in result.laws)
     assert result.sentence.startswith("Not decided between")
 
@@ -115,3 +115,24 @@ def test_origin_of_a_missing_law_is_no_test() -> None:
     groups = groups_of(1, 3, floor=0.0, noise=0.02)
     fits = {law: fit_groups(groups, law) for law in ("power", "saturating")}
     assert "power alone could be tested" in select(fits, origins).sentence
+
+
+def test_a_line_that_bends_is_ruled_out_where_too_few_sizes_are_held_out() -> None:
+    """Six sizes hold out two, which decide nothing; that power holds is ruled out all the same."""
+    result = selected(groups_of(1, 6, floor=150.0, noise=0.003), ("power", "saturating", "exp-decay"))
+    by_law = {score.law: score for score in result.laws}
+    assert by_law["power"].bend_p is not None
+    assert by_law["power"].bend_p < 0.05
+    assert by_law["saturating"].bend_p is None
+    assert "Not decided between" in result.sentence
+    assert "power is ruled out, since the log-log line bends" in result.sentence
+    assert "power" not in result.sentence.split(":")[0]
+    alone = selected(groups_of(1, 5, floor=150.0, noise=0.001), ("power", "saturating"))
+    assert alone.sentence.startswith("saturating has the smallest error")
+    assert "no other law is left" in alone.sentence
+
+
+def test_a_straight_line_is_not_ruled_out() -> None:
+    result = selected(groups_of(1, 6, floor=0.0, noise=0.003), ("power", "saturating"))
+    assert all(score.bend_p is None for score in result.laws)
+    assert "ruled out" not in result.sentence

@@ -31,6 +31,7 @@ class LawScore:
         mean_aic: mean over groups of the published AIC. akaike_weight: from the objective's own RSS, summed over
             groups; None where it does not exist.
         reason: why it is not ranked, or empty.
+        bend_p: of the test that its line does not bend, where that rules it out whatever it predicts; else None.
     """
 
     law: str
@@ -44,6 +45,7 @@ class LawScore:
     akaike_weight: float | None
     mean_loo: float | None
     reason: str = ""
+    bend_p: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Every field by its name."""
@@ -58,12 +60,16 @@ class Selection:
     sentence: str
 
 
-def select(fits: Mapping[str, Sequence[Fit]], origins: Mapping[str, Sequence[Origin]]) -> Selection:
+def select(
+    fits: Mapping[str, Sequence[Fit]],
+    origins: Mapping[str, Sequence[Origin]],
+    bends: Mapping[str, float] | None = None,
+) -> Selection:
     """Rank laws that were fitted to the same groups with one objective.
 
     Args:
         fits: each law's fits, one a group, in one order of groups.
-        origins: each law's rolling-origin tests.
+        origins: each law's rolling-origin tests. bends: p of the test that rules a law out, by its name.
     """
     weights = akaike_weights(fits)
     testable = {law: {(o.group, o.sizes): o.error for o in tests} for law, tests in origins.items() if tests}
@@ -89,6 +95,7 @@ def select(fits: Mapping[str, Sequence[Fit]], origins: Mapping[str, Sequence[Ori
             mean_aic=_mean(fit.aic for fit in fits[law]),
             akaike_weight=weights.get(law),
             mean_loo=_mean(fit.loo_error for fit in fits[law]),
+            bend_p=(bends or {}).get(law),
         )
         for place, (law, error, spread) in enumerate(scores)
     ]
@@ -165,10 +172,21 @@ def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
     held = f"{counted(best.tests, 'prediction')} of {counted(best.held_out_sizes, 'held-out size')}"
     if len(ranked) == 1:
         return f"Nothing to choose: {best.law} alone could be tested ({held}){untested}."
-    close = [score.law for score in ranked[1:] if not score.decided]
+    close = [score.law for score in ranked[1:] if not score.decided and score.bend_p is None]
     second = ranked[1]
+    smallest = (
+        f"{best.law} has the smallest error on {held} "
+        f"({100 * (best.mean_error or 0.0):.1f} % against {100 * (second.mean_error or 0.0):.1f} %)"
+    )
+    bent = "".join(
+        f"; {score.law} is ruled out, since the log-log line bends (p = {score.bend_p:.2g})"
+        for score in ranked
+        if score.bend_p is not None
+    )
+    if all(score.decided for score in ranked[1:]):
+        return f"{best.law} predicts larger sizes best, beyond the spread ({held}){bent}{untested}."
     if not close:
-        return f"{best.law} predicts larger sizes best, beyond the spread ({held}){untested}."
+        return f"{smallest}, and no other law is left{bent}{untested}."
     loo = min(ranked, key=lambda score: score.mean_loo if score.mean_loo is not None else float("inf"))
     other = (
         f", and leaving out one point at a time ranks {loo.law} first"
@@ -184,8 +202,4 @@ def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
         if best.held_out_sizes < ENOUGH_SIZES
         else "the difference is within the spread"
     )
-    return (
-        f"Not decided between {', '.join([best.law, *close])}: {best.law} has the smallest error on {held} "
-        f"({100 * (best.mean_error or 0.0):.1f} % against {100 * (second.mean_error or 0.0):.1f} %), but {few}"
-        f"{other}{worse}{untested}."
-    )
+    return f"Not decided between {', '.join([best.law, *close])}: {smallest}, but {few}{other}{worse}{bent}{untested}."

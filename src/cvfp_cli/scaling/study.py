@@ -31,6 +31,7 @@ from cvfp_cli.scaling.joint_study import (
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, is_constrained
+from cvfp_cli.stats.curvature import SIGNIFICANCE
 from cvfp_cli.study.points import Points, counted_once
 from cvfp_cli.study.units import UNKNOWN
 
@@ -172,7 +173,6 @@ def _run(groups: Sequence[Points], request: Request) -> Study:
         raise InputError(
             "No law has fewer parameters than these data have points.", hint=f"Name one with --model {MAIN}."
         )
-    selection, notes = _select(fits, fitted_to, request)
     everything = (*(fit for law in fits for fit in fits[law]), *joint)
     asked = unanswered(fittable, tuple(dict.fromkeys(fit.law for fit in everything)), request)
     ahead: tuple[Forecast, ...] = ()
@@ -180,6 +180,7 @@ def _run(groups: Sequence[Points], request: Request) -> Study:
         asks = bool(request.options.predict or request.options.targets)
         mixed = not named or asks or request.sensitivity
         ahead = forecasts(fittable, request.options, fits, mixed=mixed, constraint=request.constraint)
+    selection, notes = _select(fits, fitted_to, request, ahead)
     checked = check_groups(fittable, fits, request.options, request.constraint) if ahead else ()
     if ahead and any(estimate.shared for fit in everything for estimate in fit.parameters.values()):
         message = (
@@ -359,7 +360,10 @@ def _origins(groups: Sequence[Points], law: str, request: Request) -> list[Origi
 
 
 def _select(
-    fits: dict[str, tuple[Fit, ...]], fitted_to: dict[str, tuple[Points, ...]], request: Request
+    fits: dict[str, tuple[Fit, ...]],
+    fitted_to: dict[str, tuple[Points, ...]],
+    request: Request,
+    ahead: Sequence[Forecast],
 ) -> tuple[Selection | None, tuple[Note, ...]]:
     """Rank the laws over the groups that all of them were fitted to."""
     if len(fits) < 2 or not request.options.hold_out:
@@ -379,4 +383,7 @@ def _select(
             return None, notes
     groups = fitted_to[next(iter(fits))]
     origins = {law: _origins(groups, law, request) for law in fits}
-    return select(fits, origins), notes
+    # One law for all groups is no line where any of theirs bends.
+    known = [one.curvature.p_value for one in ahead if one.curvature.p_value is not None]
+    p = min(known, default=1.0) * len(known)
+    return select(fits, origins, {MAIN: p} if p < SIGNIFICANCE else {}), notes

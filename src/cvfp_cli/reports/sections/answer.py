@@ -186,7 +186,8 @@ def _decided(scope: Scope, found: Sequence[Found]) -> Iterator[Statement]:
     if best is None and worse is None:
         yield from _with_codes(found, ("equal-levels-rejected",))
     yield from _with_codes(
-        found, ("slope-pairs-differ", "recommend-alpha", "recommend-large", "selection-decided")
+        found,
+        ("slope-pairs-differ", "recommend-alpha", "recommend-large", "selection-decided", "selection-left"),
     )
 
 

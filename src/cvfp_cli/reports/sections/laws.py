@@ -219,6 +219,11 @@ def _selection(scope: Scope) -> list[Block]:
     untested = tuple(score.law for score in scores if score.rank is None)
     values: dict[str, object] = {"untested": untested, "count": len(untested)}
     items = [Finding("selection-untested", values)] if untested else []
+    items = [
+        Finding("selection-bends", {"law": score.law, "p": score.bend_p})
+        for score in scores
+        if score.bend_p is not None
+    ] + items
     if choice := _choice(scores):
         items.insert(0, choice)
     blocks: list[Block] = [Subheading("selection"), Table(table.key, table.columns, table.rows, (note,))]
@@ -230,14 +235,17 @@ def _choice(scores: Sequence[LawScore]) -> Finding | None:
     ranked = [score for score in scores if score.rank is not None]
     if len(ranked) < 2:
         return None
-    close = tuple(score.law for score in ranked if score is ranked[0] or not score.decided)
+    close = tuple(
+        score.law for score in ranked if score is ranked[0] or not (score.decided or score.bend_p is not None)
+    )
     best = {
         "law": ranked[0].law,
         "error": ranked[0].mean_error,
         "tests": ranked[0].tests,
         "sizes": ranked[0].held_out_sizes,
     }
-    return Finding(f"selection-{'undecided' if len(close) > 1 else 'decided'}", {**best, "laws": close})
+    verdict = "undecided" if len(close) > 1 else "decided" if ranked[0].decided else "left"
+    return Finding(f"selection-{verdict}", {**best, "laws": close})
 
 
 def _predictions(scope: Scope) -> list[Block]:

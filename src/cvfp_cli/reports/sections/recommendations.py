@@ -160,6 +160,9 @@ def _default(scope: Scope, large: Ranking) -> Finding:
         for group, cell in zip(large.groups, large.cells, strict=True)
         if group.label in names
     ]
+    if len(known) == 1 and known[0][0] is None:
+        [(_, ppl, group)] = known
+        return Finding("recommend-default-unpriced", {**size, "config": group.label, "ppl": ppl})
     if not known or any(parameters is None for parameters, _, _ in known):
         among = tied_finding(names, [group.label for group in large.groups])
         return Finding(

@@ -7,6 +7,7 @@ from cvfp_cli.reports.model import Block, Column, Commands, Finding, Findings, S
 from cvfp_cli.reports.scope import Context
 from cvfp_cli.reports.sections.summary import filled
 from cvfp_cli.results.schema import Run
+from cvfp_cli.stats.size_errors import ENOUGH
 
 
 def build(context: Context) -> tuple[Block, ...]:
@@ -144,7 +145,7 @@ def _checklist(context: Context, runs: list[Run]) -> list[Block]:
         law = [
             ("form", Finding("check-form", {"laws": context.laws})),
             ("variables", Finding("check-variables", {"variables": xs})),
-            ("assumptions", Finding("check-assumptions")),
+            ("assumptions", Finding("check-assumptions", {"enough": ENOUGH})),
         ]
     answers: list[tuple[str, Finding]] = [
         *law,

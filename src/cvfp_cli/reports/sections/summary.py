@@ -11,6 +11,7 @@ from cvfp_cli.reports.model import Block, Column, Finding, Findings, Mark, Table
 from cvfp_cli.reports.scope import Ranking, Scope, rank
 from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.stats.noise import FigureNoise
+from cvfp_cli.stats.size_errors import ENOUGH
 from cvfp_cli.study.families import Group
 
 COLUMNS = (
@@ -98,7 +99,11 @@ def _notes(
 ) -> list[Finding]:
     """How to read the table: intervals, noise a column, what is missing."""
     present = {column.key for column in table.columns}
-    notes = [Finding("alpha-interval-method", {"level": scope.level}, "note")] if scope.fits else []
+    notes = (
+        [Finding("alpha-interval-method", {"level": scope.level, "enough": ENOUGH}, "note")]
+        if scope.fits
+        else []
+    )
     wanted = ("best_accuracy", "phase1_parameters", "val_effective_rank")
     notes += [Finding("column-absent", {"column": key}, "note") for key in wanted if key not in present]
     if len(scope.groups) > 1:

@@ -8,7 +8,7 @@ CHECKS = {
     "checklist-source": "The questions follow the checklist of Li, Kudugunta and Zettlemoyer, (Mis)Fitting: A Survey of Scaling Laws ({year:plain}).",
     "check-form": "{laws:names}, fitted to each configuration by itself.",
     "check-variables": "Validation PPL and {variables:terms}.",
-    "check-assumptions": "Errors of ln PPL are independent with one variance; a configuration keeps its law over the sizes measured.",
+    "check-assumptions": "Sizes err independently of one another, in ln PPL; what configurations of one size share is estimated, and below {enough:int} sizes all err alike. A configuration keeps its law over the sizes measured.",
     "check-models": "{runs:int} run{runs:s}: {configurations:int} configuration{configurations:s} at {sizes:ints} samples.",
     "check-counting": "Parameters: weights and biases of the ContextBlock (phase 1) and the TokenBlock (phase 2), without the embedding table. Data: tokens of the training stream, counted once. Compute is not counted.",
     "check-tuning": "Not tuned for each size: all runs follow the recipe {recipe:name}.",

@@ -41,7 +41,7 @@ FIGURES = {
     "factors-nothing-varies": "no factor varies.",
     "recommendations-one-configuration": "a recommendation compares configurations; there {configurations:isare} {configurations:int} with finished runs.",
     # How to read the tables
-    "alpha-interval-method": "Intervals of α and A: {level:whole_share} t intervals of the log-log line, exact if the errors of ln PPL are independent and normal.",
+    "alpha-interval-method": "Intervals of α and A: {level:whole_share} t intervals of the log-log line through the means of the sizes; from {enough:int} sizes on they allow for errors that grow or shrink with the size.",
     "marks-legend": "★: best beyond the noise, told from every other one ({level:whole_share}). ≈: may be the best too.",
     "means-over-seeds": "Figures are means over the seeds of a size (geometric for PPL).",
     "column-absent": "{column:term}: not in the files.",

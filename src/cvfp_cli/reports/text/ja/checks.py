@@ -8,7 +8,7 @@ CHECKS = {
     "checklist-source": "質問は Li、Kudugunta、Zettlemoyer による (Mis)Fitting: A Survey of Scaling Laws ({year:plain}) のチェックリストに沿う。",
     "check-form": "{laws:names} を設定ごとに個別に当てはめた。",
     "check-variables": "検証PPLと{variables:terms}である。",
-    "check-assumptions": "ln PPLの誤差は独立で分散が等しく、各設定は測定したサイズの範囲で同じ法則に従う。",
+    "check-assumptions": "ln PPLの誤差はサイズ間で独立とする。同じサイズの設定に共通する誤差は推定し、{enough:int}サイズ未満ではどのサイズの分散も等しいとする。各設定は測定したサイズの範囲で同じ法則に従う。",
     "check-models": "実行{runs:int}件 (設定{configurations:int}通り、サンプル数 {sizes:ints})。",
     "check-counting": "パラメータ数はContextBlock (フェーズ1) とTokenBlock (フェーズ2) の重みとバイアスであり、埋め込み表は含まない。データは訓練ストリームのトークンを一度だけ数える。計算量は数えない。",
     "check-tuning": "サイズごとの調整はせず、すべての実行がレシピ {recipe:name} に従う。",
