@@ -10,7 +10,10 @@ from cvfp_cli.scaling.sensitivity import FALL, Sensitivity
 
 # Up to this many fits of a law have a table each; more have a line each.
 MOST_TABLES = 12
-HOW = "One choice at a time is made otherwise. Intervals at a size are of the law there, not of a new run."
+HOW = (
+    "One choice at a time is made otherwise. Intervals at a size are of the law there, not of a new run; "
+    f"{MISSING} is a figure that the choice does not have."
+)
 
 
 def sensitivity_blocks(found: Sequence[Sensitivity]) -> list[Block]:
