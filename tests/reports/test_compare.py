@@ -30,16 +30,19 @@ from report_cases import (
 )
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.laws.names import MAIN
 from cvfp_cli.reports.comparability import summed
 from cvfp_cli.reports.compare import build_comparison
 from cvfp_cli.reports.model import Finding, Report, Table
 from cvfp_cli.reports.pairs import change_of
 from cvfp_cli.reports.plain import render_csv, render_plain
 from cvfp_cli.reports.plot import plot_format, render_plot
+from cvfp_cli.reports.scope import fit_family
 from cvfp_cli.reports.text import load_language
 from cvfp_cli.results import Results
 from cvfp_cli.results.schema import Parameters
 from cvfp_cli.scaling.result import Estimate
+from cvfp_cli.study.families import families_of
 
 
 def compared(*sources: Results, **options: object) -> Report:
@@ -56,10 +59,27 @@ def test_the_matrix_has_all_its_pairs_with_holm_over_them() -> None:
     assert len(rows) == 36
     smallest = min(rows, key=lambda row: row["p_slopes"].value)
     assert (smallest["first"].value, smallest["second"].value) == ("1L_768d_1tok", "2L_768d_1tok")
-    assert smallest["p_slopes_holm"].value == pytest.approx(0.07, abs=0.005)
-    assert smallest["p_slopes_holm"].value == pytest.approx(36 * smallest["p_slopes"].value)
+    assert 36 * smallest["p_slopes"].value == pytest.approx(0.07, abs=0.005)
+    # No pair is more certain than all nine are together, where each may have its own variance.
+    assert smallest["p_slopes_holm"].value == pytest.approx(0.0753, abs=0.0005)
     assert min(row["p_lines_holm"].value for row in rows) < 0.001
     assert smallest["method"].value == Finding("pair-paired", {"sizes": 4})
+
+
+def test_pairs_of_one_study_have_the_p_values_of_its_report() -> None:
+    """One configuration noisier than the others made false differences in 5 to 10 % of studies, in 1 to 4 % there."""
+    noisy = [
+        replace(run, val_ppl=(run.val_ppl or 0.0) * float(np.exp(0.15 * np.random.default_rng(i).normal())))
+        if run.tokens == 3
+        else run
+        for i, run in enumerate(simulated(layers=(1,), tokens=(1, 2, 3), noise=0.01, slope_step=0.05))
+    ]
+    made = table(compared(results(noisy)), "pair-lines")
+    own = {(row["first"].value, row["second"].value): row["p_slopes_holm"].value for row in made}
+    (family,) = families_of([results(noisy)], ["file0.json"])
+    its = {(pair.first, pair.second): pair.slope_holm for pair in fit_family(family, [MAIN], 0.95).pairs()}
+    assert own.keys() == its.keys()
+    assert own == pytest.approx(its)
 
 
 def test_a_study_against_an_earlier_one() -> None:

@@ -182,3 +182,23 @@ def test_a_noisier_configuration_gets_errors_of_its_own():
     assert variance[0, 1:].min() > 3 * variance[1:, 1:].max()
     assert slope_noise(lines, lines.labels).df == 6
     assert fitted(study(rng, 5, 8), own=True).relative is None
+
+
+def test_an_unfinished_sweep_whose_runs_agree_leaves_no_rounding_to_divide_by():
+    """Two draws of the samples, four cells missing: LAPACK gave up on what rounding had left of a variance at its floor."""
+    runs = [
+        ("a", 0, 0, -0.0255), ("b", 0, 0, -0.0039), ("b", 0, 1, -0.0054),
+        ("a", 1, 0, -0.2842), ("a", 1, 1, -0.2949), ("b", 1, 1, -0.2952),
+        ("a", 2, 1, -0.5972), ("b", 2, 0, -0.5155), ("b", 2, 1, -0.5297),
+        ("a", 3, 1, -0.8622), ("b", 3, 0, -0.8575), ("b", 3, 1, -0.8491),
+    ]  # fmt: skip
+    rng = np.random.default_rng(0)
+    for shift in (0.0, *rng.normal(size=30)):
+        moved = shift * 1e-9 * rng.normal(size=len(runs))
+        lines = fit_lines(
+            [
+                RunPoint(name, float(size), draw, round(0.7 * size, 1), y + more)
+                for (name, size, draw, y), more in zip(runs, moved, strict=True)
+            ]
+        )
+        assert np.all(np.isfinite(lines.model.workings.inverse))

@@ -321,3 +321,20 @@ def test_a_law_through_runs_that_were_still_improving_says_so() -> None:
         [Source("a", [replace(item, best_epoch=9, stopped_by="patience") for item in runs])]
     )
     assert patient.notes == ()
+
+
+def test_no_two_groups_have_one_name(tmp_path: Path) -> None:
+    """Cells "a b" and "c" make the name of "a" and "b c": each was told the other's forecast."""
+    rows = [f"{u},{v},{n},{y}" for u, v, y in (("a b", "c", 9), ("a", "b c", 90)) for n in (100, 200, 400)]
+    path = tmp_path / "runs.csv"
+    path.write_text("\n".join(["u,v,n,loss", *rows]), encoding="utf-8")
+    groups, _ = load_points([str(path)], Columns(x="n", y="loss", group=("u", "v")))
+    assert [points.label for points in groups] == ["a b c", "a b c (2)"]
+    assert [points.y[0] for points in groups] == [9, 90]
+
+
+def test_a_table_named_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("n,loss\n100,9\n200,8\n400,7\n", encoding="utf-8")
+    with pytest.raises(InputError, match="named twice"):
+        load_points([str(path), str(path)], Columns(x="n", y="loss"))

@@ -16,7 +16,7 @@ from cvfp_cli.reports.sections.equal_lines import lines_tested
 from cvfp_cli.reports.sections.overview import unfinished
 from cvfp_cli.results.reader import Results
 from cvfp_cli.spelling import advice
-from cvfp_cli.stats.comparison import MARGIN, Pair, compare_pairs, corrected
+from cvfp_cli.stats.comparison import MARGIN, Pair, after_joint, compare_pairs, corrected
 from cvfp_cli.study.families import Family, Group, families_of
 
 MOST_PAIRS = 5000
@@ -193,7 +193,15 @@ def _compared(sides: Sequence[Side], by: str | None, level: float, margin: float
             pair = compare_pairs(curves, joint, level=level, margin=margin, independent=apart)[0]
         found.append(Compared(first, second, pair, warnings))
     adjusted = iter(corrected([item.pair for item in found if item.pair]))
-    return [replace(item, pair=next(adjusted)) if item.pair else item for item in found]
+    return [
+        replace(item, pair=_as_in_its_study(item, next(adjusted))) if item.pair else item for item in found
+    ]
+
+
+def _as_in_its_study(item: Compared, pair: Pair) -> Pair:
+    """Two of one study differ no more surely than all of it do together, as in its report."""
+    scope = item.first.scope
+    return after_joint([pair], scope.unequal)[0] if scope is item.second.scope else pair
 
 
 def factors_of(results: Sequence[Results]) -> list[str]:

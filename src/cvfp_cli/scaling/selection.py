@@ -163,6 +163,16 @@ def _untestable(fits: Sequence[Fit]) -> str:
     return f"cannot be tested with these sizes: {counted(k, 'parameter needs', 'parameters need')} at least {k + 1} sizes"
 
 
+def laws_left(scores: Sequence[LawScore]) -> list[str]:
+    """The ranked laws that may be the right one: no bend rules them out, nor are they clearly worse than the first.
+
+    Where the first itself is ruled out, to predict worse than it rules out none of the others.
+    """
+    standing = [score for score in scores if score.rank is not None and score.bend_p is None]
+    first_stands = bool(standing) and standing[0].rank == 1
+    return [score.law for score in standing if not first_stands or score.rank == 1 or not score.decided]
+
+
 def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
     """What the data can and cannot decide, in one sentence."""
     untested = f"; {', '.join(score.law for score in rest)} cannot be tested with these sizes" if rest else ""
@@ -172,7 +182,6 @@ def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
     held = f"{counted(best.tests, 'prediction')} of {counted(best.held_out_sizes, 'held-out size')}"
     if len(ranked) == 1:
         return f"Nothing to choose: {best.law} alone could be tested ({held}){untested}."
-    close = [score.law for score in ranked[1:] if not score.decided and score.bend_p is None]
     second = ranked[1]
     smallest = (
         f"{best.law} has the smallest error on {held} "
@@ -183,17 +192,19 @@ def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
         for score in ranked
         if score.bend_p is not None
     )
-    if all(score.decided for score in ranked[1:]):
+    left = laws_left(ranked)
+    if left == [best.law] and best.decided:
         return f"{best.law} predicts larger sizes best, beyond the spread ({held}){bent}{untested}."
-    if not close:
-        return f"{smallest}, and no other law is left{bent}{untested}."
+    if len(left) == 1:
+        only = "it" if left[0] == best.law else left[0]
+        return f"{smallest}{bent}; {only} alone is left{untested}."
     loo = min(ranked, key=lambda score: score.mean_loo if score.mean_loo is not None else float("inf"))
     other = (
         f", and leaving out one point at a time ranks {loo.law} first"
         if loo.mean_loo is not None and loo.law != best.law
         else ""
     )
-    clear = [score.law for score in ranked[1:] if score.decided]
+    clear = [score.law for score in ranked[1:] if score.law not in left and score.bend_p is None]
     worse = (
         f"; {', '.join(clear)} {agreeing(len(clear), 'predicts', 'predict')} clearly worse" if clear else ""
     )
@@ -202,4 +213,4 @@ def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
         if best.held_out_sizes < ENOUGH_SIZES
         else "the difference is within the spread"
     )
-    return f"Not decided between {', '.join([best.law, *close])}: {smallest}, but {few}{other}{worse}{bent}{untested}."
+    return f"Not decided between {', '.join(left)}: {smallest}, but {few}{other}{worse}{bent}{untested}."

@@ -1,5 +1,6 @@
 """A whole ``cvfp fit``: which laws to which groups, every fit, and the selection."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,9 @@ def run_study(groups: Sequence[Points], request: Request) -> Study:
     Raises:
         InputError: a group that cannot be fitted, an unknown law, an option that does not fit the laws.
     """
+    counts = Counter(points.label for points in groups)
+    if twice := [label for label, count in counts.items() if count > 1]:
+        raise InputError(f"Two groups are called {twice[0]!r}.", hint="Give each a label of its own.")
     unit = groups[0].y_unit if groups else UNKNOWN
     if not unit.bounded:
         return _run(groups, request)

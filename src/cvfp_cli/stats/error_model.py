@@ -323,8 +323,9 @@ def _estimate(products: Products, seen: Flags, *, negative: bool) -> tuple[Compo
     at = np.concatenate([[0], 1 + kept])
     values[at] = found.values
     information[np.ix_(at, at)] = found.information
-    if np.any(found.information):
-        scale = 1.0 / np.sqrt(np.diag(found.information))
-        part = np.linalg.pinv(found.information * np.outer(scale, scale), rcond=1e-12, hermitian=True)
-        inverse[np.ix_(at, at)] = part * np.outer(scale, scale)
+    size = np.diag(found.information)
+    told = size > 0.0  # of a variance at its floor, rounding alone is left
+    scale = np.where(told, 1.0 / np.sqrt(np.where(told, size, 1.0)), 0.0)
+    part = np.linalg.pinv(found.information * np.outer(scale, scale), rcond=1e-12, hermitian=True)
+    inverse[np.ix_(at, at)] = part * np.outer(scale, scale)
     return Components(values, information, found.method, found.deviance), inverse

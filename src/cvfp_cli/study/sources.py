@@ -77,6 +77,10 @@ def read_inputs(inputs: Sequence[str], columns: Columns, *, recover: bool = Fals
     of_runs = columns.x in known and columns.y in known and not columns.of_a_table
     for name in inputs:
         where = "standard input" if name == STDIN else name
+        if any(table.where == where for table in tables):
+            raise InputError(
+                f"{where} is named twice.", hint="Name each table once, or its runs count twice."
+            )
         if name != STDIN and Path(name).is_dir():
             if of_runs and is_results_folder(Path(name)):
                 results.append(read_results(name, recover=recover))
@@ -114,10 +118,25 @@ def points_of(inputs: Inputs, columns: Columns) -> tuple[tuple[Points, ...], tup
         found, said = table_groups(table.rows, table.where, columns, places=table.places)
         groups += _told_apart(found, table.where) if len(inputs.tables) + len(inputs.results) > 1 else found
         notes += said
+    groups = _numbered(groups)
     unit = unit_of(columns.y, np.concatenate([points.y for points in groups]), columns.y_unit)
     if unit.name and (inputs.tables or unit.source == "option"):
         notes.append(unit.note(columns.y))
     return tuple(replace(points, unit=unit) for points in groups), tuple(notes)
+
+
+def _numbered(groups: Sequence[Points]) -> list[Points]:
+    """No two groups of one name: cells "a b" and "c" make the name that "a" and "b c" make, so a number goes behind it."""
+    taken: set[str] = set()
+    told = []
+    for points in groups:
+        label, number = points.label, 1
+        while label in taken:
+            number += 1
+            label = f"{points.label} ({number})"
+        taken.add(label)
+        told.append(replace(points, label=label))
+    return told
 
 
 def _told_apart(groups: Sequence[Points], where: str) -> list[Points]:

@@ -187,7 +187,14 @@ def _decided(scope: Scope, found: Sequence[Found]) -> Iterator[Statement]:
         yield from _with_codes(found, ("equal-levels-rejected",))
     yield from _with_codes(
         found,
-        ("slope-pairs-differ", "recommend-alpha", "recommend-large", "selection-decided", "selection-left"),
+        (
+            "slope-pairs-differ",
+            "recommend-alpha",
+            "recommend-large",
+            "selection-decided",
+            "selection-left",
+            "selection-only",
+        ),
     )
 
 

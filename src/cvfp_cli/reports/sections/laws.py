@@ -14,7 +14,7 @@ from cvfp_cli.reports.sections.summary import filled
 from cvfp_cli.reports.sections.worth import worth_of
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.result import Fit
-from cvfp_cli.scaling.selection import LawScore
+from cvfp_cli.scaling.selection import LawScore, laws_left
 from cvfp_cli.stats.comparison import MARGIN
 from cvfp_cli.study.families import Group
 
@@ -235,17 +235,19 @@ def _choice(scores: Sequence[LawScore]) -> Finding | None:
     ranked = [score for score in scores if score.rank is not None]
     if len(ranked) < 2:
         return None
-    close = tuple(
-        score.law for score in ranked if score is ranked[0] or not (score.decided or score.bend_p is not None)
-    )
+    left = tuple(laws_left(ranked))
     best = {
         "law": ranked[0].law,
         "error": ranked[0].mean_error,
         "tests": ranked[0].tests,
         "sizes": ranked[0].held_out_sizes,
+        "laws": left,
     }
-    verdict = "undecided" if len(close) > 1 else "decided" if ranked[0].decided else "left"
-    return Finding(f"selection-{verdict}", {**best, "laws": close})
+    if left == (ranked[0].law,):
+        return Finding("selection-decided" if ranked[0].decided else "selection-left", best)
+    if len(left) == 1:
+        return Finding("selection-only", {**best, "only": left[0]})
+    return Finding("selection-undecided", best)
 
 
 def _predictions(scope: Scope) -> list[Block]:

@@ -24,6 +24,7 @@ JUDGEMENTS = {
     "selection-decided": "{law:name} predicts larger sizes best, beyond the spread (error {error:fall}, {tests:int} prediction{tests:s} of {sizes:int} held-out size{sizes:s}).",
     "selection-undecided": "Not decided by these data between {laws:names}: {law:name} has the smallest error ({error:fall}, {tests:int} prediction{tests:s} of {sizes:int} held-out size{sizes:s}), but the others lie within the spread, or too few sizes were held out. More sizes may decide it.",
     "selection-left": "{law:name} has the smallest error in predicting larger sizes ({error:fall}, {tests:int} prediction{tests:s} of {sizes:int} held-out size{sizes:s}), and no other law is left.",
+    "selection-only": "{only:name} alone is left, though {law:name} has the smallest error in predicting larger sizes ({error:fall}, {tests:int} prediction{tests:s} of {sizes:int} held-out size{sizes:s}).",
     "selection-bends": "{law:name} is ruled out: the log-log line bends (p = {p:p}).",
     "selection-untested": "Not testable with these sizes: {untested:names}.",
     "fit-limit-floor": "{law:name}: the asymptote of {configs:names} ended at zero, so these data show none.",

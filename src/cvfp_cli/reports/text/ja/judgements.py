@@ -24,6 +24,7 @@ JUDGEMENTS = {
     "selection-decided": "{law:name} が大きいサイズをばらつきを超えて最もよく予測する (誤差{error:fall}、除いた{sizes:int}サイズの予測{tests:int}件)。",
     "selection-undecided": "{laws:names} のどれがよいかは、このデータからは決まらない。誤差が最も小さいのは {law:name} であるが ({error:fall}、除いた{sizes:int}サイズの予測{tests:int}件)、ほかもばらつきの範囲にあるか、除いたサイズが少ない。サイズを増やせば決まる可能性がある。",
     "selection-left": "より大きいサイズの予測の誤差が最も小さいのは {law:name} であり ({error:fall}、除いた{sizes:int}サイズの予測{tests:int}件)、ほかに残る法則はない。",
+    "selection-only": "残るのは {only:name} だけである。ただし、より大きいサイズの予測の誤差が最も小さいのは {law:name} である ({error:fall}、除いた{sizes:int}サイズの予測{tests:int}件)。",
     "selection-bends": "{law:name}は棄却される。両対数直線が曲がっている (p = {p:p})。",
     "selection-untested": "これらのサイズでは検証できない法則: {untested:names}",
     "fit-limit-floor": "{law:name}: {configs:names} の漸近値はゼロになり、このデータに漸近値は現れない。",
