@@ -147,7 +147,7 @@ def joint_sets(
         held, half = inside(
             np.append(fit.x[[0, 2, 4]], at), np.append(truth[[0, 2, 4]], expected), model.contrasts(rows)
         )
-        new = inside(at, expected + sd * rng.standard_normal(), model.predictions(row, "run"))
+        new = inside(at, expected + sd * rng.standard_normal(), model.of_new_runs(row))
         yield np.append(held, new[0]), np.append(half, new[1])
 
 
@@ -194,7 +194,7 @@ def seed_sets(
         model = fit_error_model(y - x @ b, x, labels)
         held, half = inside(rows @ b, np.zeros(2), model.contrasts(rows))
         new = lack * rng.standard_normal() + own * rng.standard_normal()
-        run = inside(rows[1:] @ b, np.array([new]), model.predictions(row, "run"))
+        run = inside(rows[1:] @ b, np.array([new]), model.of_new_runs(row))
         yield np.append(held, run[0]), np.append(half, run[1])
 
 

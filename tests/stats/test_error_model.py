@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, NOT_SEPARABLE
+from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED
 from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import least_squares
@@ -39,7 +39,7 @@ def test_one_configuration_and_one_seed_is_the_textbook_regression():
     assert model.told_together == (("size", "data-seed", "configuration-size", "seed"),)
     row = np.array([1.0, 9.0])
     new = known.contrast(row, new_observation=True)
-    assert model.predictions(row, "run").half_widths(0.95)[0] == pytest.approx(new.high - new.value)
+    assert model.of_new_runs(row).half_widths(0.95)[0] == pytest.approx(new.high - new.value)
 
 
 @pytest.mark.parametrize("shared", [0.0, 1.0, 4.0])
@@ -124,28 +124,21 @@ def test_residuals_of_0_leave_intervals_without_width():
     assert errors.reason == ("", "")
     assert errors.half_widths(0.95).tolist() == [0.0, 0.0]
     assert errors.p_values([0.0, 1.0]).tolist() == [1.0, 0.0]
-    assert model.predictions([1.0, 9.0], "run").half_widths(0.95)[0] == 0.0
+    assert model.of_new_runs([1.0, 9.0]).half_widths(0.95)[0] == 0.0
 
 
-def test_a_new_size_needs_its_parts_told_apart():
+def test_a_new_run_errs_as_the_law_does_and_by_all_parts_anew():
     rng = np.random.default_rng(3)
-    s, c = crossed(6, 3)
-    x = np.column_stack([np.ones(len(s)), s]).astype(float)
     row = [1.0, 8.0]
-    y = rng.normal(size=6)[s] + rng.normal(size=len(s))
-    once = fit_error_model(residual(x, y), x, Labels.of(s, c))
-    assert once.predictions(row, "size").reason == (NOT_SEPARABLE,)
-    curve, run = once.predictions(row, "curve"), once.predictions(row, "run")
-    assert curve.reason == run.reason == ("",)
-    total = sum(part.variance for part in once.parts)
-    assert run.variance[0] == pytest.approx(curve.variance[0] + total, rel=1e-6)
-    s, c = crossed(6, 3, 2)
-    x = np.column_stack([np.ones(len(s)), s]).astype(float)
-    y = 2.0 * rng.normal(size=6)[s] + rng.normal(size=18)[3 * s + c] + 0.1 * rng.normal(size=len(s))
-    twice = fit_error_model(residual(x, y), x, Labels.of(s, c))
-    variances = [twice.predictions(row, kind).variance[0] for kind in ("curve", "size", "run")]
-    assert variances == sorted(variances)
-    assert variances[2] - variances[1] == pytest.approx(twice.parts[-1].variance)
+    for seeds in (1, 2):
+        s, c = crossed(6, 3, seeds)
+        x = np.column_stack([np.ones(len(s)), s]).astype(float)
+        y = 2.0 * rng.normal(size=6)[s] + rng.normal(size=18)[3 * s + c] + 0.1 * rng.normal(size=len(s))
+        model = fit_error_model(residual(x, y), x, Labels.of(s, c))
+        curve, run = model.contrasts(row), model.of_new_runs(row)
+        assert curve.reason == run.reason == ("",)
+        total = sum(part.variance for part in model.parts)
+        assert run.variance[0] == pytest.approx(curve.variance[0] + total, rel=1e-6)
 
 
 def test_draws_of_the_samples_are_a_part_of_their_own():
@@ -189,7 +182,7 @@ def test_intervals_hold_on_a_grid_with_missing_cells(shared):
         beta = np.linalg.lstsq(x, y, rcond=None)[0]
         model = fit_error_model(y - x @ beta, x, Labels.of(s, c))
         new = shared * rng.normal() + rng.normal()
-        curve, run = model.contrasts([0.0, 1.0]), model.predictions([1.0, 8.0], "run")
+        curve, run = model.contrasts([0.0, 1.0]), model.of_new_runs([1.0, 8.0])
         ahead = beta[0] + 8.0 * beta[1]
         held.append(
             [abs(beta[1]) <= curve.half_widths(0.95)[0], abs(ahead - new) <= run.half_widths(0.95)[0]]
@@ -208,5 +201,5 @@ def test_new_runs_hold_where_few_sizes_repeat_many_seeds():
         b = inverse @ y
         model = fit_error_model(y - x @ b, x, Labels.of(s))
         new = rng.normal() + rng.normal()
-        held.append(abs(row @ b - new) <= model.predictions(row, "run").half_widths(0.95)[0])
+        held.append(abs(row @ b - new) <= model.of_new_runs(row).half_widths(0.95)[0])
     assert 0.93 < np.mean(held) < 0.995

@@ -280,7 +280,7 @@ def _additive_starts(data: JointData, own: Array, alphas: Array, betas: Array) -
     theta = np.hstack([theta, np.tile(own, (len(theta), 1))])
     r = data.log_loss - data.log_loss_at(theta)[0]
     losses = huber_loss(r, np.ones_like(r), THRESHOLD)
-    order = np.argsort(losses)[:STARTS]
+    order = np.argsort(losses, kind="stable")[:STARTS]
     return theta[order], losses[order]
 
 

@@ -127,7 +127,7 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
     errors = fit_error_model(psi, design, labels)
     near = np.clip(fit.residuals, -FAR * fit.scale, FAR * fit.scale)
     own = fit_error_model(near, design, labels)
-    run = own.predictions(np.zeros(k), "run")
+    run = own.of_new_runs(np.zeros(k))
     known = not run.reason[0]
     return JointErrors(
         model=errors,

@@ -50,7 +50,7 @@ def fit_joint_groups(
     L is ln y for a perplexity and y for a loss (see ``units.loss_of``), N the parameters of both blocks, D the training size.
 
     Args:
-        replicates: 0 for asymptotic intervals, else that many bootstrap refits of resampled runs.
+        replicates: 0 for the intervals that ``JointIntervals`` chooses, else that many bootstrap refits of resampled runs.
         constraint: parameters that are fixed or tied.
         law: its name, one of ``names.JOINTS``.
         label: the fit's name; the group's own, or how many configurations there are, without it.

@@ -230,7 +230,7 @@ def walk(rise: Callable[[float], float], value: float, sign: float, allowed: flo
 
 
 def few_starts(data: JointData, fit: JointFit) -> Array:
-    """Where the fits of ``through`` start, (S, 5)."""
+    """Where the fits of ``through`` and ``held_figure`` start, (S, k)."""
     return np.concatenate([fit.theta[None], joint_starts(data)[:FEW]])
 
 

@@ -262,7 +262,8 @@ class Fit:
         y_unit: one of ``units.UNITS``; empty where nothing says it. Of a bounded y the law is of the odds (``bounded``).
         per_doubling, per_tenfold: fall of y in percent when x doubles (grows tenfold) from the largest size.
         asymptote: y at infinite x; None for laws that fall to 0. distance: last measured y minus the asymptote.
-        interval_method: ``t``, ``profile``, ``bootstrap``, or why there is none.
+        interval_method: ``t``, ``profile``, ``residual bootstrap`` and its like, ``error components (M-estimate)``,
+            ``profile of the Huber loss``, or ``none``.
         cheapest, compute, pool: of the joint law: for each target the least N D, the best split of a budget, and whether
             its groups share the law.
     """

@@ -238,7 +238,7 @@ def _grid_starts(law: Law, batch: Batch, layout: Layout) -> Array:
     weight = np.broadcast_to(batch.data.weight, (1, *batch.data.weight.shape))
     problem = SharedProblem(law, batch.data, layout, weight)
     got = minimise(problem, unknowns, lower, upper, rows=rows, max_iterations=LEVEL_STEPS)
-    return np.asarray(got.theta[np.argsort(got.rss)[:GRID_STARTS]])
+    return np.asarray(got.theta[np.argsort(got.rss, kind="stable")[:GRID_STARTS]])
 
 
 def fit_shared(law: Law, batch: Batch, constraint: Constraint) -> SharedFit:

@@ -82,7 +82,7 @@ class SharedErrors:
         """Allowed rise of the sum of squares for each figure, (Q, 1); NaN where the residuals do not tell."""
         rows = np.array([q.functional(fit.theta, np.zeros(1, dtype=np.intp))[1][0] for q in quantities])
         rows = rows[:, fit.layout.free]
-        of_curve, of_run = (self.model.predictions(rows, kind) for kind in ("curve", "run"))
+        of_curve, of_run = self.model.contrasts(rows), self.model.of_new_runs(rows)
         result = []
         for i, q in enumerate(quantities):
             found = of_run if q.place is not None else of_curve

@@ -40,5 +40,5 @@ def _best_starts(law: Law, data: Data, count: int) -> Array:
         rank = np.argsort(np.argsort(blocks, axis=2), axis=2).reshape(problems, size)
         order = np.lexsort((cost, np.minimum(rank, 2)), axis=1)[:, :count]
     else:
-        order = np.argsort(cost, axis=1)[:, :count]
+        order = np.argsort(cost, axis=1, kind="stable")[:, :count]
     return np.asarray(np.take_along_axis(theta, order[:, :, None], axis=1))

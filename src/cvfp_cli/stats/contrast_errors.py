@@ -10,7 +10,6 @@ from cvfp_cli.stats.components import Array
 
 NO_FREEDOM = "no-freedom"  # nothing is left of the residuals to see a part by
 NOT_DETERMINED = "not-determined"  # the design does not determine the contrast
-NOT_SEPARABLE = "not-separable"  # the parts asked for are told only together with others
 
 
 @dataclass(frozen=True)

@@ -33,16 +33,13 @@ from cvfp_cli.stats.components import Array, Components, Products, Rows, estimat
 from cvfp_cli.stats.contrast_errors import (
     NO_FREEDOM,
     NOT_DETERMINED,
-    NOT_SEPARABLE,
     ContrastErrors,
     Differences,
 )
-from cvfp_cli.stats.labels import CELL, DATA_SEED, SEED, SIZE, Labels, parts_of
+from cvfp_cli.stats.labels import SEED, SIZE, Labels, parts_of
 from cvfp_cli.stats.regression import df_of_square
 from cvfp_cli.stats.workings import Workings, solved, solved_by_blocks
 
-# The parts that a prediction adds to the error of the curve.
-PREDICTIONS = {"curve": (), "size": (SIZE, DATA_SEED, CELL), "run": (SIZE, DATA_SEED, CELL, SEED)}
 SINGULAR = 1e-9  # relative to what the part is before the design is taken out
 SMALLEST = 1e-3  # of the variance with components at 0 or above, below which that one is taken
 
@@ -113,39 +110,30 @@ class ErrorModel:
                 too many degrees of freedom where a part that has one or two of them happens to come out small.
             at_least_zero: count a part below 0 as 0: with one degree of freedom it comes out there by chance too often.
         """
-        return self.predictions(weights, "curve", by_squares=by_squares, at_least_zero=at_least_zero)
+        return self._errors(weights, new_run=False, by_squares=by_squares, at_least_zero=at_least_zero)
 
-    def predictions(
-        self, rows: ArrayLike, kind: str, *, by_squares: bool = False, at_least_zero: bool = False
+    def of_new_runs(self, rows: ArrayLike) -> ContrastErrors:
+        """Errors of one run each at new sizes: of the law there, and all parts anew; rows of the Jacobian, (k, p) or (p,)."""
+        return self._errors(rows, new_run=True, by_squares=True, at_least_zero=False)
+
+    def _errors(
+        self, rows: ArrayLike, *, new_run: bool, by_squares: bool, at_least_zero: bool
     ) -> ContrastErrors:
-        """Errors of the law at new sizes.
-
-        Args:
-            rows: the Jacobian there, (k, p) or (p,).
-            kind: ``curve`` for the law itself, ``size`` for the expected result of a configuration at a size not yet
-                trained (a new size effect and a new miss of the law), ``run`` for one run there.
-        """
         own = self.workings
         c = np.atleast_2d(np.asarray(rows, dtype=float))
-        added, mixed = self._added(kind)
         plain = own.shares(c)
-        k = plain + added
+        k = plain + float(new_run)
         values = own.held if at_least_zero else own.values
         variance, least = k @ values, SMALLEST * (k @ own.held)
         variance = np.where(variance > least, variance, k @ own.held)
-        df = self._df(k, variance)
-        if kind != "curve" or by_squares:
-            df = self._df_by_squares(k, variance, values)
-        relative = c / own.norms
-        lost = np.linalg.norm(relative @ own.lost, axis=1) > 1e-6 * np.linalg.norm(relative, axis=1)
-        unknown = np.linalg.norm(k @ own.blind, axis=1) > 1e-6 * np.linalg.norm(k, axis=1)
+        df = self._df_by_squares(k, variance, values) if by_squares else self._df(k, variance)
         reason = tuple(
-            NOT_DETERMINED if a else NO_FREEDOM if b or self.free <= 0 else NOT_SEPARABLE if mixed else ""
-            for a, b in zip(lost, unknown, strict=True)
+            NOT_DETERMINED if left_open else NO_FREEDOM if unseen or self.free <= 0 else ""
+            for left_open, unseen in zip(own.left_open(c), own.unseen(k), strict=True)
         )
         bad = np.array([bool(text) for text in reason])
         with np.errstate(invalid="ignore", divide="ignore"):
-            scale = np.where(bad | (kind != "curve"), np.nan, variance / plain[:, 0])
+            scale = np.where(bad | new_run, np.nan, variance / plain[:, 0])
         return ContrastErrors(np.where(bad, np.nan, variance), np.where(bad, 0.0, df), scale, reason)
 
     def differences(self, weights: ArrayLike) -> Differences:
@@ -153,9 +141,7 @@ class ErrorModel:
         own = self.workings
         c = np.asarray(weights, dtype=float)
         found = self._differences(c @ own.bread @ c.T, c @ own.loads, unseen_is_zero=False)
-        lost = np.linalg.norm((c / own.norms) @ own.lost, axis=1) > 1e-6 * np.linalg.norm(
-            c / own.norms, axis=1
-        )
+        lost = own.left_open(c)
         bad = (lost[:, None] | lost[None, :]) & ~np.eye(len(c), dtype=bool)
         return Differences(np.where(bad, np.nan, found.variance), np.where(bad, 0.0, found.df))
 
@@ -169,16 +155,6 @@ class ErrorModel:
         own = self.workings
         u = np.asarray(weights, dtype=float) / own.root
         return self._differences(u @ u.T, u @ own.sharing, unseen_is_zero=unseen_is_zero)
-
-    def _added(self, kind: str) -> tuple[Array, bool]:
-        """What a prediction adds to k, and whether a part would have to be split for it."""
-        wanted = PREDICTIONS[kind]
-        added, mixed = np.zeros(len(self.parts)), False
-        for i, part in enumerate((self.parts[-1], *self.parts[:-1])):  # rows first, as in k
-            share = [name in wanted for name in part.names]
-            added[i] = float(all(share))
-            mixed |= any(share) and not all(share)
-        return added, mixed
 
     def _differences(self, plain: Array, loads: Array, *, unseen_is_zero: bool) -> Differences:
         """From the products of the estimates' loads on the runs (g, g), and their loads on the groups (g, q)."""
@@ -194,7 +170,7 @@ class ErrorModel:
         df = self._df(flat, variance)
         if not unseen_is_zero:
             # What cancels in a difference leaves rounding behind, which is not to be taken for a part unseen.
-            unknown = np.linalg.norm(flat @ own.blind, axis=1) > 1e-6 * np.linalg.norm(flat, axis=1)
+            unknown = own.unseen(flat)
             variance, df = np.where(unknown, np.nan, variance), np.where(unknown, 0.0, df)
         if self.free <= 0:
             variance, df = np.full(len(flat), np.nan), np.zeros(len(flat))

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvfp_cli.stats.components import Array, Rows
+
+NEAR = 1e-6  # a part this small of its whole is rounding
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,17 @@ class Workings:
     lost: Array
     sharing: Array
     root: Array
+
+    def left_open(self, c: Array) -> NDArray[np.bool_]:
+        """Which contrasts c (k, p) X does not determine, (k,)."""
+        relative = c / self.norms
+        return np.asarray(
+            np.linalg.norm(relative @ self.lost, axis=1) > NEAR * np.linalg.norm(relative, axis=1)
+        )
+
+    def unseen(self, k: Array) -> NDArray[np.bool_]:
+        """Which combinations of components k (k, 1 + c) the residuals say nothing of, (k,)."""
+        return np.asarray(np.linalg.norm(k @ self.blind, axis=1) > NEAR * np.linalg.norm(k, axis=1))
 
     def shares(self, c: Array) -> Array:
         """k of every component for the contrasts c (k, p), shape (k, 1 + c)."""
