@@ -112,18 +112,18 @@ def test_covariances_are_those_of_the_free_columns() -> None:
     n, d, loss = simulated(200, 6)
     data = joint_data(n, d, loss, HeldCoordinates.of(Constraint(fixed=(("E", 1.8),), tied=TIE.tied)))
     fit = fit_joint(data)
-    assert fit.noise is not None
-    assert fit.covariance is not None
+    errors = joint_errors(fit, data, np.arange(200), np.arange(200))
+    assert errors is not None
+    assert fit.determined
     ln_e, ln_a, ln_b, alpha, beta = fit.theta
     assert alpha == beta
     parts = np.exp([np.full(len(n), ln_e), ln_a - alpha * data.u, ln_b - beta * data.v])
     share = parts / parts.sum(axis=0)
     columns = np.column_stack([share[1], share[2], -share[1] * data.u - share[2] * data.v])
-    expected = fit.noise.psi_square / fit.noise.slope**2 * np.linalg.inv(columns.T @ columns)
-    places = [1, 2, 3]
-    assert fit.covariance[np.ix_(places, places)] == pytest.approx(expected, rel=1e-8)
-    assert np.all(fit.covariance[0] == 0.0)
-    assert fit.covariance[4] == pytest.approx(fit.covariance[3])
+    expected = np.linalg.inv(columns.T @ columns)
+    assert errors.model.workings.bread == pytest.approx(expected, rel=1e-8)
+    assert errors.variance(np.eye(5)[0])[0] == 0.0
+    assert errors.variance(np.eye(5)[4])[0] == pytest.approx(errors.variance(np.eye(5)[3])[0])
 
 
 @pytest.mark.parametrize("constraint", [fixed(E=TRUTH["E"]), fixed(alpha=TRUTH["alpha"])])
@@ -134,11 +134,10 @@ def test_fixed_at_the_truth_the_others_errors_shrink(constraint: Constraint) -> 
     for one in (Constraint(), constraint):
         data = joint_data(n, d, loss, HeldCoordinates.of(one))
         fit = fit_joint(data)
-        assert fit.covariance is not None
-        assert fit.noise is not None
-        errors.append(np.sqrt(np.diag(fit.covariance)) * fit.noise.slope / np.sqrt(fit.noise.psi_square))
         widths = joint_errors(fit, data, np.arange(120), np.arange(120))
         assert widths is not None
+        matrix = data.held.matrix
+        errors.append(np.sqrt(np.diag(matrix @ widths.model.workings.bread @ matrix.T)))
         assert [widths.half_width(row, 0.95) == 0.0 for row in np.eye(5)] == list(data.held.fixed)
     ratio = (errors[1] / errors[0])[errors[1] > 0.0]
     assert len(ratio) == 4

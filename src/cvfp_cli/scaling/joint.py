@@ -156,8 +156,7 @@ class JointFit:
     Attributes:
         theta: ln E, ln A', ln B' (both at the centre of the data), alpha, beta, and what the law adds.
         residuals: ln L measured minus fitted, (m,).
-        covariance: of theta with E itself in place of ln E, (k, k), so that it exists where E is 0; None where there
-            are no degrees of freedom, or the runs do not determine it.
+        determined: whether the runs tell all coordinates that are free of a bound.
         noise: of the errors; None where nothing is left to see it by. scale: robust standard deviation of the residuals.
         tried, agree: starts, and the share of them that reached the same loss.
     """
@@ -165,7 +164,7 @@ class JointFit:
     theta: Array
     loss: float
     residuals: Array
-    covariance: Array | None
+    determined: bool
     noise: Noise | None
     scale: float
     tried: int
@@ -337,14 +336,18 @@ def fit_joint(data: JointData) -> JointFit:
     theta, loss = solve_joint(data, starts, np.ones((len(starts), len(data.u))))
     best = int(np.argmin(loss))
     agree = float(np.mean(loss <= loss[best] * (1.0 + 1e-4) + 1e-15))
-    value, jacobian = data.log_loss_at(theta[best : best + 1])
-    residuals = data.log_loss - value[0]
-    by_e = jacobian[0].copy()
-    by_e[:, 0] = np.exp(-value[0])  # d ln L / d E
-    noise = noise_of(residuals, data.held.k)
-    covariance = None if noise is None else _covariance(noise, by_e, theta[best], data)
+    residuals = data.log_loss - data.log_loss_at(theta[best : best + 1])[0][0]
+    determined, noise = _determined(theta[best], data), noise_of(residuals, data.held.k)
     scale = robust_scale(residuals)
-    return JointFit(theta[best], float(loss[best]), residuals, covariance, noise, scale, len(starts), agree)
+    return JointFit(theta[best], float(loss[best]), residuals, determined, noise, scale, len(starts), agree)
+
+
+def gradient(theta: Array, data: JointData) -> Array:
+    """Derivatives of ln L at the runs of ``data`` by E itself, which may be 0, and the other coordinates, (m, k)."""
+    value, jacobian = data.log_loss_at(theta[None])
+    rows = jacobian[0].copy()
+    rows[:, 0] = np.exp(-value[0])
+    return np.asarray(rows)
 
 
 def robust_scale(residuals: Array) -> float:
@@ -369,18 +372,14 @@ def noise_of(residuals: Array, k: int) -> Noise | None:
     return Noise(float(psi @ psi) / (m - k), inside / (m - k) * THRESHOLD / window)
 
 
-def _covariance(noise: Noise, jacobian: Array, theta: Array, data: JointData) -> Array | None:
-    """Asymptotic covariance of an M-estimate (Huber 1981): mean psi^2 / (mean psi')^2 times (J'J)^-1."""
+def _determined(theta: Array, data: JointData) -> bool:
+    """Whether the gradients by the coordinates that lie on no bound are independent of one another."""
     law, held = data.law, data.held
     free = (theta > law.lower + 1e-9) & (theta < law.upper - 1e-9)
     free[0] = True
     # A tied pair is on its bound together.
-    matrix = held.matrix[:, free @ held.matrix > 0.0]
-    part = jacobian @ matrix
-    gram = part.T @ part
-    if np.linalg.cond(gram) > 1e14:
-        return None
-    return np.asarray(matrix @ (noise.psi_square / noise.slope**2 * np.linalg.inv(gram)) @ matrix.T)
+    part = gradient(theta, data) @ held.matrix[:, free @ held.matrix > 0.0]
+    return bool(np.linalg.cond(part.T @ part) <= 1e14)
 
 
 def user_values(theta: Array, data: JointData) -> Array:
@@ -398,7 +397,7 @@ def user_values(theta: Array, data: JointData) -> Array:
 
 
 def user_jacobian(data: JointData) -> Array:
-    """Derivatives of ``user_values`` by the coordinates of ``JointFit.covariance``, (k, k)."""
+    """Derivatives of ``user_values`` by E and the other coordinates, as in ``gradient``, (k, k)."""
     jacobian = np.eye(data.law.k)
     jacobian[2:4] = jacobian[[3, 2]]
     jacobian[1, 3], jacobian[3, 4] = data.centre_n, data.centre_d

@@ -20,6 +20,7 @@ from cvfp_cli.scaling.joint import (
     HeldCoordinates,
     JointData,
     JointFit,
+    gradient,
     user_jacobian,
 )
 from cvfp_cli.stats.contrast_errors import NO_FREEDOM, ContrastErrors
@@ -47,7 +48,7 @@ class JointErrors:
 
     Attributes:
         model: of psi(residual) / mean psi', with gradients by the free coordinates.
-        held: what makes those of the coordinates of ``JointFit.covariance``.
+        held: what makes those of E and the other coordinates.
         run: variance of one new run's ln L about the law; run_df: its degrees of freedom.
         plain: scale of a contrast's variance if errors were independent; slope: mean psi'; df: runs minus parameters.
         floor: the least rise that is more than rounding. by_size: whether data sizes were seen to share errors.
@@ -141,14 +142,6 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
         by_size=any(part.of_size for part in errors.parts),
         few=int(size.max()) - int(np.sum(~data.held.fixed[BY_SIZE])) < 1,
     )
-
-
-def gradient(theta: Array, data: JointData) -> Array:
-    """Derivatives of ln L by the coordinates of ``JointFit.covariance`` at the runs of ``data``, shape (m, k)."""
-    value, jacobian = data.log_loss_at(theta[None])
-    rows = jacobian[0].copy()
-    rows[:, 0] = np.exp(-value[0])
-    return np.asarray(rows)
 
 
 def parameter_rows(data: JointData) -> dict[str, Array]:

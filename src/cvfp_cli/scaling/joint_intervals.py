@@ -164,7 +164,7 @@ def _leaves_the_law(
     """Whether an asymptotic interval would leave what the law allows, so that it says nothing."""
     lower, upper = data.law.lower, data.law.upper
     bound = at_bounds(fit, data) & ~data.held.fixed
-    if flaws or fit.covariance is None or np.any(bound[1:]):
+    if flaws or not fit.determined or np.any(bound[1:]):
         return True
     reach = np.array([errors.half_width(row, level) for row in np.eye(data.law.k)])
     exponents = 3 + np.flatnonzero(~data.held.fixed[3:])

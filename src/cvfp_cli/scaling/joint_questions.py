@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cvfp_cli.scaling.joint import JointData, JointFit
-from cvfp_cli.scaling.joint_errors import JointErrors, gradient
+from cvfp_cli.scaling.joint import JointData, JointFit, gradient
+from cvfp_cli.scaling.joint_errors import JointErrors
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Prediction, Target
@@ -68,7 +68,7 @@ class AskedFit:
         ][:, 0]
 
     def row(self, n: float, d: float) -> Array:
-        """Gradient of ln L at N and D by the coordinates of ``JointFit.covariance``, (k,)."""
+        """Gradient of ln L at N and D by E and the other coordinates, (k,)."""
         u, v = self.coordinates(n, d)
         there = replace(self.data, u=np.array([u]), v=np.array([v]), passes=np.array([self.passes]))
         return np.asarray(gradient(self.fit.theta, there)[0])
