@@ -215,3 +215,18 @@ def test_it_is_in_every_format_and_only_where_asked_for() -> None:
 
 def shape_of(estimate: object) -> dict[str, float | None]:
     return {name: getattr(estimate, name) for name in ("value", "low", "high")}
+
+
+def test_choices_that_leave_too_little_to_fit_are_named() -> None:
+    few = line(sizes=4)
+    (found,) = asked([few], "saturating")
+    assert found.too_little == tuple(f"without {x:,.0f}" for x in few.x)
+    study = run_study([few], Request(laws=("saturating",), sensitivity=True))
+    assert f"Too little is left to fit without {few.x[0]:,.0f}; " in to_text(study)
+    n, d = (part.ravel() for part in np.meshgrid([1e6, 1e7, 1e8], [1e7, 1e8]))
+    y = 1.8 + 400.0 * n**-0.34 + 410.0 * d**-0.28
+    y = y * np.exp(0.01 * np.random.default_rng(0).standard_normal(6))
+    grid = Points(x=d, y=y, parameters=n, y_name="loss")
+    (joint,) = run_study([grid], Request(laws=("joint",), sensitivity=True)).sensitivity
+    assert {name.split()[1] for name in joint.too_little} == {"train_tokens"}
+    assert len(joint.too_little) == 2

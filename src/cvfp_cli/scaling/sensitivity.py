@@ -34,7 +34,7 @@ SAME_RATIO = 1e-9
 
 # Fits of groups by a law; of none where a choice leaves too little for all of them together.
 Fitter = Callable[[Sequence[Points], str, FitOptions], tuple[Fit, ...]]
-# A group under another choice, and what that is called.
+# What a choice is called, and the group under it.
 Variant = tuple[str, Points]
 
 
@@ -52,12 +52,14 @@ class Sensitivity:
 
     Attributes:
         config, law: whose fit. level: of every interval. choices: as asked first, then all others.
+        too_little: the choices that leave too little to fit, by name.
     """
 
     config: str
     law: str
     level: float
     choices: tuple[Choice, ...]
+    too_little: tuple[str, ...] = ()
 
     @property
     def asked(self) -> Mapping[str, Estimate]:
@@ -87,6 +89,7 @@ class Sensitivity:
             "level": self.level,
             "choices": choices,
             "range": ranges,
+            "too_little": list(self.too_little),
         }
 
 
@@ -107,12 +110,17 @@ def law_sensitivity(
     law = next(iter(fits))
     options = replace(options, hold_out=False, window=0)
     choices = [[Choice(AS_ASKED, _figures(one, law))] for one in fits[law]]
+    too_little: list[list[str]] = [[] for _ in groups]
     together = bool(constraint.within(LAWS[law].parameters).shared)
     # The other objective first.
     for objective in sorted(OBJECTIVES, key=options.objective.__eq__):
         asked = replace(options, objective=objective)
         if objective == options.objective:
-            own = [dict(_variants(points, law, objective, constraint)) for points in groups]
+            own = []
+            for points, left in zip(groups, too_little, strict=True):
+                cuts = dict(_variants(points, law, objective, constraint))
+                own.append({key: (name, rest) for key, (name, rest) in cuts.items() if rest is not None})
+                left += [name for name, rest in cuts.values() if rest is None]
             for mine, counted in zip(own, _counted_otherwise(groups), strict=True):
                 mine |= {("counted", 0): counted} if counted else {}
         else:
@@ -123,6 +131,9 @@ def law_sensitivity(
         for call in calls:
             asks = [(g, key) for key in call for g in range(len(groups)) if together or key in own[g]]
             found = _tried(fit, [own[g].get(key, ("", groups[g]))[1] for g, key in asks], law, asked)
+            if not found:
+                for g, key in asks:
+                    too_little[g] += [own[g][key][0]] if key in own[g] else []
             for (g, key), one in zip(asks, found, strict=bool(found)):
                 if key in own[g]:
                     name, variant = own[g][key]
@@ -141,8 +152,8 @@ def law_sensitivity(
         if weights:
             choices[g].append(Choice("mixture of laws", _of_mixture(mixed[points.label], law)))
     return tuple(
-        Sensitivity(points.label, law, options.level, tuple(own))
-        for points, own in zip(groups, choices, strict=True)
+        Sensitivity(points.label, law, options.level, tuple(own), tuple(left))
+        for points, own, left in zip(groups, choices, too_little, strict=True)
     )
 
 
@@ -167,13 +178,13 @@ def joint_sensitivity(
     counted = [one for one in _counted_otherwise(groups) if one is not None]
     if len(counted) == len(groups):
         variants.append((counted[0][0], [points for _, points in counted]))
-    choices = [Choice(AS_ASKED, _figures(asked, asked.law))]
+    choices, too_little = [Choice(AS_ASKED, _figures(asked, asked.law))], []
     for name, variant in variants:
         try:
             choices.append(Choice(name, _figures(fit(variant), asked.law)))
         except InputError:
-            continue  # too few runs or sizes are left
-    return Sensitivity(asked.config, asked.law, asked.level, tuple(choices))
+            too_little.append(name)
+    return Sensitivity(asked.config, asked.law, asked.level, tuple(choices), tuple(too_little))
 
 
 def _tried(fit: Fitter, groups: Sequence[Points], law: str, options: FitOptions) -> tuple[Fit, ...]:
@@ -186,8 +197,8 @@ def _tried(fit: Fitter, groups: Sequence[Points], law: str, options: FitOptions)
 
 def _variants(
     points: Points, law: str, objective: str, constraint: Constraint
-) -> Iterator[tuple[tuple[str, int], Variant]]:
-    """The group without each of its sizes and without what stands out, where that leaves sizes to spare."""
+) -> Iterator[tuple[tuple[str, int], tuple[str, Points | None]]]:
+    """The group without each of its sizes and without what stands out; None where that leaves no size to spare."""
     assert points.sizes is not None  # set on construction
     cuts = [
         (("size", i), f"without {name}", out) for i, (name, out) in enumerate(_parts(points.sizes, points.x))
@@ -198,8 +209,8 @@ def _variants(
     shared = len(constraint.within(LAWS[law].parameters).shared)
     for key, name, out in cuts:
         rest = points.only(~out)
-        if rest.distinct_sizes > max(constraint.estimated(LAWS[law].parameters) - shared, 1):
-            yield key, (name, rest)
+        able = rest.distinct_sizes > max(constraint.estimated(LAWS[law].parameters) - shared, 1)
+        yield key, (name, rest if able else None)
 
 
 def _outliers(out: Flags) -> str:

@@ -35,6 +35,7 @@ def sensitivity_blocks(found: Sequence[Sensitivity]) -> list[Block]:
                 Heading(f"{one.config or 'all points'}: {law}", 2),
                 _choices(one, level),
                 *_moved(one, level),
+                *_too_little(one),
             ]
     return blocks
 
@@ -103,6 +104,10 @@ def _moved(one: Sensitivity, level: str) -> list[Block]:
     if not moved:
         return []
     return [Line(f"A choice moves further than the {level} interval as asked: {'; '.join(moved)}.")]
+
+
+def _too_little(one: Sensitivity) -> list[Block]:
+    return [Line(f"Too little is left to fit {'; '.join(one.too_little)}.")] if one.too_little else []
 
 
 def _rounding(end: float, name: str) -> float:
