@@ -60,8 +60,21 @@ def test_no_freedom_gives_no_interval() -> None:
 
 @pytest.mark.parametrize(
     ("replicates", "kind", "words"),
-    [(50, "residual", "too few"), (200, "jackknife", "no bootstrap"), (200, "case", "fewer than 8 points")],
+    [(50, "residual", "too few"), (200, "jackknife", "no bootstrap"), (200, "case", "fewer than 8 sizes")],
 )
 def test_what_would_mislead_is_refused(replicates: int, kind: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         bootstrap_groups([falling(6)], "power", FitOptions(), replicates=replicates, seed=0, kind=kind)
+
+
+def test_cases_are_sizes_with_all_of_their_seeds() -> None:
+    points = falling(12)
+    again = Points(np.repeat(points.x, 4), np.repeat(points.y, 4), label="c")
+    one, four = (
+        bootstrap_groups([each], "power", FitOptions(), replicates=400, seed=0, kind="case")[0].parameters
+        for each in (points, again)
+    )
+    assert (four["alpha"].low, four["alpha"].high) == pytest.approx((one["alpha"].low, one["alpha"].high))
+    few = Points(np.repeat(points.x[:4], 3), np.repeat(points.y[:4], 3), label="c")
+    with pytest.raises(InputError, match="fewer than 8 sizes"):
+        bootstrap_groups([few], "power", FitOptions(), replicates=200, seed=0, kind="case")

@@ -484,3 +484,49 @@ def test_a_note_on_the_data_is_said_once() -> None:
     points = replace(falling(), notes=(Note("mixed-data", "2L: two data sets.", "warning"),))
     study = Study((fit_law(points, "power"), fit_law(points, "saturating")), None)
     assert to_text(study).count("two data sets") == 1
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+@pytest.mark.parametrize("window", [4, 5])
+def test_a_windows_interval_is_that_of_a_power_law_through_its_sizes(window: int, seeds: int) -> None:
+    rng = np.random.default_rng(3)
+    means = falling(6)
+    x, y = np.repeat(means.x, seeds), np.repeat(means.y, seeds)
+    points = Points(x, y * np.exp(1e-3 * rng.standard_normal(len(y))))
+    for first, found in enumerate(fit_law(points, "power", window=window).local_exponents):
+        part = points.only((points.size_index >= first) & (points.size_index < first + window))
+        alone = fit_law(part, "power").parameters["alpha"]
+        estimate = found.estimate
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx(
+            (alone.value, alone.low, alone.high), rel=1e-6
+        )
+        assert found.points == window * seeds
+
+
+def test_a_window_of_four_sizes_has_the_interval_of_the_textbook() -> None:
+    points = falling(6)
+    found = fit_law(points, "power", window=4).local_exponents[1].estimate
+    design = np.column_stack([np.ones(4), np.log(points.x[1:5])])
+    line = least_squares(design, np.log(points.y[1:5]), names=("level", "slope"))["slope"]
+    assert (found.low, found.high) == pytest.approx((line.low, line.high), rel=1e-6)
+
+
+def test_two_sizes_leave_a_window_no_interval_however_many_seeds_there_are() -> None:
+    rng = np.random.default_rng(3)
+    means = falling(4)
+    x, y = np.repeat(means.x, 5), np.repeat(means.y, 5)
+    fit = fit_law(Points(x, y * np.exp(1e-3 * rng.standard_normal(20))), "power", window=2)
+    assert [(w.estimate.low, w.estimate.high) for w in fit.local_exponents] == [(None, None)] * 3
+    assert fit.local_exponents[0].estimate.value == pytest.approx(
+        np.log(means.y[1] / means.y[0]) / np.log(means.x[1] / means.x[0]), rel=0.01
+    )
+
+
+@pytest.mark.parametrize(("law", "sizes"), [("power", 2), ("saturating", 3), ("exp-decay", 3)])
+def test_seeds_are_no_advice_where_sizes_are_missing(law: str, sizes: int) -> None:
+    means = falling(sizes)
+    x, y = np.repeat(means.x, 5), np.repeat(means.y, 5)
+    fit = fit_law(Points(x, y * np.exp(0.01 * np.random.default_rng(0).standard_normal(len(y)))), law)
+    (note,) = (note for note in fit.warnings if note.code in ("no-freedom", "underdetermined"))
+    assert "More sizes" in note.message
+    assert "seeds" not in note.message

@@ -193,3 +193,27 @@ def test_what_is_shared_does_not_enter_the_forecast_and_that_is_said() -> None:
     assert "forecast-unshared" in {note.code for note in shared.notes}
     alone = run_study(groups, Request(laws=("saturating",)))
     assert "forecast-unshared" not in {note.code for note in alone.notes}
+
+
+@pytest.mark.parametrize("objective", ["log", "ppl"])
+def test_seeds_of_a_size_do_not_vote_for_a_law(objective: str) -> None:
+    """With every row three and ten times, 0.01 % apart, a run each would decide for a law that one row leaves open."""
+    rng = np.random.default_rng(4)
+    (points,), _ = saturating(6, 1, seed=4)
+    options = FitOptions(objective=objective)
+    (once,) = forecasts([points], options, {}, mixed=True)
+    assert max(once.weights.values()) < 0.9
+    for seeds in (3, 10):
+        x, y = np.repeat(points.x, seeds), np.repeat(points.y, seeds)
+        again = Points(x=x, y=y * np.exp(1e-4 * rng.standard_normal(len(y))), label="0")
+        (many,) = forecasts([again], options, {}, mixed=True)
+        assert many.weights == pytest.approx(once.weights, abs=0.02)
+
+
+def test_unequal_numbers_of_seeds_weigh_sizes_as_the_fit_does() -> None:
+    (points,), _ = saturating(6, 1, seed=2)
+    counts = np.array([5, 3, 1, 1, 2, 1])
+    weighed = Points(x=points.x, y=points.y, weights=counts.astype(float), label="0")
+    repeated = Points(x=np.repeat(points.x, counts), y=np.repeat(points.y, counts), label="0")
+    one, other = (forecasts([each], FitOptions(), {}, mixed=True)[0] for each in (weighed, repeated))
+    assert other.weights == pytest.approx(one.weights, rel=1e-5)

@@ -154,3 +154,30 @@ def test_a_law_that_is_ruled_out_is_not_the_one_even_where_it_predicts_best() ->
         assert "saturating alone is left" in result.sentence
         assert "power predicts larger sizes best" not in result.sentence
     assert seen > 0
+
+
+def repeated(groups: list[Points], seeds: int, noise: float) -> list[Points]:
+    rng = np.random.default_rng(2)
+    return [
+        Points(
+            np.repeat(p.x, seeds),
+            np.repeat(p.y, seeds) * np.exp(noise * rng.standard_normal(seeds * len(p))),
+            label=p.label,
+        )
+        for p in groups
+    ]
+
+
+def test_akaike_weights_count_sizes_and_not_seeds() -> None:
+    laws = ("power", "saturating")
+    once = groups_of(2, 8, floor=2.0, noise=0.1)
+    own = akaike_weights({law: fit_groups(once, law) for law in laws})
+    assert 0.05 < own["power"] < 0.95
+    many = akaike_weights({law: fit_groups(repeated(once, 5, 1e-4), law) for law in laws})
+    assert many == pytest.approx(own, abs=0.01)
+
+
+def test_a_law_that_meets_the_mean_of_every_size_has_no_weight_however_many_seeds_there_are() -> None:
+    groups = repeated(groups_of(1, 3, floor=150.0, noise=0.001), 4, 0.002)
+    assert not fit_groups(groups, "saturating")[0].limit
+    assert akaike_weights({law: fit_groups(groups, law) for law in ("power", "saturating")}) == {}

@@ -10,6 +10,7 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained
+from cvfp_cli.scaling.study import Request, run_study
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.study.points import Holdout, Points
 
@@ -255,3 +256,19 @@ def test_shared_fits_are_held_to_what_another_column_hides() -> None:
         assert fit.held_out_by == "draw"
         assert fit.forward_error == pytest.approx(np.mean(np.abs(errors)), rel=1e-6)
         assert len(fit.held_out) == 6
+
+
+@pytest.mark.parametrize(("sizes", "fitted"), [(3, False), (4, True)])
+def test_unasked_a_law_is_shared_where_sizes_and_not_runs_outnumber_its_unknowns(
+    sizes: int, fitted: bool
+) -> None:
+    """One asymptote and three parameters for each of two groups are 7 unknowns; three runs a size are 18 or 24."""
+    rng = np.random.default_rng(1)
+    x = 1e5 * 2.0 ** np.repeat(np.arange(sizes), 3)
+    groups = [
+        Points(x, (50.0 + 400.0 * (x / 1e5) ** -0.5) * np.exp(0.01 * rng.standard_normal(len(x))), label=name)
+        for name in ("a", "b")
+    ]
+    request = Request(constraint=Constraint(shared=("ppl_min",)), options=FitOptions(hold_out=False))
+    study = run_study(groups, request)
+    assert ("exp-decay" in {fit.law for fit in study.fits}) is fitted

@@ -11,20 +11,20 @@ def test_weights_are_akaikes():
     rss, k, m = np.array([2.0, 1.5, 1.4]), np.array([2, 3, 4]), 8
     aic = m * np.log(rss / m) + 2 * (k + 1)
     expected = np.exp(-0.5 * (aic - aic.min()))
-    assert akaike_weights(rss, k, m, m) == pytest.approx(expected / expected.sum())
+    assert akaike_weights(rss, k, m) == pytest.approx(expected / expected.sum())
     # The unit of y does not matter.
-    assert akaike_weights(1e-6 * rss, k, m, m) == pytest.approx(expected / expected.sum())
+    assert akaike_weights(1e-6 * rss, k, m) == pytest.approx(expected / expected.sum())
 
 
 def test_a_law_with_as_many_parameters_as_sizes_takes_no_part_and_leaves_the_next():
-    assert akaike_weights([2.0, 1.5, 0.0], [2, 3, 4], 12, 4).tolist() == [0.0, 1.0, 0.0]
-    assert akaike_weights([1.0, 1.0, 0.0], [2, 3, 3], 12, 3).tolist() == [1.0, 0.0, 0.0]
-    assert akaike_weights([1.0, 1.0], [2, 3], 2, 2).tolist() == [0.0, 0.0]
+    assert akaike_weights([2.0, 1.5, 0.0], [2, 3, 4], 4).tolist() == [0.0, 1.0, 0.0]
+    assert akaike_weights([1.0, 1.0, 0.0], [2, 3, 3], 3).tolist() == [1.0, 0.0, 0.0]
+    assert akaike_weights([1.0, 1.0], [2, 3], 2).tolist() == [0.0, 0.0]
 
 
 def test_a_law_that_failed_takes_no_part():
-    assert akaike_weights([np.nan, 1.0], [2, 3], 5, 5).tolist() == [0.0, 1.0]
-    assert akaike_weights([0.0, 1.0], [2, 3], 5, 5) == pytest.approx([1.0, 0.0])
+    assert akaike_weights([np.nan, 1.0], [2, 3], 5).tolist() == [0.0, 1.0]
+    assert akaike_weights([0.0, 1.0], [2, 3], 5) == pytest.approx([1.0, 0.0])
 
 
 def test_one_law_keeps_its_interval():

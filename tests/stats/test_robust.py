@@ -7,8 +7,10 @@ from cvfp_cli.stats.contrast_errors import NO_FREEDOM
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.stats.robust import (
     OUTLIER,
+    ROUNDING,
     cr2_errors,
     outliers,
+    strays,
     variance_test,
 )
 
@@ -178,3 +180,48 @@ def test_a_hidden_run_is_as_far_off_as_the_others_say():
     b, (rss,), *_ = np.linalg.lstsq(x[:9], y[:9], rcond=None)
     error = np.sqrt(rss / 7 * (1.0 + x[9] @ np.linalg.inv(x[:9].T @ x[:9]) @ x[9]))
     assert relative[9] == pytest.approx((y[9] - x[9] @ b) / error)
+
+
+@pytest.mark.parametrize(("sizes", "seeds"), [(6, 2), (10, 2), (6, 5)])
+def test_runs_seldom_stray_from_their_size_by_chance(sizes, seeds):
+    rng = np.random.default_rng(8)
+    size = np.repeat(np.arange(sizes), seeds)
+    draws = (rng.standard_normal(len(size)) for _ in range(500))
+    assert np.mean([np.any(strays(r, np.ones(len(r)), size, r)[1]) for r in draws]) < 0.015
+
+
+def test_a_stray_run_is_as_far_off_as_the_rest_of_its_size_says():
+    rng = np.random.default_rng(9)
+    size = np.repeat(np.arange(6), 3)
+    r = 0.01 * rng.standard_normal(18)
+    r[[4, 15]] += [0.3, -0.2]  # one would hide behind the other
+    relative, flagged = strays(r, np.ones(18), size, r)
+    assert np.flatnonzero(flagged).tolist() == [4, 15]
+    kept = ~flagged
+    means = np.array([r[kept & (size == g)].mean() for g in range(6)])
+    s = np.sqrt(np.sum((r - means[size])[kept] ** 2) / (16 - 6))
+    assert relative[4] == pytest.approx((r[4] - means[1]) / (s * np.sqrt(1.0 + 1.0 / 2.0)))
+    assert relative[0] == 0.0
+
+
+def test_of_two_runs_the_one_that_is_off_the_curve_strays():
+    rng = np.random.default_rng(10)
+    size = np.repeat(np.arange(8), 2)
+    r = 0.01 * rng.standard_normal(16)
+    r[5] -= 0.3
+    away = r - 0.1  # as if the curve were drawn to it
+    assert np.flatnonzero(strays(r, np.ones(16), size, away)[1]).tolist() == [5]
+    assert np.flatnonzero(strays(r, np.ones(16), size, -0.3 - r)[1]).tolist() == [4]
+
+
+def test_rounding_is_no_scale_to_stand_out_from():
+    rng = np.random.default_rng(11)
+    x = line(12)
+    y = 1e-16 * rng.standard_normal(12)
+    y[3] += 1e-13
+    assert not np.any(outliers(residual(x, y), x)[1])
+    assert not np.any(strays(y, np.ones(12), np.repeat(np.arange(4), 3), y)[1])
+    y[3] = 1e-3
+    relative, flagged = outliers(residual(x, y), x)
+    assert np.flatnonzero(flagged).tolist() == [3]
+    assert relative[3] < 1e-3 / ROUNDING

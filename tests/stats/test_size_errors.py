@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
+from cvfp_cli.stats.robust import variance_test
 from cvfp_cli.stats.size_errors import SizeErrors, size_errors
 
 
@@ -123,3 +124,28 @@ def test_a_new_run_of_few_sizes_and_many_seeds_has_the_half_width_of_both_parts(
     assert variance[0] == pytest.approx(parts.sum(), rel=1e-6)
     half = np.sqrt(np.sum(parts * stats.t.ppf(0.975, [1.0, 12.0]) ** 2))
     assert stats.t.ppf(0.975, df[0]) * np.sqrt(variance[0]) == pytest.approx(half, rel=1e-6)
+
+
+def test_sizes_of_equal_numbers_of_runs_err_as_they_are() -> None:
+    rng = np.random.default_rng(3)
+    z, design, index = a_line(6, 3, rng)
+    found = errors_of(rng.standard_normal(18), design, index, z)
+    mean, rows, at = found.even()
+    assert np.array_equal(mean, found.residual[0])
+    assert np.array_equal(rows, found.rows[0])
+    assert at == pytest.approx(np.log(2.0) * np.arange(6))
+
+
+@pytest.mark.parametrize(("of_size", "of_seed"), [(1.0, 0.1), (0.0, 1.0), (1.0, 1.0)])
+def test_sizes_of_unequal_numbers_of_runs_err_alike_in_their_own_unit(of_size: float, of_seed: float) -> None:
+    """Many runs at the small sizes: without the unit, a test of one variance rejects up to 60 % of such tables."""
+    rng = np.random.default_rng(5)
+    index = np.repeat(np.arange(6), [10, 10, 5, 2, 1, 1])
+    z = np.log(2.0) * index
+    design = np.column_stack([np.ones(len(z)), z])
+    rejected = 0
+    for _ in range(400):
+        y = of_size * rng.standard_normal(6)[index] + of_seed * rng.standard_normal(len(z))
+        p = variance_test(*errors_of(y, design, index, z).even()).p_value
+        rejected += p is not None and p < 0.05
+    assert rejected <= 36

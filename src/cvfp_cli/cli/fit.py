@@ -253,7 +253,7 @@ def fit(
             "--bootstrap-kind",
             panel=MORE,
             metavar="KIND",
-            help="residual, parametric or case (from 8 points on).",
+            help="residual, parametric or case (from 8 sizes on).",
             words=BOOTSTRAP_KINDS,
             default="residual; joint: case",
         ),

@@ -20,7 +20,7 @@ from cvfp_cli.scaling.numbers import NO_SLOPE, ROUNDING, rounded_off
 from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
-from cvfp_cli.stats.replicates import replicates_of
+from cvfp_cli.stats.replicates import replicates_of, size_means
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
 
@@ -148,6 +148,7 @@ def _one(
         targets=figures.targets[row],
         local_exponents=local_exponents(points, options.window, options.level) if options.window else (),
         replicates=replicates_of(residuals, batch.data.weight[row], batch.size[row], law.k),
+        means=size_means(errors, log_errors, weight, points.size_index),
         starts=Starts(fits.tried, float(fits.agree[row])),
         warnings=(*points.notes, *fit_notes(law, fits, batch, row, limit, df, parameters)),
     )

@@ -23,7 +23,7 @@ from cvfp_cli.study.points import Points
 KINDS = ("residual", "parametric", "case")
 # Replicates solved in one batch, to bound memory.
 CHUNK = 500
-# Fewer points than this are not resampled as cases: too many resamples would hold too few different sizes.
+# Fewer sizes than this are not resampled as cases: too many resamples would hold too few different ones.
 LEAST_CASES = 8
 # Errors are drawn at most this many times their estimated size, so that no draw leaves the range of doubles.
 WIDEST = 100.0
@@ -42,10 +42,10 @@ def bootstrap_groups(
 
     ``parametric`` draws a normal error for each size; ``residual`` draws half of its variance from the residuals of the
     sizes' means, scaled by sqrt(sizes / (sizes - k)) to the errors' own size. Both allow for that being an estimate.
-    ``case`` draws whole points, of which there must be at least 8.
+    ``case`` draws whole sizes with all of their points, of which there must be at least 8.
 
     Raises:
-        InputError: too few replicates, an unknown kind, or too few points for ``case``.
+        InputError: too few replicates, an unknown kind, or too few sizes for ``case``.
     """
     if kind not in KINDS:
         raise InputError(f"There is no bootstrap {kind!r}.", hint=f"Choose {', '.join(KINDS)}.")
@@ -53,10 +53,10 @@ def bootstrap_groups(
         raise InputError(
             f"--bootstrap {replicates}: too few for an interval.", hint="Use at least 100; 1000 is usual."
         )
-    small = [points.label for points in groups if len(points) < LEAST_CASES]
+    small = [points.label for points in groups if points.distinct_sizes < LEAST_CASES]
     if kind == "case" and small:
         raise InputError(
-            f"{small[0]} has fewer than {LEAST_CASES} points: whole points cannot be resampled.",
+            f"{small[0]} has fewer than {LEAST_CASES} sizes: whole sizes cannot be resampled.",
             hint="Use the residual bootstrap.",
         )
     chosen = get_law(law)
@@ -127,7 +127,7 @@ def _percentiles(
     unknown = np.sqrt(df / rng.chisquare(df, size=(replicates, 1)))
     unknown = np.minimum(unknown, WIDEST)
     if kind == "case":
-        weight[:, :m] *= rng.multinomial(m, np.full(m, 1.0 / m), size=replicates)
+        weight[:, :m] *= rng.multinomial(sizes, np.full(sizes, 1.0 / sizes), size=replicates)[:, index]
     else:
         drawn = sd * rng.standard_normal((replicates, sizes))
         if kind == "residual":

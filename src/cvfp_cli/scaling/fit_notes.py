@@ -33,7 +33,8 @@ def fit_notes(
     points = batch.groups[row]
     m, sizes, k = len(points), points.distinct_sizes, law.k
     name = f"{points.label}: {law.name}" if points.label else law.name
-    help_line = "More sizes, more seeds, or parameters shared across configurations (--share) would help."
+    # Seeds of a size share its samples, so that more of them are no further place to judge a curve at.
+    help_line = "More sizes, or parameters shared across configurations (--share), would help."
     notes = []
     if limit.note is not None:
         message = limit.note.message

@@ -115,13 +115,14 @@ def forecasts(
 def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: FitOptions) -> Forecast:
     labels = Labels.of(points.size_index)
     bend = curvature(np.log(points.x), np.log(points.y), labels)
-    scored = "rss_log" if options.objective == "log" else "rss_ppl"
     # A law without an asymptote contradicts one that is fixed.
     held = any(fit.asymptote is not None and fit.asymptote.fixed for fit in fits.values())
     able = {law for law in fits if LAWS[law].has_floor or not held}
-    squares = [getattr(fits[law], scored) if law in able else np.inf for law in MIXED]
+    # Runs of a size share its samples: what speaks for a law is how near it is to the means of the sizes.
+    means = {law: fits[law].means for law in able}
+    squares = [one.evidence(options.objective) if (one := means.get(law)) else np.inf for law in MIXED]
     sizes = points.distinct_sizes
-    share = akaike_weights(squares, [k[law] for law in MIXED], len(points), sizes)
+    share = akaike_weights(squares, [k[law] for law in MIXED], sizes)
     weights = {law: float(w) for law, w in zip(MIXED, share, strict=True) if law in fits}
     empty = Forecast(
         points.label, points.y_name, points.x_name, {}, sizes, options.level, "", None, (), (), (), bend

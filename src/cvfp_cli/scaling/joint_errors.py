@@ -157,5 +157,5 @@ def outlying(fit: JointFit, data: JointData) -> tuple[Array, Flags]:
     m = len(fit.residuals)
     if not ENOUGH_RUNS <= m <= MOST_POINTS:
         return np.zeros(m), np.zeros(m, dtype=bool)
-    relative, out = outliers(fit.residuals, gradient(fit.theta, data))
+    relative, out = outliers(fit.residuals, gradient(fit.theta, data), least=ROUNDING)
     return relative, out & (np.abs(relative) > STANDS_OUT)

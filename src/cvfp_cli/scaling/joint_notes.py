@@ -124,5 +124,5 @@ def _outlier_notes(runs: JointRuns, found: JointIntervals) -> list[Note]:
             name: float(np.exp(value) if name in law.positive else value)
             for name, value in zip(law.parameters, values, strict=True)
         }
-    places = [f"{one:.4g}:{other:.4g}" for one, other in zip(runs.n, runs.d, strict=True)]
-    return [outlier_note(law.name, law.name, places, relative, np.flatnonzero(out), without)]
+    named = [(f"{runs.n[i]:.4g}:{runs.d[i]:.4g}", float(relative[i])) for i in np.flatnonzero(out)]
+    return [outlier_note(law.name, law.name, named, len(relative), without)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy import special
 
 from cvfp_cli.laws.base import Law
 from cvfp_cli.laws.quantities import Quantity, clipped_exp
@@ -13,6 +14,7 @@ from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.profiles import Interval, profile_rise
 from cvfp_cli.scaling.result import Estimate, Fit, LocalExponent, Target
 from cvfp_cli.stats.regression import least_squares
+from cvfp_cli.stats.size_errors import size_errors
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
 
@@ -131,7 +133,10 @@ def fitted_line(fit: Fit, sizes: Sequence[float]) -> list[float]:
 
 
 def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExponent, ...]:
-    """Slopes of ln y over ln x within each window of ``window`` neighbouring sizes, with t intervals."""
+    """Slopes of ln y over ln x within each window of ``window`` neighbouring sizes, with t intervals.
+
+    Their errors are those of the sizes, as those of a line through all points are.
+    """
     index = points.size_index
     result = []
     for first in range(points.distinct_sizes - window + 1):
@@ -140,11 +145,15 @@ def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExp
         root = np.sqrt(points.relative_weights[here])
         if np.ptp(x) == 0.0:
             continue
-        line = least_squares(
-            np.column_stack([root, root * (x - x.mean())]), root * y, names=("level", "slope"), level=level
+        design = np.column_stack([root, root * (x - x.mean())])
+        line = least_squares(design, root * y)
+        slope = float(line.values[1])
+        errors = size_errors(
+            line.residuals[None], design[None], root[None] ** 2, index[None, here] - first, x[None]
         )
-        slope = line["slope"]
-        estimate = Estimate(slope.value, slope.low, slope.high)
+        _, variance, df = errors.variance(np.array([[0.0, 1.0]]))
+        half = float(special.stdtrit(df[0], 0.5 + 0.5 * level) * np.sqrt(variance[0]))
+        estimate = Estimate(slope, maybe(slope - half), maybe(slope + half))
         result.append(
             LocalExponent(float(points.x[here].min()), float(points.x[here].max()), len(x), estimate)
         )

@@ -6,7 +6,7 @@ from typing import Any
 from cvfp_cli.laws.names import JOINTS
 from cvfp_cli.notes import Note
 from cvfp_cli.stats.estimate import Estimate as Estimate
-from cvfp_cli.stats.replicates import Replicates
+from cvfp_cli.stats.replicates import Replicates, SizeMeans
 
 DIFFER = 0.05  # p of the test of a pool below which a note says that its groups differ
 
@@ -264,6 +264,7 @@ class Fit:
         asymptote: y at infinite x; None for laws that fall to 0. distance: last measured y minus the asymptote.
         interval_method: ``t``, ``profile``, ``residual bootstrap`` and its like, ``error components (M-estimate)``,
             ``profile of the Huber loss``, or ``none``.
+        means: what the weights of laws are made from, and not printed; None for a joint law.
         cheapest, compute, pool: of the joint law: for each target the least N D, the best split of a budget, and whether
             its groups share the law.
     """
@@ -302,6 +303,7 @@ class Fit:
     pool: PoolTest | None = None
     local_exponents: tuple[LocalExponent, ...] = ()
     replicates: Replicates | None = None
+    means: SizeMeans | None = None
     starts: Starts | None = None
     warnings: tuple[Note, ...] = field(default=())
 

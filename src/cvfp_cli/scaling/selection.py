@@ -17,6 +17,8 @@ from cvfp_cli.scaling.result import Fit
 
 # Fewer different held-out sizes than this decide nothing, whatever the spread.
 ENOUGH_SIZES = 3
+# A curve that meets the mean of every size misses them by this share of the seeds' own squares at most: where it stops.
+MET = 1e-9
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class LawScore:
         mean_error: mean |ln(predicted / measured)| over the common tests. spread: its standard deviation over them.
         tests: how many: origins times groups. held_out_sizes: different sizes predicted.
         decided: clearly worse than the first, beyond the spread (for the first: clearly better than the second).
-        mean_aic: mean over groups of the published AIC. akaike_weight: from the objective's own RSS, summed over
-            groups; None where it does not exist.
+        mean_aic: mean over groups of the published AIC. akaike_weight: from the means of the sizes and the objective's
+            own RSS, summed over groups; None where it does not exist.
         reason: why it is not ranked, or empty.
         bend_p: of the test that its line does not bend, where that rules it out whatever it predicts; else None.
     """
@@ -136,17 +138,21 @@ def _decided(scores: Sequence[tuple[str, float, float | None]], sizes: int) -> l
 def akaike_weights(fits: Mapping[str, Sequence[Fit]]) -> dict[str, float]:
     """Akaike weights from m ln(RSS / m) + 2k of the objective's own RSS, summed over groups.
 
-    Empty where a law fits some group exactly, or its AIC does not belong to the group alone (shared parameters).
+    m are the sizes and RSS is that of their means, since seeds of a size share its samples; of a joint law they are runs.
+    Empty where a law meets all means of some group, or its AIC does not belong to the group alone (shared parameters).
     """
     totals = {}
     for law, members in fits.items():
         total = 0.0
         for fit in members:
-            rss = fit.rss_log if fit.objective == "log" else fit.rss_ppl
+            whole = fit.rss_log if fit.objective == "log" else fit.rss_ppl
+            m, rss = (fit.means.sizes, fit.means.rss(fit.objective)) if fit.means else (fit.points, whole)
+            evidence = fit.means.evidence(fit.objective) if fit.means else whole
             scale = 1.0 if fit.objective == "log" else float(np.mean([point.y**2 for point in fit.fitted]))
-            if rss <= 1e-20 * scale * fit.points or any(p.shared for p in fit.parameters.values()):
+            met = rss <= max(1e-20 * scale * m, MET * whole)
+            if met or any(p.shared for p in fit.parameters.values()):
                 return {}
-            total += fit.points * float(np.log(rss / fit.points)) + 2 * fit.k
+            total += m * float(np.log(evidence / m)) + 2 * fit.k
         totals[law] = total
     best = min(totals.values(), default=0.0)
     likelihood = {law: float(np.exp(-0.5 * (total - best))) for law, total in totals.items()}

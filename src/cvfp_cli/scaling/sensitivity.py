@@ -174,7 +174,7 @@ def joint_sensitivity(
     ]
     out = outlying_runs(groups, constraint, asked.law)
     if np.any(out):
-        variants.append((_outliers(out), _without(groups, out)))
+        variants.append((_outliers(int(np.sum(out))), _without(groups, out)))
     counted = [one for one in _counted_otherwise(groups) if one is not None]
     if len(counted) == len(groups):
         variants.append((counted[0][0], [points for _, points in counted]))
@@ -204,8 +204,8 @@ def _variants(
         (("size", i), f"without {name}", out) for i, (name, out) in enumerate(_parts(points.sizes, points.x))
     ]
     if testable(points, law, constraint):
-        out = standing_out(points, law, objective, constraint.of_one)
-        cuts += [(("outliers", 0), _outliers(out), out)] if np.any(out) else []
+        found = standing_out(points, law, objective, constraint.of_one)
+        cuts += [(("outliers", 0), _outliers(found.count), found.out)] if found.count else []
     shared = len(constraint.within(LAWS[law].parameters).shared)
     for key, name, out in cuts:
         rest = points.only(~out)
@@ -213,8 +213,7 @@ def _variants(
         yield key, (name, rest if able else None)
 
 
-def _outliers(out: Flags) -> str:
-    count = int(np.sum(out))
+def _outliers(count: int) -> str:
     return f"without {count} that stand{'s' * (count == 1)} out"
 
 

@@ -175,7 +175,7 @@ def _run(groups: Sequence[Points], request: Request) -> Study:
             fits[law], fitted_to[law] = _fit(chosen, law, request), chosen
     if not fits and not joint:
         raise InputError(
-            "No law has fewer parameters than these data have points.", hint=f"Name one with --model {MAIN}."
+            "No law has fewer parameters than these data have sizes.", hint=f"Name one with --model {MAIN}."
         )
     everything = (*(fit for law in fits for fit in fits[law]), *joint)
     asked = unanswered(fittable, tuple(dict.fromkeys(fit.law for fit in everything)), request)
@@ -329,13 +329,13 @@ def _of_members(groups: Sequence[Points]) -> tuple[Note, ...]:
 
 
 def _with_room(groups: Sequence[Points], law: str, request: Request) -> tuple[Points, ...]:
-    """The groups with more points than the law has parameters: all or none where parameters are shared."""
+    """The groups with more sizes than the law has parameters: all or none where parameters are shared."""
     k = request.constraint.estimated(LAWS[law].parameters)
     if LAWS[law].shareable:
         shared = len(shared_coordinates(LAWS[law], request.constraint))
         if shared and len(groups) > 1:
             unknowns = shared + len(groups) * (k - shared)
-            return tuple(groups) if unknowns < sum(len(points) for points in groups) else ()
+            return tuple(groups) if unknowns < sum(points.distinct_sizes for points in groups) else ()
     return tuple(points for points in groups if points.distinct_sizes > k)
 
 

@@ -30,6 +30,67 @@ class Replicates:
         return dict(vars(self))
 
 
+@dataclass(frozen=True)
+class SizeMeans:
+    """How far a curve misses the means of its sizes, weighted as the fit weighs them.
+
+    Runs of one size share its samples, so these are what tells laws apart. With one run a size the sums are those of runs.
+
+    Attributes:
+        runs, sizes: how many.
+        rss_ppl, rss_log: sums over sizes of (summed weight) x (mean residual)^2, of y and of ln y.
+        within_ppl, within_log: the sums of squares of the runs about the means of their sizes.
+    """
+
+    runs: int
+    sizes: int
+    rss_ppl: float
+    rss_log: float
+    within_ppl: float
+    within_log: float
+
+    def rss(self, objective: str) -> float:
+        """That of the objective, ``log`` or ``ppl``."""
+        return self.rss_log if objective == "log" else self.rss_ppl
+
+    def evidence(self, objective: str) -> float:
+        """The sum of squares that speaks for or against the law: its m ln(RSS / m), m the sizes, is -2 ln of a likelihood.
+
+        It is the likelihood of the runs where sizes and seeds err, at the variances that make it largest. Usually that is
+        the means' own. But a mean errs by its seeds' scatter at least, so that means nearer to the curve than this are
+        luck: there sizes have no error of their own, and all runs tell one variance.
+        """
+        rss, within = self.rss(objective), self.within_log if objective == "log" else self.within_ppl
+        m, g = self.runs, self.sizes
+        scatter = within / max(m - g, 1)
+        if rss >= g * scatter:
+            return rss
+        relative = m * np.log(
+            (rss + within) / (m * scatter)
+        )  # of -2 ln, to what g means of that scatter have
+        return float(g * scatter * np.exp(relative / g))
+
+    def aic(self, k: int) -> float:
+        """m ln(RSS / m) + 2k of the means of y, m being the sizes."""
+        return self.sizes * float(np.log(max(self.evidence("ppl"), 1e-300) / self.sizes)) + 2 * k
+
+
+def size_means(errors_ppl: Array, errors_log: Array, weight: Array, size: Rows) -> SizeMeans:
+    """From the residuals of y and of ln y (m,), their weights (m,) and the index of each run's size (m,)."""
+    index = np.unique(size, return_inverse=True)[1]
+    total = np.bincount(index, weight)
+
+    def parts(errors: Array) -> tuple[float, float]:
+        whole = float(weight * errors @ errors)
+        if len(total) == len(errors):
+            return whole, 0.0
+        of_means = float(np.sum(np.bincount(index, weight * errors) ** 2 / total))
+        return of_means, max(whole - of_means, 0.0)
+
+    ppl, log = parts(errors_ppl), parts(errors_log)
+    return SizeMeans(len(errors_log), len(total), ppl[0], log[0], ppl[1], log[1])
+
+
 def replicates_of(residuals: Array, weight: Array, size: Rows, k: int) -> Replicates | None:
     """What the residuals (m,) of one fit with ``k`` parameters say; None without repeated sizes.
 

@@ -35,6 +35,8 @@ OUTLIER = 4.5
 LEAST_FREE = 3  # degrees of freedom below which no run is called an outlier
 FEW_RUNS = 40  # up to which two can hide behind each other
 MASKED = 0.005  # chance of each kind of false one among these
+STRAYS = 0.0025  # chance of a false one within sizes; the sizes are looked at too
+ROUNDING = 1e-9  # of a measurement: errors smaller than this tell nothing
 
 
 @dataclass(frozen=True)
@@ -113,30 +115,80 @@ def variance_test(residuals: ArrayLike, design: ArrayLike, log_n: ArrayLike) -> 
     return VarianceTest(statistic, float(min(1.0, 2.0 * min(above, 1.0 - above))), bool(above < 0.5))
 
 
-def outliers(residuals: ArrayLike, design: ArrayLike) -> tuple[Array, Flags]:
+def outliers(residuals: ArrayLike, design: ArrayLike, *, least: float = ROUNDING) -> tuple[Array, Flags]:
     """Residuals in robust standard deviations, (m,), and which stand out.
 
     A residual is divided by sqrt(1 - h), h its leverage, and by the median of all sizes so divided, times 1.4826,
     which is the standard deviation of normal errors (the median absolute deviation about 0, where the fit has put the
     centre). Among few runs one that is far off draws the curve so near that it hides in this: there the fit without it,
     or without two, decides. Fewer than three degrees of freedom leave too little to call any of them an outlier.
+
+    Args:
+        least: the smallest standard deviation that is more than rounding, in the residuals' unit.
     """
     x, r = np.asarray(design, dtype=float), np.asarray(residuals, dtype=float)
     off = _projection(x, np.zeros((1, x.shape[1])))[1]
     own = np.diag(off)
     fair = np.where(own > 1e-9, r / np.sqrt(np.maximum(own, 1e-9)), 0.0)
     scale = float(np.median(np.abs(fair))) / float(special.ndtri(0.75))
-    if scale <= 0.0:
-        return np.zeros(len(r)), np.zeros(len(r), dtype=bool)
-    relative = fair / scale
+    relative = fair / max(scale, least)
     free = round(float(np.trace(off)))
     out = (np.abs(relative) > OUTLIER) & (free >= LEAST_FREE)
     if not np.any(out) and free > LEAST_FREE and len(r) <= FEW_RUNS:
-        relative, out = _left_out(relative, off @ r, off, free)
+        relative, out = _left_out(relative, off @ r, off, free, least)
     return relative, out
 
 
-def _left_out(relative: Array, r: Array, off: Array, free: int) -> tuple[Array, Flags]:
+def strays(
+    residuals: ArrayLike, weight: ArrayLike, size: Rows, away: ArrayLike, *, least: float = ROUNDING
+) -> tuple[Array, Flags]:
+    """Runs that differ from the other runs of their size more than the scatter within sizes allows.
+
+    Runs of a size share its samples, so that nothing but the seed tells them apart. The run whose absence lowers the
+    scatter most is taken away, then the next one, up to a fourth of the degrees of freedom: the last that chance does
+    not explain, by Bonferroni's rule, and all before it stray (Rosner's 1983 rule, since one can hide another).
+
+    Args:
+        residuals: of the runs about a curve, times the root of ``weight``, (m,). size: a code from 0 on, (m,).
+        away: how far each run lies from the curve of the other sizes, which tells which of two runs strays, (m,).
+        least: as in ``outliers``.
+
+    Returns:
+        distances from the rest of their size in standard deviations, 0 for all others, (m,), and which runs stray.
+    """
+    w, far = np.asarray(weight, dtype=float), np.abs(np.asarray(away, dtype=float))
+    r = np.asarray(residuals, dtype=float) / np.sqrt(w)
+    kept, taken, found = np.ones(len(r), dtype=bool), [], 0
+    for _ in range(max((len(r) - len(np.unique(size))) // 4, 1)):
+        miss, own, square, free = _within(r, w * kept, size)
+        if free < LEAST_FREE:
+            break
+        gain = np.where(own > 1e-9, w * miss**2 / np.maximum(own, 1e-9), 0.0)
+        # Two runs of a size are as far from each other: the one that is off the curve strays.
+        one = int(np.argmax(np.where(gain >= np.max(gain) * (1.0 - 1e-6), far, -1.0)))
+        left = max(square - float(gain[one]), (free - 1) * least**2)
+        taken.append(one)
+        kept[one] = False
+        if f_p_value(float(gain[one]) * (free - 1) / left, 1, free - 1) * int(np.sum(own > 1e-9)) < STRAYS:
+            found = len(taken)
+    out = np.zeros(len(r), dtype=bool)
+    out[taken[:found]] = True
+    miss, _, square, free = _within(r, w * ~out, size)
+    error = np.sqrt(max(square / max(free, 1), least**2))
+    rest = np.bincount(size, w * ~out)[size]
+    return np.where(out, miss / (error * np.sqrt(1.0 / w + 1.0 / np.maximum(rest, 1e-300))), 0.0), out
+
+
+def _within(r: Array, w: Array, size: Rows) -> tuple[Array, Array, float, int]:
+    """How far each run is from the mean of its size (m,), 1 minus its leverage there (m,), the sum of squares, its df."""
+    total = np.bincount(size, w)
+    safe = np.where(total > 0.0, total, 1.0)
+    miss = r - (np.bincount(size, w * r) / safe)[size]
+    free = int(np.sum(w > 0.0)) - int(np.sum(total > 0.0))
+    return miss, np.where(w > 0.0, 1.0 - w / safe[size], 0.0), float(w @ miss**2), free
+
+
+def _left_out(relative: Array, r: Array, off: Array, free: int, least: float) -> tuple[Array, Flags]:
     """The run, or the two runs, whose absence lowers the residuals more than chance does, by Bonferroni's rule.
 
     Those that do have their distance from the curve of the others, in standard deviations about it, for ``relative``.
@@ -147,8 +199,9 @@ def _left_out(relative: Array, r: Array, off: Array, free: int) -> tuple[Array, 
     out = np.zeros(m, dtype=bool)
     gain = np.where(own > 1e-6, r**2 / own, 0.0)
     one = int(np.argmax(gain))
-    left, spare = rss - gain[one], free - 1
-    if f_p_value(gain[one] * spare / max(left, 1e-300), 1, spare) * m < MASKED:
+    spare = free - 1
+    left = max(rss - gain[one], spare * least**2)
+    if f_p_value(gain[one] * spare / left, 1, spare) * m < MASKED:
         out[one] = True
     elif free > LEAST_FREE + 1:
         i, j = np.triu_indices(m, 1)
@@ -156,19 +209,18 @@ def _left_out(relative: Array, r: Array, off: Array, free: int) -> tuple[Array, 
         both = own[j] * r[i] ** 2 - 2.0 * off[i, j] * r[i] * r[j] + own[i] * r[j] ** 2
         both = np.where(det > 1e-6, both / np.maximum(det, 1e-6), 0.0)
         pair = int(np.argmax(both))
-        left, spare = rss - both[pair], free - 2
+        spare = free - 2
+        left = max(rss - both[pair], spare * least**2)
         # Each of the two stands out from the others too, so that none is named for its company.
         ends = [(both[pair] / 2.0, 2, len(i)), *((both[pair] - gain[end[pair]], 1, m) for end in (i, j))]
-        if all(
-            f_p_value(fall * spare / max(left, 1e-300), df, spare) * ways < MASKED for fall, df, ways in ends
-        ):
+        if all(f_p_value(fall * spare / left, df, spare) * ways < MASKED for fall, df, ways in ends):
             out[[i[pair], j[pair]]] = True
     if not np.any(out):
         return relative, out
     at = np.flatnonzero(out)
     away = np.linalg.solve(off[np.ix_(at, at)], r[at])  # what each lies off the curve of the others
     found = relative.copy()
-    found[at] = away * np.sqrt(own[at]) / np.sqrt(max(left, 1e-300) / spare)
+    found[at] = away * np.sqrt(own[at]) / np.sqrt(left / spare)
     return found, out
 
 

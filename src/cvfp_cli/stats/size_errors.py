@@ -127,6 +127,30 @@ class SizeErrors:
             rise = special.fdtri(1.0, df, level) * variance / np.maximum(plain + extra, 1e-300)
             return np.asarray(np.maximum(rise, LEAST))
 
+    def even(self, row: int = 0) -> tuple[Array, Array, Array]:
+        """What the means of one curve's sizes say of its errors, in a unit in which all sizes err alike.
+
+        The mean of n runs errs by what its size has for itself and by a share of the seeds' scatter: b has the variance
+        n t + s, with s the scatter within sizes and t by moments. With as many runs at every size b stays as it is.
+
+        Returns:
+            residuals (g,), rows of the Jacobian (g, k) and ln n (g,) of the g sizes that there are.
+        """
+        there = self.count[row] > 0
+        count, mean, rows = self.count[row, there], self.residual[row, there], self.rows[row, there]
+        if np.ptp(count) > 0:
+            scatter, spare = float(self.within[row]), float(self.between_df[row])
+            rest = float(count @ (1.0 - self.leverage[row, there]))
+            common = max(float(mean @ mean) - spare * scatter, 0.0) / max(rest, FULL)
+            variance = count * common + scatter
+            if np.any(variance > 0.0):
+                unit = np.sqrt(variance / variance.mean())
+                mean, rows = mean / unit, rows / unit[:, None]
+                mean = (
+                    mean - rows @ np.linalg.lstsq(rows, mean, rcond=None)[0]
+                )  # about the curve of that weighting
+        return mean, rows, self.z[row, there]
+
     def _nearness(self, at: Array) -> Array:
         """Weights of the sizes for the error of a new run, (P, G) with sum 1: falling with the distance in ln n.
 
