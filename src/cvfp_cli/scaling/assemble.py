@@ -118,6 +118,9 @@ def _one(
     tests = figures.forward[row]
     drops = _drops(law, points, figures, row, parameters)
     asymptote = parameters[law.parameters[0]] if law.has_floor else None
+    if asymptote is not None and _unseen_beyond(law, points, parameters) and figures.has_intervals[row]:
+        # As the prediction at infinity: where nothing says how the law goes on, E is not where it ends.
+        asymptote = replace(asymptote, low=0.0, high=None)
     return Fit(
         config=points.label,
         law=law.name,
