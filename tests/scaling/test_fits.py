@@ -153,12 +153,31 @@ def test_fewer_points_than_parameters_is_fitted_and_said() -> None:
     assert fit.rss_log == pytest.approx(0.0, abs=1e-6)
 
 
-def test_exact_data_have_intervals_of_no_width() -> None:
-    x = 1e5 * 2.0 ** np.arange(5)
-    fit = fit_law(Points(x, 1000.0 * x**-0.25), "power")
-    assert fit.parameters["alpha"].low == pytest.approx(-0.25)
-    assert fit.parameters["alpha"].high == pytest.approx(-0.25)
+@pytest.mark.parametrize("law", ["power", "saturating"])
+def test_exact_data_have_intervals_as_wide_as_rounding(law: str) -> None:
+    """All figures are known to 1e-6 of y at best; a target is no exception."""
+    x = 1e5 * 2.0 ** np.arange(7)
+    floor = 20.0 if law == "saturating" else 0.0
+    there = floor + 1000.0 * 1e6**-0.25
+    fit = fit_law(Points(x, floor + 1000.0 * x**-0.25), law, targets=(there,), predict=(1e6,))
+    slope, target, new = fit.parameters["alpha" if floor == 0.0 else "a"], fit.targets[0], fit.predictions[0]
+    assert abs(slope.known) == pytest.approx(0.25, rel=1e-6)
+    for low, value, high in (
+        (slope.low, slope.known, slope.high),
+        (target.low, 1e6, target.high),
+        (new.low, there, new.high),
+    ):
+        assert low is not None
+        assert high is not None
+        assert 1e-7 < (value - low) / abs(value) < 1e-3
+        assert 1e-7 < (high - value) / abs(value) < 1e-3
     assert fit.aic is None
+
+
+def test_of_a_constant_nothing_but_the_level_is_told() -> None:
+    fit = fit_law(Points(1000.0 * 2.0 ** np.arange(6), np.full(6, 50.0)), "saturating")
+    assert fit.parameters["ppl_min"].value == pytest.approx(50.0)
+    assert (fit.parameters["A"].value, fit.parameters["a"].value) == (None, None)
 
 
 def test_leave_one_out_and_forward_errors_are_refits() -> None:

@@ -33,6 +33,22 @@ def saturating(sizes: int, sets: int, seed: int = 0, noise: float = 0.01) -> tup
     return groups, float(curve(np.array([10.0 * x[-1]]))[0])
 
 
+@pytest.mark.parametrize("objective", ["log", "ppl"])
+@pytest.mark.parametrize(
+    ("floor", "slope", "best"), [(0.0, 0.3, "power"), (20.0, 0.3, "saturating"), (50.0, 0.0, "power")]
+)
+def test_of_laws_that_meet_all_points_the_simplest_has_most_weight(
+    floor: float, slope: float, best: str, objective: str
+) -> None:
+    """It was the one whose residuals happened to be 0 where others were 1e-16; and a line of 1e-16 "bends"."""
+    x = 1000.0 * 2.0 ** np.arange(6)
+    points = Points(x=x, y=floor + (500.0 * x**-slope if slope else 0.0 * x))
+    (found,) = forecasts([points], FitOptions(objective=objective), {}, mixed=True)
+    assert max(found.weights, key=lambda law: found.weights[law]) == best
+    assert found.decided == ""
+    assert (found.curvature.verdict == "curved") == (best == "saturating")
+
+
 @pytest.mark.pinned_only("many data sets for what other tests do with one")
 def test_the_mixture_holds_where_a_power_law_does_not() -> None:
     groups, truth = saturating(6, 60)

@@ -125,7 +125,7 @@ def _bends(forecasts: Sequence[Forecast]) -> TextTable:
         rows.append(
             (
                 one.config or "all points",
-                figure(bend.slope, 3),
+                figure(rounded_off(bend.slope, NO_SLOPE), 3),
                 figure(change[0], 3),
                 interval(*change[1:]),
                 figure(bend.p_value, 2),

@@ -39,6 +39,7 @@ from cvfp_cli.stats.contrast_errors import (
 )
 from cvfp_cli.stats.labels import CELL, DATA_SEED, SEED, SIZE, Labels, parts_of
 from cvfp_cli.stats.regression import df_of_square
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.workings import Workings, solved, solved_by_blocks
 
 # The parts that a prediction adds to the error of the curve.
@@ -338,6 +339,7 @@ def _estimate(products: Products, seen: Flags, *, negative: bool) -> tuple[Compo
     values, information = np.zeros(width), np.zeros((width, width))
     at = np.concatenate([[0], 1 + kept])
     values[at] = found.values
+    values[0] = max(values[0], ROUNDING**2)
     information[np.ix_(at, at)] = found.information
     if np.any(found.information):
         scale = 1.0 / np.sqrt(np.diag(found.information))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from cvfp_cli.stats.regression import df_of_square
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 
 # Sizes from which on they may err unequally.
@@ -101,6 +102,7 @@ class SizeErrors:
             df = np.where(more > 0.0, df_of_square(square, np.maximum(df, more_df)), df)
         known = self.between_df > 0
         plain = plain + (0.0 if new_at is None else 1.0)
+        total = np.maximum(total, ROUNDING**2 * plain)
         return plain, np.where(known, total, np.nan), np.where(known, df, np.nan)
 
     @cached_property
