@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,6 +175,19 @@ def test_a_named_law_without_a_question_has_the_test_of_curvature_alone() -> Non
     asked = run_study(groups, Request(laws=("power",), options=FitOptions(predict=(1e8,))))
     assert len(asked.forecasts[0].weights) == 3
     assert asked.fits[0].predictions == fit_groups(groups, "power", FitOptions(predict=(1e8,)))[0].predictions
+
+
+def test_sizes_too_few_for_a_test_of_curvature_are_said_to_be() -> None:
+    short = [replace(one, label="short") for one in saturating(3, 1)[0]]
+    text = " ".join(to_text(run_study(short, Request())).split())
+    assert (
+        "Is the log-log line straight? ============================= Not told: three sizes can always" in text
+    )
+    assert "needs a fourth; here are 3 sizes." in text
+    both = " ".join(to_text(run_study([*short, *saturating(6, 1)[0]], Request())).split())
+    assert "bends Not told for short: three sizes" in both
+    assert "there are 3 sizes." in both
+    assert "Not told" not in to_text(run_study(saturating(6, 1)[0], Request()))
 
 
 def test_what_is_fixed_is_fixed_in_the_forecast() -> None:
