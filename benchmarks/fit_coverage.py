@@ -7,8 +7,8 @@ From a base (six sizes, each twice the one before, 2 % normal noise on ln y, one
 data set draws its own true parameters in the range of the published studies. An open end reaches to infinity, so such an
 interval holds; a figure without an interval counts as neither, and its share is given. A cell passes where the 99 %
 binomial interval of its share meets 93 to 97 %; "narrow" and "wide" name the others. ``law 10x`` and ``run 10x`` are
-the law and a new run at ten times the largest size; "width" is the median of ln(high / low), or of high - low for an
-exponent. Cells in which each fit takes long (joint, shared, bootstrap) have a fifth of the sets.
+the law and a new run at ten times the largest size, those of bnsl at the second largest and at four times the largest;
+"width" is the median of ln(high / low), or of high - low for an exponent. Cells in which each fit takes long (joint, shared, bnsl, bootstrap) have a fifth of the sets.
 """
 
 import argparse
@@ -40,6 +40,7 @@ SMALLEST = 60_000.0  # tokens
 AHEAD = 10.0
 EXPONENTS = ("alpha", "a", "c", "beta")
 SLOW = 5  # cells with long fits have a fifth of the sets
+NEAR_AHEAD = 4.0  # and how far ahead of them bnsl is asked
 JOINT_TRUTH = {"E": 1.8, "A": 400.0, "alpha": 0.34, "B": 410.0, "beta": 0.28}
 # What the other laws of model and data size add, and how often the data are read.
 ADDED = {"joint": {}, "joint-coupled": {"k": 0.5}, "joint-epochs": {"R": 12.0}}
@@ -93,7 +94,7 @@ class Cell:
     @property
     def slow(self) -> bool:
         """Whether each fit takes long."""
-        return bool(self.grid[0]) or self.law == "shared" or bool(self.bootstrap)
+        return bool(self.grid[0]) or self.law in ("shared", "bnsl") or bool(self.bootstrap)
 
 
 def cells() -> list[Cell]:
@@ -120,6 +121,7 @@ def cells() -> list[Cell]:
     truths = (*singles, "broken")
     made += [Cell("power", truth=truth) for truth in truths[1:]]
     made += [Cell("mixture", truth=truth, sizes=m) for truth in truths for m in (4, 5, 6, 8)]
+    made += [Cell("bnsl", truth=truth, sizes=m) for truth in ("saturating", "broken") for m in (8, 12)]
     made += [
         Cell("power", sizes=4, bootstrap="residual"),
         Cell("power", sizes=5, seeds=3, bootstrap="residual"),
@@ -227,6 +229,25 @@ def single(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
                 none = fit.interval_method == "none" or (estimate.value is None and not estimate.at_bound)
                 note(held, name, estimate.low, estimate.high, truth[name], none=none)
         note_prediction(held, fit.predictions[0], law, new)
+    return held
+
+
+def broken(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
+    """The law with six parameters, at its second largest size and at ``NEAR_AHEAD`` times the largest."""
+    x = SMALLEST * 2.0 ** np.arange(cell.sizes)
+    asked = {"measured": float(x[-2]), f"{NEAR_AHEAD:g}x": NEAR_AHEAD * float(x[-1])}
+    curves = [draw_truth(cell.truth, rng)[1] for _ in range(sets)]
+    groups = [
+        Points(x=x, y=curve(x) * np.exp(errors(cell, x, rng)[0]), label=str(i))
+        for i, curve in enumerate(curves)
+    ]
+    held: Held = {}
+    options = FitOptions(predict=tuple(asked.values()), starts=8, hold_out=False)
+    for fit, curve in zip(fit_groups(groups, cell.law, options), curves, strict=True):
+        for where, p in zip(asked, fit.predictions, strict=True):
+            law = float(curve(np.array([p.x]))[0])
+            note(held, f"law {where}", p.mean_low, p.mean_high, law)
+            note(held, f"run {where}", p.low, p.high, law * float(np.exp(cell.noise * rng.standard_normal())))
     return held
 
 
@@ -382,9 +403,9 @@ def measure(task: tuple[Cell, int, int]) -> dict[str, Any]:
     began = time.perf_counter()
     rng = np.random.default_rng(seed)
     count = max(sets // SLOW, 3) if cell.slow else sets
-    made = {**dict.fromkeys(ADDED, joint), "shared": shared, "target": target}.get(cell.law, single)(
-        cell, count, rng
-    )
+    made = {**dict.fromkeys(ADDED, joint), "shared": shared, "target": target, "bnsl": broken}.get(
+        cell.law, single
+    )(cell, count, rng)
     figures = []
     for name, found in made.items():
         known = [inside for inside, _ in found if inside is not None]

@@ -153,12 +153,31 @@ def test_fewer_points_than_parameters_is_fitted_and_said() -> None:
     assert fit.rss_log == pytest.approx(0.0, abs=1e-6)
 
 
-def test_exact_data_have_intervals_of_no_width() -> None:
-    x = 1e5 * 2.0 ** np.arange(5)
-    fit = fit_law(Points(x, 1000.0 * x**-0.25), "power")
-    assert fit.parameters["alpha"].low == pytest.approx(-0.25)
-    assert fit.parameters["alpha"].high == pytest.approx(-0.25)
+@pytest.mark.parametrize("law", ["power", "saturating"])
+def test_exact_data_have_intervals_as_wide_as_rounding(law: str) -> None:
+    """All figures are known to 1e-6 of y at best; a target is no exception."""
+    x = 1e5 * 2.0 ** np.arange(7)
+    floor = 20.0 if law == "saturating" else 0.0
+    there = floor + 1000.0 * 1e6**-0.25
+    fit = fit_law(Points(x, floor + 1000.0 * x**-0.25), law, targets=(there,), predict=(1e6,))
+    slope, target, new = fit.parameters["alpha" if floor == 0.0 else "a"], fit.targets[0], fit.predictions[0]
+    assert abs(slope.known) == pytest.approx(0.25, rel=1e-6)
+    for low, value, high in (
+        (slope.low, slope.known, slope.high),
+        (target.low, 1e6, target.high),
+        (new.low, there, new.high),
+    ):
+        assert low is not None
+        assert high is not None
+        assert 1e-7 < (value - low) / abs(value) < 1e-3
+        assert 1e-7 < (high - value) / abs(value) < 1e-3
     assert fit.aic is None
+
+
+def test_of_a_constant_nothing_but_the_level_is_told() -> None:
+    fit = fit_law(Points(1000.0 * 2.0 ** np.arange(6), np.full(6, 50.0)), "saturating")
+    assert fit.parameters["ppl_min"].value == pytest.approx(50.0)
+    assert (fit.parameters["A"].value, fit.parameters["a"].value) == (None, None)
 
 
 def test_leave_one_out_and_forward_errors_are_refits() -> None:
@@ -457,12 +476,24 @@ def test_a_slope_through_nearly_equal_sizes_is_no_number() -> None:
     assert "1.000007 times" in described(fit_law(Points(x, y), "power"))
 
 
+def test_a_new_run_of_bnsl_at_a_measured_size_errs_as_the_runs_there_do() -> None:
+    """Where f ends at its bound three sizes had leverages of 1 and residuals all the same: "3.9 .. 522" around 49.8."""
+    x = 1000.0 * 2.0 ** np.arange(8)
+    y = [187.391809, 142.049856, 108.262784, 85.784888, 69.465582, 58.10243, 49.806707, 44.025178]
+    fit = fit_law(Points(x, np.array(y)), "bnsl", predict=(16_000.0, 64_000.0), hold_out=False)
+    assert fit.parameters["f"].value == pytest.approx(0.01)
+    for at, measured in zip(fit.predictions, (y[4], y[6]), strict=True):
+        assert at.low is not None
+        assert at.high is not None
+        assert measured / 1.03 < at.low < measured < at.high < measured * 1.03
+
+
 def test_bnsl_says_how_little_it_knows_beyond_a_break_at_the_end() -> None:
     x = 1000.0 * 2.0 ** np.arange(8)
     errors = np.exp([0.002, -0.001, 0.003, -0.002, 0.001, -0.003, 0.002, 0.0])
     y = 300.0 * (x / 1000) ** -0.1 * np.where(np.arange(8) < 7, 1.0, 0.8) * errors
-    fit = fit_law(Points(x, y), "bnsl", predict=(1e6,))
-    d, far = fit.parameters["d"], fit.predictions[0]
+    fit = fit_law(Points(x, y), "bnsl", predict=(1e6, float("inf")))
+    d, (far, endless) = fit.parameters["d"], fit.predictions
     assert d.high is None  # a break beyond the data cannot be seen
     assert fit.per_doubling
     assert fit.per_doubling.low is not None
@@ -471,6 +502,21 @@ def test_bnsl_says_how_little_it_knows_beyond_a_break_at_the_end() -> None:
     assert fit.per_doubling.high > 99.0
     assert far.low == 0.0
     assert far.high is None or far.high > 60.0
+    assert fit.asymptote
+    assert (fit.asymptote.low, fit.asymptote.high) == (endless.mean_low, endless.mean_high)
+
+
+def test_the_asymptote_is_as_open_as_the_prediction_at_infinity() -> None:
+    """A break at the largest size: E is bounded by what was measured, but nothing says that the law ends there."""
+    y = np.array([191.59, 141.75, 106.37, 85.364, 69.604, 58.268, 48.796, 43.012])
+    points = Points(1000.0 * 2.0 ** np.arange(8), y)
+    fit = fit_law(points, "bnsl", predict=(float("inf"),), hold_out=False)
+    (endless,) = fit.predictions
+    assert fit.parameters["d"].value == pytest.approx(128_000)
+    assert fit.asymptote
+    assert fit.distance
+    assert (fit.asymptote.low, fit.asymptote.high) == (endless.mean_low, endless.mean_high) == (0.0, None)
+    assert (fit.distance.low, fit.distance.high) == (None, pytest.approx(43.012))
 
 
 def test_repeats_that_agree_do_not_test_lack_of_fit() -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,22 @@ def saturating(sizes: int, sets: int, seed: int = 0, noise: float = 0.01) -> tup
         for i in range(sets)
     ]
     return groups, float(curve(np.array([10.0 * x[-1]]))[0])
+
+
+@pytest.mark.parametrize("objective", ["log", "ppl"])
+@pytest.mark.parametrize(
+    ("floor", "slope", "best"), [(0.0, 0.3, "power"), (20.0, 0.3, "saturating"), (50.0, 0.0, "power")]
+)
+def test_of_laws_that_meet_all_points_the_simplest_has_most_weight(
+    floor: float, slope: float, best: str, objective: str
+) -> None:
+    """It was the one whose residuals happened to be 0 where others were 1e-16; and a line of 1e-16 "bends"."""
+    x = 1000.0 * 2.0 ** np.arange(6)
+    points = Points(x=x, y=floor + (500.0 * x**-slope if slope else 0.0 * x))
+    (found,) = forecasts([points], FitOptions(objective=objective), {}, mixed=True)
+    assert max(found.weights, key=lambda law: found.weights[law]) == best
+    assert found.decided == ""
+    assert (found.curvature.verdict == "curved") == (best == "saturating")
 
 
 @pytest.mark.pinned_only("many data sets for what other tests do with one")
@@ -158,6 +175,19 @@ def test_a_named_law_without_a_question_has_the_test_of_curvature_alone() -> Non
     asked = run_study(groups, Request(laws=("power",), options=FitOptions(predict=(1e8,))))
     assert len(asked.forecasts[0].weights) == 3
     assert asked.fits[0].predictions == fit_groups(groups, "power", FitOptions(predict=(1e8,)))[0].predictions
+
+
+def test_sizes_too_few_for_a_test_of_curvature_are_said_to_be() -> None:
+    short = [replace(one, label="short") for one in saturating(3, 1)[0]]
+    text = " ".join(to_text(run_study(short, Request())).split())
+    assert (
+        "Is the log-log line straight? ============================= Not told: three sizes can always" in text
+    )
+    assert "needs a fourth; here are 3 sizes." in text
+    both = " ".join(to_text(run_study([*short, *saturating(6, 1)[0]], Request())).split())
+    assert "bends Not told for short: three sizes" in both
+    assert "there are 3 sizes." in both
+    assert "Not told" not in to_text(run_study(saturating(6, 1)[0], Request()))
 
 
 def test_what_is_fixed_is_fixed_in_the_forecast() -> None:

@@ -30,6 +30,28 @@ def study_curves(study: str, x: str = "train_tokens") -> list[Curve]:
     ]
 
 
+def test_curves_that_differ_by_rounding_alone_are_told_apart_by_no_more_than_it_allows() -> None:
+    """The same draw in all and levels exactly apart: p was 1e-125; and no p at all where even the levels are the same."""
+    rng = np.random.default_rng(0)
+    x = 10.0 + np.log(2.0) * np.arange(5)
+    y = 8.0 - 0.3 * x + 0.03 * rng.standard_normal(5)
+    for gap, least, most in ((0.02, 1e-60, 1e-30), (1e-9, 0.9, 1.0), (0.0, 0.9, 1.0)):
+        curves = [Curve(f"c{i}", tuple(range(5)), tuple(x), tuple(y + i * gap)) for i in range(3)]
+        joint = joint_test(curves)
+        assert joint is not None
+        assert joint.levels is not None
+        assert joint.slopes is not None
+        assert joint.slopes.p_value > 0.9
+        assert least <= joint.levels.p_value <= most
+        for pair in (
+            *compare_pairs(curves, joint),
+            *compare_pairs(curves),
+            *compare_pairs(curves, independent=True),
+        ):
+            assert pair.lines is not None
+            assert pair.lines.p_value > 1e-60
+
+
 def random_curves(
     rng: np.random.Generator, count: int = 5, sizes: int = 5, drop: float = 0.0, noise: float = 0.03
 ) -> list[Curve]:

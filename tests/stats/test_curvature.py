@@ -26,6 +26,14 @@ def test_it_is_the_f_test_of_a_quadratic_term():
     assert curvature(x, y).p_value == pytest.approx(stats.f.sf(f, 1, 4))
 
 
+@pytest.mark.parametrize("y", [lambda x: 4.0 - 0.3 * x, lambda x: 0.0 * x + np.log(50.0)])
+def test_rounding_does_not_bend_a_line(y):
+    found = curvature(doubling(6), y(doubling(6)))
+    assert found.verdict != CURVED
+    assert found.p_value == pytest.approx(1.0, abs=1e-3)
+    assert 1e-7 < found.high < 1e-4
+
+
 def test_the_change_is_that_of_the_slope():
     x = doubling(6)
     found = curvature(x, 3.0 - 0.5 * x + 0.01 * (x - x[0]) ** 2)

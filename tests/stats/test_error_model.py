@@ -7,6 +7,7 @@ from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED
 from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import least_squares
+from cvfp_cli.stats.rounding import ROUNDING
 
 
 def crossed(sizes, configurations, seeds=1):
@@ -116,15 +117,17 @@ def test_exact_fits_and_undetermined_contrasts():
     assert full.contrasts([0.0, 1.0]).reason == (NO_FREEDOM,)
 
 
-def test_residuals_of_0_leave_intervals_without_width():
+def test_residuals_of_0_leave_intervals_as_wide_as_rounding():
     s, c = crossed(5, 2)
     x = np.column_stack([np.ones(10), s]).astype(float)
     model = fit_error_model(np.zeros(10), x, Labels.of(s, c))
     errors = model.contrasts(np.eye(2))
     assert errors.reason == ("", "")
-    assert errors.half_widths(0.95).tolist() == [0.0, 0.0]
-    assert errors.p_values([0.0, 1.0]).tolist() == [1.0, 0.0]
-    assert model.of_new_runs([1.0, 9.0]).half_widths(0.95)[0] == 0.0
+    expected = ROUNDING * np.sqrt(np.diag(np.linalg.inv(x.T @ x)))
+    assert np.sqrt(errors.variance) == pytest.approx(expected)
+    assert errors.p_values([0.0, 1e-8]) == pytest.approx([1.0, 1.0], abs=0.05)
+    assert 1e-60 < errors.p_values([0.0, 1.0])[1] < 1e-20
+    assert model.of_new_runs([1.0, 9.0]).half_widths(0.95)[0] > 2.0 * ROUNDING
 
 
 def test_a_new_run_errs_as_the_law_does_and_by_all_parts_anew():

@@ -75,6 +75,27 @@ def test_as_many_sizes_as_parameters_leave_no_variance() -> None:
     assert np.isnan(df[0])
 
 
+@pytest.mark.parametrize("bound", [0.0, 0.4])
+def test_a_size_that_tells_nothing_of_its_variance_has_the_pooled_one(bound: float) -> None:
+    """A column for the last size alone, which the curve then meets; or whose residual stays, where a bound holds it."""
+    z, line, index = a_line(8, 1, np.random.default_rng(7))
+    design = np.column_stack([line, (index == 7).astype(float)])
+    y = np.random.default_rng(8).standard_normal(8)
+    residual = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    residual[7] = bound
+    ones = np.ones((1, 8))
+    errors = size_errors(residual[None], design[None], ones, index[None], z[None])
+    pooled = residual @ residual / (8 - 3)
+    of_law, of_run = (errors.variance(design[None, 7], at)[1][0] for at in (None, np.array([np.inf])))
+    assert of_law == pytest.approx(pooled, rel=1e-6)
+    # The new run errs as the sizes near it do, the last one most: 1 / 4 of the weight of all, each with its own variance.
+    keep = np.eye(8) - design @ np.linalg.pinv(design)
+    own = np.append(residual[:7] ** 2 / np.diag(keep)[:7], pooled)
+    near = np.arange(8) / 28.0
+    assert of_run == pytest.approx(pooled + near @ own, rel=1e-6)
+    assert 1.0 <= errors.variance(design[None, 7])[2][0] <= 5.0 + 1e-6
+
+
 @pytest.mark.parametrize("trend", [-1.0, 0.0, 1.0])
 def test_intervals_of_a_line_hold_when_the_noise_follows_n(trend: float) -> None:
     """4,000 lines through 8 sizes: within four standard errors of 95 %, or above; equal variances would hold 87 %."""

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,34 @@ def test_rows_without_a_group_are_a_group_that_says_so() -> None:
     ]
     (one,), _ = table_groups(rows[4:], "t", Columns("n", "y", group=("u", "v")))
     assert one.label == "t"
+
+
+@pytest.mark.parametrize(
+    ("power", "told"), [(300, "Divide loss by 1e300"), (-300, "Multiply loss by 1e300"), (14, "1e14")]
+)
+def test_a_group_whose_y_has_no_usual_size_is_refused_with_what_to_do(power: int, told: str) -> None:
+    """At 1e300 ends of laws began at 0 or were open, and fits were "nan % off"."""
+    rows = [
+        {"run": run, "n": 10.0 * 2**i, "loss": y}
+        for i in range(3)
+        for run, y in (("a", 2.0), ("b", 10.0**power))
+    ]
+    with pytest.raises(InputError, match=f"t: loss of b is about 1e{power};") as found:
+        table_groups(rows, "t", Columns("n", "loss", ("run",)))
+    assert told in str(found.value.hint)
+    assert len(table_groups(rows[::2], "t", Columns("n", "loss", ("run",)))[0]) == 1
+
+
+@pytest.mark.parametrize(("y", "fine"), [(1e20, True), (1e-300, False), (1e300, False)])
+def test_one_row_may_lie_far_off_but_not_beyond_what_a_curve_can_be_worked_out_for(
+    y: float, fine: bool
+) -> None:
+    rows = [{"n": 10.0 * 2**i, "loss": y if i == 2 else 5.0 - i} for i in range(5)]
+    if fine:
+        assert len(table_groups(rows, "t", Columns("n", "loss"))[0][0]) == 5
+        return
+    with pytest.raises(InputError, match=re.escape(f"loss is {y:g} in one row")):
+        table_groups(rows, "t", Columns("n", "loss"))
 
 
 def test_rows_that_repeat_count_once_and_other_seeds_do_not() -> None:

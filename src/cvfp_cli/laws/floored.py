@@ -97,7 +97,7 @@ class Floored(Law):
         """Where nothing falls."""
         message = f"{name} ran into its limit of a constant: the data show no fall, so nothing but the level is determined."
         note = Note("limit-constant", message, "warning")
-        return Limit(CONSTANT, self.parameters[2:], self.parameters[1:], note)
+        return Limit(CONSTANT, self.parameters[1:], self.parameters[1:], note)
 
     def no_floor_limit(self, name: str) -> Limit:
         """Where the asymptote is 0 and that makes no simpler law of it."""

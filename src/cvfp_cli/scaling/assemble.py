@@ -21,6 +21,7 @@ from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
 from cvfp_cli.stats.replicates import replicates_of, size_means
+from cvfp_cli.stats.rounding import ROUNDING as EXACT
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
 
@@ -118,6 +119,9 @@ def _one(
     tests = figures.forward[row]
     drops = _drops(law, points, figures, row, parameters)
     asymptote = parameters[law.parameters[0]] if law.has_floor else None
+    if asymptote is not None and _unseen_beyond(law, points, parameters) and figures.has_intervals[row]:
+        # As the prediction at infinity: where nothing says how the law goes on, E is not where it ends.
+        asymptote = replace(asymptote, low=0.0, high=None)
     return Fit(
         config=points.label,
         law=law.name,
@@ -155,9 +159,9 @@ def _one(
 
 
 def _information(m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str) -> Criteria:
-    """The criteria, but none of a curve that goes through all points."""
-    noise = 1e-24 * float(np.sum(points.y**2))
-    least = 1e-24 * m if objective == "log" else noise
+    """The criteria, but none of a curve that goes through all points but for rounding."""
+    noise = EXACT**2 * float(np.sum(points.y**2))
+    least = EXACT**2 * m if objective == "log" else noise
     return information(
         m, k, of_y=rss_ppl if rss_ppl > noise else None, of_objective=rss if rss > least else None
     )
@@ -170,6 +174,8 @@ def _parameters(law: Law, figures: Figures, row: int, limit: Limit, points: Poin
         if name in limit.endless:
             low, high = (None, None) if limit.law == CONSTANT else (estimate.low, estimate.high)
             estimate = Estimate(None, low, high, at_bound=True)
+        elif estimate.at_bound:  # of 0, which an exponent ends beside
+            estimate = replace(estimate, value=rounded_off(estimate.value, NO_SLOPE))
         result[name] = _believable(law, name, estimate, points)
     return result
 

@@ -16,6 +16,7 @@ from cvfp_cli.scaling.held_out import FEW
 from cvfp_cli.scaling.profiles import Interval, fitted_values
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.starts import best_starts
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.size_errors import SizeErrors
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
@@ -118,7 +119,7 @@ def _percentiles(
     # Seeds of one size err together: errors are drawn for sizes, those of weight 1 (``SizeErrors.residual``).
     there = errors.count[row] > 0
     mean, sizes = errors.residual[row, there], int(there.sum())
-    sd = float(np.sqrt(mean @ mean / df))
+    sd = max(float(np.sqrt(mean @ mean / df)), ROUNDING)
     index = batch.size[row, :m]
     unit = np.sqrt(np.bincount(index, root**2))[index]
     weight, target = part.data.weight.copy(), part.data.target.copy()

@@ -25,8 +25,6 @@ from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
 OBJECTIVES = ("log", "ppl")
-# Below this share of the data's own variation a sum of squares is rounding.
-EXACT = 1e-24
 
 
 @dataclass(frozen=True)
@@ -117,11 +115,8 @@ def measure(fits: CurveFits, batch: Batch, errors: SizeErrors, options: FitOptio
     quantities = figure_quantities(law, batch, options)
     values = [np.asarray(value) for value in fitted_values(fits, quantities)]
     known = (errors.between_df > 0) & options.intervals
-    spread = np.sum(batch.data.weight * batch.data.target**2, axis=1)
-    # A curve through all points with degrees of freedom to spare has intervals of width 0.
-    exact = known & (fits.rss <= EXACT * spread)
-    rows = np.flatnonzero(known & ~exact)
-    found = [Interval(np.where(exact, v, np.nan), np.where(exact, v, np.nan)) for v in values]
+    rows = np.flatnonzero(known)
+    found = [Interval(np.full(len(known), np.nan), np.full(len(known), np.nan)) for _ in values]
     if rows.size:
         for whole, part in zip(found, _intervals(fits, batch, errors, rows, options), strict=True):
             whole.low[rows], whole.high[rows] = part.low, part.high
@@ -132,7 +127,7 @@ def measure(fits: CurveFits, batch: Batch, errors: SizeErrors, options: FitOptio
         values=values,
         intervals=found,
         has_intervals=known,
-        targets=_targets(fits, batch, errors, known & ~exact, options),
+        targets=_targets(fits, batch, errors, known, options),
         loo=pools.leave_one_out() if options.hold_out else np.full(len(batch.groups), np.nan),
         forward=pools.forward(masks) if options.hold_out else [[] for _ in batch.groups],
     )

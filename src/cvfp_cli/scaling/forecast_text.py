@@ -12,6 +12,7 @@ from cvfp_cli.scaling.numbers import MISSING, NO_SLOPE, figure, interval, rounde
 from cvfp_cli.stats.curvature import CURVED, STRAIGHT
 
 VERDICTS = {CURVED: "bends", STRAIGHT: "straight"}
+MOST_NAMED = 3
 # With fewer sizes than this, what is forecast rests on the laws more than on the data.
 FEW = 6
 
@@ -29,8 +30,13 @@ def forecast_blocks(forecasts: Sequence[Forecast]) -> list[Block]:
         blocks += [Line(text) for text in targets]
         blocks += [_laws(mixed, level), Line(_decided(mixed))]
     bends = [one for one in forecasts if one.curvature.p_value is not None]
+    untold = [one for one in forecasts if one.curvature.p_value is None]
+    if forecasts:
+        blocks.append(Heading("Is the log-log line straight?"))
     if bends:
-        blocks += [Heading("Is the log-log line straight?"), _bends(bends)]
+        blocks.append(_bends(bends))
+    if untold:
+        blocks.append(Line(_untold(untold, every=not bends)))
     return blocks
 
 
@@ -116,6 +122,18 @@ def _decided(mixed: Sequence[Forecast]) -> str:
     return f"{' and '.join(laws)} {'has' if len(laws) == 1 else 'have'} nearly all of the weight{where}{sizes if few < FEW else ''}."
 
 
+def _untold(forecasts: Sequence[Forecast], *, every: bool) -> str:
+    """Why a bend of these has no test."""
+    named = [one.config or "all points" for one in forecasts[:MOST_NAMED]]
+    more = f" and {len(forecasts) - MOST_NAMED} more" if len(forecasts) > MOST_NAMED else ""
+    who = "" if every else f" for {', '.join(named)}{more}"
+    most = max(one.sizes for one in forecasts)
+    return (
+        f"Not told{who}: three sizes can always be met by a line with a bend, so a test of one needs a fourth; "
+        f"{'here' if every else 'there'} {'is' if most == 1 else 'are'} {counted(most, 'size')}."
+    )
+
+
 def _bends(forecasts: Sequence[Forecast]) -> TextTable:
     rows = []
     for one in forecasts:
@@ -125,7 +143,7 @@ def _bends(forecasts: Sequence[Forecast]) -> TextTable:
         rows.append(
             (
                 one.config or "all points",
-                figure(bend.slope, 3),
+                figure(rounded_off(bend.slope, NO_SLOPE), 3),
                 figure(change[0], 3),
                 interval(*change[1:]),
                 figure(bend.p_value, 2),

@@ -122,7 +122,8 @@ def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: 
     means = {law: fits[law].means for law in able}
     squares = [one.evidence(options.objective) if (one := means.get(law)) else np.inf for law in MIXED]
     sizes = points.distinct_sizes
-    share = akaike_weights(squares, [k[law] for law in MIXED], sizes)
+    unit = 1.0 if options.objective == "log" else float(np.exp(np.mean(np.log(points.y))))
+    share = akaike_weights(squares, [k[law] for law in MIXED], sizes, unit=unit)
     weights = {law: float(w) for law, w in zip(MIXED, share, strict=True) if law in fits}
     empty = Forecast(
         points.label, points.y_name, points.x_name, {}, sizes, options.level, "", None, (), (), (), bend

@@ -114,13 +114,19 @@ def _between(
     fits: CurveFits, batch: Batch, rise: Rise, log_target: float, inside: float, outside: float
 ) -> float:
     """The border of what is allowed between two places, by bisection."""
-    while abs(outside - inside) > 1e-4:
+    start = inside
+    while abs(outside - inside) > _resolved(abs(inside - start)):
         middle = 0.5 * (inside + outside)
         if _allows(fits, batch, rise, log_target, middle):
             inside = middle
         else:
             outside = middle
     return inside
+
+
+def _resolved(moved: float) -> float:
+    """How exactly a border is found: 1e-4 of the size, but no interval of less than that is lost."""
+    return 1e-4 if moved > 1e-3 else max(1e-2 * moved, 1e-9)
 
 
 def fitted_line(fit: Fit, sizes: Sequence[float]) -> list[float]:

@@ -24,6 +24,7 @@ from cvfp_cli.stats.best import equivalence_p_values
 from cvfp_cli.stats.contrasts import LogLine, contrast_of, exp_of, holm, ratio_of
 from cvfp_cli.stats.estimate import Estimate
 from cvfp_cli.stats.regression import FTest, f_p_value, least_squares
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.unequal import MOST_CELLS, unequal_test
 from cvfp_cli.study.points import SAME_SIZE, Points
 
@@ -161,7 +162,7 @@ def joint_test(curves: Sequence[Curve]) -> JointTest | None:
         return None
     column = {size: i for i, size in enumerate(shared)}
     fits = {terms: _residual(kept, column, terms) for terms in (0, 1, 2)}
-    variances = {terms: rss / df if df > 0 else None for terms, (rss, df) in fits.items()}
+    variances = {terms: _at_least(rss / df) if df > 0 else None for terms, (rss, df) in fits.items()}
     with_slopes, slopes_df = variances[2], fits[2][1]
     two_way, two_way_df = variances[1], fits[1][1]
     return JointTest(
@@ -318,6 +319,11 @@ def _residual(curves: Sequence[Curve], column: dict[float, int], terms: int) -> 
     return within + float(left @ left), points - used - int(rank)
 
 
+def _at_least(variance: float) -> float:
+    """The variance of a cell, which is never less than what rounding leaves."""
+    return max(variance, ROUNDING**2)
+
+
 def _f_test(
     small: tuple[float, int], large: tuple[float, int], variance: float | None, df: int
 ) -> FTest | None:
@@ -340,7 +346,7 @@ def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float, 
     left = y - mean - (slope or 0.0) * step
     df = sizes - 2
     # The difference of two cells has twice the variance of one.
-    variance = float(left @ left) / df if df > 0 else 0.0
+    variance = _at_least(float(left @ left) / df / 2.0) * 2.0 if df > 0 else 0.0
     if joint is not None and joint.variance is not None:
         variance, df = 2 * joint.variance, joint.df
     df = max(df, 0)
@@ -377,7 +383,8 @@ def _independent(first: Curve, second: Curve, level: float, margin: float) -> Pa
     full = least_squares(np.column_stack([one, x, is_second, is_second * x]), y, names=names, level=level)
     common = least_squares(np.column_stack([one, x]), y, names=names[:2], level=level)
     gap, slope = full["level difference"].known, full["slope difference"].known
-    covariance = np.zeros((4, 4)) if full.covariance is None else full.covariance
+    variance = None if full.variance is None else _at_least(full.variance)
+    covariance = np.zeros((4, 4)) if variance is None else variance * full.inverse_gram
     line = LogLine(gap, slope, centre, covariance[2, 2], covariance[3, 3], covariance[2, 3], full.df)
     return Pair(
         first.label,
@@ -387,7 +394,7 @@ def _independent(first: Curve, second: Curve, level: float, margin: float) -> Pa
         full.df,
         contrast_of(slope, covariance[3, 3], full.df, level),
         ratio_of(gap, covariance[2, 2], full.df, level),
-        _f_test((common.rss, common.df), (full.rss, full.df), full.variance, full.df),
+        _f_test((common.rss, common.df), (full.rss, full.df), variance, full.df),
         line,
         _equal(gap, covariance[2, 2], full.df, margin),
     )

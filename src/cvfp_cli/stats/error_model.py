@@ -38,6 +38,7 @@ from cvfp_cli.stats.contrast_errors import (
 )
 from cvfp_cli.stats.labels import SEED, SIZE, Labels, parts_of
 from cvfp_cli.stats.regression import df_of_square
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.workings import Workings, solved, solved_by_blocks
 
 SINGULAR = 1e-9  # relative to what the part is before the design is taken out
@@ -298,6 +299,7 @@ def _estimate(products: Products, seen: Flags, *, negative: bool) -> tuple[Compo
     values, information = np.zeros(width), np.zeros((width, width))
     at = np.concatenate([[0], 1 + kept])
     values[at] = found.values
+    values[0] = max(values[0], ROUNDING**2)
     information[np.ix_(at, at)] = found.information
     size = np.diag(found.information)
     told = size > 0.0  # of a variance at its floor, rounding alone is left

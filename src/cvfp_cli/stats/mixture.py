@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array
+from cvfp_cli.stats.rounding import ROUNDING
 
 STEPS = 200  # of the bisection, which ends at the last bit
 
@@ -35,7 +36,7 @@ class Mixture:
     weights: Array
 
 
-def akaike_weights(rss: ArrayLike, parameters: ArrayLike, sizes: int) -> Array:
+def akaike_weights(rss: ArrayLike, parameters: ArrayLike, sizes: int, *, unit: float = 1.0) -> Array:
     """Weights exp(-AIC/2) of laws that were fitted to the same sizes on one scale.
 
     AIC = m ln(RSS / m) + 2 (k + 1), the one for the variance, with m the sizes and the RSS that of their means: seeds
@@ -53,9 +54,11 @@ def akaike_weights(rss: ArrayLike, parameters: ArrayLike, sizes: int) -> Array:
         rss: sums of squares of the sizes' means about each law (``SizeMeans.evidence``), all on one scale such as ln y, (laws,). Not finite: the
             law takes no part.
         parameters: k of each law, (laws,). sizes: m.
+        unit: of the scale, of which ``ROUNDING`` is a share: 1 for ln y, a mean y for y.
 
     Returns:
-        weights, (laws,), all 0 where no law can take part. Laws that leave no residual share the weight by their k.
+        weights, (laws,), all 0 where no law can take part. Laws that leave nothing but rounding share the weight by
+        their k.
     """
     squares, k = np.asarray(rss, dtype=float), np.asarray(parameters, dtype=float)
     fits = np.isfinite(squares) & (k < sizes)
@@ -63,7 +66,7 @@ def akaike_weights(rss: ArrayLike, parameters: ArrayLike, sizes: int) -> Array:
         return np.zeros(len(squares))
     if np.any(k >= sizes):
         fits &= k == np.max(k[fits])
-    floor = max(float(np.min(squares[fits])), 1e-300)
+    floor = max(float(np.min(squares[fits])), sizes * (ROUNDING * unit) ** 2)
     relative = np.where(fits, np.maximum(squares, floor) / floor, 1.0)
     score = sizes * np.log(relative) + 2.0 * (k + 1.0)
     weight = np.where(fits, np.exp(-0.5 * (score - np.min(score[fits]))), 0.0)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.stats.regression import f_p_value
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 
 
@@ -108,7 +109,7 @@ def replicates_of(residuals: Array, weight: Array, size: Rows, k: int) -> Replic
     pure_ss, pure_df, lack_df = float(within @ within), len(r) - sizes, sizes - k
     pure = pure_ss / pure_df
     lack = max(float(r @ r) - pure_ss, 0.0) / lack_df if lack_df > 0 else 0.0
-    f = lack / pure if lack_df > 0 and pure > 0 else None
+    f = lack / pure if lack_df > 0 and pure > ROUNDING**2 else None
     return Replicates(
         sizes=int(np.sum(np.bincount(index) > 1)),
         pure_df=pure_df,

@@ -20,12 +20,16 @@ from numpy.typing import NDArray
 from scipy import special
 
 from cvfp_cli.stats.regression import df_of_square
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 
 # Sizes from which on they may err unequally.
 ENOUGH = 5
-# A leverage this near 1 belongs to a size that the curve passes through whatever it says.
-FULL = 1e-9
+# A leverage this near 1 belongs to a size that the curve passes through whatever it says: the ridge and rounding leave
+# about 1e-7 of it.
+FULL = 1e-6
+# Below this share of its own variance a size's residual is told by little, and is held against what it can be at most.
+LITTLE = 1e-2
 # A rise of 0, of a figure that only sizes met exactly tell, would have no end of its own.
 LEAST = 1e-40
 # Ridge of scaled normal equations: what the data do not determine has a large variance, not an infinite one.
@@ -98,17 +102,35 @@ class SizeErrors:
             df = np.where(more > 0.0, df_of_square(square, np.maximum(df, more_df)), df)
         known = self.between_df > 0
         plain = plain + (0.0 if new_at is None else 1.0)
+        total = np.maximum(total, ROUNDING**2 * plain)
         return plain, np.where(known, total, np.nan), np.where(known, df, np.nan)
 
+    @cached_property
+    def silent(self) -> NDArray[np.bool_]:
+        """Which sizes' residuals say nothing of their variance, (P, G).
+
+        One is of a size that the curve passes through whatever it says. The other stands on a bound of the law: residuals
+        that are orthogonal to the Jacobian, as those of every fit within its bounds, have r^2 <= (1 - h) RSS, and one above
+        that is there because a parameter cannot follow. Divided by 1 - h it was 5,000 where y erred by 2 %.
+        """
+        rest = 1.0 - self.leverage
+        most = rest * np.einsum("pg,pg->p", self.residual, self.residual)[:, None]
+        beyond = (rest < LITTLE) & (self.residual**2 > most * (1.0 + LITTLE))
+        return np.asarray((rest <= FULL * (1.0 + LITTLE)) | beyond)
+
     def _of_sizes(self, share: Array, rest: Array) -> tuple[Array, Array]:
-        """Sum of the sizes' error variances times ``share`` (P, G), and its degrees of freedom, (P,)."""
-        own = share / rest
+        """Sum of the sizes' error variances times ``share`` (P, G), and its degrees of freedom, (P,).
+
+        A size that says nothing of its variance has the pooled one, RSS over the sizes to spare.
+        """
+        spare = np.maximum(self.between_df, 1.0)
+        pooled = np.where(self.silent, share, 0.0).sum(axis=1) / spare
+        own = np.where(self.silent, 0.0, share / rest) + pooled[:, None]
         robust = np.einsum("pg,pg->p", own, self.residual**2)
         inner = np.einsum("pgk,pg,pgl->pkl", self.form, own, self.form)
         square = np.einsum("pg,pg->p", own**2, 1.0 - 2.0 * self.leverage) + np.einsum(
             "pkl,pkl->p", inner, inner
         )
-        spare = np.maximum(self.between_df, 1.0)
         equal = share.sum(axis=1) * np.einsum("pg,pg->p", self.residual, self.residual) / spare
         with np.errstate(divide="ignore", invalid="ignore"):
             df = np.maximum(share.sum(axis=1) ** 2 / square, 1.0)

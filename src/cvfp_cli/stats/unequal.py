@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 
 from cvfp_cli.stats.components import Array, Rows
 from cvfp_cli.stats.regression import FTest, f_p_value
+from cvfp_cli.stats.rounding import ROUNDING
 
 STANDS_OUT = 0.1  # significance of the test of one variance
 MOST_CELLS = 600  # whose projections are matrices of this size squared
@@ -83,6 +84,7 @@ def unequal_test(smaller: ArrayLike, larger: ArrayLike, y: ArrayLike, rows: Rows
         float(np.clip(mean**2 / (variances @ square @ variances), 1.0, full))
         for mean, square, full in zip(expected, squares, (df1, df2), strict=True)
     ]
+    left = max(left, df2 * ROUNDING**2)
     statistic = max(0.0, fall) / expected[0] / (left / expected[1])
     return UnequalTest(FTest(statistic, dfs[0], dfs[1], f_p_value(statistic, *dfs)), stands_out)
 

@@ -24,6 +24,9 @@ SEED_WORDS = frozenset(("seed", "seeds", "rep", "replicate", "repeat", "trial", 
 # One sample count stands for sizes that differ at most by this factor; else ``samples`` is no size.
 _SAME_SAMPLES = 2.0
 _MOST_NAMED = 5
+# Powers of ten to both sides of 1 within which the median y of a group lies: ends of a law below 1e-15 count as 0, above 1e15 as open.
+USUAL = 12
+FARTHEST = 100  # that any one of them may lie beyond 1, as a run that diverged does
 USUAL_FLOPS = 6.0
 """Operations a parameter and token: a product and a sum, forwards once and backwards twice (Kaplan et al. 2020)."""
 
@@ -128,6 +131,7 @@ def table_groups(
     result = []
     for key, members in gathered.items():
         chosen = [points[index] for index in members]
+        _require_usual([point.y for point in chosen], _label(by, key) if any(key) else "", columns.y, where)
         result.append(
             Points(
                 x=np.array([point.x for point in chosen]),
@@ -144,6 +148,30 @@ def table_groups(
             )
         )
     return tuple(result), tuple(notes)
+
+
+def _require_usual(y: Sequence[float], label: str, name: str, where: str) -> None:
+    """Check that a group's y has a usual size.
+
+    Raises:
+        InputError: its median is beyond ``USUAL``: what a law says there looks like 0, or like no figure at all. Or one is
+            beyond ``FARTHEST``, with which no curve can be worked out.
+    """
+    powers = np.log10(y)
+    exponent = float(np.median(powers))
+    if abs(exponent) > USUAL:
+        power = round(abs(exponent))
+        raise InputError(
+            f"{where}: {name}{f' of {label}' if label else ''} is about 1e{round(exponent)}; fits are for figures "
+            f"from 1e-{USUAL} to 1e{USUAL}, beyond which ends of a law count as 0 or as open.",
+            hint=f"{'Divide' if exponent > 0 else 'Multiply'} {name} by 1e{power}: no law depends on its unit.",
+        )
+    worst = int(np.argmax(np.abs(powers)))
+    if abs(powers[worst]) > FARTHEST:
+        raise InputError(
+            f"{where}: {name}{f' of {label}' if label else ''} is {y[worst]:g} in one row: too far from 1 for any law.",
+            hint="Remove that row or correct it.",
+        )
 
 
 def _label(by: Sequence[str], key: Sequence[str]) -> str:
