@@ -22,7 +22,7 @@ def test_laws_that_leave_rounding_weigh_by_their_parameters():
     for rss, unit in (([4e-31, 1e-28, 0.0], 1.0), ([1e-13, 1e-20, 0.0], 1.0), ([1e-7, 1e-20, 0.0], 1e3)):
         assert akaike_weights(rss, [2, 3, 4], 6, unit=unit) == pytest.approx(by_k / by_k.sum())
     # One that misses by more than that has no weight, as before.
-    assert akaike_weights([1e-4, 0.0], [2, 3], 6, 6) == pytest.approx([0.0, 1.0])
+    assert akaike_weights([1e-4, 0.0], [2, 3], 6) == pytest.approx([0.0, 1.0])
 
 
 def test_a_law_with_as_many_parameters_as_sizes_takes_no_part_and_leaves_the_next():
