@@ -16,9 +16,11 @@ from cvfp_cli.laws.registry import LAWS
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling import held_out
 from cvfp_cli.scaling.batch import make_batch
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups, fit_law
 from cvfp_cli.scaling.global_fit import fit_curves
 from cvfp_cli.scaling.rendering import to_text
+from cvfp_cli.scaling.shared_fits import fit_constrained
 from cvfp_cli.scaling.study import Study
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.study.points import Points
@@ -172,6 +174,20 @@ def test_exact_data_have_intervals_as_wide_as_rounding(law: str) -> None:
         assert 1e-7 < (value - low) / abs(value) < 1e-3
         assert 1e-7 < (high - value) / abs(value) < 1e-3
     assert fit.aic is None
+
+
+@pytest.mark.parametrize("constraint", [Constraint(shared=("alpha",)), Constraint(fixed=(("alpha", -0.25),))])
+def test_a_constraint_does_not_change_what_exact_data_tell(constraint: Constraint) -> None:
+    """There were no intervals, for "nothing left to make them from", and an AICc of -1272."""
+    x = 1e5 * 2.0 ** np.arange(6)
+    groups = [Points(x, level * x**-0.25, label=str(level)) for level in (1000.0, 1100.0)]
+    for fit in fit_constrained(groups, "power", constraint, FitOptions(hold_out=False)):
+        a = fit.parameters["A"]
+        assert a.low is not None
+        assert a.high is not None
+        assert 1e-7 < 1.0 - a.low / a.known < 1e-4
+        assert 1e-7 < a.high / a.known - 1.0 < 1e-4
+        assert (fit.aic, fit.aicc, fit.bic) == (None, None, None)
 
 
 def test_of_a_constant_nothing_but_the_level_is_told() -> None:

@@ -31,6 +31,7 @@ from cvfp_cli.scaling.shared import (
 )
 from cvfp_cli.scaling.shared_errors import FitErrors, shared_errors
 from cvfp_cli.scaling.shared_quantities import lifted, measured_instead
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
@@ -153,11 +154,7 @@ def _figures(
     per_group = [_quantities(fit, batch, g, options) for g in range(len(batch.groups))]
     flat = [q for quantities in per_group for q in quantities]
     values = [float(value[0]) for value in fitted_values(fit, flat)]
-    measured = (
-        options.intervals
-        and errors.df > 0
-        and fit.rss[0] > 1e-24 * np.sum(batch.data.weight * batch.data.target**2)
-    )
+    measured = options.intervals and errors.df > 0
     delta = errors.delta(fit, flat, options.level) if measured else np.full((len(flat), 1), np.nan)
     ends = np.full((2, len(flat)), np.nan)
     flat, still = measured_instead(fit, flat, held=fit.layout.held)
@@ -261,11 +258,12 @@ def _with_joint(one: Fit, fit: SharedFit, errors: FitErrors, constraint: Constra
         notes.append(Note("shared-fit", said))
     notes += errors.notes(one.law)
     # AIC of one group's y would count parameters that the others paid for.
-    of_y = None
+    of_y, least = None, ROUNDING**2 * m
     if groups == 1:
-        of_y = one.rss_ppl if one.rss_ppl > 0 else None
-        rss = one.rss_log if fit.data.objective == "log" else one.rss_ppl
-    criteria = information(m, k, of_y=of_y, of_objective=rss if rss > 0 else None)
+        noise = ROUNDING**2 * sum(point.y**2 for point in one.fitted)
+        of_y = one.rss_ppl if one.rss_ppl > noise else None
+        rss, least = (one.rss_log, least) if fit.data.objective == "log" else (one.rss_ppl, noise)
+    criteria = information(m, k, of_y=of_y, of_objective=rss if rss > least else None)
     asymptote = parameters[fit.law.parameters[0]] if fit.law.has_floor else None
     return replace(
         one,
