@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cvfp_cli.scaling.bootstrap import bootstrap_groups
-from cvfp_cli.scaling.constraint import Constraint
+from cvfp_cli.scaling.constraint import FREE, Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import forecasts
 from cvfp_cli.scaling.rendering import to_csv, to_json, to_text
@@ -193,3 +193,29 @@ def test_what_is_shared_does_not_enter_the_forecast_and_that_is_said() -> None:
     assert "forecast-unshared" in {note.code for note in shared.notes}
     alone = run_study(groups, Request(laws=("saturating",)))
     assert "forecast-unshared" not in {note.code for note in alone.notes}
+
+
+@pytest.mark.parametrize("law", ["power", ""])
+def test_a_bootstrap_leaves_targets_to_the_laws_that_reach_them(law: str) -> None:
+    x = 1e3 * 2.0 ** np.arange(6)
+    points = Points(x, np.array([63.105, 50.993, 42.061, 33.798, 27.113, 22.420]), label="p")
+    options = FitOptions(targets=(20.0, 10.0))
+    request = Request((law,) if law else ("all",), options, bootstrap=200)
+    plain = run_study([points], Request(options=options)).forecasts[0].targets
+    drawn = run_study([points], request).forecasts[0].targets
+    for ours, theirs in zip(drawn, plain, strict=True):
+        assert ours.x == pytest.approx(theirs.x, rel=0.05)
+        assert ours.low is not None
+        assert ours.low < ours.x  # type: ignore[operator]
+        assert ours.reason == ""
+
+
+@pytest.mark.parametrize("constraint", [FREE, Constraint(fixed=(("alpha", -0.3),))])
+def test_points_on_a_line_reach_a_target_at_one_size(constraint: Constraint) -> None:
+    x = 1e3 * 2.0 ** np.arange(6)
+    points = Points(x, 500.0 * x**-0.3, label="p")
+    options = FitOptions(targets=(10.0,))
+    study = run_study([points], Request(("power", "saturating"), options, constraint))
+    for target in (*study.forecasts[0].targets, *(fit.targets[0] for fit in study.fits)):
+        for end in (target.x, target.low, target.high):
+            assert end == pytest.approx(50.0 ** (1 / 0.3), rel=1e-6)

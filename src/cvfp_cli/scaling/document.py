@@ -307,9 +307,10 @@ def _target(target: Target, fit: Fit) -> str:
     if target.x is None:
         from_size = f"; the data allow it from {size(target.low)} on" if target.low is not None else ""
         return f"{fit.y} {figure(target.ppl)}{at}: {target.reason}{from_size}."
-    between = "" if target.low is None and target.high is None else f" ({interval(target.low, target.high)})"
+    between = "" if target.reason else f" ({interval(target.low, target.high)})"
     far = ", an extrapolation" if target.extrapolated else ""
-    return f"{fit.y} {figure(target.ppl)} is reached{at} at {fit.x} {size(target.x)}{between}{far}."
+    why = f"; no interval, {target.reason}" if target.reason else ""
+    return f"{fit.y} {figure(target.ppl)} is reached{at} at {fit.x} {size(target.x)}{between}{far}{why}."
 
 
 def _cheapest(least: Cheapest, fit: Fit) -> str:
@@ -446,7 +447,7 @@ def _side_by_side(fits: Sequence[Fit]) -> list[Block]:
             for name in names:
                 estimate = fit.parameters[name]
                 value = MISSING if estimate.value is None else figure(estimate.value)
-                known = fit.interval_method != "none" and not estimate.reason
+                known = fit.interval_method != "none" and not estimate.reason and not estimate.fixed
                 cells.append(f"{value} ({interval(estimate.low, estimate.high)})" if known else value)
             r2 = MISSING if fit.r_squared is None else f"{fit.r_squared:.4f}"
             rows.append((*cells, r2, percent(fit.loo_error), percent(fit.forward_error)))

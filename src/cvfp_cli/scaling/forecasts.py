@@ -127,7 +127,8 @@ def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: 
         points.label, points.y_name, points.x_name, {}, sizes, options.level, "", None, (), (), (), bend
     )
     laws = [law for law in weights if weights[law] > 0.0]
-    if not laws or all(fits[law].interval_method == "none" for law in laws):
+    # A law that has no interval cannot be mixed, and an open one in its place would be a claim.
+    if not laws or any(fits[law].interval_method == "none" for law in laws):
         return empty
     mixer = _Mixer([fits[law] for law in laws], [weights[law] for law in laws], sizes, options.level)
     first, last = float(points.x.min()), float(points.x.max())
@@ -225,7 +226,10 @@ class _Mixer:
         own = [fit.targets[i] for fit in self.fits]
         never = last * float(np.exp(NEVER))
         figures = [
-            (never, one.low or never, never) if one.x is None else (one.x, one.low, one.high) for one in own
+            (never, never if one.low is None else one.low, never)
+            if one.x is None
+            else (one.x, one.low or None, one.high)  # an end of 0 has no logarithm, as an open one
+            for one in own
         ]
         found = self.mix(figures, last * float(np.exp(-NEVER)))
         value, low, high = (

@@ -81,9 +81,10 @@ class Target:
     Attributes:
         ppl: the target.
         x: the size at which the fitted law reaches it; None where it never does.
-        low, high: interval of that size; None is an open end (for ``high``: it may never be reached).
+        low, high: interval of that size; None is an open end (for ``high``: it may never be reached), and 0 for
+            ``low`` is below all sizes.
         extrapolated: x lies beyond the measured sizes.
-        reason: why x is None; empty otherwise.
+        reason: why x is None, or why it has no interval; empty otherwise.
         model_size: the joint law's N; None for laws of x alone.
     """
 

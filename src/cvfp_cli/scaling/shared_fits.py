@@ -16,10 +16,10 @@ from cvfp_cli.scaling.constraint import Constraint, check_law
 from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.derived import reached_quantity, target_quantity
 from cvfp_cli.scaling.fit_notes import NO_AICC
-from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
+from cvfp_cli.scaling.fits import EXACT, FitOptions, figure_quantities, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.held_out import Mask, Origin, Pools, Test, forward_masks
-from cvfp_cli.scaling.predictions import out_of_reach, solve_size
+from cvfp_cli.scaling.predictions import NOTHING_LEFT, out_of_reach, solve_size
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals
 from cvfp_cli.scaling.result import Estimate, Fit, Target
 from cvfp_cli.scaling.shared import (
@@ -34,6 +34,8 @@ from cvfp_cli.scaling.shared_quantities import lifted, measured_instead
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
+# Why a figure has no interval where the other ones have.
+SHARED_UNSEEN = "how far the law misses a size that configurations share cannot be seen"
 # Notes of a fit on its own that a shared fit answers differently.
 OWN_NOTES = frozenset({"no-freedom", "underdetermined", "one-degree-of-freedom", "starts-disagree", NO_AICC})
 
@@ -153,19 +155,19 @@ def _figures(
     per_group = [_quantities(fit, batch, g, options) for g in range(len(batch.groups))]
     flat = [q for quantities in per_group for q in quantities]
     values = [float(value[0]) for value in fitted_values(fit, flat)]
-    measured = (
-        options.intervals
-        and errors.df > 0
-        and fit.rss[0] > 1e-24 * np.sum(batch.data.weight * batch.data.target**2)
-    )
+    known = options.intervals and errors.df > 0
+    # A fit through all points with degrees of freedom to spare has intervals of width 0.
+    exact = known and fit.rss[0] <= EXACT * np.sum(batch.data.weight * batch.data.target**2)
+    measured = known and not exact
     delta = errors.delta(fit, flat, options.level) if measured else np.full((len(flat), 1), np.nan)
     ends = np.full((2, len(flat)), np.nan)
     flat, still = measured_instead(fit, flat, held=fit.layout.held)
     # What no free unknown moves has its value, whatever the errors.
+    still = still | exact
     ends[:, still] = np.array(values)[still]
-    known = np.flatnonzero(np.isfinite(delta[:, 0]) & ~still)
-    found = intervals(fit, delta[known], [flat[i] for i in known]) if known.size else []
-    for i, one in zip(known, found, strict=True):
+    moved = np.flatnonzero(np.isfinite(delta[:, 0]) & ~still)
+    found = intervals(fit, delta[moved], [flat[i] for i in moved]) if moved.size else []
+    for i, one in zip(moved, found, strict=True):
         ends[:, i] = one.low[0], one.high[0]
     count, groups = len(per_group[0]), len(per_group)
 
@@ -181,9 +183,10 @@ def _figures(
         quantities=per_group[0],
         values=column(values),
         intervals=[Interval(low, high) for low, high in zip(lows, highs, strict=True)],
-        has_intervals=np.full(groups, bool(measured)),
+        has_intervals=np.full(groups, bool(known)),
         targets=[
-            _targets(fit, batch, curves, g, errors if measured else None, options) for g in range(groups)
+            _targets(fit, batch, curves, g, errors if measured else None, options, exact=bool(exact))
+            for g in range(groups)
         ],
         loo=loo,
         forward=forward,
@@ -196,7 +199,14 @@ def _quantities(fit: SharedFit, batch: Batch, g: int, options: FitOptions) -> li
 
 
 def _targets(
-    fit: SharedFit, batch: Batch, curves: CurveFits, g: int, errors: FitErrors | None, options: FitOptions
+    fit: SharedFit,
+    batch: Batch,
+    curves: CurveFits,
+    g: int,
+    errors: FitErrors | None,
+    options: FitOptions,
+    *,
+    exact: bool,
 ) -> tuple[Target, ...]:
     points, origin, log_unit = batch.groups[g], float(batch.scale.origin[g]), float(batch.scale.log_unit[g])
     groups = len(batch.groups)
@@ -208,21 +218,24 @@ def _targets(
             reason = out_of_reach(fit.law, curves.theta[g : g + 1], log_unit, points.y_name, ppl)
             result.append(Target(ppl, None, None, None, True, reason))
             continue
-        low = high = None
+        x = float(np.exp(z + origin))
+        low, high = (x, x) if exact else (None, None)
+        reason = "" if exact or not options.intervals else NOTHING_LEFT
         if errors is not None:
             make = reached_quantity if fit.layout.held else target_quantity
             target = make(fit.law, np.full(groups, z), np.full(groups, log_target))
             wanted = [lifted(target, fit.law, fit.layout, g)]
             delta = errors.delta(fit, wanted, options.level)
             wanted, _ = measured_instead(fit, wanted, held=fit.layout.held)
+            reason = SHARED_UNSEEN
             if np.isfinite(delta[0, 0]):
+                reason = ""
                 ends = intervals(fit, delta, wanted)[0]
                 low, high = (
                     None if np.isnan(end[0]) else float(np.exp(end[0] + origin))
                     for end in (ends.low, ends.high)
                 )
-        x = float(np.exp(z + origin))
-        result.append(Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max()))
+        result.append(Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max(), reason))
     return tuple(result)
 
 
