@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from cvfp_cli.counting import counted
+from cvfp_cli.errors import InputError
 from cvfp_cli.laws.base import Law
 from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.laws.registry import get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.constraint import Constraint, check_law
+from cvfp_cli.scaling.constraint import Constraint, check_law, fixed_coordinates
 from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.derived import reached_quantity, target_quantity
 from cvfp_cli.scaling.fit_notes import NO_AICC
@@ -64,6 +65,22 @@ def fit_constrained(
             else fit_groups(pool, law, options)
         )
     )
+
+
+def cannot_hold(
+    groups: Sequence[Points], law: str, constraint: Constraint, objective: str
+) -> InputError | None:
+    """Why a law cannot be fitted to these groups with what is fixed; None where it can."""
+    chosen = get_law(law)
+    mine = constraint.within(chosen.parameters)
+    if not mine.fixed:
+        return None
+    try:
+        for pool in pools_of(groups, mine):
+            fixed_coordinates(chosen, mine, shared_batch(pool, objective))
+    except InputError as problem:
+        return problem
+    return None
 
 
 def pools_of(groups: Sequence[Points], constraint: Constraint) -> list[Sequence[Points]]:
