@@ -160,3 +160,41 @@ def test_an_answer_is_written_to_a_file(capsysbinary: pytest.CaptureFixture[byte
     assert out(capsysbinary, "-o", "answer.txt") == ""
     assert Path("answer.txt").read_text(encoding="utf-8") == shown
     assert app.run(["compare", "-o", "none/answer.txt"]) == 2
+
+
+def few_sizes(path: Path, sizes: dict[str, int], seeds: int = 3) -> None:
+    """A table of runs: so many sizes of each configuration, in so many seeds."""
+    lines = ["config,samples,seed,train_tokens,val_ppl,val_accuracy,parameters.total"]
+    for i, (config, count) in enumerate(sizes.items()):
+        for size in (100 * 2**j for j in range(count)):
+            lines += [
+                f"{config},{size},{seed},{100 * size},{(300 + 7 * i + seed) * (size / 100) ** -0.3},0.2,100000"
+                for seed in range(seeds)
+            ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("sizes", [1, 2])
+def test_what_few_sizes_leave_without_an_interval_says_why(
+    capsysbinary: pytest.CaptureFixture[bytes], sizes: int
+) -> None:
+    few_sizes(Path("few.csv"), {"1L_64d_1tok": sizes, "2L_64d_1tok": sizes})
+    text = out(capsysbinary, "few.csv", "--model", "saturating")
+    assert "t intervals" not in text
+    assert text.count("No interval stands where a pair has too few sizes") == (1 if sizes == 1 else 3)
+    if sizes == 2:
+        assert "No interval of α and A, since a line through two sizes" in text
+        assert "no interval of the parameters of saturating" in text
+    found = json.loads(out(capsysbinary, "few.csv", "--format", "json"))
+    assert "pair-interval-none" in json.dumps(found)
+
+
+def test_configurations_with_and_without_intervals_are_told_apart(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    few_sizes(Path("some.csv"), {"1L_64d_1tok": 2, "2L_64d_1tok": 4})
+    text = out(capsysbinary, "some.csv")
+    assert "t intervals of the log-log line" in text
+    assert "1L_64d_1tok: no interval of α and A" in text
+    few_sizes(Path("enough.csv"), {"1L_64d_1tok": 4, "2L_64d_1tok": 4})
+    assert "o interval" not in out(capsysbinary, "enough.csv")

@@ -78,3 +78,75 @@ def test_cases_are_sizes_with_all_of_their_seeds() -> None:
     few = Points(np.repeat(points.x[:4], 3), np.repeat(points.y[:4], 3), label="c")
     with pytest.raises(InputError, match="fewer than 8 sizes"):
         bootstrap_groups([few], "power", FitOptions(), replicates=200, seed=0, kind="case")
+
+
+def measured(sizes: int = 6, seed: int = 3) -> Points:
+    """A power law from 1,000 on with 2 % noise."""
+    rng = np.random.default_rng(seed)
+    x = 1e3 * 2.0 ** np.arange(sizes)
+    return Points(x, 500.0 * x**-0.3 * np.exp(0.02 * rng.standard_normal(sizes)), label="p")
+
+
+def test_targets_have_percentile_intervals_over_the_refits() -> None:
+    points = falling(30)
+    asked = FitOptions(targets=(300.0, 10.0, 1000.0))
+    fit = bootstrap_groups([points], "power", asked, replicates=1000, seed=0)[0]
+    exact = fit_law(points, "power", targets=asked.targets)
+    for ours, theirs in zip(fit.targets, exact.targets, strict=True):
+        assert ours.x == theirs.x
+        assert ours.low < ours.x < ours.high  # type: ignore[operator]
+        width = np.log(ours.high / ours.low) / np.log(theirs.high / theirs.low)  # type: ignore[operator]
+        assert width == pytest.approx(1.0, abs=0.35)
+        assert ours.reason == ""
+
+
+def test_refits_that_never_reach_a_target_open_its_end_and_say_from_where_on_it_is_allowed() -> None:
+    x = 1e3 * 2.0 ** np.arange(6)
+    points = Points(x, np.array([63.105, 50.993, 42.061, 33.798, 27.113, 22.420]), label="p")
+    asked = FitOptions(targets=(30.0, 20.0, 10.0, 300.0))
+    (fit,) = bootstrap_groups([points], "exp-decay", asked, replicates=400, seed=0)
+    inside, far, below, above = fit.targets
+    assert inside.low < inside.x < inside.high  # type: ignore[operator]
+    assert far.x is not None
+    assert far.low < far.x  # type: ignore[operator]
+    assert far.high is None  # refits with an asymptote above it
+    assert below.x is None
+    assert "falls to" in below.reason
+    assert below.low is not None
+    assert below.low > x[-1]
+    assert above.low == 0.0  # refits that are below it at every size
+    plain = falling(12, floor=200.0)
+    (fit,) = bootstrap_groups([plain], "saturating", FitOptions(targets=(50.0,)), replicates=200, seed=0)
+    assert (fit.targets[0].x, fit.targets[0].low) == (None, None)
+    assert "stays above 50 too" in fit.targets[0].reason
+
+
+def test_a_fit_without_intervals_says_so_of_its_targets() -> None:
+    asked = FitOptions(targets=(300.0,))
+    alone = bootstrap_groups([falling(3)], "saturating", asked, replicates=100, seed=0)[0].targets[0]
+    profiled = fit_law(falling(3), "saturating", targets=(300.0,)).targets[0]
+    for target in (alone, profiled):
+        assert target.x is not None
+        assert (target.low, target.high) == (None, None)
+        assert "nothing is left" in target.reason
+
+
+def test_a_new_run_at_infinity_is_no_further_than_the_asymptote() -> None:
+    points = measured(seed=3)
+    fit = bootstrap_groups([points], "saturating", FitOptions(predict=(np.inf,)), replicates=400, seed=0)[0]
+    (end,) = fit.predictions
+    assert fit.parameters["ppl_min"].low == pytest.approx(0.0, abs=1e-6)
+    assert end.high is not None
+    assert end.mean_high is not None
+    assert end.mean_high <= end.high < 1.2 * end.mean_high
+
+
+@pytest.mark.parametrize("kind", ["residual", "parametric"])
+def test_the_intervals_of_targets_hold(kind: str) -> None:
+    held, sets = 0, 200
+    for seed in range(sets):
+        asked = FitOptions(targets=(float(500.0 * 320_000.0**-0.3),))
+        fit = bootstrap_groups([measured(seed=seed)], "power", asked, replicates=100, seed=seed, kind=kind)[0]
+        target = fit.targets[0]
+        held += (target.low or 0.0) <= 320_000.0 <= (target.high or np.inf)
+    assert 0.90 <= held / sets <= 0.99

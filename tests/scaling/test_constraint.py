@@ -14,11 +14,12 @@ from cvfp_cli.laws.registry import get_law
 from cvfp_cli.scaling.constraint import Constraint, parse_fixed, parse_tied
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups, fit_law
 from cvfp_cli.scaling.profiles import intervals
+from cvfp_cli.scaling.rendering import to_text
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.shared import fit_shared
 from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, shared_batch
 from cvfp_cli.scaling.shared_quantities import lifted, measured_instead
-from cvfp_cli.scaling.study import Request, run_study
+from cvfp_cli.scaling.study import Request, Study, run_study
 from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.study.points import Points
 
@@ -307,3 +308,64 @@ def test_falls_under_a_constraint_that_makes_a_line_are_those_of_the_line() -> N
         for end, slope in ((fall.low, alpha.high), (fall.value, alpha.value), (fall.high, alpha.low)):
             assert slope is not None
             assert end == pytest.approx(100.0 * (1.0 - factor**slope), rel=1e-3)
+
+
+def joint_table() -> Points:
+    """Runs of four model sizes, each on five data sizes, so that joint is fitted unasked."""
+    n, d = (part.ravel() for part in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e8, 1e10, 5)))
+    y = 1.8 + 480.0 / n**0.35 + 2000.0 / d**0.37
+    y = y * np.exp(0.01 * np.random.default_rng(0).standard_normal(len(n)))
+    return Points(x=d, y=y, parameters=n, y_name="loss", label="grid")
+
+
+def taken(points: Points, **values: float) -> tuple[set[str], dict[str, str], Study]:
+    """The laws that are fitted by default with these values held, the notes on those left out, and everything."""
+    study = run_study([points], Request(options=FitOptions(predict=(1e9,)), constraint=fixed(**values)))
+    notes = {str(note.values["law"]): note.message for note in study.notes if note.code == "fix-left-out"}
+    return {fit.law for fit in study.fits}, notes, study
+
+
+def test_a_law_that_takes_part_by_default_alone_is_left_out_where_it_does_not_allow_a_value() -> None:
+    # A power law's exponent is negative as it is written, joint's is positive.
+    laws, notes, _ = taken(saturating(1), alpha=-0.3)
+    assert "power" in laws
+    assert notes == {}  # no joint law would be fitted to this table
+    laws, notes, _ = taken(joint_table(), alpha=-0.3)
+    assert "power" in laws
+    assert "joint" not in laws
+    assert "It allows alpha above 0 to 5" in notes["joint"]
+
+
+def test_the_forecast_leaves_a_law_out_that_does_not_allow_a_value() -> None:
+    laws, notes, study = taken(joint_table(), alpha=0.35)
+    assert "joint" in laws
+    assert "power" not in laws
+    assert "below 0" in notes["power"]
+    (forecast,) = study.forecasts
+    assert "power" not in forecast.weights
+    assert forecast.predictions
+    assert "Where the sizes are too few" not in to_text(study)
+
+
+@pytest.mark.parametrize(
+    ("points", "values", "words"),
+    [
+        (saturating(1), {"alpha": 5.0}, "alpha=5: power has no such curve"),
+        (saturating(1), {"alpha": 0.0}, "alpha=0: power has no such curve"),
+        (joint_table(), {"alpha": 7.0}, "alpha=7: power has no such curve"),
+        (joint_table(), {"beta": -1.0}, "beta=-1: joint has no such law"),
+        (saturating(1), {"ppl_min": 1e4}, "nothing measured lies above this asymptote"),
+    ],
+)
+def test_a_value_that_no_law_allows_is_refused_with_the_range(
+    points: Points, values: dict[str, float], words: str
+) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        run_study([points], Request(constraint=fixed(**values)))
+    assert caught.value.hint
+
+
+def test_a_law_that_is_named_has_to_allow_the_value() -> None:
+    for laws, value in ((("power", "joint"), -0.3), (("power", "joint"), 0.3), (("power",), 0.3)):
+        with pytest.raises(InputError, match="has no such"):
+            run_study([joint_table()], Request(laws=laws, constraint=fixed(alpha=value)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cvfp_cli.scaling.bootstrap import bootstrap_groups
-from cvfp_cli.scaling.constraint import Constraint
+from cvfp_cli.scaling.constraint import FREE, Constraint
 from cvfp_cli.scaling.fits import FitOptions, fit_groups
 from cvfp_cli.scaling.forecasts import forecasts
 from cvfp_cli.scaling.rendering import to_csv, to_json, to_text
@@ -247,3 +247,29 @@ def test_unequal_numbers_of_seeds_weigh_sizes_as_the_fit_does() -> None:
     repeated = Points(x=np.repeat(points.x, counts), y=np.repeat(points.y, counts), label="0")
     one, other = (forecasts([each], FitOptions(), {}, mixed=True)[0] for each in (weighed, repeated))
     assert other.weights == pytest.approx(one.weights, rel=1e-5)
+
+
+@pytest.mark.parametrize("law", ["power", ""])
+def test_a_bootstrap_leaves_targets_to_the_laws_that_reach_them(law: str) -> None:
+    x = 1e3 * 2.0 ** np.arange(6)
+    points = Points(x, np.array([63.105, 50.993, 42.061, 33.798, 27.113, 22.420]), label="p")
+    options = FitOptions(targets=(20.0, 10.0))
+    request = Request((law,) if law else ("all",), options, bootstrap=200)
+    plain = run_study([points], Request(options=options)).forecasts[0].targets
+    drawn = run_study([points], request).forecasts[0].targets
+    for ours, theirs in zip(drawn, plain, strict=True):
+        assert ours.x == pytest.approx(theirs.x, rel=0.05)
+        assert ours.low is not None
+        assert ours.low < ours.x  # type: ignore[operator]
+        assert ours.reason == ""
+
+
+@pytest.mark.parametrize("constraint", [FREE, Constraint(fixed=(("alpha", -0.3),))])
+def test_points_on_a_line_reach_a_target_at_one_size(constraint: Constraint) -> None:
+    x = 1e3 * 2.0 ** np.arange(6)
+    points = Points(x, 500.0 * x**-0.3, label="p")
+    options = FitOptions(targets=(10.0,))
+    study = run_study([points], Request(("power", "saturating"), options, constraint))
+    for target in (*study.forecasts[0].targets, *(fit.targets[0] for fit in study.fits)):
+        for end in (target.x, target.low, target.high):
+            assert end == pytest.approx(50.0 ** (1 / 0.3), rel=1e-3)

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.constraint import Constraint
 from cvfp_cli.scaling.document import fit_blocks
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
+from cvfp_cli.scaling.rendering import to_csv
 from cvfp_cli.scaling.result import Fit
+from cvfp_cli.scaling.study import Study
 from cvfp_cli.study.points import Points
 
 N = np.repeat([5e7, 1e8, 4e8, 1e9], 4)
@@ -110,3 +113,82 @@ def test_runs_that_stand_out_are_named_with_the_fit_without_them() -> None:
     alpha = rest.parameters["alpha"].value
     assert alpha is not None
     assert f"alpha = {alpha:.4g}" in note.message
+
+
+def common(models: int, sizes: int, seed: int = 1) -> Points:
+    """Runs of a grid that err together at a data size."""
+    n, d = (
+        part.ravel() for part in np.meshgrid(np.geomspace(1e7, 3.2e8, models), np.geomspace(1e8, 4e8, sizes))
+    )
+    rng = np.random.default_rng(seed)
+    shared = np.repeat(0.02 * rng.standard_normal(sizes), models)
+    y = loss_at(n, d) * np.exp(shared + 0.005 * rng.standard_normal(len(n)))
+    return Points(x=d, y=y, parameters=n, y_name="loss", x_name="D", label="few")
+
+
+ASKED = FitOptions(pairs=((1e9, 1e10), (1e7, 1e8)), targets=(3.8, 6.0), budgets=(1e20,))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_more_data_sizes_than_parameters_leave_their_figures_without_intervals(seed: int) -> None:
+    # What is left of three sizes' common errors are a Huber estimate's weights: intervals made of it ran from 1e-6 to 1e6.
+    fit = fit_joint_groups([common(6, 3, seed)], ASKED)
+    assert fit.compute is not None
+    (split,) = fit.compute.splits
+    parameters = [fit.parameters[name] for name in ("E", "B", "beta")]
+    reached = [target for target in fit.targets if target.x is not None]
+    assert reached
+    figures = [
+        *parameters, *fit.predictions, *reached, fit.compute.model_size, fit.compute.x,
+        split.model_size, split.x, split.there, *(one for one in fit.cheapest if one.product),
+    ]  # fmt: skip
+    for figure in figures:
+        assert figure is not None
+        assert "no more data sizes" in figure.reason
+        low, high = getattr(figure, "low", None), getattr(figure, "high", None)
+        assert (low, high) == (None, None)
+        assert getattr(figure, "mean_low", None) is None
+    for name in ("A", "alpha"):  # models at one size tell these, whatever the size's error
+        assert fit.parameters[name].low is not None
+        assert fit.parameters[name].reason == ""
+    assert "common-errors-unknown" in {note.code for note in fit.warnings}
+    text = " ".join(str(block) for block in fit_blocks(fit))
+    assert "open" not in text
+    assert text.count("no more data sizes than parameters that only they tell") >= len(reached) + 4
+    shape = json.loads(json.dumps(fit.to_json(), allow_nan=False))
+    assert all(
+        "no more data" in one["reason"] for one in (*shape["predictions"], shape["compute"]["x_exponent"])
+    )
+    lines = to_csv(Study((fit,), None)).splitlines()
+    bare = [line for line in lines if line.split(",")[2] in ("prediction", "law", "target", "compute")]
+    assert bare
+    assert all("no more data" in line or "out of reach" in line for line in bare)
+
+
+@pytest.mark.parametrize("fixed", [{}, {"E": 1.82}])
+def test_one_data_size_more_or_a_parameter_less_gives_intervals(fixed: dict[str, float]) -> None:
+    options = FitOptions(pairs=((1e7, 1e8),), hold_out=False)
+    constraint = Constraint(fixed=tuple(fixed.items()))
+    fit = fit_joint_groups([common(6, 3 if fixed else 4)], options, constraint=constraint)
+    (there,) = fit.predictions
+    assert there.reason == ""
+    assert there.mean_low is not None
+    assert fit.parameters["beta"].low is not None
+
+
+def test_a_fit_without_freedom_says_so_of_what_it_is_asked() -> None:
+    rows = [0, 1, 2, 4, 8]
+    few = Points(x=D[rows], y=loss_at(N, D)[rows], parameters=N[rows], y_name="loss")
+    fit = fit_joint_groups([few], FitOptions(pairs=((1e9, 1e10),), targets=(3.0,)))
+    assert fit.interval_method == "none"
+    told = [*fit.predictions, *(one for one in fit.targets if one.x is not None)]
+    assert {one.reason for one in told} == {"no more runs than parameters"}
+
+
+def test_terms_that_do_not_fall_but_for_rounding_split_no_budget() -> None:
+    d, n = (part.ravel() for part in np.meshgrid(1e8 * 2.0 ** np.arange(6), 1e7 * 2.0 ** np.arange(6)))
+    constant = Points(x=d, y=np.full(36, 1.8), parameters=n, y_name="loss")
+    compute = fit_joint_groups([constant], FitOptions(budgets=(1e20,))).compute
+    assert compute is not None
+    assert (compute.model_size, compute.splits) == (None, ())
+    assert "does not fall with both sizes" in compute.reason

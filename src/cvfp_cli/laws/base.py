@@ -83,6 +83,7 @@ class Law:
         break_at, slope_beyond: parameters that are a size among the data, and the slope after it; empty without a break.
         ranges: parameters of either sign, and between what they may be believed; all others are not negative.
         shareable: what groups can have in common, and the common coordinate that makes it the same.
+        held_between: parameters that can be held in less than they may be estimated in: between these, both left out.
         needs: parameters whose unit depends on another, so that they can be shared only with it.
         fixable: what can be held at a value beside ``shareable``, and its common coordinate.
         alike: parameters whose coordinates are of one kind, so that they can be tied to each other.
@@ -103,6 +104,7 @@ class Law:
     slope_beyond: ClassVar[str] = ""
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({})
     shareable: ClassVar[Mapping[str, int]] = NOTHING
+    held_between: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({})
     needs: ClassVar[Mapping[str, str]] = MappingProxyType({})
     fixable: ClassVar[Mapping[str, int]] = NOTHING
     alike: ClassVar[tuple[str, ...]] = ()

@@ -28,6 +28,8 @@ class Power(Law):
     slope = "alpha"
     ranges = {"alpha": ALPHA_RANGE}  # noqa: RUF012
     shareable = {"alpha": 1}  # noqa: RUF012
+    # Data may rise; a value from elsewhere that does is another law's exponent, which has no minus sign there.
+    held_between = {"alpha": (-np.inf, 0.0)}  # noqa: RUF012
 
     def log_curve(self, theta: Array, z: Array) -> tuple[Array, Array]:
         """See ``Law``."""

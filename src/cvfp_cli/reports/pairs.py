@@ -103,7 +103,14 @@ def _differences(pairs: "Sequence[Compared]") -> list[Block]:
             for size in sizes
         ]
         rows.append((*_heads(item).values(), *steps, Value.of(item.pair.ratio.map(lambda ratio: ratio - 1))))
-    return [Subheading("pair-differences"), Table("pair-differences", tuple(columns), tuple(rows))]
+    notes = _without_interval([row[-1] for row in rows])
+    return [Subheading("pair-differences"), Table("pair-differences", tuple(columns), tuple(rows), notes)]
+
+
+def _without_interval(figures: Sequence[Value]) -> tuple[Finding, ...]:
+    """Why figures of pairs have no interval, where some have none."""
+    bare = any(figure.value is not None and not figure.bounded for figure in figures)
+    return (Finding("pair-interval-none", {}, "note"),) if bare else ()
 
 
 def _equal(pairs: "Sequence[Compared]", level: float, margin: float) -> list[Block]:
@@ -166,8 +173,11 @@ def _lines(pairs: "Sequence[Compared]", level: float) -> list[Block]:
         Column("crossing", "finding", {"unit": pairs[0].first.scope.family.x}),
     ]
     table = filled("pair-lines", columns, rows)
-    note = Finding("crossing-method", {}, "note")
-    return [Subheading("pair-lines"), Table(table.key, table.columns, table.rows, (note,))]
+    notes = (
+        Finding("crossing-method", {}, "note"),
+        *_without_interval([row["slope_difference"] for row in rows]),
+    )
+    return [Subheading("pair-lines"), Table(table.key, table.columns, table.rows, notes)]
 
 
 def _worth(pairs: "Sequence[Compared]", level: float) -> list[Block]:
@@ -204,7 +214,8 @@ def _ratios(pairs: "Sequence[Compared]", level: float) -> list[Block]:
         assert item.pair.line is not None
         figures = [Value.of(item.pair.line.ratio(n, level)) for n in at]
         rows.append((*_heads(item).values(), *figures))
-    return [Subheading("pair-ratios"), Table("pair-ratios", tuple(columns), tuple(rows))]
+    notes = _without_interval([figure for row in rows for figure in row[len(HEADS) :]])
+    return [Subheading("pair-ratios"), Table("pair-ratios", tuple(columns), tuple(rows), notes)]
 
 
 def _ranks(pairs: "Sequence[Compared]") -> list[Block]:
@@ -301,6 +312,8 @@ def _parameters(pairs: "Sequence[Compared]", law: str, objective: str, level: fl
                 continue
             values = {"config": label, "law": law, "reason": problem.message}
             notes.append(Finding("parameter-undetermined", values, "warning"))
+    bare = tuple(label for label, fit in fits.items() if fit.interval_method == "none")
+    notes += [Finding("parameter-interval-none", {"configs": bare, "law": law}, "note")] if bare else []
     rows = []
     for item in pairs:
         first, second = (fits.get(side.group.label) for side in (item.first, item.second))
@@ -320,7 +333,7 @@ def _parameters(pairs: "Sequence[Compared]", law: str, objective: str, level: fl
         Column("value_second", "significant"),
         Column("change", "change"),
     )
-    notes.append(Finding("change-method", {}, "note"))
+    notes += [Finding("change-method", {}, "note")] if len(bare) < len(fits) else []
     return [heading, Table("pair-parameters", columns, tuple(rows), tuple(notes))]
 
 

@@ -1,6 +1,6 @@
 """Which question which law can answer: what is asked is answered or refused by name, never dropped."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from cvfp_cli.counting import agreeing
@@ -120,11 +120,49 @@ def check_constraint(laws: Sequence[str], asked: Asked, *, named: bool) -> None:
     for law in own:
         if named or LAWS[law].shareable or LAWS[law].fixable:
             check_law(LAWS[law], constraint)
-    for law in laws:
+    for law in laws if named else ():
         if law in SURFACES and law in parameters:
             from cvfp_cli.scaling.joint import check_joint
 
             check_joint(constraint, SURFACES[law])
+
+
+def barred_joints(constraint: Constraint) -> dict[str, InputError]:
+    """The joint laws that cannot be fitted with what is fixed or tied, each with the reason."""
+    if not constraint.fixed and not constraint.tied:
+        return {}
+    from cvfp_cli.scaling.joint import check_joint
+
+    found = {}
+    for law in JOINTS:
+        try:
+            check_joint(constraint, SURFACES[law])
+        except InputError as problem:
+            found[law] = problem
+    return found
+
+
+def left_out_of(
+    constraint: Constraint, barred: Mapping[str, InputError], fitted: Collection[str]
+) -> tuple[Note, ...]:
+    """A note on each law that was taken in by default and does not allow what is fixed.
+
+    Args:
+        barred: such laws with the reason. fitted: the laws that were fitted.
+
+    Raises:
+        InputError: no law that takes part has a parameter that one of them would have: its reason.
+    """
+    parameters = {law: one.parameters for law, one in LAWS.items()}
+    parameters |= {law: one.parameters for law, one in SURFACES.items()}
+    for name in constraint.names:
+        problem = next((one for law, one in barred.items() if name in parameters[law]), None)
+        if problem is not None and not any(name in parameters[law] for law in fitted):
+            raise problem
+    return tuple(
+        Note("fix-left-out", f"{law} is not fitted: {one.message} {one.hint}", "warning", {"law": law})
+        for law, one in barred.items()
+    )
 
 
 def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> tuple[Note, ...]:

@@ -1,18 +1,19 @@
 """Bootstrap intervals: the fitted curve with errors drawn anew, refitted many times, all replicates in one batch."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cvfp_cli.errors import InputError
 from cvfp_cli.laws.base import Data
 from cvfp_cli.laws.registry import get_law
-from cvfp_cli.scaling.assemble import Figures, assemble
+from cvfp_cli.scaling.assemble import assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
 from cvfp_cli.scaling.fits import FitOptions, errors_of, figure_quantities, measure
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line, refit_curves
 from cvfp_cli.scaling.held_out import FEW
+from cvfp_cli.scaling.predictions import solve_sizes, target_among, without_interval
 from cvfp_cli.scaling.profiles import Interval, fitted_values
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.starts import best_starts
@@ -73,20 +74,24 @@ def bootstrap_groups(
         _percentiles(fits, batch, row, errors, options, replicates, kind, rng) for row in range(len(groups))
     ]
     count = len(figures.quantities)
-    with_intervals = np.array([ends is not None for ends in found])
+    with_intervals = np.array([one is not None for one in found])
     lows, highs = (
-        np.array([ends[side] if ends is not None else np.full(count, np.nan) for ends in found]).T
+        np.array([one.ends[side] if one is not None else np.full(count, np.nan) for one in found]).T
         for side in (0, 1)
     )
-    intervals = [Interval(low, high) for low, high in zip(lows, highs, strict=True)]
-    figures = Figures(
-        figures.quantities,
-        figures.values,
-        intervals,
-        with_intervals,
-        figures.targets,
-        figures.loo,
-        figures.forward,
+    figures = replace(
+        figures,
+        intervals=[Interval(low, high) for low, high in zip(lows, highs, strict=True)],
+        has_intervals=with_intervals,
+        targets=[
+            tuple(map(without_interval, own))
+            if one is None
+            else tuple(
+                target_among(target, sizes, options.level)
+                for target, sizes in zip(own, one.sizes, strict=True)
+            )
+            for own, one in zip(figures.targets, found, strict=True)
+        ],
     )
     result = assemble(fits, batch, errors.between_df, figures, options)
     method = f"{kind} bootstrap"
@@ -94,6 +99,19 @@ def bootstrap_groups(
         replace(fit, interval_method=method if good else "none")
         for fit, good in zip(result, with_intervals, strict=True)
     )
+
+
+@dataclass(frozen=True)
+class _Refits:
+    """What the refits of one group say.
+
+    Attributes:
+        ends: of every figure's interval, (2, Q). sizes: that reach each target, one refit a column, (T, R); 0 where a
+            refit is below it at all sizes, infinite where it never falls so far.
+    """
+
+    ends: Array
+    sizes: Array
 
 
 def _percentiles(
@@ -105,8 +123,8 @@ def _percentiles(
     replicates: int,
     kind: str,
     rng: np.random.Generator,
-) -> tuple[Array, Array] | None:
-    """Ends of every figure's interval for one group, (Q,) each; None where no error can be estimated."""
+) -> _Refits | None:
+    """What the refits of one group say; None where no error can be estimated."""
     law, m = fits.law, len(batch.groups[row])
     df = float(errors.between_df[row])
     if df <= 0:
@@ -146,47 +164,33 @@ def _percentiles(
     refits = replace(fits.take(one), theta=theta, data=data)
     quantities = figure_quantities(law, part, options)
     values = fitted_values(refits, quantities)
-    at_fit = fitted_values(fits.take(one), quantities)
     tail = 0.5 * (1.0 - options.level)
     ends = []
-    for q, value, own in zip(quantities, values, at_fit, strict=True):
+    log_unit, origin = float(batch.scale.log_unit[row]), float(batch.scale.origin[row])
+    for q, value in zip(quantities, values, strict=True):
         if q.place is not None:
-            ends.append(
-                _new_run(
-                    value,
-                    own,
-                    unknown[:, 0] * run,
-                    float(np.exp(batch.scale.log_unit[row])),
-                    options,
-                    tail,
-                    rng,
-                )
-            )
+            low, high = _new_run(value, unknown[:, 0] * run, np.exp(log_unit), options, tail, rng)
+            ends.append((low, high if high < 1e290 else np.nan))
             continue
         low, high = np.quantile(np.where(np.isfinite(value), value, 1e308), [tail, 1.0 - tail])
         ends.append((low, high if high < 1e300 else np.nan))
-    lows, highs = np.array(ends).T
-    return lows, highs
+    reached = [solve_sizes(law, theta, float(np.log(ppl)) - log_unit) + origin for ppl in options.targets]
+    return _Refits(np.array(ends).T, np.exp(np.array(reached)))
 
 
 def _new_run(
-    value: Array,
-    own: Array,
-    sd: Array,
-    unit: float,
-    options: FitOptions,
-    tail: float,
-    rng: np.random.Generator,
+    value: Array, sd: Array, unit: float, options: FitOptions, tail: float, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Prediction interval: the fitted value moved by the quantiles of (new error - error of the fit)."""
+    """Prediction interval: percentiles of the refits' values, each with a new run's error.
+
+    The quantiles of (new error - error of the fit) about the fit hold as often, but have no end on logarithms where
+    refits fall to 0, as those of an asymptote do.
+    """
     error = sd * rng.standard_normal(len(value))
-    if options.objective == "ppl":
-        shift = error * unit + own - value
-        low, high = np.quantile(shift, [tail, 1.0 - tail])
-        return max(float(own[0] + low), 0.0), float(own[0] + high)
-    shift = error + np.log(np.maximum(own, 1e-300)) - np.log(np.maximum(value, 1e-300))
-    low, high = np.quantile(shift, [tail, 1.0 - tail])
-    return float(own[0] * np.exp(low)), float(own[0] * np.exp(min(high, 700.0)))
+    law = np.where(np.isfinite(value), value, 1e300)
+    new = np.maximum(law + error * unit, 0.0) if options.objective == "ppl" else law * np.exp(error)
+    low, high = np.quantile(new, [tail, 1.0 - tail])
+    return float(low), float(high)
 
 
 def _slice(data: Data, first: int) -> Data:

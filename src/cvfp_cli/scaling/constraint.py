@@ -198,11 +198,14 @@ def fixed_coordinates(law: Law, constraint: Constraint, batch: Batch) -> dict[in
         at = {**law.shareable, **law.fixable}[name]
         coordinate = law.common_value(name, values, origin, log_unit)
         least, most = float(low[:, at].max()), float(high[:, at].min())
-        if not least <= coordinate <= most:
+        lowest, highest = law.held_between.get(name, (-np.inf, np.inf))
+        if not (least <= coordinate <= most and lowest < value < highest):
             rows = np.zeros(1, dtype=np.intp)
             ends = [float(quantities[name].user(np.array([end]), rows)[0]) for end in (least, most)]
             # The trace of a parameter with a unit of another's is not its coordinate.
             said = "" if name in law.needs else f" between {ends[0]:.6g} and {ends[1]:.6g}"
+            if name in law.held_between:
+                said = f" above {max(ends[0], lowest):.6g} and below {min(ends[1], highest):.6g}"
             raise InputError(
                 f"--fix {name}={value:g}: {law.name} has no such curve.",
                 hint=f"It allows {name}{said or ' above 0'}.",

@@ -106,6 +106,7 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
     blocks += [Line(text) for text in _shape(fit, measured)]
     if fit.predictions:
         blocks.append(_predictions(fit, level))
+        blocks += _without_interval("these predictions", [p.reason for p in fit.predictions])
     blocks += [Line(_target(target, fit)) for target in fit.targets]
     blocks += [Line(_cheapest(least, fit)) for least in fit.cheapest]
     if fit.compute:
@@ -150,12 +151,14 @@ def _slope(law: str) -> str:
 
 def _parameter(name: str, estimate: Estimate, measured: bool) -> tuple[str, str, str, str]:
     remarks = [word for word, on in (("shared", estimate.shared), ("at its bound", estimate.at_bound)) if on]
-    if estimate.reason:
+    if estimate.reason and estimate.value is None:
         return name, "undetermined", MISSING, f"({estimate.reason})"
     if estimate.fixed:
         return name, figure(estimate.known), MISSING, "fixed"
     value = "no finite value" if estimate.value is None else figure(estimate.value)
-    return name, value, ends(estimate, measured), ", ".join(remarks)
+    between = MISSING if estimate.reason else ends(estimate, measured)
+    remarks += [f"no interval: {estimate.reason}"] if estimate.reason else []
+    return name, value, between, ", ".join(remarks)
 
 
 def _quality(fit: Fit) -> str:
@@ -291,8 +294,8 @@ def _predictions(fit: Fit, level: str) -> TextTable:
         (
             *_sizes(p),
             "beyond all measure" if p.value is not None and p.value > ALL_MEASURE else figure(p.value),
-            interval(p.low, p.high) if measured else MISSING,
-            interval(p.mean_low, p.mean_high) if measured else MISSING,
+            interval(p.low, p.high) if measured and not p.reason else MISSING,
+            interval(p.mean_low, p.mean_high) if measured and not p.reason else MISSING,
             "extrapolation" if p.extrapolated else "interpolation",
         )
         for p in fit.predictions
@@ -302,14 +305,20 @@ def _predictions(fit: Fit, level: str) -> TextTable:
     )
 
 
+def _without_interval(what: str, reasons: Sequence[str]) -> list[Block]:
+    """Why figures of a table have no interval, each reason once."""
+    return [Line(f"No interval for {what}: {reason}.") for reason in dict.fromkeys(filter(None, reasons))]
+
+
 def _target(target: Target, fit: Fit) -> str:
     at = "" if target.model_size is None else f" at {MODEL_SIZE} {size(target.model_size)}"
     if target.x is None:
         from_size = f"; the data allow it from {size(target.low)} on" if target.low is not None else ""
         return f"{fit.y} {figure(target.ppl)}{at}: {target.reason}{from_size}."
-    between = "" if target.low is None and target.high is None else f" ({interval(target.low, target.high)})"
+    between = "" if target.reason else f" ({interval(target.low, target.high)})"
     far = ", an extrapolation" if target.extrapolated else ""
-    return f"{fit.y} {figure(target.ppl)} is reached{at} at {fit.x} {size(target.x)}{between}{far}."
+    why = f"; no interval: {target.reason}" if target.reason else ""
+    return f"{fit.y} {figure(target.ppl)} is reached{at} at {fit.x} {size(target.x)}{between}{far}{why}."
 
 
 def _cheapest(least: Cheapest, fit: Fit) -> str:
@@ -317,11 +326,13 @@ def _cheapest(least: Cheapest, fit: Fit) -> str:
     if least.model_size is None or least.x is None or least.product is None:
         return f"{start}: {least.reason}."
     parts = (
-        f"{name} {'-' if part.value is None else size(part.value)} ({interval(part.low, part.high)})"
+        f"{name} {'-' if part.value is None else size(part.value)}"
+        + ("" if part.reason else f" ({_ends(part)})")
         for name, part in ((MODEL_SIZE, least.model_size), (fit.x, least.x), ("product", least.product))
     )
     far = ", an extrapolation" if least.extrapolated else ""
-    return f"{start}: {', '.join(parts)}{far}."
+    why = f"; no interval: {least.reason}" if least.reason else ""
+    return f"{start}: {', '.join(parts)}{far}{why}."
 
 
 def _compute(compute: Compute, fit: Fit, level: str) -> list[Block]:
@@ -343,8 +354,15 @@ def _compute(compute: Compute, fit: Fit, level: str) -> list[Block]:
     rows = tuple(
         (
             figure(split.budget),
-            *(f"{figure(part.known)} ({_ends(part)})" for part in (split.model_size, split.x)),
-            f"{figure(split.there.value)} ({interval(split.there.mean_low, split.there.mean_high)})",
+            *(_with_ends(part) for part in (split.model_size, split.x)),
+            _with_ends(
+                Estimate(
+                    split.there.value,
+                    split.there.mean_low,
+                    split.there.mean_high,
+                    reason=split.there.reason,
+                )
+            ),
             "extrapolation" if split.there.extrapolated else "interpolation",
         )
         for split in compute.splits
@@ -352,6 +370,9 @@ def _compute(compute: Compute, fit: Fit, level: str) -> list[Block]:
     )
     if rows:
         blocks.append(TextTable(("C", *(f"best {name}" for name in names), f"{fit.y} there", ""), rows))
+    told = [part for s in compute.splits for part in (s.model_size, s.x, s.there) if part]
+    reasons = [part.reason for part in (compute.model_size, compute.x, *told)]
+    blocks += _without_interval("how a budget is best spent", reasons)
     return blocks + [Line(f"C {figure(s.budget)}: {s.reason}.") for s in compute.splits if s.reason]
 
 
@@ -397,6 +418,11 @@ def _grow(names: tuple[str, str], *exponents: Estimate) -> str:
         f"C^{figure(part.value, 3)}" + ("" if part.low is None else f" ({_ends(part)})") for part in exponents
     )
     return f"{names[0]} grows as {of_n} and {names[1]} as {of_d}"
+
+
+def _with_ends(estimate: Estimate) -> str:
+    """A value with its interval in brackets, where it has one."""
+    return figure(estimate.value) + ("" if estimate.reason else f" ({_ends(estimate)})")
 
 
 def _ends(estimate: Estimate) -> str:
@@ -446,7 +472,7 @@ def _side_by_side(fits: Sequence[Fit]) -> list[Block]:
             for name in names:
                 estimate = fit.parameters[name]
                 value = MISSING if estimate.value is None else figure(estimate.value)
-                known = fit.interval_method != "none" and not estimate.reason
+                known = fit.interval_method != "none" and not estimate.reason and not estimate.fixed
                 cells.append(f"{value} ({interval(estimate.low, estimate.high)})" if known else value)
             r2 = MISSING if fit.r_squared is None else f"{fit.r_squared:.4f}"
             rows.append((*cells, r2, percent(fit.loo_error), percent(fit.forward_error)))

@@ -17,7 +17,7 @@ from cvfp_cli.scaling.curves import residuals
 from cvfp_cli.scaling.derived import observation_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line
 from cvfp_cli.scaling.held_out import forward_masks, own_pools
-from cvfp_cli.scaling.predictions import find_target
+from cvfp_cli.scaling.predictions import find_target, without_interval
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
 from cvfp_cli.scaling.result import Fit, Target
 from cvfp_cli.stats.size_errors import SizeErrors, size_errors
@@ -162,19 +162,26 @@ def _intervals(
 
 
 def _targets(
-    fits: CurveFits, batch: Batch, errors: SizeErrors, measured: NDArray[np.bool_], options: FitOptions
+    fits: CurveFits,
+    batch: Batch,
+    errors: SizeErrors,
+    known: NDArray[np.bool_],
+    options: FitOptions,
 ) -> list[tuple[Target, ...]]:
     result = []
     for row in range(len(batch.groups)):
         one = np.array([row])
         family, single = fits.take(one), batch.take(one)
         rise = None
-        if measured[row]:
+        if known[row]:
 
             def rise(quantity: Quantity, family: CurveFits = family, one: Rows = one) -> float:
                 return float(allowed_rises(family, errors.take(one), [quantity], options.level)[0, 0])
 
-        result.append(tuple(find_target(family, single, rise, ppl) for ppl in options.targets))
+        found = [find_target(family, single, rise, ppl) for ppl in options.targets]
+        if options.intervals and not known[row]:
+            found = [without_interval(one) for one in found]
+        result.append(tuple(found))
     return result
 
 

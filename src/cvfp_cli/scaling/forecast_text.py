@@ -48,7 +48,7 @@ def _how(mixed: Sequence[Forecast]) -> str:
         f"From a mixture of {', '.join(laws[:-1])} and {laws[-1]}, weighted by AIC, since the law is not known; what each "
         "law says by itself stands with its fit."
     )
-    untested = sorted({law for one in mixed for law in set(MIXED) - set(one.weights)})
+    untested = sorted({law for one in mixed for law in set(MIXED) - set(one.weights) - one.barred})
     if not untested:
         return said
     return (

@@ -5,7 +5,7 @@ interval at ten times the largest size held 0 to 2 % of the time. The mixture of
 and mixes their predictive distributions; docs/intervals.md says how often that held.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +42,7 @@ class Forecast:
         decided: the law that has nearly all of the weight; empty where the data do not tell.
         asymptote: what y falls to; 0 where a falling power law has the weight, without a value where a rising one has.
         predictions, targets: as a ``Fit`` has them; ``distances``: of each prediction from the data, in ranges of ln n.
-        curvature: whether the log-log line bends.
+        curvature: whether the log-log line bends. barred: laws that do not allow what is fixed.
     """
 
     config: str
@@ -57,6 +57,7 @@ class Forecast:
     distances: tuple[float, ...]
     targets: tuple[Target, ...]
     curvature: Curvature
+    barred: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """Every field by its name."""
@@ -85,6 +86,7 @@ def forecasts(
     *,
     mixed: bool,
     constraint: Constraint = FREE,
+    barred: Collection[str] = (),
 ) -> tuple[Forecast, ...]:
     """One forecast a group, in order, each group by itself.
 
@@ -92,7 +94,7 @@ def forecasts(
         groups: those that a law of x can be fitted to.
         known: fits of laws that are at hand, by law; one of a group with the same options is used again.
         mixed: fit the laws that are missing; without it there is the test of curvature alone.
-        constraint: what the laws are fitted under; nothing of it is shared.
+        constraint: what the laws are fitted under; nothing of it is shared. barred: laws that do not allow it.
     """
     members: dict[str, dict[str, Fit]] = {points.label: {} for points in groups}
     options, constraint = replace(options, hold_out=False), constraint.of_one
@@ -103,13 +105,14 @@ def forecasts(
             for fit in known.get(law, ())
             if not any(p.shared for p in fit.parameters.values())
         }
-        room = [points for points in groups if points.distinct_sizes > k[law]]
+        room = [points for points in groups if points.distinct_sizes > k[law] and law not in barred]
         missing = [points for points in room if points.label not in ready]
         new = fit_constrained(missing, law, constraint, options) if missing else ()
-        made = {fit.config: fit for fit in new}
+        fitted = {fit.config: fit for fit in new}
         for points in room:
-            members[points.label][law] = ready.get(points.label) or made[points.label]
-    return tuple(_forecast(points, members[points.label], k, options) for points in groups)
+            members[points.label][law] = ready.get(points.label) or fitted[points.label]
+    made = (_forecast(points, members[points.label], k, options) for points in groups)
+    return tuple(replace(one, barred=frozenset(barred)) for one in made)
 
 
 def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: FitOptions) -> Forecast:
@@ -129,7 +132,8 @@ def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: 
         points.label, points.y_name, points.x_name, {}, sizes, options.level, "", None, (), (), (), bend
     )
     laws = [law for law in weights if weights[law] > 0.0]
-    if not laws or all(fits[law].interval_method == "none" for law in laws):
+    # A law that has no interval cannot be mixed, and an open one in its place would be a claim.
+    if not laws or any(fits[law].interval_method == "none" for law in laws):
         return empty
     mixer = _Mixer([fits[law] for law in laws], [weights[law] for law in laws], sizes, options.level)
     first, last = float(points.x.min()), float(points.x.max())
@@ -227,7 +231,10 @@ class _Mixer:
         own = [fit.targets[i] for fit in self.fits]
         never = last * float(np.exp(NEVER))
         figures = [
-            (never, one.low or never, never) if one.x is None else (one.x, one.low, one.high) for one in own
+            (never, never if one.low is None else one.low, never)
+            if one.x is None
+            else (one.x, one.low or None, one.high)  # an end of 0 has no logarithm, as an open one
+            for one in own
         ]
         found = self.mix(figures, last * float(np.exp(-NEVER)))
         value, low, high = (

@@ -16,6 +16,7 @@ from cvfp_cli.laws.surface import ALPHA, BETA
 from cvfp_cli.scaling.joint import Figure
 from cvfp_cli.scaling.joint_profile import held_figure, walk
 from cvfp_cli.scaling.joint_questions import AskedFit, prediction_at
+from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.scaling.result import Compute, Estimate, Split
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.table_points import USUAL_FLOPS
@@ -60,13 +61,19 @@ def compute_of(law: AskedFit, relation: Relation, budgets: Sequence[float]) -> C
         reason = "the runs' operations do not grow with both sizes"
     elif law.undetermined - {"E"}:
         reason = "the runs leave parameters of the law undetermined"
-    elif min(law.fit.theta[[ALPHA, BETA]]) <= 0.0:
+    elif min(law.fit.theta[[ALPHA, BETA]]) <= NO_SLOPE or min(_shares(law)) <= NO_SLOPE:
         reason = "the fitted law does not fall with both sizes"
     if reason:
         return Compute(**vars(relation), reason=reason)
     asked = _Asked(law, relation)
     by_n, by_d = asked.exponents()
     return Compute(**vars(relation), model_size=by_n, x=by_d, splits=tuple(map(asked.split, budgets)))
+
+
+def _shares(law: AskedFit) -> Array:
+    """By how much of the loss each term falls with the logarithm of its size, in the middle of the runs, (2,)."""
+    theta = law.fit.theta
+    return np.asarray(np.exp(theta[1:3] - np.median(law.data.log_loss)) * theta[[ALPHA, BETA]])
 
 
 @dataclass(frozen=True)
@@ -116,13 +123,14 @@ class _Asked:
         law = self.law
         value, gradient = figure(law.fit.theta[None])
         middle = float(value[0])
+        reason = law.unknown(gradient[0])
+        if reason or law.errors is None:
+            return Estimate(middle, reason=reason)
         if law.draws is not None:
             drawn = figure(law.draws)[0]
             tail = 0.5 * (1.0 - law.level)
             low, high = np.quantile(drawn, [tail, 1.0 - tail], method="nearest")
             return Estimate(middle, float(low), float(high))
-        if law.errors is None:
-            return Estimate(middle)
         if law.profiled:
             allowed = law.errors.allowed(gradient[0], law.level)
             rise = self._profile(figure)
@@ -132,7 +140,7 @@ class _Asked:
             )
             return Estimate(middle, low, high)
         width = law.errors.half_width(gradient[0], law.level)
-        return Estimate(middle, middle - width, middle + width) if np.isfinite(width) else Estimate(middle)
+        return Estimate(middle, middle - width, middle + width)
 
     def _profile(self, figure: Figure) -> Callable[[float], float]:
         """The rise of the least loss of a law whose figure has a value."""
@@ -151,7 +159,7 @@ class _Asked:
 def _turned(figure: Estimate) -> Estimate:
     """Its negative."""
     low, high = (None if end is None else -end for end in (figure.high, figure.low))
-    return Estimate(-figure.known, low, high)
+    return replace(figure, value=-figure.known, low=low, high=high)
 
 
 def _size(logarithm: Estimate) -> Estimate:

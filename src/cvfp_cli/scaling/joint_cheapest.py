@@ -30,6 +30,11 @@ def cheapest(law: AskedFit, target: float) -> Cheapest:
     if not all(0.0 < size < np.inf for size in sizes.values()):
         return Cheapest(target, None, None, None, True, "only at sizes far beyond any data")
     drawn = None if law.draws is None else _least(law, law.draws, loss)
+    n, d = sizes["n"], sizes["d"]
+    outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
+    if reason := _unknown(law, there, float(np.log(loss))):
+        bare = {of: Estimate(size, reason=reason) for of, size in sizes.items()}
+        return Cheapest(target, bare["n"], bare["d"], bare["product"], outside, reason)
     found = {}
     for i, (of, centre) in enumerate(centres.items()):
         if drawn is not None:
@@ -37,8 +42,6 @@ def cheapest(law: AskedFit, target: float) -> Cheapest:
         else:
             ends = _ends(law, of, float(there[i]) - centre, float(np.log(loss)), centre)
         found[of] = Estimate(sizes[of], *ends)
-    n, d = sizes["n"], sizes["d"]
-    outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
     return Cheapest(target, found["n"], found["d"], found["product"], outside)
 
 
@@ -46,6 +49,15 @@ def _centres(law: AskedFit) -> dict[str, float]:
     """The middle of the data, in ln, of what is asked."""
     n, d = law.data.centre_n, law.data.centre_d
     return {"n": n, "d": d, "product": n + d}
+
+
+def _unknown(law: AskedFit, there: Array, log_target: float) -> str:
+    """Why none of the three has an interval: their loss hangs on what the runs do not tell."""
+    rows = (
+        _fitted(law, of, float(at) - centre, log_target)[1]
+        for at, (of, centre) in zip(there, _centres(law).items(), strict=True)
+    )
+    return next(filter(None, map(law.unknown, rows)), "")
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
@@ -74,31 +86,29 @@ def _test(law: AskedFit, of: str, log_target: float) -> Callable[[float], float]
     if errors is None:
         return None
 
-    def off(theta: Array, size: float) -> tuple[Array, Array]:
-        value, gradient = data.law.least_at(theta, size, law.passes, of)
-        return value - log_target, gradient
-
-    def fitted(size: float) -> tuple[float, Array]:
-        """By how much the fit misses the target there, and the gradient of ln L by E and the other coordinates."""
-        missed, gradient = off(law.fit.theta[None], size)
-        row = gradient[0].copy()
-        row[0] = np.exp(-(missed[0] + log_target))
-        return float(missed[0]), row
-
     if law.profiled:
         held = held_figure(data, law.fit)
 
         def risen(size: float) -> float:
-            missed, row = fitted(size)
-            near = ROUNDING + SAME * abs(missed)
-            return held(lambda theta: off(theta, size), near) / errors.allowed(row, level)
+            def off(theta: Array) -> tuple[Array, Array]:
+                value, gradient = data.law.least_at(theta, size, law.passes, of)
+                return value - log_target, gradient
+
+            missed, row = _fitted(law, of, size, log_target)
+            return held(off, ROUNDING + SAME * abs(missed)) / errors.allowed(row, level)
 
         return risen
-    if not np.isfinite(errors.half_width(fitted(0.0)[1], level)):
-        return None
 
     def squared(size: float) -> float:
-        missed, row = fitted(size)
+        missed, row = _fitted(law, of, size, log_target)
         return (missed / errors.half_width(row, level)) ** 2
 
     return squared
+
+
+def _fitted(law: AskedFit, of: str, size: float, log_target: float) -> tuple[float, Array]:
+    """By how much the fit misses the target there, and the gradient of ln L by E and the other coordinates, (k,)."""
+    value, gradient = law.data.law.least_at(law.fit.theta[None], size, law.passes, of)
+    row = gradient[0].copy()
+    row[0] = np.exp(-value[0])
+    return float(value[0]) - log_target, row

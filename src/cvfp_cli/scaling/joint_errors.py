@@ -9,11 +9,11 @@ the errors at 0, on which asymptotic intervals rest, is then another one for eac
 bootstrap of runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cvfp_cli.laws.surface import BETA
+from cvfp_cli.laws.surface import ALPHA, BETA
 from cvfp_cli.scaling.checks import MOST_POINTS
 from cvfp_cli.scaling.joint import (
     THRESHOLD,
@@ -34,6 +34,11 @@ from cvfp_cli.stats.solver import Array, Rows
 ENOUGH_RUNS, REPLICATES = 30, 400
 # Coordinates that data sizes alone tell, where models take the same: E, B, beta.
 BY_SIZE = [0, 2, BETA]
+# Why a figure has no interval.
+UNSEEN = "no more data sizes than parameters that only they tell"
+NO_RUNS = "no more runs than parameters"
+MET = "the law meets most runs exactly, so nothing tells how they err"
+OPEN_DESIGN = "the runs do not determine it"
 # A rise of this many units of ln L at every run is rounding, whatever the noise.
 ROUNDING = 1e-6
 # Residuals beyond this many robust standard deviations count as that far away.
@@ -52,7 +57,8 @@ class JointErrors:
         run: variance of one new run's ln L about the law; run_df: its degrees of freedom.
         plain: scale of a contrast's variance if errors were independent; slope: mean psi'; df: runs minus parameters.
         floor: the least rise that is more than rounding. by_size: whether data sizes were seen to share errors.
-        few: one degree of freedom tells what data sizes share.
+        few: one degree of freedom tells what data sizes share. blind: the free coordinates that data sizes alone tell where
+            no degree of freedom does, (F,): what is left of a size then is the weights of a Huber estimate, no error.
     """
 
     model: ErrorModel
@@ -65,10 +71,19 @@ class JointErrors:
     floor: float
     by_size: bool
     few: bool
+    blind: Flags
 
     def contrasts(self, rows: Array) -> ContrastErrors:
-        """Errors of contrasts of the free coordinates, (q, k) or (k,)."""
-        return self.model.contrasts(rows, by_squares=True, at_least_zero=self.few)
+        """Errors of contrasts of the free coordinates, (q, F) or (F,)."""
+        found = self.model.contrasts(rows, by_squares=True, at_least_zero=self.few)
+        lost = np.any(np.atleast_2d(rows)[:, self.blind] != 0.0, axis=1)
+        return replace(
+            found,
+            variance=np.where(lost, np.nan, found.variance),
+            df=np.where(lost, 0.0, found.df),
+            scale=np.where(lost, np.nan, found.scale),
+            reason=tuple(NO_FREEDOM if gone else why for gone, why in zip(lost, found.reason, strict=True)),
+        )
 
     def variance(self, row: Array) -> tuple[float, float, str]:
         """Variance of the figure with gradient ``row`` (k,), its degrees of freedom, and why there is none."""
@@ -130,6 +145,10 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
     own = fit_error_model(near, design, labels)
     run = own.of_new_runs(np.zeros(k))
     known = not run.reason[0]
+    sizes = len(np.unique(size))
+    by_sizes = data.held.matrix[BY_SIZE].any(axis=0)
+    if data.held.tied:  # models tell the exponent
+        by_sizes &= data.held.matrix[ALPHA] == 0.0
     return JointErrors(
         model=errors,
         held=data.held,
@@ -141,6 +160,7 @@ def joint_errors(fit: JointFit, data: JointData, size: Rows, model: Rows) -> Joi
         floor=0.5 * m * ROUNDING**2,
         by_size=any(part.of_size for part in errors.parts),
         few=int(size.max()) - int(np.sum(~data.held.fixed[BY_SIZE])) < 1,
+        blind=np.asarray(by_sizes & (sizes <= int(by_sizes.sum()))),
     )
 
 

@@ -82,7 +82,9 @@ def fit_joint_groups(
         found.ends is not None,
         found.draws,
         options.level,
-        frozenset(name for name, estimate in parameters.items() if estimate.reason),
+        frozenset(
+            name for name, estimate in parameters.items() if estimate.reason and estimate.value is None
+        ),
     )
     compute = compute_of(asked, relation_of(n, d, data.passes, runs.flops), options.budgets)
     answers = answer(asked, options.predict, options.pairs, options.targets)

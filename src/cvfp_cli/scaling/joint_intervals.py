@@ -14,6 +14,7 @@ from cvfp_cli.scaling.joint import JointData, JointFit, bootstrap_joint, user_va
 from cvfp_cli.scaling.joint_errors import (
     ENOUGH_RUNS,
     REPLICATES,
+    UNSEEN,
     JointErrors,
     joint_errors,
     parameter_rows,
@@ -118,9 +119,9 @@ class JointIntervals:
                 least = ROUNDING * float(np.exp(np.min(data.log_loss)))
                 low, high = rounded_off(low, least), rounded_off(high, least)
                 value = 0.0 if value < least else value
-            result[name] = Estimate(
-                value, low, high, at_bound=bool(at_bounds(fit, data)[law.coordinate[name]])
-            )
+            bound = bool(at_bounds(fit, data)[law.coordinate[name]])
+            reason = UNSEEN if name in self.unseen and self.draws is None else ""
+            result[name] = Estimate(value, low, high, at_bound=bound, reason=reason)
         return result
 
     def _intervals(self) -> dict[str, Interval]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cvfp_cli.scaling.joint import JointData, JointFit, gradient
-from cvfp_cli.scaling.joint_errors import JointErrors
+from cvfp_cli.scaling.joint_errors import MET, NO_RUNS, OPEN_DESIGN, UNSEEN, JointErrors
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Prediction, Target
@@ -73,6 +73,16 @@ class AskedFit:
         there = replace(self.data, u=np.array([u]), v=np.array([v]), passes=np.array([self.passes]))
         return np.asarray(gradient(self.fit.theta, there)[0])
 
+    def unknown(self, row: Array) -> str:
+        """Why the figure with gradient ``row`` (k,) has no interval; empty where it has one, however wide."""
+        if self.draws is not None:
+            return ""
+        if self.errors is None:
+            return NO_RUNS if len(self.n) <= self.data.held.k else MET
+        if self.errors.unseen(row):
+            return UNSEEN
+        return "" if self.profiled or np.isfinite(self.errors.half_width(row, self.level)) else OPEN_DESIGN
+
     def half_width(self, n: float, d: float) -> float:
         """Half-width of the asymptotic interval of ln L at N and D; NaN where there is none."""
         return float("nan") if self.errors is None else self.errors.half_width(self.row(n, d), self.level)
@@ -81,8 +91,11 @@ class AskedFit:
 def prediction_at(law: AskedFit, n: float, d: float) -> Prediction:
     """The law at a pair of sizes."""
     value = float(law.log_loss(law.fit.theta[None], n, d)[0])
-    low, high, new_low, new_high = _ends(law, n, d, value)
     outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= d <= law.d.max())
+    reason = law.unknown(law.row(n, d))
+    if reason:
+        return Prediction(d, float(law.to_y(value)), None, None, outside, model_size=n, reason=reason)
+    low, high, new_low, new_high = _ends(law, n, d, value)
     ends = [None if end is None else float(law.to_y(end)) for end in (new_low, new_high, low, high)]
     there = float(law.to_y(value))
     made = Prediction(d, there, ends[0], ends[1], outside, ends[2], ends[3], model_size=n)
@@ -98,16 +111,15 @@ def _ends(law: AskedFit, n: float, d: float, value: float) -> tuple[float | None
         return tuple(
             float(end) for part in (there, there + errors) for end in np.quantile(part, [tail, 1.0 - tail])
         )
-    if law.errors is None:
-        return (None,) * 4
+    assert law.errors is not None  # ``AskedFit.unknown`` was asked
     row = law.row(n, d)
-    width = law.errors.half_width(row, law.level)
+    low: float | None
+    high: float | None
     if law.profiled:
         low, high = value_ends(law.data, law.fit, n, d, law.passes, value, law.errors.allowed(row, law.level))
-    elif np.isfinite(width):
-        low, high = value - width, value + width
     else:
-        return (None,) * 4
+        width = law.errors.half_width(row, law.level)
+        low, high = value - width, value + width
     run_low, run_high = (
         None if end is None else law.errors.run_half_width(abs(end - value), row, law.level)
         for end in (low, high)
@@ -150,12 +162,12 @@ def reach(law: AskedFit, n: float, target: float) -> Target:
         ends = (walk(rise, float(np.log(x)), sign, allowed) for sign in (-1.0, 1.0))
         low, high = (None if end is None else float(np.exp(end)) for end in ends)
     outside = not (law.n.min() <= n <= law.n.max() and law.d.min() <= x <= law.d.max())
-    return Target(target, x, low, high, outside, "", n)
+    return Target(target, x, low, high, outside, law.unknown(law.row(n, x)), n)
 
 
 def _test(law: AskedFit, n: float, log_target: float) -> tuple[Callable[[float], float] | None, float]:
     """A function of ln D that tells how far the data are from a law through the target at N, and what is allowed."""
-    if law.errors is None:
+    if law.errors is None or law.unknown(law.row(n, float(law.d[0]))):
         return None, 0.0
     errors, level = law.errors, law.level
     if law.profiled:
@@ -167,8 +179,6 @@ def _test(law: AskedFit, n: float, log_target: float) -> tuple[Callable[[float],
             return risen / errors.allowed(law.row(n, d), level)
 
         return rise, 1.0
-    if not np.isfinite(law.half_width(n, float(law.d[0]))):
-        return None, 0.0
 
     def squared(log_d: float) -> float:
         d = float(np.exp(log_d))

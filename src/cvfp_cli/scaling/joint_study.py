@@ -1,6 +1,6 @@
 """Which groups share a joint law, and which of these laws the model sizes can carry."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol
@@ -103,10 +103,18 @@ def fit_named(
     return tuple(fits), tuple(notes)
 
 
-def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, ...], tuple[Note, ...]]:
+def fit_unasked(
+    groups: Sequence[Points], request: Pooled, barred: Collection[str] = ()
+) -> tuple[tuple[Fit, ...], tuple[Note, ...], tuple[str, ...]]:
     """The joint laws of every pool that has model sizes enough, and why others have none where there are model sizes.
 
     A law with a parameter more is fitted to more runs than its parameters, that of repeated data where passes differ.
+
+    Args:
+        barred: laws that do not allow what is fixed.
+
+    Returns:
+        the fits, the notes, and the barred laws that would have been fitted.
     """
     able: list[Pool] = []
     notes: list[Note] = []
@@ -123,12 +131,9 @@ def fit_unasked(groups: Sequence[Points], request: Pooled) -> tuple[tuple[Fit, .
     if not able and not notes and len(pools) > 1 and _carries(groups) and not _unasked(groups):
         message = "joint is not fitted: no group has model sizes for a law of its own. --pool fits one to all groups."
         notes.append(Note("joint-left-out", message))
-    fits = tuple(
-        fit_pool(pool, request, law)
-        for law, pool in product(JOINTS, able)
-        if _tells(pool.groups, SURFACES[law])
-    )
-    return fits, tuple(notes)
+    told = [(law, pool) for law, pool in product(JOINTS, able) if _tells(pool.groups, SURFACES[law])]
+    fits = tuple(fit_pool(pool, request, law) for law, pool in told if law not in barred)
+    return fits, tuple(notes), tuple(law for law in barred if any(law == one for one, _ in told))
 
 
 def _tells(groups: Sequence[Points], law: Surface) -> bool:

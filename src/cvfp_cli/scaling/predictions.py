@@ -1,6 +1,7 @@
 """What a fitted curve says elsewhere: values with prediction intervals, the n that reaches a target, local slopes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import special
@@ -20,6 +21,9 @@ from cvfp_cli.study.points import Points
 
 # A target further than this in ln n from the origin of the data counts as never reached.
 FARTHEST = 50.0
+FALLS_TO = "falls to"  # in the reason why a target is out of reach
+# Why a figure of a fit without intervals has none.
+NOTHING_LEFT = "nothing is left to make one from"
 
 
 def maybe(value: float) -> float | None:
@@ -27,18 +31,25 @@ def maybe(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def solve_size(law: Law, theta: Array, log_target: float) -> float:
-    """The shifted ln n at which one falling curve reaches a target; NaN where it never does."""
-    ends = np.array([[-FARTHEST, FARTHEST]])
-    high, low = law.log_curve(theta[None], ends)[0][0]
-    if not low <= log_target <= high or not low < high:
-        return float("nan")
-    left, right = -FARTHEST, FARTHEST
+def solve_sizes(law: Law, theta: Array, log_target: float) -> Array:
+    """The shifted ln n at which each curve, theta (P, k), falls to a target, (P,).
+
+    Infinite where the curve stays above the target, or rises to it; minus infinite where it stays below.
+    """
+    left, right = (np.full(len(theta), end) for end in (-FARTHEST, FARTHEST))
+    first, last = law.log_curve(theta, np.stack([left, right], axis=1))[0].T
+    beyond, below = last > log_target, (first < log_target) | (first <= last)
     for _ in range(80):
         middle = 0.5 * (left + right)
-        above = law.log_curve(theta[None], np.array([[middle]]))[0][0, 0] > log_target
-        left, right = (middle, right) if above else (left, middle)
-    return 0.5 * (left + right)
+        above = law.log_curve(theta, middle[:, None])[0][:, 0] > log_target
+        left, right = np.where(above, middle, left), np.where(above, right, middle)
+    return np.where(beyond, np.inf, np.where(below, -np.inf, 0.5 * (left + right)))
+
+
+def solve_size(law: Law, theta: Array, log_target: float) -> float:
+    """The shifted ln n at which one falling curve, theta (k,), reaches a target; NaN where it never does."""
+    found = float(solve_sizes(law, theta[None], log_target)[0])
+    return found if np.isfinite(found) else float("nan")
 
 
 # By how much the sum of squares may rise within the interval of a figure.
@@ -61,15 +72,36 @@ def find_target(fits: CurveFits, batch: Batch, rise: Rise | None, ppl: float) ->
             )
         return Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max())
     reason = out_of_reach(fits.law, fits.theta, log_unit, points.y_name, ppl)
-    if rise is None or not fits.law.has_floor or "falls to" not in reason:
+    if rise is None or not fits.law.has_floor or FALLS_TO not in reason:
         return Target(ppl, None, None, None, True, reason)
     floor = fits.law.parameter_quantities(batch.scale)[0]
     if profile_rise(fits, floor, np.array([ppl * np.exp(-log_unit)]))[0] > rise(floor):
-        return Target(
-            ppl, None, None, None, True, f"{reason}; the interval of the asymptote stays above {ppl:g} too"
-        )
+        return Target(ppl, None, None, None, True, _surely_above(reason, ppl))
     low_end = _nearest_size(fits, batch, rise, log_target)
     return Target(ppl, None, None if low_end is None else float(np.exp(low_end + origin)), None, True, reason)
+
+
+def without_interval(target: Target) -> Target:
+    """The target of a fit that has no intervals, with the reason."""
+    return target if target.x is None else replace(target, low=None, high=None, reason=NOTHING_LEFT)
+
+
+def target_among(target: Target, sizes: Array, level: float) -> Target:
+    """The target with the percentiles of its size over refits, (R,): infinite where one never reaches it."""
+    tail = 0.5 * (1.0 - level)
+    low, high = (float(end) for end in np.quantile(sizes, [tail, 1.0 - tail], method="nearest"))
+    if target.x is not None:
+        found = replace(target, low=maybe(low), high=maybe(high))
+        return found if np.isfinite(low) else replace(found, reason="hardly any refit reaches it")
+    if FALLS_TO not in target.reason:
+        return target
+    if np.isfinite(low):
+        return replace(target, low=low)
+    return replace(target, reason=_surely_above(target.reason, target.ppl))
+
+
+def _surely_above(reason: str, ppl: float) -> str:
+    return f"{reason}; the interval of the asymptote stays above {ppl:g} too"
 
 
 def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: float) -> str:
@@ -78,7 +110,7 @@ def out_of_reach(law: Law, theta: Array, log_unit: float, y_name: str, ppl: floa
     if values[1] >= values[0]:
         return f"the fitted law does not fall, so {y_name} {ppl:g} has no size of its own"
     if ppl < values[1]:
-        return f"out of reach: the fitted law falls to {values[1]:.4g}, above {ppl:g}"
+        return f"out of reach: the fitted law {FALLS_TO} {values[1]:.4g}, above {ppl:g}"
     return f"the fitted law is never above {values[0]:.4g}"
 
 

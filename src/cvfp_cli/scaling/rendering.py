@@ -9,6 +9,7 @@ from cvfp_cli.layout import UNBOUNDED, Screen, bands, cells
 from cvfp_cli.markdown import escape, pipe_table
 from cvfp_cli.scaling.blocks import Block, Heading, Line, TextTable
 from cvfp_cli.scaling.document import study_blocks
+from cvfp_cli.scaling.result import Estimate
 from cvfp_cli.scaling.study import Study
 
 
@@ -73,10 +74,10 @@ def to_json(study: Study) -> str:
 
 
 def to_csv(study: Study) -> str:
-    """One line a figure: config, law, kind, name, x, value, low, high, model_size."""
+    """One line a figure: config, law, kind, name, x, value, low, high, model_size, and why it has no value or interval."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["config", "law", "kind", "name", "x", "value", "low", "high", "model_size"])
+    writer.writerow(["config", "law", "kind", "name", "x", "value", "low", "high", "model_size", "reason"])
     for fit in study.fits:
 
         def row(
@@ -87,12 +88,13 @@ def to_csv(study: Study) -> str:
             low: object = None,
             high: object = None,
             model_size: object = None,
+            reason: str = "",
         ) -> None:
-            cells = ["" if cell is None else cell for cell in (x, value, low, high, model_size)]
+            cells = ["" if cell is None else cell for cell in (x, value, low, high, model_size, reason)]
             writer.writerow([fit.config, fit.law, kind, name, *cells])  # noqa: B023  (called in this turn only)
 
         for name, estimate in fit.parameters.items():
-            row("parameter", name, None, estimate.value, estimate.low, estimate.high)
+            row("parameter", name, None, estimate.value, estimate.low, estimate.high, None, estimate.reason)
         quality = {
             "points": fit.points,
             "k": fit.k,
@@ -115,28 +117,35 @@ def to_csv(study: Study) -> str:
             row("measured", fit.y, point.x, point.y, model_size=point.model_size)
             row("fitted", fit.y, point.x, point.predicted, model_size=point.model_size)
         for p in fit.predictions:
-            row("prediction", fit.y, p.x, p.value, p.low, p.high, p.model_size)
-            row("law", fit.y, p.x, p.value, p.mean_low, p.mean_high, p.model_size)
+            row("prediction", fit.y, p.x, p.value, p.low, p.high, p.model_size, p.reason)
+            row("law", fit.y, p.x, p.value, p.mean_low, p.mean_high, p.model_size, p.reason)
         for t in fit.targets:
-            row("target", f"{fit.y}={t.ppl:g}", None, t.x, t.low, t.high, t.model_size)
+            row("target", f"{fit.y}={t.ppl:g}", None, t.x, t.low, t.high, t.model_size, t.reason)
         for least in fit.cheapest:
             for part in ("model_size", "x", "product"):
-                found = getattr(least, part)
-                if found is not None:
-                    row(
-                        f"cheapest_{part}", f"{fit.y}={least.ppl:g}", None, found.value, found.low, found.high
-                    )
+                found = getattr(least, part) or Estimate(None)
+                known = (found.value, found.low, found.high, None, least.reason)
+                row(f"cheapest_{part}", f"{fit.y}={least.ppl:g}", None, *known)
         if fit.compute:
             for part, grown in (("model_size", fit.compute.model_size), ("x", fit.compute.x)):
-                if grown is not None:
-                    row("compute", f"{part}_exponent", None, grown.value, grown.low, grown.high)
+                grown = grown or Estimate(None, reason=fit.compute.reason)
+                row(
+                    "compute",
+                    f"{part}_exponent",
+                    None,
+                    grown.value,
+                    grown.low,
+                    grown.high,
+                    None,
+                    grown.reason,
+                )
                 for split in fit.compute.splits:
-                    found = getattr(split, part)
-                    if found is not None:
-                        row(f"budget_{part}", f"C={split.budget:g}", None, found.value, found.low, found.high)
+                    found = getattr(split, part) or Estimate(None, reason=split.reason)
+                    known = (found.value, found.low, found.high, None, found.reason)
+                    row(f"budget_{part}", f"C={split.budget:g}", None, *known)
             for split in fit.compute.splits:
                 if (there := split.there) is not None:
-                    at = (there.value, there.low, there.high, there.model_size)
+                    at = (there.value, there.low, there.high, there.model_size, there.reason)
                     row("budget_prediction", f"C={split.budget:g}", there.x, *at)
         if fit.pool:
             row("pool_test", "F", None, fit.pool.f)
@@ -149,13 +158,13 @@ def to_csv(study: Study) -> str:
     for one in study.forecasts:
         for p in one.predictions:
             for kind, low, high in (("prediction", p.low, p.high), ("law", p.mean_low, p.mean_high)):
-                writer.writerow([one.config, "mixture", kind, one.y, p.x, p.value, low, high, None])
+                writer.writerow([one.config, "mixture", kind, one.y, p.x, p.value, low, high, None, p.reason])
         for t in one.targets:
             name = f"{one.y}={t.ppl:g}"
-            writer.writerow([one.config, "mixture", "target", name, None, t.x, t.low, t.high, None])
+            writer.writerow([one.config, "mixture", "target", name, None, t.x, t.low, t.high, None, t.reason])
         if one.asymptote:
             end = one.asymptote
-            ends = [None, end.value, end.low, end.high, None]
+            ends = [None, end.value, end.low, end.high, None, end.reason]
             writer.writerow([one.config, "mixture", "derived", "asymptote", *ends])
     for iso in study.isoflops:
         exponents = (("model_size_exponent", iso.model_size), ("x_exponent", iso.x))
@@ -167,10 +176,12 @@ def to_csv(study: Study) -> str:
         ]
         for kind, name, e in [*(("compute", name, e) for name, e in exponents), *sizes]:
             if e is not None:
-                writer.writerow([iso.config, "isoflops", kind, name, None, e.value, e.low, e.high, None])
+                writer.writerow(
+                    [iso.config, "isoflops", kind, name, None, e.value, e.low, e.high, None, e.reason]
+                )
     for moved in study.sensitivity:
         for choice in moved.choices:
             for name, e in choice.figures.items():
-                known = [e.value, e.low, e.high]
-                writer.writerow([moved.config, moved.law, "sensitivity", name, choice.name, *known, None])
+                told = [choice.name, e.value, e.low, e.high, None, e.reason]
+                writer.writerow([moved.config, moved.law, "sensitivity", name, *told])
     return out.getvalue()

@@ -38,6 +38,7 @@ class Prediction:
         extrapolated: beyond the smallest or largest measured size.
         mean_low, mean_high: confidence interval of the law itself there.
         model_size: the joint law's N; None for laws of x alone.
+        reason: why there is no interval; empty where there is one.
     """
 
     x: float
@@ -48,6 +49,7 @@ class Prediction:
     mean_low: float | None = None
     mean_high: float | None = None
     model_size: float | None = None
+    reason: str = ""
 
     def holding_the_law(self) -> "Prediction":
         """With the law's interval within the new run's: such a run is never known better than the law that it follows.
@@ -61,8 +63,8 @@ class Prediction:
         return replace(self, low=low, high=high)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON has no infinity: x is the text ``"inf"`` there."""
-        return {
+        """JSON has no infinity: x is the text ``"inf"`` there. ``reason`` stands only where there is one."""
+        shape = {
             "x": "inf" if self.x == float("inf") else self.x,
             "value": self.value,
             "low": self.low,
@@ -72,6 +74,7 @@ class Prediction:
             "mean_high": self.mean_high,
             "model_size": self.model_size,
         }
+        return {**shape, "reason": self.reason} if self.reason else shape
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,10 @@ class Target:
     Attributes:
         ppl: the target.
         x: the size at which the fitted law reaches it; None where it never does.
-        low, high: interval of that size; None is an open end (for ``high``: it may never be reached).
+        low, high: interval of that size; None is an open end (for ``high``: it may never be reached), and 0 for
+            ``low`` is below all sizes.
         extrapolated: x lies beyond the measured sizes.
-        reason: why x is None; empty otherwise.
+        reason: why x is None, or why it has no interval; empty otherwise.
         model_size: the joint law's N; None for laws of x alone.
     """
 
@@ -106,7 +110,7 @@ class Cheapest:
 
     Attributes:
         ppl: the target. model_size, x, product: N, D and N D with intervals; None where there are none.
-        extrapolated: the pair lies beyond the measured sizes. reason: why there is none; empty otherwise.
+        extrapolated: the pair lies beyond the measured sizes. reason: why there is none, or no interval; empty otherwise.
     """
 
     ppl: float

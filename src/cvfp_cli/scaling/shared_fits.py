@@ -6,20 +6,21 @@ from dataclasses import replace
 import numpy as np
 
 from cvfp_cli.counting import counted
+from cvfp_cli.errors import InputError
 from cvfp_cli.laws.base import Law
 from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.laws.registry import get_law
 from cvfp_cli.notes import Note
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
-from cvfp_cli.scaling.constraint import Constraint, check_law
+from cvfp_cli.scaling.constraint import Constraint, check_law, fixed_coordinates
 from cvfp_cli.scaling.criteria import information
 from cvfp_cli.scaling.derived import reached_quantity, target_quantity
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.held_out import Mask, Origin, Pools, Test, forward_masks
-from cvfp_cli.scaling.predictions import out_of_reach, solve_size
+from cvfp_cli.scaling.predictions import NOTHING_LEFT, out_of_reach, solve_size
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals
 from cvfp_cli.scaling.result import Estimate, Fit, Target
 from cvfp_cli.scaling.shared import (
@@ -35,6 +36,8 @@ from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
+# Why a figure has no interval where the other ones have.
+SHARED_UNSEEN = "how far the law misses a size that configurations share cannot be seen"
 # Notes of a fit on its own that a shared fit answers differently.
 OWN_NOTES = frozenset({"no-freedom", "underdetermined", "one-degree-of-freedom", "starts-disagree", NO_AICC})
 
@@ -63,6 +66,22 @@ def fit_constrained(
             else fit_groups(pool, law, options)
         )
     )
+
+
+def cannot_hold(
+    groups: Sequence[Points], law: str, constraint: Constraint, objective: str
+) -> InputError | None:
+    """Why a law cannot be fitted to these groups with what is fixed; None where it can."""
+    chosen = get_law(law)
+    mine = constraint.within(chosen.parameters)
+    if not mine.fixed:
+        return None
+    try:
+        for pool in pools_of(groups, mine):
+            fixed_coordinates(chosen, mine, shared_batch(pool, objective))
+    except InputError as problem:
+        return problem
+    return None
 
 
 def pools_of(groups: Sequence[Points], constraint: Constraint) -> list[Sequence[Points]]:
@@ -160,9 +179,9 @@ def _figures(
     flat, still = measured_instead(fit, flat, held=fit.layout.held)
     # What no free unknown moves has its value, whatever the errors.
     ends[:, still] = np.array(values)[still]
-    known = np.flatnonzero(np.isfinite(delta[:, 0]) & ~still)
-    found = intervals(fit, delta[known], [flat[i] for i in known]) if known.size else []
-    for i, one in zip(known, found, strict=True):
+    moved = np.flatnonzero(np.isfinite(delta[:, 0]) & ~still)
+    found = intervals(fit, delta[moved], [flat[i] for i in moved]) if moved.size else []
+    for i, one in zip(moved, found, strict=True):
         ends[:, i] = one.low[0], one.high[0]
     count, groups = len(per_group[0]), len(per_group)
 
@@ -193,7 +212,12 @@ def _quantities(fit: SharedFit, batch: Batch, g: int, options: FitOptions) -> li
 
 
 def _targets(
-    fit: SharedFit, batch: Batch, curves: CurveFits, g: int, errors: FitErrors | None, options: FitOptions
+    fit: SharedFit,
+    batch: Batch,
+    curves: CurveFits,
+    g: int,
+    errors: FitErrors | None,
+    options: FitOptions,
 ) -> tuple[Target, ...]:
     points, origin, log_unit = batch.groups[g], float(batch.scale.origin[g]), float(batch.scale.log_unit[g])
     groups = len(batch.groups)
@@ -205,21 +229,24 @@ def _targets(
             reason = out_of_reach(fit.law, curves.theta[g : g + 1], log_unit, points.y_name, ppl)
             result.append(Target(ppl, None, None, None, True, reason))
             continue
+        x = float(np.exp(z + origin))
         low = high = None
+        reason = NOTHING_LEFT if options.intervals else ""
         if errors is not None:
             make = reached_quantity if fit.layout.held else target_quantity
             target = make(fit.law, np.full(groups, z), np.full(groups, log_target))
             wanted = [lifted(target, fit.law, fit.layout, g)]
             delta = errors.delta(fit, wanted, options.level)
             wanted, _ = measured_instead(fit, wanted, held=fit.layout.held)
+            reason = SHARED_UNSEEN
             if np.isfinite(delta[0, 0]):
+                reason = ""
                 ends = intervals(fit, delta, wanted)[0]
                 low, high = (
                     None if np.isnan(end[0]) else float(np.exp(end[0] + origin))
                     for end in (ends.low, ends.high)
                 )
-        x = float(np.exp(z + origin))
-        result.append(Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max()))
+        result.append(Target(ppl, x, low, high, not points.x.min() <= x <= points.x.max(), reason))
     return tuple(result)
 
 

@@ -1,7 +1,7 @@
 """A whole ``cvfp fit``: which laws to which groups, every fit, and the selection."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,14 @@ from cvfp_cli.errors import InputError
 from cvfp_cli.laws.names import JOINTS, MAIN, MIXED
 from cvfp_cli.laws.registry import LAWS, get_law
 from cvfp_cli.notes import Note
-from cvfp_cli.scaling.asked import NO_JOINT, check_constraint, refuse, unanswered
+from cvfp_cli.scaling.asked import (
+    NO_JOINT,
+    barred_joints,
+    check_constraint,
+    left_out_of,
+    refuse,
+    unanswered,
+)
 from cvfp_cli.scaling.batch import make_batch
 from cvfp_cli.scaling.bounded import ToldOfOdds, as_odds
 from cvfp_cli.scaling.checks import check_groups
@@ -31,7 +38,7 @@ from cvfp_cli.scaling.joint_study import (
 )
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.selection import Selection, select
-from cvfp_cli.scaling.shared_fits import constrained_origins, fit_constrained, is_constrained
+from cvfp_cli.scaling.shared_fits import cannot_hold, constrained_origins, fit_constrained, is_constrained
 from cvfp_cli.stats.curvature import SIGNIFICANCE
 from cvfp_cli.study.points import Points, counted_once
 from cvfp_cli.study.units import UNKNOWN
@@ -156,10 +163,14 @@ def _run(groups: Sequence[Points], request: Request) -> Study:
     refuse(laws, request, named=named)
     check_constraint(laws, request, named=named)
     _check_weights(groups, request, named)
-    if both:
-        joint, about_joint = fit_named(groups, request, both) if named else fit_unasked(groups, request)
-    else:
-        joint, about_joint = (), ()
+    unfit = barred_joints(request.constraint) if both and not named else {}
+    kept_out: tuple[str, ...] = ()
+    joint: tuple[Fit, ...] = ()
+    about_joint: tuple[Note, ...] = ()
+    if both and named:
+        joint, about_joint = fit_named(groups, request, both)
+    elif both:
+        joint, about_joint, kept_out = fit_unasked(groups, request, unfit)
     asks_joint = (("--predict", request.options.pairs), ("--budget", request.options.budgets))
     for option, given in asks_joint:
         if given and not joint:
@@ -168,11 +179,21 @@ def _run(groups: Sequence[Points], request: Request) -> Study:
     fittable, left_out = _fittable(groups, joint=bool(joint), needed=named or not joint) if own else ((), ())
     fits: dict[str, tuple[Fit, ...]] = {}
     fitted_to: dict[str, tuple[Points, ...]] = {}
+    barred: dict[str, InputError] = {}
     for law in own:
         able = counted_once(fittable) if request.constraint.shared else fittable
         chosen = tuple(able) if named else _with_room(able, law, request)
-        if chosen:
+        problem = None
+        if chosen and not named:
+            problem = cannot_hold(chosen, law, request.constraint, request.options.objective)
+        if problem is not None:
+            barred[law] = problem
+        elif chosen:
             fits[law], fitted_to[law] = _fit(chosen, law, request), chosen
+    fitted = (*fits, *(fit.law for fit in joint))
+    # What a law says that would not have been fitted anyhow is only told where no other takes the value.
+    about_fixed = left_out_of(request.constraint, barred | unfit, fitted)
+    about_fixed = tuple(note for note in about_fixed if note.values["law"] in (*barred, *kept_out))
     if not fits and not joint:
         raise InputError(
             "No law has fewer parameters than these data have sizes.", hint=f"Name one with --model {MAIN}."
@@ -183,7 +204,9 @@ def _run(groups: Sequence[Points], request: Request) -> Study:
     if fits and request.options.hold_out:
         asks = bool(request.options.predict or request.options.targets)
         mixed = not named or asks or request.sensitivity
-        ahead = forecasts(fittable, request.options, fits, mixed=mixed, constraint=request.constraint)
+        ahead = forecasts(
+            fittable, request.options, fits, mixed=mixed, constraint=request.constraint, barred=barred
+        )
     selection, notes = _select(fits, fitted_to, request, ahead)
     checked = check_groups(fittable, fits, request.options, request.constraint) if ahead else ()
     if ahead and any(estimate.shared for fit in everything for estimate in fit.parameters.values()):
@@ -192,13 +215,15 @@ def _run(groups: Sequence[Points], request: Request) -> Study:
             "checked."
         )
         checked = (*checked, Note("forecast-unshared", message))
-    moved = _sensitivity(groups, fits, fitted_to, joint, ahead, request) if request.sensitivity else ()
+    moved = (
+        _sensitivity(groups, fits, fitted_to, joint, ahead, barred, request) if request.sensitivity else ()
+    )
     profiles, about_profiles = _isoflops(groups, request) if request.isoflops else ((), ())
     shared = (joint and request.pooling != "none") or (fits and request.constraint.shared)
     apart = _of_members(groups) if shared else ()
     chosen_joint = select_joint(groups, joint, request)
     choice = () if named else choice_note(chosen_joint)
-    told = (*left_out, *notes, *about_joint, *choice, *apart, *asked, *checked, *about_profiles)
+    told = (*left_out, *about_fixed, *notes, *about_joint, *choice, *apart, *asked, *checked, *about_profiles)
     return Study(everything, selection, told, ahead, moved, chosen_joint, profiles)
 
 
@@ -223,6 +248,7 @@ def _sensitivity(
     fitted_to: dict[str, tuple[Points, ...]],
     joint: Sequence[Fit],
     ahead: Sequence[Forecast],
+    barred: Collection[str],
     request: Request,
 ) -> "tuple[Sensitivity, ...]":
     """How far the figures move of the first law and of every joint fit."""
@@ -233,7 +259,7 @@ def _sensitivity(
     if fits:
         members = fitted_to[next(iter(fits))]
         for law in MIXED:
-            able = () if law in fits else _with_room(members, law, request)
+            able = () if law in fits or law in barred else _with_room(members, law, request)
             fits = {**fits, law: _fit(able, law, request)} if able else fits
 
         def refit(variants: Sequence[Points], law: str, options: FitOptions) -> tuple[Fit, ...]:

@@ -17,7 +17,7 @@ class Estimate:
         shared: estimated from several configurations together.
         at_bound: the estimate lies at the bound of what the law allows.
         fixed: held at a value that was given, not estimated.
-        reason: why the data determine no value; empty where they do.
+        reason: why the data determine no value, or, where there is one, no interval; empty where they do.
         se: standard error, with ``df`` degrees of freedom. p_value: of the two-sided test of no difference. None
             where no freedom is left, or where none of them is worked out.
     """
@@ -58,8 +58,9 @@ class Estimate:
         return {**shape, "reason": self.reason} if self.reason else shape
 
     def range_json(self) -> dict[str, Any]:
-        """Value and ends alone, for derived figures."""
-        return {"value": self.value, "low": self.low, "high": self.high}
+        """Value and ends alone, for derived figures, and ``reason`` where there is one."""
+        shape = {"value": self.value, "low": self.low, "high": self.high}
+        return {**shape, "reason": self.reason} if self.reason else shape
 
 
 def relative_change(first: Estimate, second: Estimate) -> Estimate:

@@ -99,11 +99,14 @@ def _notes(
 ) -> list[Finding]:
     """How to read the table: intervals, noise a column, what is missing."""
     present = {column.key for column in table.columns}
-    notes = (
-        [Finding("alpha-interval-method", {"level": scope.level, "enough": ENOUGH}, "note")]
-        if scope.fits
-        else []
-    )
+    fits = {group.label: fit for group in scope.groups if (fit := scope.power(group)) is not None}
+    bare = tuple(label for label, fit in fits.items() if fit.interval_method == "none")
+    notes = []
+    if len(bare) < len(fits):
+        notes = [Finding("alpha-interval-method", {"level": scope.level, "enough": ENOUGH}, "note")]
+    if bare:
+        some = Finding("alpha-interval-none", {"configs": bare}, "note")
+        notes.append(some if notes else Finding("alpha-interval-none-at-all", {}, "note"))
     wanted = ("best_accuracy", "phase1_parameters", "val_effective_rank")
     notes += [Finding("column-absent", {"column": key}, "note") for key in wanted if key not in present]
     if len(scope.groups) > 1:

@@ -42,6 +42,8 @@ FIGURES = {
     "recommendations-one-configuration": "a recommendation compares configurations; there {configurations:isare} {configurations:int} with finished runs.",
     # How to read the tables
     "alpha-interval-method": "Intervals of α and A: {level:whole_share} t intervals of the log-log line through the means of the sizes; from {enough:int} sizes on they allow for errors that grow or shrink with the size.",
+    "alpha-interval-none": "{configs:names}: no interval of α and A, since a line through two sizes leaves nothing to see how far it is off.",
+    "alpha-interval-none-at-all": "No interval of α and A, since a line through two sizes leaves nothing to see how far it is off.",
     "marks-legend": "★: best beyond the noise, told from every other one ({level:whole_share}). ≈: may be the best too.",
     "means-over-seeds": "Figures are means over the seeds of a size (geometric for PPL).",
     "column-absent": "{column:term}: not in the files.",

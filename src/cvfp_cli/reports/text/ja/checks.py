@@ -49,6 +49,7 @@ CHECKS = {
     # Compare
     "pairs-one-configuration": "比較する設定が一つしかない。",
     "pair-method": "区間は{level:whole_share}信頼区間である。差はすべて基準に対する対象の差であり、p値は{pairs:int}対についてHolm法で補正した。",
+    "pair-interval-none": "サイズが少なすぎる対には区間がない。サイズが二つ以下では、直線からのずれを知る手がかりが残らない。",
     "pair-paired": "対応あり ({sizes:int}サイズ)",
     "pair-independent": "独立な直線 (サイズまたはデータが異なる)",
     "crossing-at": "{x:end} [{low:end}, {high:end}]",
@@ -65,5 +66,6 @@ CHECKS = {
     "worth-method": "データの価値は、対象のデータの量に対し、同じPPLに達するために基準が何倍のデータを要するかである。両方の直線がデータの範囲内で達する最高と最低のPPLの中間で読み取る。{level:whole_share}信頼区間は一つずつFiellerの方法による。区間が等倍を含めば決まらず、どちらかの直線をサイズの範囲外で読み取ることになれば範囲外とする。",
     "ranks-note": "追加したcontext_dimのうち、有効ランクの増加として現れた割合である (共通サイズの平均)。",
     "change-method": "変化の区間は二つのパラメータの区間を組み合わせて求めた (MOVER、ZouとDonner)。開いた端は開いたままである。",
+    "parameter-interval-none": "{configs:names}: {law:name} のパラメータの区間はない。サイズの数がパラメータの数以下では、区間を求める手がかりが残らない。",
     "parameter-undetermined": "{config:name}: {law:name} を当てはめられなかった。{reason:name}",
 }

@@ -42,6 +42,8 @@ FIGURES = {
     "recommendations-one-configuration": "推奨は設定どうしの比較であるが、完了した実行をもつ設定は{configurations:int}通りである。",
     # How to read the tables
     "alpha-interval-method": "αとAの区間は、各サイズの平均を通る両対数直線の{level:whole_share}信頼区間 (t分布) である。{enough:int}サイズ以上では、誤差がサイズとともに増減してもよい。",
+    "alpha-interval-none": "{configs:names}: αとAの区間はない。二つのサイズを通る直線では、直線からのずれを知る手がかりが残らない。",
+    "alpha-interval-none-at-all": "αとAの区間はない。二つのサイズを通る直線では、直線からのずれを知る手がかりが残らない。",
     "marks-legend": "★はほかのどれとも区別され、ノイズを超えて最良であること、≈はこれも最良でありうることを表す (水準{level:whole_share})。",
     "means-over-seeds": "数値は各サイズのシードの平均である (PPLは幾何平均)。",
     "column-absent": "{column:term}: ファイルに記録がない。",
