@@ -327,9 +327,9 @@ def _at_least(variance: float) -> float:
 def _f_test(
     small: tuple[float, int], large: tuple[float, int], variance: float | None, df: int
 ) -> FTest | None:
-    """F of the fall in the residual sum of squares against ``variance``; None without freedom."""
+    """F of the fall in the residual sum of squares against ``variance``; None without freedom, or against rounding."""
     df1 = small[1] - large[1]
-    if df1 <= 0 or df <= 0 or not variance:
+    if df1 <= 0 or df <= 0 or variance is None or variance <= ROUNDING**2:
         return None
     statistic = max(0.0, small[0] - large[0]) / df1 / variance
     return FTest(statistic, df1, df, f_p_value(statistic, df1, df))
@@ -354,7 +354,7 @@ def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float, 
     equal = _equal(mean, variance / sizes, df, margin)
     if slope is None:
         return Pair(first.label, second.label, True, first.sizes, df, None, ratio, None, None, equal)
-    lines = _f_test((float(y @ y), sizes), (float(left @ left), sizes - 2), variance, df)
+    lines = _f_test((float(y @ y) / 2.0, sizes), (float(left @ left) / 2.0, sizes - 2), variance / 2.0, df)
     return Pair(
         first.label,
         second.label,

@@ -55,7 +55,7 @@ def unequal_test(smaller: ArrayLike, larger: ArrayLike, y: ArrayLike, rows: Rows
             are allowed. y: (m,). rows: the configuration of each row, codes from 0 on, (m,).
 
     Returns:
-        None without degrees of freedom, without residuals, or with too many rows for it.
+        None without degrees of freedom, without residuals but rounding, or with too many rows for it.
     """
     target = np.asarray(y, dtype=float)
     if len(target) > MOST_CELLS:
@@ -65,7 +65,7 @@ def unequal_test(smaller: ArrayLike, larger: ArrayLike, y: ArrayLike, rows: Rows
     df1, df2 = round(float(np.trace(between))), round(float(np.trace(within)))
     r = within @ target
     left, fall = float(r @ r), float(target @ between @ target)
-    if df1 <= 0 or df2 <= 0 or left <= 1e-20 * float(target @ target):
+    if df1 <= 0 or df2 <= 0 or left <= df2 * ROUNDING**2:
         return None
     count = int(rows.max()) + 1
     stands_out = variance_stands_out(np.bincount(rows, r**2), np.bincount(rows, np.diag(within)))
@@ -84,7 +84,6 @@ def unequal_test(smaller: ArrayLike, larger: ArrayLike, y: ArrayLike, rows: Rows
         float(np.clip(mean**2 / (variances @ square @ variances), 1.0, full))
         for mean, square, full in zip(expected, squares, (df1, df2), strict=True)
     ]
-    left = max(left, df2 * ROUNDING**2)
     statistic = max(0.0, fall) / expected[0] / (left / expected[1])
     return UnequalTest(FTest(statistic, dfs[0], dfs[1], f_p_value(statistic, *dfs)), stands_out)
 
