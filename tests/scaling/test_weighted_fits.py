@@ -128,7 +128,14 @@ def test_what_cannot_use_weights_says_so(request_: Request, words: str) -> None:
 
 def test_joint_is_left_out_of_all_laws_where_there_are_weights() -> None:
     rows = [
-        Points(x=N, y=2 + 300 * N**-0.3 + k, parameters=np.full(8, 10.0**k), weights=SD**-2.0, y_name="loss")
+        Points(
+            x=N,
+            y=2 + 300 * N**-0.3 + k,
+            parameters=np.full(8, 10.0**k),
+            weights=SD**-2.0,
+            y_name="loss",
+            label=f"{k}",
+        )
         for k in (5, 6, 7)
     ]
     study = run_study(rows, Request())

@@ -80,3 +80,24 @@ def test_seeds_do_not_count_as_sizes():
     assert shares[True] / 200 < 0.11
     assert shares[False] / 200 > 0.3
     assert curvature(x[:9], rng.standard_normal(9), Labels.of(size[:9])).p_value is None
+
+
+def test_weights_keep_imprecise_sizes_from_bending_a_line():
+    """Two sizes of eight known fifty times worse: false bends stood in 23 % of tables, the closed form says 5 %."""
+    x = doubling(8)
+    sd = np.where(np.arange(8) < 2, 0.05, 0.001)
+    root = 1.0 / sd
+    u = (x - x[0]) / np.ptp(x)
+    design = np.column_stack([np.ones(8), u, u * (u - 1.0)]) * root[:, None]
+    spread = np.linalg.inv(design.T @ design)[2, 2]
+    false = 0
+    for seed in range(200):
+        y = -0.4 * x + sd * np.random.default_rng(seed).standard_normal(8)
+        found = curvature(x, y, weight=1.0 / sd**2 * 1e-6)
+        b = np.linalg.lstsq(design, y * root, rcond=None)[0]
+        left = y * root - design @ b
+        t = b[2] / np.sqrt(left @ left / 5 * spread)
+        assert found.p_value == pytest.approx(2 * stats.t.sf(abs(t), 5), abs=1e-5)
+        assert found.slope == pytest.approx(-0.4, abs=0.02)
+        false += found.verdict == CURVED
+    assert false <= 20

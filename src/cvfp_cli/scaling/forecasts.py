@@ -117,7 +117,8 @@ def forecasts(
 
 def _forecast(points: Points, fits: dict[str, Fit], k: dict[str, int], options: FitOptions) -> Forecast:
     labels = Labels.of(points.size_index)
-    bend = curvature(np.log(points.x), np.log(points.y), labels)
+    weight = None if points.weights is None else points.relative_weights
+    bend = curvature(np.log(points.x), np.log(points.y), labels, weight=weight)
     # A law without an asymptote contradicts one that is fixed.
     held = any(fit.asymptote is not None and fit.asymptote.fixed for fit in fits.values())
     able = {law for law in fits if LAWS[law].has_floor or not held}

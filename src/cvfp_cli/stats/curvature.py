@@ -42,7 +42,12 @@ class Curvature:
 
 
 def curvature(
-    log_n: ArrayLike, log_y: ArrayLike, labels: Labels | None = None, *, margin: float = MARGIN
+    log_n: ArrayLike,
+    log_y: ArrayLike,
+    labels: Labels | None = None,
+    *,
+    weight: ArrayLike | None = None,
+    margin: float = MARGIN,
 ) -> Curvature:
     """Test a quadratic term in ln n beside a straight line in ln n, ln y.
 
@@ -52,21 +57,22 @@ def curvature(
 
     Args:
         log_n, log_y: of every run, (m,). labels: who shares what; every run on its own without them.
-        margin: see ``MARGIN``.
+        weight: relative precision of each run, (m,); all alike without it. margin: see ``MARGIN``.
     """
     x, y = np.asarray(log_n, dtype=float), np.asarray(log_y, dtype=float)
+    root = np.ones(len(x)) if weight is None else np.sqrt(np.asarray(weight, dtype=float))
     reach = float(np.ptp(x))
     sizes = len(np.unique(x))
     line = np.column_stack([np.ones(len(x)), x - x.mean()])
-    slope = float(np.linalg.lstsq(line, y, rcond=None)[0][1]) if sizes > 1 else 0.0
+    slope = float(np.linalg.lstsq(root[:, None] * line, root * y, rcond=None)[0][1]) if sizes > 1 else 0.0
     if sizes < 3:
         return Curvature(0.0, None, None, None, 0.0, slope, NOT_DECIDED)
     # In units of the reach, so that the design is far from singular at any n.
     u = (x - x.min()) / reach
     design = np.column_stack([np.ones(len(x)), u, u * (u - 1.0)])
-    found = np.linalg.lstsq(design, y, rcond=None)[0]
+    found = np.linalg.lstsq(root[:, None] * design, root * y, rcond=None)[0]
     change = 2.0 * float(found[2]) / reach
-    model = fit_error_model(y - design @ found, design, labels or Labels.of(np.arange(len(x))))
+    model = fit_error_model(y - design @ found, design, labels or Labels.of(np.arange(len(x))), weight=weight)
     errors = model.contrasts([0.0, 0.0, 2.0 / reach])
     if errors.reason[0]:
         return Curvature(change, None, None, None, 0.0, slope, NOT_DECIDED)
