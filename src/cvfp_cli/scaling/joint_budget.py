@@ -128,8 +128,7 @@ class _Asked:
             return Estimate(middle, reason=reason)
         if law.draws is not None:
             drawn = figure(law.draws)[0]
-            tail = 0.5 * (1.0 - law.level)
-            low, high = np.quantile(drawn, [tail, 1.0 - tail], method="nearest")
+            low, high = np.quantile(drawn, law.tails, method="nearest")
             return Estimate(middle, float(low), float(high))
         if law.profiled:
             allowed = law.errors.allowed(gradient[0], law.level)

@@ -72,20 +72,8 @@ def fit_joint_groups(
     parameters = found.parameters()
     for name, value in constraint.within(form.parameters).fixed:
         parameters[name] = Estimate(value, fixed=True)
-    asked = AskedFit(
-        data,
-        fit,
-        n,
-        d,
-        runs.unit,
-        found.errors,
-        found.ends is not None,
-        found.draws,
-        options.level,
-        frozenset(
-            name for name, estimate in parameters.items() if estimate.reason and estimate.value is None
-        ),
-    )
+    undetermined = frozenset(name for name, one in parameters.items() if one.reason and one.value is None)
+    asked = AskedFit(runs, found, undetermined)
     compute = compute_of(asked, relation_of(n, d, data.passes, runs.flops), options.budgets)
     answers = answer(asked, options.predict, options.pairs, options.targets)
     members = [

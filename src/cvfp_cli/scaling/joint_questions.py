@@ -7,11 +7,13 @@ import numpy as np
 
 from cvfp_cli.scaling.joint import JointData, JointFit, gradient
 from cvfp_cli.scaling.joint_errors import MET, NO_RUNS, OPEN_DESIGN, UNSEEN, JointErrors
+from cvfp_cli.scaling.joint_intervals import JointIntervals
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
+from cvfp_cli.scaling.joint_runs import JointRuns
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Prediction, Target
 from cvfp_cli.stats.solver import Array
-from cvfp_cli.study.units import YUnit, loss_of, y_of
+from cvfp_cli.study.units import loss_of, y_of
 
 # ln D of "infinitely many": beta times this is far below any loss.
 ENDLESS = 700.0
@@ -22,22 +24,58 @@ class AskedFit:
     """A fit, and what its intervals are made from.
 
     Attributes:
-        n, d: sizes of the runs, (m,). unit: of y.
-        errors: of its figures; None without degrees of freedom. profiled: whether intervals are profiles of the loss.
-        draws: bootstrap refits in the fit's coordinates, (R, k), or None. level: of intervals.
         undetermined: the parameters without a value.
     """
 
-    data: JointData
-    fit: JointFit
-    n: Array
-    d: Array
-    unit: YUnit
-    errors: JointErrors | None
-    profiled: bool
-    draws: Array | None
-    level: float
+    runs: JointRuns
+    found: JointIntervals
     undetermined: frozenset[str]
+
+    @property
+    def data(self) -> JointData:
+        """What was fitted."""
+        return self.runs.data
+
+    @property
+    def fit(self) -> JointFit:
+        """The fit itself."""
+        return self.found.fit
+
+    @property
+    def n(self) -> Array:
+        """Model sizes of the runs, (m,)."""
+        return self.runs.n
+
+    @property
+    def d(self) -> Array:
+        """Data sizes of the runs, (m,)."""
+        return self.runs.d
+
+    @property
+    def errors(self) -> JointErrors | None:
+        """Errors of its figures; None without degrees of freedom."""
+        return self.found.errors
+
+    @property
+    def profiled(self) -> bool:
+        """Whether intervals are profiles of the loss."""
+        return self.found.ends is not None
+
+    @property
+    def draws(self) -> Array | None:
+        """Bootstrap refits in the fit's coordinates, (R, k), or None."""
+        return self.found.draws
+
+    @property
+    def level(self) -> float:
+        """Level of intervals."""
+        return self.found.level
+
+    @property
+    def tails(self) -> list[float]:
+        """Shares of draws below the two ends of an interval."""
+        tail = 0.5 * (1.0 - self.level)
+        return [tail, 1.0 - tail]
 
     @property
     def passes(self) -> float:
@@ -46,11 +84,11 @@ class AskedFit:
 
     def to_y(self, log_loss: Array | float) -> Array:
         """y from ln L."""
-        return y_of(np.exp(np.asarray(log_loss)), self.unit)
+        return y_of(np.exp(np.asarray(log_loss)), self.runs.unit)
 
     def loss(self, target: float) -> float:
         """A target of y as a loss."""
-        return float(loss_of(np.array(target), self.unit))
+        return float(loss_of(np.array(target), self.runs.unit))
 
     def coordinates(self, n: float, d: float) -> tuple[float, float]:
         """Centred ln N and ln D."""
@@ -106,11 +144,8 @@ def _ends(law: AskedFit, n: float, d: float, value: float) -> tuple[float | None
     """Ends of ln L at N and D: of the law, and of a new run."""
     if law.draws is not None:
         there = law.log_loss(law.draws, n, d)
-        tail = 0.5 * (1.0 - law.level)
         errors = np.random.default_rng(0).choice(law.fit.residuals, len(there))
-        return tuple(
-            float(end) for part in (there, there + errors) for end in np.quantile(part, [tail, 1.0 - tail])
-        )
+        return tuple(float(end) for part in (there, there + errors) for end in np.quantile(part, law.tails))
     assert law.errors is not None  # ``AskedFit.unknown`` was asked
     row = law.row(n, d)
     low: float | None
@@ -209,7 +244,6 @@ def percentiles(law: AskedFit, values: Array) -> tuple[float | None, float | Non
     """Ends over draws; infinite draws are beyond every end, so that an end among them is open."""
     if values.size == 0:
         return None, None
-    tail = 0.5 * (1.0 - law.level)
     ordered = np.where(np.isfinite(values), values, np.inf)
-    low, high = np.quantile(ordered, [tail, 1.0 - tail], method="nearest")
+    low, high = np.quantile(ordered, law.tails, method="nearest")
     return maybe(low), maybe(high)
