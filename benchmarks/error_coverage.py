@@ -27,7 +27,7 @@ from cvfp_cli.stats.best import best_of_differences
 from cvfp_cli.stats.contrast_errors import ContrastErrors
 from cvfp_cli.stats.error_model import fit_error_model
 from cvfp_cli.stats.labels import Labels
-from cvfp_cli.stats.robust import cr2_errors
+from cvfp_cli.stats.size_errors import size_errors
 
 Array = NDArray[Any]
 Errors = Callable[[Array], ContrastErrors]  # from residuals
@@ -229,7 +229,7 @@ def unequal_sets(
     noise, inverse, labels = ratio ** (z / z[-1]), np.linalg.pinv(x), Labels.of(z)
     kinds: dict[str, Errors] = {
         "textbook": lambda r: fit_error_model(r, x, labels).contrasts(rows),
-        "CR2": lambda r: cr2_errors(x, r, rows),
+        "CR2": lambda r: by_size(r, x, rows, z),
     }
     found: dict[str, list[tuple[Array, Array]]] = {kind: [] for kind in kinds}
     for _ in range(sets):
@@ -238,6 +238,13 @@ def unequal_sets(
         for kind, errors in kinds.items():
             found[kind].append(inside(rows @ b, np.zeros(2), errors(y - x @ b)))
     return found
+
+
+def by_size(r: Array, x: Array, rows: Array, z: Array) -> ContrastErrors:
+    """Errors of the figures of one curve as ``cvfp fit`` has them, with a size a run."""
+    errors = size_errors(r[None], x[None], np.ones((1, len(r))), np.arange(len(r))[None], z[None])
+    variance, df = np.array([errors.variance(row[None])[1:] for row in rows])[:, :, 0].T
+    return ContrastErrors(variance, df, np.full(len(rows), np.nan), ("",) * len(rows))
 
 
 def neighbours(sets: int, rng: np.random.Generator) -> None:

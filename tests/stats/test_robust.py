@@ -1,18 +1,15 @@
-"""CR2 against its definition, the test of unequal variance against simulation, outliers."""
+"""The test of unequal variance against simulation, outliers."""
 
 import numpy as np
 import pytest
 
-from cvfp_cli.stats.contrast_errors import NO_FREEDOM
-from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.stats.robust import (
     OUTLIER,
-    ROUNDING,
-    cr2_errors,
     outliers,
     strays,
     variance_test,
 )
+from cvfp_cli.stats.rounding import ROUNDING
 
 
 def line(m):
@@ -21,95 +18,6 @@ def line(m):
 
 def residual(x, y):
     return y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
-
-
-def power(matrix, exponent):
-    values, axes = np.linalg.eigh(matrix)
-    return (axes * values**exponent) @ axes.T
-
-
-def test_cr2_is_its_definition():
-    """Bell and McCaffrey's estimator written out cluster by cluster, and its df from the whole matrices."""
-    rng = np.random.default_rng(0)
-    x = np.column_stack([np.ones(12), rng.normal(size=12), rng.normal(size=12)])
-    clusters = np.repeat(np.arange(5), [3, 2, 4, 2, 1])
-    r = residual(x, rng.normal(size=12))
-    c = np.array([0.3, 1.0, -2.0])
-    bread = np.linalg.inv(x.T @ x)
-    off = np.eye(12) - x @ bread @ x.T
-    meat, columns = np.zeros((3, 3)), []
-    for g in range(5):
-        rows = clusters == g
-        a = power(off[np.ix_(rows, rows)], -0.5)
-        half = x[rows].T @ a @ r[rows]
-        meat += np.outer(half, half)
-        columns.append(off[:, rows] @ a @ x[rows] @ bread @ c)
-    eigenvalues = np.linalg.eigvalsh(np.column_stack(columns).T @ np.column_stack(columns))
-    errors = cr2_errors(x, r, c, clusters)
-    assert errors.variance[0] == pytest.approx(c @ bread @ meat @ bread @ c)
-    assert errors.df[0] == pytest.approx(eigenvalues.sum() ** 2 / np.sum(eigenvalues**2))
-
-
-def test_cr2_of_a_mean_is_the_textbooks():
-    """HC2 of a mean is s^2 / m with m - 1 degrees of freedom; clusters of one size make it the cluster means'."""
-    y = np.array([1.0, 4.0, 2.0, 7.0, 5.0, 5.0])
-    x = np.ones((6, 1))
-    errors = cr2_errors(x, y - y.mean(), [1.0])
-    assert errors.variance[0] == pytest.approx(np.var(y, ddof=1) / 6)
-    assert errors.df[0] == pytest.approx(5.0)
-    errors = cr2_errors(x, y - y.mean(), [1.0], np.repeat(np.arange(3), 2))
-    means = y.reshape(3, 2).mean(axis=1)
-    assert errors.variance[0] == pytest.approx(np.var(means, ddof=1) / 3)
-    assert errors.df[0] == pytest.approx(2.0)
-
-
-def test_two_groups_of_own_variance_are_welchs():
-    """The difference of two means: s1^2/n1 + s2^2/n2; with equal groups Welch's df at equal variances, 2(n - 1)."""
-    rng = np.random.default_rng(1)
-    y = np.concatenate([rng.normal(size=4), 5.0 * rng.normal(size=4)])
-    x = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
-    errors = cr2_errors(x, residual(x, y), [0.0, 1.0])
-    assert errors.variance[0] == pytest.approx(np.var(y[:4], ddof=1) / 4 + np.var(y[4:], ddof=1) / 4)
-    assert errors.df[0] == pytest.approx(6.0)
-
-
-def test_no_freedom_gives_the_reason():
-    x = line(2)
-    errors = cr2_errors(x, np.zeros(2), [0.0, 1.0])
-    assert errors.reason == (NO_FREEDOM,)
-    assert np.isnan(errors.half_widths(0.95)[0])
-
-
-def coverage(ratio, m=8, sets=600):
-    """How often two intervals of the line at 10x the largest size hold; noise rises by ``ratio``."""
-    rng = np.random.default_rng(2)
-    x = line(m)
-    row = np.array([1.0, x[-1, 1] + np.log(10.0)])
-    noise = ratio ** (np.arange(m) / (m - 1))
-    held = []
-    for _ in range(sets):
-        y = noise * rng.standard_normal(m)
-        fit = least_squares(x, y)
-        at = row @ fit.values
-        plain = fit.contrast(row)
-        halves = (
-            plain.high - plain.value,
-            cr2_errors(x, fit.residuals, row).half_widths(0.95)[0],
-        )
-        held.append([abs(at) <= half for half in halves])
-    return np.mean(held, axis=0)
-
-
-def test_intervals_hold_where_noise_rises_and_the_textbooks_do_not():
-    textbook, cr2 = coverage(4.0)
-    assert textbook < 0.91
-    assert cr2 > 0.92
-
-
-def test_intervals_hold_where_noise_is_equal():
-    textbook, cr2 = coverage(1.0)
-    assert textbook == pytest.approx(0.95, abs=0.03)
-    assert 0.93 < cr2 < 0.985
 
 
 def test_p_values_of_the_test_are_uniform():

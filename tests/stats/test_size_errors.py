@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
+from cvfp_cli.stats.regression import least_squares
 from cvfp_cli.stats.robust import variance_test
 from cvfp_cli.stats.size_errors import SizeErrors, size_errors
 
@@ -170,3 +171,32 @@ def test_sizes_of_unequal_numbers_of_runs_err_alike_in_their_own_unit(of_size: f
         p = variance_test(*errors_of(y, design, index, z).even()).p_value
         rejected += p is not None and p < 0.05
     assert rejected <= 36
+
+
+def two_coverages(ratio: float, m: int = 8, sets: int = 600) -> np.ndarray:
+    """How often the textbook's interval of the line at 10x the largest size holds, and this one; noise rises by ``ratio``."""
+    rng = np.random.default_rng(2)
+    z, design, index = a_line(m, 1, rng)
+    row = np.array([1.0, z[-1] + np.log(10.0)])
+    noise = ratio ** (np.arange(m) / (m - 1))
+    held = []
+    for _ in range(sets):
+        y = noise * rng.standard_normal(m)
+        fit = least_squares(design, y)
+        plain = fit.contrast(row)
+        _, variance, df = errors_of(y, design, index, z).variance(row[None])
+        halves = (plain.high - plain.value, stats.t.ppf(0.975, df[0]) * np.sqrt(variance[0]))
+        held.append([abs(row @ fit.values) <= half for half in halves])
+    return np.mean(held, axis=0)
+
+
+def test_intervals_hold_where_noise_rises_and_the_textbooks_do_not() -> None:
+    textbook, own = two_coverages(4.0)
+    assert textbook < 0.91
+    assert own > 0.92
+
+
+def test_intervals_hold_where_noise_is_equal() -> None:
+    textbook, own = two_coverages(1.0)
+    assert textbook == pytest.approx(0.95, abs=0.03)
+    assert 0.93 < own < 0.985

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cvfp_cli.scaling.joint_profile import ROUNDING, SAME, held_figure, walk
+from cvfp_cli.scaling.joint_profile import SAME, held_figure, walk
 from cvfp_cli.scaling.joint_questions import AskedFit, bounded_exp, percentiles
 from cvfp_cli.scaling.result import Cheapest, Estimate
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array
 
 

@@ -28,6 +28,7 @@ from cvfp_cli.stats.error_model import ErrorModel, Flags, fit_error_model
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.regression import f_quantile, t_quantile
 from cvfp_cli.stats.robust import outliers
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 
 # Runs from which on they are drawn again by default, and how often.
@@ -39,8 +40,6 @@ UNSEEN = "no more data sizes than parameters that only they tell"
 NO_RUNS = "no more runs than parameters"
 MET = "the law meets most runs exactly, so nothing tells how they err"
 OPEN_DESIGN = "the runs do not determine it"
-# A rise of this many units of ln L at every run is rounding, whatever the noise.
-ROUNDING = 1e-6
 # Residuals beyond this many robust standard deviations count as that far away.
 FAR = 3.0
 # And one beyond this many stands out: a fit of nearly absolute errors makes the typical residual too small.
@@ -177,5 +176,5 @@ def outlying(fit: JointFit, data: JointData) -> tuple[Array, Flags]:
     m = len(fit.residuals)
     if not ENOUGH_RUNS <= m <= MOST_POINTS:
         return np.zeros(m), np.zeros(m, dtype=bool)
-    relative, out = outliers(fit.residuals, gradient(fit.theta, data), least=ROUNDING)
+    relative, out = outliers(fit.residuals, gradient(fit.theta, data))
     return relative, out & (np.abs(relative) > STANDS_OUT)

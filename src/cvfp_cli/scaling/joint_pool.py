@@ -20,9 +20,10 @@ from cvfp_cli.scaling.joint import (
     joint_starts,
     solve_joint,
 )
-from cvfp_cli.scaling.joint_profile import ROUNDING, different
+from cvfp_cli.scaling.joint_profile import different
 from cvfp_cli.scaling.result import PoolTest
 from cvfp_cli.stats.regression import f_p_value
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array
 
 # Huber's threshold, in standard deviations, that loses 5 % of efficiency to least squares under normal errors.

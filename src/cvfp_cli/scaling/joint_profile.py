@@ -21,6 +21,7 @@ from cvfp_cli.scaling.joint import (
     user_values,
 )
 from cvfp_cli.stats.huber import huber_loss
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array
 
 
@@ -33,8 +34,6 @@ class Rough(TypedDict):
 
 # Sizes that differ by less than this share of themselves tell a law nothing apart.
 SAME = 1e-3
-# A rise of this many units of ln L at every run is rounding, whatever the noise.
-ROUNDING = 1e-6
 # An end is found when the root of the rise there agrees with the allowed one's to this share, or after STEPS steps.
 NEAR, STEPS = 2e-3, 30
 ROUGH: Rough = {"tolerance": 1e-5, "max_iterations": 80}  # a point of a profile starts near its end

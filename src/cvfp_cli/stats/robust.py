@@ -15,7 +15,7 @@ The test finds a ratio of 4 in 8-13 % of tables of six sizes, so no rule that wa
 left to it. Where noise rises fourfold, the averaged trend (the restricted likelihood of ln sigma linear in ln n, with a normal
 prior of sd ln 3 on the log of the ratio) holds the saturating law at 10x in 94, 93, 92, 92 % at 5, 6, 8, 12 sizes, CR2 in 93,
 94, 95, 95 %, and at 4 to 6 sizes it is up to a fifth shorter. What ``fit`` takes is CR2 by sizes, from five sizes on
-(``size_errors.py``): it needs no prior. Clusters are for runs whose errors may share more than n.
+(``size_errors.py``): it needs no prior.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cvfp_cli.stats.components import Array, Rows
-from cvfp_cli.stats.contrast_errors import NO_FREEDOM, NOT_DETERMINED, ContrastErrors
 from cvfp_cli.stats.error_model import Flags
 from cvfp_cli.stats.regression import f_p_value
+from cvfp_cli.stats.rounding import ROUNDING
 
 # A residual beyond this many robust standard deviations stands out. Among normal errors one run or more does in 0.1 to
 # 3 % of tables (8,000 tables for each of 6 to 245 runs and 2 to 5 parameters); the 5 % point is 3.0 to 3.9.
@@ -36,7 +36,6 @@ LEAST_FREE = 3  # degrees of freedom below which no run is called an outlier
 FEW_RUNS = 40  # up to which two can hide behind each other
 MASKED = 0.005  # chance of each kind of false one among these
 STRAYS = 0.0025  # chance of a false one within sizes; the sizes are looked at too
-ROUNDING = 1e-9  # of a measurement: errors smaller than this tell nothing
 
 
 @dataclass(frozen=True)
@@ -52,41 +51,6 @@ class VarianceTest:
     statistic: float
     p_value: float | None
     rises: bool
-
-
-def cr2_errors(
-    design: ArrayLike,
-    residuals: ArrayLike,
-    weights: ArrayLike,
-    clusters: Rows | None = None,
-    *,
-    weight: ArrayLike | None = None,
-) -> ContrastErrors:
-    """Errors of contrasts of a least-squares estimate whatever the variances, and correlations within clusters.
-
-    The sandwich with CR2's correction (Bell and McCaffrey 2002): residuals of a cluster g are multiplied by
-    A_g = (I - H_gg)^-1/2, H the projection on the design, which makes the variance unbiased for independent errors of
-    one variance. With p_g = A_g X_g (X'X)^-1 c the variance is the sum of (p_g'r_g)^2, a quadratic form whose
-    Satterthwaite degrees of freedom under that reference are (tr G)^2 / tr G^2, G_gh = p_g' (I - H)_gh p_h
-    (Pustejovsky and Tipton 2018, equation 11). Where I - H_gg is singular its pseudo-inverse is taken.
-
-    Args:
-        design: X, (m, p). residuals: of the least-squares fit, (m,). weights: contrasts c, (k, p) or (p,).
-        clusters: a code for each run; every run by itself without it (HC2).
-        weight: relative precisions that the fit used, (m,).
-    """
-    x, r = _weighted(design, residuals, weight)
-    c = np.atleast_2d(np.asarray(weights, dtype=float))
-    inverse, off, determined = _projection(x, c)
-    loads = c @ inverse  # (k, m): rows c'(X'X)^-1 X'
-    spread = _spread(loads, off, clusters)
-    variance = np.sum(np.einsum("m,kmg->kg", r, spread) ** 2, axis=1)
-    gram = np.einsum("kmg,mn,knh->kgh", spread, off, spread, optimize=True)
-    trace = np.einsum("kgg->k", gram)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        df = trace**2 / np.sum(gram**2, axis=(1, 2))
-    free = len(r) - np.linalg.matrix_rank(x)
-    return _errors(variance, np.where(trace > 1e-12, df, 0.0), np.sum(loads**2, axis=1), determined, free)
 
 
 def variance_test(residuals: ArrayLike, design: ArrayLike, log_n: ArrayLike) -> VarianceTest:
@@ -115,7 +79,7 @@ def variance_test(residuals: ArrayLike, design: ArrayLike, log_n: ArrayLike) -> 
     return VarianceTest(statistic, float(min(1.0, 2.0 * min(above, 1.0 - above))), bool(above < 0.5))
 
 
-def outliers(residuals: ArrayLike, design: ArrayLike, *, least: float = ROUNDING) -> tuple[Array, Flags]:
+def outliers(residuals: ArrayLike, design: ArrayLike) -> tuple[Array, Flags]:
     """Residuals in robust standard deviations, (m,), and which stand out.
 
     A residual is divided by sqrt(1 - h), h its leverage, and by the median of all sizes so divided, times 1.4826,
@@ -124,24 +88,21 @@ def outliers(residuals: ArrayLike, design: ArrayLike, *, least: float = ROUNDING
     or without two, decides. Fewer than three degrees of freedom leave too little to call any of them an outlier.
 
     Args:
-        least: the smallest standard deviation that is more than rounding, in the residuals' unit.
     """
     x, r = np.asarray(design, dtype=float), np.asarray(residuals, dtype=float)
     off = _projection(x, np.zeros((1, x.shape[1])))[1]
     own = np.diag(off)
     fair = np.where(own > 1e-9, r / np.sqrt(np.maximum(own, 1e-9)), 0.0)
     scale = float(np.median(np.abs(fair))) / float(special.ndtri(0.75))
-    relative = fair / max(scale, least)
+    relative = fair / max(scale, ROUNDING)
     free = round(float(np.trace(off)))
     out = (np.abs(relative) > OUTLIER) & (free >= LEAST_FREE)
     if not np.any(out) and free > LEAST_FREE and len(r) <= FEW_RUNS:
-        relative, out = _left_out(relative, off @ r, off, free, least)
+        relative, out = _left_out(relative, off @ r, off, free)
     return relative, out
 
 
-def strays(
-    residuals: ArrayLike, weight: ArrayLike, size: Rows, away: ArrayLike, *, least: float = ROUNDING
-) -> tuple[Array, Flags]:
+def strays(residuals: ArrayLike, weight: ArrayLike, size: Rows, away: ArrayLike) -> tuple[Array, Flags]:
     """Runs that differ from the other runs of their size more than the scatter within sizes allows.
 
     Runs of a size share its samples, so that nothing but the seed tells them apart. The run whose absence lowers the
@@ -151,7 +112,6 @@ def strays(
     Args:
         residuals: of the runs about a curve, times the root of ``weight``, (m,). size: a code from 0 on, (m,).
         away: how far each run lies from the curve of the other sizes, which tells which of two runs strays, (m,).
-        least: as in ``outliers``.
 
     Returns:
         distances from the rest of their size in standard deviations, 0 for all others, (m,), and which runs stray.
@@ -166,7 +126,7 @@ def strays(
         gain = np.where(own > 1e-9, w * miss**2 / np.maximum(own, 1e-9), 0.0)
         # Two runs of a size are as far from each other: the one that is off the curve strays.
         one = int(np.argmax(np.where(gain >= np.max(gain) * (1.0 - 1e-6), far, -1.0)))
-        left = max(square - float(gain[one]), (free - 1) * least**2)
+        left = max(square - float(gain[one]), (free - 1) * ROUNDING**2)
         taken.append(one)
         kept[one] = False
         if f_p_value(float(gain[one]) * (free - 1) / left, 1, free - 1) * int(np.sum(own > 1e-9)) < STRAYS:
@@ -174,7 +134,7 @@ def strays(
     out = np.zeros(len(r), dtype=bool)
     out[taken[:found]] = True
     miss, _, square, free = _within(r, w * ~out, size)
-    error = np.sqrt(max(square / max(free, 1), least**2))
+    error = np.sqrt(max(square / max(free, 1), ROUNDING**2))
     rest = np.bincount(size, w * ~out)[size]
     return np.where(out, miss / (error * np.sqrt(1.0 / w + 1.0 / np.maximum(rest, 1e-300))), 0.0), out
 
@@ -188,7 +148,7 @@ def _within(r: Array, w: Array, size: Rows) -> tuple[Array, Array, float, int]:
     return miss, np.where(w > 0.0, 1.0 - w / safe[size], 0.0), float(w @ miss**2), free
 
 
-def _left_out(relative: Array, r: Array, off: Array, free: int, least: float) -> tuple[Array, Flags]:
+def _left_out(relative: Array, r: Array, off: Array, free: int) -> tuple[Array, Flags]:
     """The run, or the two runs, whose absence lowers the residuals more than chance does, by Bonferroni's rule.
 
     Those that do have their distance from the curve of the others, in standard deviations about it, for ``relative``.
@@ -200,7 +160,7 @@ def _left_out(relative: Array, r: Array, off: Array, free: int, least: float) ->
     gain = np.where(own > 1e-6, r**2 / own, 0.0)
     one = int(np.argmax(gain))
     spare = free - 1
-    left = max(rss - gain[one], spare * least**2)
+    left = max(rss - gain[one], spare * ROUNDING**2)
     if f_p_value(gain[one] * spare / left, 1, spare) * m < MASKED:
         out[one] = True
     elif free > LEAST_FREE + 1:
@@ -210,7 +170,7 @@ def _left_out(relative: Array, r: Array, off: Array, free: int, least: float) ->
         both = np.where(det > 1e-6, both / np.maximum(det, 1e-6), 0.0)
         pair = int(np.argmax(both))
         spare = free - 2
-        left = max(rss - both[pair], spare * least**2)
+        left = max(rss - both[pair], spare * ROUNDING**2)
         # Each of the two stands out from the others too, so that none is named for its company.
         ends = [(both[pair] / 2.0, 2, len(i)), *((both[pair] - gain[end[pair]], 1, m) for end in (i, j))]
         if all(f_p_value(fall * spare / left, df, spare) * ways < MASKED for fall, df, ways in ends):
@@ -224,26 +184,6 @@ def _left_out(relative: Array, r: Array, off: Array, free: int, least: float) ->
     return found, out
 
 
-def _weighted(design: ArrayLike, residuals: ArrayLike, weight: ArrayLike | None) -> tuple[Array, Array]:
-    """Design and residuals in units of each run's own error."""
-    x, r = np.asarray(design, dtype=float), np.asarray(residuals, dtype=float)
-    root = np.ones(len(r)) if weight is None else np.sqrt(np.asarray(weight, dtype=float))
-    return x * root[:, None], r * root
-
-
-def _spread(loads: Array, off: Array, clusters: Rows | None) -> Array:
-    """A_g X_g (X'X)^-1 c for each contrast and cluster, with zeros outside the cluster, (k, m, clusters)."""
-    codes = np.arange(len(off)) if clusters is None else np.asarray(clusters)
-    sets = [np.flatnonzero(codes == code) for code in np.unique(codes)]
-    spread = np.zeros((len(loads), len(off), len(sets)))
-    for g, rows in enumerate(sets):
-        values, axes = np.linalg.eigh(off[np.ix_(rows, rows)])
-        kept = values > 1e-9
-        a = (axes[:, kept] / np.sqrt(values[kept])) @ axes[:, kept].T
-        spread[:, rows, g] = loads[:, rows] @ a
-    return spread
-
-
 def _projection(x: Array, c: Array) -> tuple[Array, Array, Flags]:
     """The pseudo-inverse of X (p, m), the projection off its columns (m, m), and which contrasts it determines (k,)."""
     norms = np.linalg.norm(x, axis=0)
@@ -254,21 +194,6 @@ def _projection(x: Array, c: Array) -> tuple[Array, Array, Flags]:
     size = np.linalg.norm(relative, axis=1)
     determined = np.linalg.norm(back - relative, axis=1) <= 1e-6 * size
     return inverse / norms[:, None], np.eye(len(x)) - (x / norms) @ inverse, determined
-
-
-def _errors(variance: Array, df: Array, plain: Array, determined: Flags, free: int) -> ContrastErrors:
-    reason = tuple(
-        NOT_DETERMINED if not known else NO_FREEDOM if free <= 0 or nu <= 0 else ""
-        for known, nu in zip(determined, df, strict=True)
-    )
-    good = np.array([not text for text in reason])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return ContrastErrors(
-            np.where(good, variance, np.nan),
-            np.where(good, df, 0.0),
-            np.where(good, variance / plain, np.nan),
-            reason,
-        )
 
 
 def _probability_above_zero(weights: Array) -> float:
