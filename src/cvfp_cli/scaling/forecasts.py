@@ -19,6 +19,7 @@ from cvfp_cli.scaling.numbers import NO_SLOPE
 from cvfp_cli.scaling.result import Estimate, Fit, Prediction, Target
 from cvfp_cli.scaling.shared_fits import fit_constrained
 from cvfp_cli.stats.curvature import Curvature, curvature
+from cvfp_cli.stats.estimate import range_json
 from cvfp_cli.stats.labels import Labels
 from cvfp_cli.stats.mixture import Mixture, akaike_weights, extrapolation, mix
 from cvfp_cli.stats.solver import Array
@@ -69,7 +70,7 @@ class Forecast:
             "sizes": self.sizes,
             "level": self.level,
             "decided": self.decided or None,
-            "asymptote": self.asymptote.range_json() if self.asymptote else None,
+            "asymptote": range_json(self.asymptote),
             "predictions": [
                 {**prediction.to_json(), "distance": distance if np.isfinite(distance) else None}
                 for prediction, distance in zip(self.predictions, self.distances, strict=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cvfp_cli.scaling.result import Estimate
+from cvfp_cli.stats.estimate import range_json
 from cvfp_cli.stats.regression import least_squares, t_quantile
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
@@ -44,8 +45,8 @@ class Profile:
         """Every field by its name."""
         return {
             **vars(self),
-            "model_size": self.model_size.range_json() if self.model_size else None,
-            "x": self.x.range_json() if self.x else None,
+            "model_size": range_json(self.model_size),
+            "x": range_json(self.x),
         }
 
 
@@ -87,8 +88,8 @@ class IsoFlops:
             "config": self.config,
             "level": self.level,
             "profiles": [profile.to_json() for profile in self.profiles],
-            "model_size_exponent": self.model_size.range_json() if self.model_size else None,
-            "x_exponent": self.x.range_json() if self.x else None,
+            "model_size_exponent": range_json(self.model_size),
+            "x_exponent": range_json(self.x),
             "budgets": [grown.to_json() for grown in self.budgets],
         }
 

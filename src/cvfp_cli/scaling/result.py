@@ -6,6 +6,7 @@ from typing import Any
 from cvfp_cli.laws.names import JOINTS
 from cvfp_cli.notes import Note
 from cvfp_cli.stats.estimate import Estimate as Estimate
+from cvfp_cli.stats.estimate import range_json
 from cvfp_cli.stats.replicates import Replicates, SizeMeans
 
 DIFFER = 0.05  # p of the test of a pool below which a note says that its groups differ
@@ -125,7 +126,7 @@ class Cheapest:
         parts = {"model_size": self.model_size, "x": self.x, "product": self.product}
         return {
             "ppl": self.ppl,
-            **{name: part.range_json() if part else None for name, part in parts.items()},
+            **{name: range_json(part) for name, part in parts.items()},
             "extrapolated": self.extrapolated,
             "reason": self.reason,
         }
@@ -150,8 +151,8 @@ class Split:
         """Every field by its name."""
         return {
             "budget": self.budget,
-            "model_size": self.model_size.range_json() if self.model_size else None,
-            "x": self.x.range_json() if self.x else None,
+            "model_size": range_json(self.model_size),
+            "x": range_json(self.x),
             "there": self.there.to_json() if self.there else None,
             "reason": self.reason,
         }
@@ -186,8 +187,8 @@ class Compute:
             "by_x": self.by_d,
             "counted": self.counted,
             "spread": self.spread,
-            "model_size_exponent": self.model_size.range_json() if self.model_size else None,
-            "x_exponent": self.x.range_json() if self.x else None,
+            "model_size_exponent": range_json(self.model_size),
+            "x_exponent": range_json(self.x),
             "budgets": [split.to_json() for split in self.splits],
             "reason": self.reason,
         }
@@ -340,10 +341,10 @@ class Fit:
             "forward_error": self.forward_error,
             "held_out_by": self.held_out_by or None,
             "held_out": [point.to_json() for point in self.held_out],
-            "per_doubling": self.per_doubling.range_json() if self.per_doubling else None,
-            "per_tenfold": self.per_tenfold.range_json() if self.per_tenfold else None,
-            "asymptote": self.asymptote.range_json() if self.asymptote else None,
-            "distance": self.distance.range_json() if self.distance else None,
+            "per_doubling": range_json(self.per_doubling),
+            "per_tenfold": range_json(self.per_tenfold),
+            "asymptote": range_json(self.asymptote),
+            "distance": range_json(self.distance),
             "fitted": [point.to_json() for point in self.fitted],
             "largest_error": self.largest_error,
             "predictions": [prediction.to_json() for prediction in self.predictions],

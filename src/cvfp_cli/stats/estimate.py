@@ -63,6 +63,11 @@ class Estimate:
         return {**shape, "reason": self.reason} if self.reason else shape
 
 
+def range_json(figure: Estimate | None) -> dict[str, Any] | None:
+    """``Estimate.range_json`` of a figure that there may not be."""
+    return figure.range_json() if figure else None
+
+
 def relative_change(first: Estimate, second: Estimate) -> Estimate:
     """second / first - 1, with an interval from the two own ones (MOVER, Zou and Donner 2008).
 
