@@ -28,6 +28,7 @@ from cvfp_cli.stats.components import Array, Rows
 from cvfp_cli.stats.error_model import Flags
 from cvfp_cli.stats.regression import f_p_value
 from cvfp_cli.stats.rounding import ROUNDING
+from cvfp_cli.stats.workings import solved
 
 # A residual beyond this many robust standard deviations stands out. Among normal errors one run or more does in 0.1 to
 # 3 % of tables (8,000 tables for each of 6 to 245 runs and 2 to 5 parameters); the 5 % point is 3.0 to 3.9.
@@ -62,7 +63,7 @@ def variance_test(residuals: ArrayLike, design: ArrayLike, log_n: ArrayLike) -> 
     """
     x, r = np.asarray(design, dtype=float), np.asarray(residuals, dtype=float)
     z = np.asarray(log_n, dtype=float) - float(np.mean(np.asarray(log_n, dtype=float)))
-    off = _projection(x, np.zeros((1, x.shape[1])))[1]
+    off = _off(x)
     values, axes = np.linalg.eigh(off)
     basis = axes[:, values > 0.5]
     seen = basis.T @ r
@@ -90,7 +91,7 @@ def outliers(residuals: ArrayLike, design: ArrayLike) -> tuple[Array, Flags]:
     Args:
     """
     x, r = np.asarray(design, dtype=float), np.asarray(residuals, dtype=float)
-    off = _projection(x, np.zeros((1, x.shape[1])))[1]
+    off = _off(x)
     own = np.diag(off)
     fair = np.where(own > 1e-9, r / np.sqrt(np.maximum(own, 1e-9)), 0.0)
     scale = float(np.median(np.abs(fair))) / float(special.ndtri(0.75))
@@ -184,16 +185,10 @@ def _left_out(relative: Array, r: Array, off: Array, free: int) -> tuple[Array, 
     return found, out
 
 
-def _projection(x: Array, c: Array) -> tuple[Array, Array, Flags]:
-    """The pseudo-inverse of X (p, m), the projection off its columns (m, m), and which contrasts it determines (k,)."""
-    norms = np.linalg.norm(x, axis=0)
-    norms = np.where(norms > 0, norms, 1.0)
-    inverse = np.linalg.pinv(x / norms, rcond=1e-10)
-    relative = c / norms
-    back = relative @ inverse @ (x / norms)
-    size = np.linalg.norm(relative, axis=1)
-    determined = np.linalg.norm(back - relative, axis=1) <= 1e-6 * size
-    return inverse / norms[:, None], np.eye(len(x)) - (x / norms) @ inverse, determined
+def _off(x: Array) -> Array:
+    """The projection off the columns of X, (m, m)."""
+    basis = solved(x)[0]
+    return np.asarray(np.eye(len(x)) - basis @ basis.T)
 
 
 def _probability_above_zero(weights: Array) -> float:

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 from cvfp_cli.stats.components import Array, Rows
 from cvfp_cli.stats.regression import FTest, f_p_value
 from cvfp_cli.stats.rounding import ROUNDING
+from cvfp_cli.stats.workings import solved
 
 STANDS_OUT = 0.1  # significance of the test of one variance
 MOST_CELLS = 600  # whose projections are matrices of this size squared
@@ -109,8 +110,6 @@ def variance_stands_out(squares: ArrayLike, due: ArrayLike) -> bool:
 
 
 def _projection(design: ArrayLike) -> Array:
-    x = np.asarray(design, dtype=float)
-    norms = np.linalg.norm(x, axis=0)
-    u, s, _ = np.linalg.svd(x / np.where(norms > 0, norms, 1.0), full_matrices=False)
-    basis = u[:, s > 1e-10 * s[0]]
+    """On the columns of the design, (m, m)."""
+    basis = solved(np.asarray(design, dtype=float))[0]
     return np.asarray(basis @ basis.T)
