@@ -105,7 +105,7 @@ def test_tables_in_a_pipe_take_120_columns_and_sentences_one_line(
     rules = [line for line in text.splitlines() if set(line) == {"-"}]
     assert rules
     assert max(map(len, rules)) <= 120
-    assert re.search(r"^  Intervals of α and A: .* independent and normal\.$", text, re.MULTILINE)
+    assert re.search(r"^  Intervals of α and A: .* grow or shrink with the size\.$", text, re.MULTILINE)
 
 
 def runs_of(study: str, config: str = "{}") -> list[Run]:
