@@ -59,6 +59,11 @@ def test_the_cells_run_and_give_what_was_saved(
             assert "value" not in saved
 
 
+def test_no_folder_of_the_machine_it_ran_on_is_kept() -> None:
+    """A library's warning names its own file."""
+    assert "site-packages" not in NOTEBOOK.read_text("utf-8")
+
+
 def test_another_answer_is_found() -> None:
     assert outline("## Forecast\n\ntext 3\n") == ["## Forecast"] != outline("## 1. Laws")
     assert outline("  config  1.25\n0  a  3") == ["config 0"]
