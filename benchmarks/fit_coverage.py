@@ -226,7 +226,8 @@ def single(cell: Cell, sets: int, rng: np.random.Generator) -> Held:
     for fit, truth, law, new in zip(fits, truths, laws, news, strict=True):
         for name, estimate in fit.parameters.items():
             if name in truth:
-                none = fit.interval_method == "none" or (estimate.value is None and not estimate.at_bound)
+                ends = (estimate.low, estimate.high)
+                none = ends == (None, None) or (estimate.value is None and not estimate.at_bound)
                 note(held, name, estimate.low, estimate.high, truth[name], none=none)
         note_prediction(held, fit.predictions[0], law, new)
     return held
