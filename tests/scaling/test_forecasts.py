@@ -273,3 +273,15 @@ def test_points_on_a_line_reach_a_target_at_one_size(constraint: Constraint) -> 
     for target in (*study.forecasts[0].targets, *(fit.targets[0] for fit in study.fits)):
         for end in (target.x, target.low, target.high):
             assert end == pytest.approx(50.0 ** (1 / 0.3), rel=1e-3)
+
+
+def test_a_target_has_no_size_between_those_that_laws_reach_and_never() -> None:
+    """Exp-decay never reaches it and has most of the weight; the mixture once named 8e27 for it."""
+    for seed in range(6):
+        x = np.repeat(100.0 * 2.0 ** np.arange(6), 3)
+        y = (1.65 + 8.0 * x**-0.55) * np.exp(0.004 * np.random.default_rng(seed).standard_normal(18))
+        (found,) = forecasts([Points(x, y, label="p")], FitOptions(targets=(1.75, 1.7, 1.66)), {}, mixed=True)
+        for target in found.targets:
+            for end in (target.x, target.low, target.high):
+                assert end is None or end < 1e13
+            assert (target.x is None) == bool(target.reason)

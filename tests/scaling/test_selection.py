@@ -125,11 +125,11 @@ def test_a_line_that_bends_is_ruled_out_where_too_few_sizes_are_held_out() -> No
     assert by_law["power"].bend_p < 0.05
     assert by_law["saturating"].bend_p is None
     assert "Not decided between" in result.sentence
-    assert "power is ruled out, since the log-log line bends" in result.sentence
+    assert "power is ruled out, since it cannot follow a log-log line that bends" in result.sentence
     assert "power" not in result.sentence.split(":")[0]
     alone = selected(groups_of(1, 5, floor=150.0, noise=0.001), ("power", "saturating"))
     assert alone.sentence.startswith("saturating has the smallest error")
-    assert "; it alone is left" in alone.sentence
+    assert "; saturating alone is left" in alone.sentence
 
 
 def test_a_straight_line_is_not_ruled_out() -> None:
@@ -181,3 +181,18 @@ def test_a_law_that_meets_the_mean_of_every_size_has_no_weight_however_many_seed
     groups = repeated(groups_of(1, 3, floor=150.0, noise=0.001), 4, 0.002)
     assert not fit_groups(groups, "saturating")[0].limit
     assert akaike_weights({law: fit_groups(groups, law) for law in ("power", "saturating")}) == {}
+
+
+def test_a_law_that_ended_as_the_line_is_ruled_out_with_it() -> None:
+    """A line that steepens: saturating finds no asymptote and is the power law."""
+    x = np.array([50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0])
+    points = Points(x, np.array([220.7, 196.3, 171.1, 138.4, 115.6, 94.6]), label="c")
+    result = selected([points], ("power", "saturating"))
+    assert {score.law: score.bend_p is not None for score in result.laws} == {
+        "power": True,
+        "saturating": True,
+    }
+    assert laws_left(result.laws) == []
+    assert "power and saturating are ruled out, since they cannot follow" in result.sentence
+    assert result.sentence.startswith("Not decided: ")
+    assert "alone is left" not in result.sentence

@@ -336,5 +336,8 @@ def test_no_two_groups_have_one_name(tmp_path: Path) -> None:
 def test_a_table_named_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
     path.write_text("n,loss\n100,9\n200,8\n400,7\n", encoding="utf-8")
-    with pytest.raises(InputError, match="named twice"):
-        load_points([str(path), str(path)], Columns(x="n", y="loss"))
+    for again in (path, tmp_path / ".." / tmp_path.name / "runs.csv", tmp_path):
+        with pytest.raises(InputError, match=r"named twice|are one file"):
+            load_points([str(path), str(again)], Columns(x="n", y="loss"))
+        with pytest.raises(InputError, match=r"named twice|are one file"):
+            load_points([str(again), str(path)], Columns(x="n", y="loss"))

@@ -89,9 +89,10 @@ def _distance(distance: float) -> str:
 def _target(one: Forecast, i: int) -> str:
     target = one.targets[i]
     who = f"{one.config}: " if one.config else ""
-    ends = "" if target.low is None and target.high is None else f" ({interval(target.low, target.high)})"
+    ends = f" ({interval(target.low, target.high)})"
     if target.x is None:
-        return f"{who}{one.y} {figure(target.ppl)}: {target.reason}{ends}."
+        known = "" if target.low is None and target.high is None else ends
+        return f"{who}{one.y} {figure(target.ppl)}: {target.reason}{known}."
     return f"{who}{one.y} {figure(target.ppl)} is reached at {one.x} {size(target.x)}{ends}."
 
 

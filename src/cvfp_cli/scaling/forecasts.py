@@ -242,14 +242,22 @@ class _Mixer:
         value, low, high = (
             float(np.exp(min(part[0], 700.0))) for part in (found.value, found.low, found.high)
         )
-        reached = value < 0.5 * never
-        reason = "" if reached else "more than half of the weight is on laws that never reach it"
+        # Between the sizes that laws reach and that which stands for never lies nothing that a law says.
+        far = last * float(np.exp(NEVER / 3.0))
+        never_share = sum(
+            weight for weight, one in zip(self.weights, own, strict=True) if one.x is None
+        ) / sum(self.weights)
+        reason = ""
+        if never_share > 0.5:
+            reason = "more than half of the weight is on laws that never reach it"
+        elif value >= far:
+            reason = "only at a size far beyond all data"
         return Target(
             own[0].ppl,
-            value if reached else None,
-            low if last * float(np.exp(-NEVER / 2.0)) < low < 0.5 * never else None,
-            high if high < 0.5 * never else None,
-            not reached or value > last,
+            None if reason else value,
+            low if last * float(np.exp(-NEVER / 2.0)) < low < far else None,
+            high if high < far else None,
+            bool(reason) or value > last,
             reason,
         )
 

@@ -33,7 +33,7 @@ class LawScore:
         mean_aic: mean over groups of the published AIC. akaike_weight: from the means of the sizes and the objective's
             own RSS, summed over groups; None where it does not exist.
         reason: why it is not ranked, or empty.
-        bend_p: of the test that its line does not bend, where that rules it out whatever it predicts; else None.
+        bend_p: of the test of a bend that it cannot follow, which rules it out whatever it predicts; else None.
     """
 
     law: str
@@ -71,7 +71,7 @@ def select(
 
     Args:
         fits: each law's fits, one a group, in one order of groups.
-        origins: each law's rolling-origin tests. bends: p of the test that rules a law out, by its name.
+        origins: each law's rolling-origin tests. bends: p of the test of a bend that a law cannot follow, by its name.
     """
     weights = akaike_weights(fits)
     testable = {law: {(o.group, o.sizes): o.error for o in tests} for law, tests in origins.items() if tests}
@@ -193,17 +193,21 @@ def _sentence(ranked: Sequence[LawScore], rest: Sequence[LawScore]) -> str:
         f"{best.law} has the smallest error on {held} "
         f"({100 * (best.mean_error or 0.0):.1f} % against {100 * (second.mean_error or 0.0):.1f} %)"
     )
-    bent = "".join(
-        f"; {score.law} is ruled out, since the log-log line bends (p = {score.bend_p:.2g})"
-        for score in ranked
-        if score.bend_p is not None
-    )
+    bending = {score.law: score.bend_p for score in ranked if score.bend_p is not None}
+    bent = ""
+    if bending:
+        are, they = ("is", "it") if len(bending) == 1 else ("are", "they")
+        bent = (
+            f"; {' and '.join(bending)} {are} ruled out, since {they} cannot follow a log-log line that bends "
+            f"(p = {max(bending.values()):.2g})"
+        )
     left = laws_left(ranked)
+    if not left:
+        return f"Not decided: {smallest}{bent}, and no other law was tested{untested}."
     if left == [best.law] and best.decided:
         return f"{best.law} predicts larger sizes best, beyond the spread ({held}){bent}{untested}."
     if len(left) == 1:
-        only = "it" if left[0] == best.law else left[0]
-        return f"{smallest}{bent}; {only} alone is left{untested}."
+        return f"{smallest}{bent}; {left[0]} alone is left{untested}."
     loo = min(ranked, key=lambda score: score.mean_loo if score.mean_loo is not None else float("inf"))
     other = (
         f", and leaving out one point at a time ranks {loo.law} first"

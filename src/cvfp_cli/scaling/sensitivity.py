@@ -276,8 +276,8 @@ def _asked(predictions: Sequence[Prediction], targets: Sequence[Target], y: str)
     found = {}
     for p in predictions:
         at = size(p.x) if p.model_size is None else f"{size(p.model_size)}:{size(p.x)}"
-        found[f"{AT_SIZE}{at}"] = Estimate(p.value, p.mean_low, p.mean_high)
+        found[f"{AT_SIZE}{at}"] = Estimate(p.value, p.mean_low, p.mean_high, reason=p.reason)
     for t in targets:
         at = "" if t.model_size is None else f" at {size(t.model_size)}"
-        found[f"{FOR_TARGET}{y} {t.ppl:g}{at}"] = Estimate(t.x, t.low, t.high)
+        found[f"{FOR_TARGET}{y} {t.ppl:g}{at}"] = Estimate(t.x, t.low, t.high, reason=t.reason)
     return found

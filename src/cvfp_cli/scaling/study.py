@@ -413,7 +413,20 @@ def _select(
             return None, notes
     groups = fitted_to[next(iter(fits))]
     origins = {law: _origins(groups, law, request) for law in fits}
-    # One law for all groups is no line where any of theirs bends.
-    known = [one.curvature.p_value for one in ahead if one.curvature.p_value is not None]
-    p = min(known, default=1.0) * len(known)
-    return select(fits, origins, {MAIN: p} if p < SIGNIFICANCE else {}), notes
+    return select(fits, origins, _bends(fits, ahead)), notes
+
+
+def _bends(fits: dict[str, tuple[Fit, ...]], ahead: Sequence[Forecast]) -> dict[str, float]:
+    """The laws that ended as a line where one bends, by Bonferroni's rule over the groups, with the p of the bend."""
+    known = [one for one in ahead if one.curvature.p_value is not None]
+    ended = {(fit.config, law): fit.limit for law, members in fits.items() for fit in members}
+    found: dict[str, float] = {}
+    for one in known:
+        p = (one.curvature.p_value or 0.0) * len(known)
+        for law in fits if p < SIGNIFICANCE else ():
+            last = law
+            while last and last != MAIN:
+                last = ended.get((one.config, last), "")
+            if last == MAIN:
+                found[law] = min(p, found.get(law, 1.0))
+    return found

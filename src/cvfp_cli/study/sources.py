@@ -96,7 +96,28 @@ def read_inputs(inputs: Sequence[str], columns: Columns, *, recover: bool = Fals
         rows, recovered = _rows(data, where, recover=recover)
         tables.append(ReadTable(where, rows))
         notes += recovered
+    _require_once(tables)
     return Inputs(tuple(results), _pooled(tables), tuple(notes))
+
+
+def _require_once(tables: Sequence[ReadTable]) -> None:
+    """Refuse a table that was named twice, by whatever path or folder: its runs would count twice.
+
+    Raises:
+        InputError: there is one.
+    """
+    seen: dict[str, str] = {}
+    for table in tables:
+        place = "" if table.where == "standard input" else str(Path(table.where).resolve())
+        if place in seen:
+            other = seen[place]
+            named = (
+                f"{table.where} is named twice"
+                if other == table.where
+                else f"{other} and {table.where} are one file"
+            )
+            raise InputError(f"{named}.", hint="Name each table once, or its runs count twice.")
+        seen[place] = table.where
 
 
 def points_of(inputs: Inputs, columns: Columns) -> tuple[tuple[Points, ...], tuple[Note, ...]]:

@@ -207,7 +207,7 @@ def _open(scope: Scope, found: Sequence[Found]) -> Iterator[Statement]:
     if scope.family.cells and not scope.usable:
         yield Statement(Finding("undecided-alpha-absent"))
     yield from _hypotheses(found, "undecided")
-    yield from _with_codes(found, ("selection-undecided",))
+    yield from _with_codes(found, ("selection-undecided", "selection-none"))
 
 
 def _unexpected(found: Sequence[Found]) -> Iterator[Statement]:

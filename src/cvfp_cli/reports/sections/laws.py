@@ -247,7 +247,7 @@ def _choice(scores: Sequence[LawScore]) -> Finding | None:
         return Finding("selection-decided" if ranked[0].decided else "selection-left", best)
     if len(left) == 1:
         return Finding("selection-only", {**best, "only": left[0]})
-    return Finding("selection-undecided", best)
+    return Finding("selection-undecided" if left else "selection-none", best)
 
 
 def _predictions(scope: Scope) -> list[Block]:
