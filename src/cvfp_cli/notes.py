@@ -50,7 +50,7 @@ CODES: Mapping[str, frozenset[str]] = {
     ),
     COMMAND: _codes(
         """
-        best-of cache-damaged cache-unreadable cache-unwritable checkpoint-unused common-errors
+        best-of bootstrap-common-errors cache-damaged cache-unreadable cache-unwritable checkpoint-unused common-errors
         common-errors-unknown converged-inferred embedding-rows-unused empty-samples ensembles-apart export-without-text fix-left-out forecast-unshared group-left-out
         hub-from-cache identical-texts incomplete joint-choice joint-group-left-out joint-left-out joint-passes joint-size
         joint-unanswered legacy-metadata long-run model-sizes-unused no-schema non-finite-read-as-missing

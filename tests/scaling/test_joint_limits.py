@@ -192,3 +192,11 @@ def test_terms_that_do_not_fall_but_for_rounding_split_no_budget() -> None:
     assert compute is not None
     assert (compute.model_size, compute.splits) == (None, ())
     assert "does not fall with both sizes" in compute.reason
+
+
+def test_a_bootstrap_of_runs_that_err_together_says_what_it_does_not_see() -> None:
+    for sizes in (3, 4):
+        drawn = fit_joint_groups([common(6, sizes)], FitOptions(hold_out=False), replicates=40)
+        assert "bootstrap-common-errors" in {note.code for note in drawn.warnings}
+    plain = fit_joint_groups([common(6, 4)], FitOptions(hold_out=False))
+    assert "bootstrap-common-errors" not in {note.code for note in plain.warnings}

@@ -75,8 +75,16 @@ def _pool_notes(pool: PoolTest, law: str) -> list[Note]:
 def _error_notes(found: JointIntervals) -> list[Note]:
     """What the intervals take the runs' errors to be."""
     errors, law = found.errors, found.data.law.name
-    if errors is None or found.draws is not None:
+    if errors is None:
         return []
+    if found.draws is not None:
+        if not errors.by_size or (errors.model.shared_by_size <= 0.0 and not found.unseen):
+            return []
+        message = (
+            f"{law}: the bootstrap draws runs one by one, and models may err together at one data size: its intervals are "
+            "too narrow then. Without --bootstrap they allow for it, or say that nothing tells it."
+        )
+        return [Note("bootstrap-common-errors", message, "warning")]
     if found.unseen:
         listed = ", ".join(name for name in found.data.law.parameters if name in found.unseen)
         message = (
