@@ -23,6 +23,7 @@ from cvfp_cli.scaling.numbers import (
     size,
     small_percent,
 )
+from cvfp_cli.scaling.predictions import NOTHING_LEFT
 from cvfp_cli.scaling.result import (
     DIFFER,
     Cheapest,
@@ -85,6 +86,8 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
     method = METHODS.get(fit.interval_method, f"intervals by {fit.interval_method}")
     if measured:
         method = f"{level} {method}"
+    elif why := _nothing_has_one(fit):
+        method = f"no intervals, {why}"
     limit = f", at its limit: {fit.limit}" if fit.limit else ""
     blocks: list[Block] = [
         Heading(f"{fit.config or 'all points'}: {fit.law}{limit}"),
@@ -132,6 +135,12 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
     return blocks
 
 
+def _nothing_has_one(fit: Fit) -> str:
+    """Why a fit has no interval, where that is another reason than the usual one."""
+    reasons = (one.reason for one in fit.parameters.values() if one.reason and one.value is not None)
+    return next((reason for reason in reasons if reason != NOTHING_LEFT), "")
+
+
 def _formula(fit: Fit) -> str:
     formula = (SURFACES if fit.law in SURFACES else LAWS)[fit.law].formula
     return f"{_odds(fit)} = {formula.split(' = ', 1)[1]}" if fit.y_unit in BOUNDED else formula
@@ -157,7 +166,8 @@ def _parameter(name: str, estimate: Estimate, measured: bool) -> tuple[str, str,
         return name, figure(estimate.known), MISSING, "fixed"
     value = "no finite value" if estimate.value is None else figure(estimate.value)
     between = MISSING if estimate.reason else ends(estimate, measured)
-    remarks += [f"no interval: {estimate.reason}"] if estimate.reason else []
+    if estimate.reason and measured:  # of a fit without any, the line above says it
+        remarks.append(f"no interval: {estimate.reason}")
     return name, value, between, ", ".join(remarks)
 
 
