@@ -76,3 +76,14 @@ def test_what_is_fixed_is_called_so_in_every_row() -> None:
     rows = {(row["kind"], row["name"]): row["reason"] for row in rows_of(study, "saturating", KINDS)}
     assert rows["parameter", "ppl_min"] == rows["derived", "asymptote"] == "fixed"
     assert rows["parameter", "a"] == ""
+
+
+def test_local_exponents_of_two_sizes_say_why_they_have_no_interval() -> None:
+    study = run_study(noisy(5, (2,)), Request(("power",), FitOptions(window=2)))
+    (fit,) = study.fits
+    assert [one.to_json()["reason"] for one in fit.local_exponents] == [NOTHING_LEFT] * 4
+    assert {row["reason"] for row in rows_of(study, "power", ("local_exponent",))} == {NOTHING_LEFT}
+    assert text_of(fit).count(f"No interval for these local exponents: {NOTHING_LEFT}.") == 1
+    (wider,) = run_study(noisy(5, (2,)), Request(("power",), FitOptions(window=3))).fits
+    assert {one.estimate.reason for one in wider.local_exponents} == {""}
+    assert "these local exponents" not in text_of(wider)

@@ -128,6 +128,7 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
             for w in fit.local_exponents
         )
         blocks.append(TextTable((f"{fit.x}", "local exponent", f"{level} interval"), rows))
+        blocks += _without_interval("these local exponents", [w.estimate.reason for w in fit.local_exponents])
     if fit.replicates:
         blocks.append(Line(_replicates(fit)))
     for note in fit.warnings:

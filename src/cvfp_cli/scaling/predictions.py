@@ -193,7 +193,9 @@ def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExp
         )
         _, variance, df = errors.variance(np.array([[0.0, 1.0]]))
         half = float(special.stdtrit(df[0], 0.5 + 0.5 * level) * np.sqrt(variance[0]))
-        estimate = Estimate(slope, maybe(slope - half), maybe(slope + half))
+        # The line through two sizes meets both, so that nothing tells how far it is off.
+        reason = "" if np.isfinite(half) else NOTHING_LEFT
+        estimate = Estimate(slope, maybe(slope - half), maybe(slope + half), reason=reason)
         result.append(
             LocalExponent(float(points.x[here].min()), float(points.x[here].max()), len(x), estimate)
         )
