@@ -182,11 +182,13 @@ def test_what_few_sizes_leave_without_an_interval_says_why(
     text = out(capsysbinary, "few.csv", "--model", "saturating")
     assert "t intervals" not in text
     assert text.count("No interval stands where a pair has too few sizes") == (1 if sizes == 1 else 3)
+    assert text.count("a mean over one or two sizes leaves nothing") == 1
+    assert text.count("lines through two sizes leave nothing") == (0 if sizes == 1 else 2)
     if sizes == 2:
         assert "No interval of α and A, since a line through two sizes" in text
-        assert "no interval of the parameters of saturating" in text
+        assert "no interval of the parameters of saturating, with no more sizes than parameters" in text
     found = json.loads(out(capsysbinary, "few.csv", "--format", "json"))
-    assert "pair-interval-none" in json.dumps(found)
+    assert "pair-mean-interval-none" in json.dumps(found)
 
 
 def test_configurations_with_and_without_intervals_are_told_apart(

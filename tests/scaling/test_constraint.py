@@ -365,6 +365,16 @@ def test_a_value_that_no_law_allows_is_refused_with_the_range(
     assert caught.value.hint
 
 
+def test_a_value_that_no_law_allows_is_refused_with_every_range() -> None:
+    with pytest.raises(InputError, match="alpha=0: power has no such curve") as caught:
+        run_study([joint_table()], Request(constraint=fixed(alpha=0.0)))
+    assert "It allows alpha above -50 and below 0." in caught.value.hint
+    assert "joint, joint-coupled, joint-epochs allow alpha above 0 to 5." in caught.value.hint
+    with pytest.raises(InputError) as caught:
+        run_study([joint_table()], Request(constraint=fixed(beta=-1.0)))
+    assert caught.value.hint == "It allows beta above 0 to 5."
+
+
 def test_a_law_that_is_named_has_to_allow_the_value() -> None:
     for laws, value in ((("power", "joint"), -0.3), (("power", "joint"), 0.3), (("power",), 0.3)):
         with pytest.raises(InputError, match="has no such"):

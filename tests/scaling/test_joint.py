@@ -5,8 +5,10 @@ import pytest
 from scipy import optimize
 
 from cvfp_cli.errors import InputError
+from cvfp_cli.scaling.document import fit_blocks
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.joint import THRESHOLD, fit_joint, joint_data, log_loss_at
+from cvfp_cli.scaling.joint_errors import MET
 from cvfp_cli.scaling.joint_fits import fit_joint_groups
 from cvfp_cli.stats.huber import huber_loss
 from cvfp_cli.study.points import Points
@@ -44,6 +46,20 @@ def test_many_runs_without_noise_give_the_parameters_back() -> None:
     fit = fit_joint_groups(as_points(*simulated(200, 0, noise=0.0)))
     for name, truth in TRUTH.items():
         assert fit.parameters[name].value == pytest.approx(truth, rel=1e-3)
+
+
+def test_a_law_that_meets_every_run_has_no_criteria_and_one_reason() -> None:
+    """Its AIC was that of rounding, -1371, and its header said that nothing is left, with 15 runs to spare."""
+    n, d = (part.ravel() for part in np.meshgrid(1e6 * 2.0 ** np.arange(5), 1e7 * 3.0 ** np.arange(4)))
+    loss = 1.8 + 400 * n**-0.35 + 400 * d**-0.3
+    fit = fit_joint_groups(as_points(n, d, loss), FitOptions(predict=(1e8,)))
+    assert (fit.aic, fit.aicc, fit.bic) == (None, None, None)
+    assert {one.reason for one in fit.parameters.values()} == {MET}
+    assert [one.reason for one in fit.predictions] == [MET]
+    text = "\n".join(str(block) for block in fit_blocks(fit))
+    assert f"no intervals, {MET}." in text
+    assert "nothing is left" not in text
+    assert "no interval: " not in text
 
 
 def test_no_optimiser_finds_a_lower_loss() -> None:

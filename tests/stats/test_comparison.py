@@ -46,10 +46,26 @@ def test_curves_that_differ_by_rounding_alone_are_tested_against_no_noise(gap: f
     for pair in (*compare_pairs(curves, joint), *compare_pairs(curves)):
         assert pair.lines is None
         assert pair.slope is not None
-        assert pair.slope.p_value == pytest.approx(1.0, abs=1e-6)
+        assert (pair.slope.p_value, pair.slope_holm, pair.equal) == (None, None, None)
         assert pair.ratio.low is not None
         assert pair.ratio.high is not None
         assert 1e-7 < pair.ratio.high - pair.ratio.low < 1e-4
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_exact_lines_have_intervals_and_no_test(*, independent: bool) -> None:
+    """Slopes of -0.25, -0.27, -0.29 without noise were told apart with p = 4e-26."""
+    x = 10.0 + np.log(2.0) * np.arange(5)
+    curves = [
+        Curve(f"c{i}", tuple(range(5)), tuple(x), tuple(8.0 - slope * x))
+        for i, slope in enumerate((0.25, 0.27, 0.29))
+    ]
+    joint = None if independent else joint_test(curves)
+    for pair in compare_pairs(curves, joint, independent=independent):
+        assert pair.slope is not None
+        assert pair.slope.low is not None
+        assert (pair.slope.p_value, pair.slope_holm) == (None, None)
+        assert (pair.lines, pair.lines_holm, pair.equal, pair.equal_holm) == (None, None, None, None)
 
 
 def random_curves(

@@ -103,14 +103,14 @@ def _differences(pairs: "Sequence[Compared]") -> list[Block]:
             for size in sizes
         ]
         rows.append((*_heads(item).values(), *steps, Value.of(item.pair.ratio.map(lambda ratio: ratio - 1))))
-    notes = _without_interval([row[-1] for row in rows])
+    notes = _without_interval([row[-1] for row in rows], "pair-mean-interval-none")
     return [Subheading("pair-differences"), Table("pair-differences", tuple(columns), tuple(rows), notes)]
 
 
-def _without_interval(figures: Sequence[Value]) -> tuple[Finding, ...]:
+def _without_interval(figures: Sequence[Value], code: str = "pair-interval-none") -> tuple[Finding, ...]:
     """Why figures of pairs have no interval, where some have none."""
     bare = any(figure.value is not None and not figure.bounded for figure in figures)
-    return (Finding("pair-interval-none", {}, "note"),) if bare else ()
+    return (Finding(code, {}, "note"),) if bare else ()
 
 
 def _equal(pairs: "Sequence[Compared]", level: float, margin: float) -> list[Block]:

@@ -158,11 +158,33 @@ def left_out_of(
     for name in constraint.names:
         problem = next((one for law, one in barred.items() if name in parameters[law]), None)
         if problem is not None and not any(name in parameters[law] for law in fitted):
-            raise problem
+            raise _with_ranges(problem, name, barred)
     return tuple(
         Note("fix-left-out", f"{law} is not fitted: {one.message} {one.hint}", "warning", {"law": law})
         for law, one in barred.items()
     )
+
+
+def _with_ranges(problem: InputError, name: str, others: Mapping[str, InputError]) -> InputError:
+    """A value that no law allows, with what each other law allows beside the first one."""
+    start = "It allows "
+    laws: dict[str, list[str]] = {}
+    for law, one in others.items():
+        if one.message.startswith(f"--fix {name}=") and one.hint.startswith(start):
+            laws.setdefault(one.hint, []).append(law)
+    laws.pop(problem.hint, None)
+    told = [
+        # A joint law may be barred of data that have no model sizes to fit it to.
+        f"{'Where there are model sizes, ' if set(names) <= set(JOINTS) else ''}{', '.join(names)} "
+        f"{agreeing(len(names), 'allows', 'allow')} {hint.removeprefix(start)}"
+        for hint, names in laws.items()
+    ]
+    return InputError(problem.message, hint=" ".join([problem.hint, *told]))
+
+
+def _of_several(points: Points) -> bool:
+    """Whether a group holds runs of several model sizes."""
+    return points.parameters is not None and len(set(points.parameters.tolist())) > 1
 
 
 def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> tuple[Note, ...]:
@@ -176,7 +198,7 @@ def unanswered(groups: Sequence[Points], laws: Sequence[str], asked: Asked) -> t
     elif asked.pooling == "all":
         message = "--pool: no joint law is fitted, and it concerns no other. --model joint says why."
         notes.append(Note("nothing-pooled", message, "warning"))
-    if asked.sizes_named and not set(JOINTS) & set(laws):
+    if asked.sizes_named and not set(JOINTS) & set(laws) and any(map(_of_several, groups)):
         message = (
             "--parameters: no joint law is fitted, and the others take the rows of all model sizes together."
         )

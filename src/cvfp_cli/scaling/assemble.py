@@ -17,7 +17,7 @@ from cvfp_cli.scaling.fit_notes import fit_notes
 from cvfp_cli.scaling.global_fit import CurveFits, is_line
 from cvfp_cli.scaling.held_out import Test, mean_error
 from cvfp_cli.scaling.numbers import NO_SLOPE, ROUNDING, rounded_off
-from cvfp_cli.scaling.predictions import estimate_of, local_exponents, maybe
+from cvfp_cli.scaling.predictions import SHARED_UNSEEN, estimate_of, local_exponents, maybe
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
 from cvfp_cli.stats.replicates import replicates_of, size_means
@@ -65,6 +65,8 @@ class Figures:
         has_intervals: whether the intervals mean anything, (P,).
         targets: for each fit, one entry a target.
         loo: leave-one-out error, (P,). forward: what is held out of each, see ``held_out.Pools``.
+        unseen: what of fits with intervals has none, since configurations share what it depends on, in the same order,
+            (P,) each; empty for nothing. without: why a fit without intervals has none.
     """
 
     quantities: Sequence[Quantity]
@@ -74,6 +76,8 @@ class Figures:
     targets: Sequence[tuple[Target, ...]]
     loo: Array
     forward: list[list[Test]]
+    unseen: Sequence[NDArray[np.bool_]] = ()
+    without: str = ""
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -82,8 +86,14 @@ class Figures:
     def estimate(self, name: str, row: int, *, at_bound: bool = False) -> Estimate:
         """One figure of one fit, by its name."""
         index = self._index[name]
-        interval = self.intervals[index] if self.has_intervals[row] else None
-        return estimate_of(float(self.values[index][row]), interval, row, at_bound=at_bound)
+        interval: Interval | None = self.intervals[index]
+        reason = ""
+        if not self.has_intervals[row]:
+            interval, reason = None, self.without
+        elif self.unseen and self.unseen[index][row]:
+            interval, reason = None, SHARED_UNSEEN
+        value = float(self.values[index][row])
+        return estimate_of(value, interval, row, at_bound=at_bound, reason=reason)
 
 
 def assemble(fits: CurveFits, batch: Batch, df: Array, figures: Figures, options: Wanted) -> tuple[Fit, ...]:
@@ -198,12 +208,12 @@ def _believable(law: Law, name: str, estimate: Estimate, points: Points) -> Esti
     elif name in law.ranges:
         least, most = law.ranges[name]
         if value is not None and not least <= value <= most:
-            return replace(estimate, value=None, low=None, high=None)
+            return replace(estimate, value=None, low=None, high=None, reason="")
         at_bound |= value is not None and (value <= least + NEAR or value >= most - NEAR)
         low = None if low is not None and low < least else low
         high = None if high is not None and high > most else high
     elif value is not None and value != 0.0 and not 1.0 / HUGE < value < HUGE:
-        return replace(estimate, value=None, low=None, high=None)
+        return replace(estimate, value=None, low=None, high=None, reason="")
     else:
         low, high = _of_size(low, high, HUGE)
     return replace(estimate, value=value, low=low, high=high, at_bound=at_bound)
@@ -247,7 +257,12 @@ def _drops(
             return None if slope is None else -100.0 * float(np.expm1(min(slope * np.log(factor), 700.0)))
 
         doubling, tenfold = (
-            Estimate(fall(alpha.value, factor), fall(alpha.high, factor), fall(alpha.low, factor))
+            Estimate(
+                fall(alpha.value, factor),
+                fall(alpha.high, factor),
+                fall(alpha.low, factor),
+                reason=alpha.reason,
+            )
             for factor in FACTORS
         )
         return doubling, tenfold
@@ -272,6 +287,7 @@ def _distance(points: Points, asymptote: Estimate | None) -> Estimate | None:
         y - asymptote.value,
         None if asymptote.high is None else y - asymptote.high,
         None if asymptote.low is None else y - asymptote.low,
+        reason=asymptote.reason,
     )
 
 
@@ -285,7 +301,8 @@ def _predictions(
             slope = parameters.get(law.slope, Estimate(None))
             falls = slope.value is not None and slope.value < -NO_SLOPE
             end = 0.0 if falls and slope.high is not None and slope.high < 0.0 else None
-            result.append(Prediction(x, 0.0 if falls else None, end, end, True, end, end))
+            reason = slope.reason if falls and end is None else ""
+            result.append(Prediction(x, 0.0 if falls else None, end, end, True, end, end, reason=reason))
             continue
         mean, new = figures.estimate(law_at(x), row), figures.estimate(new_at(x), row)
         value = mean.value if mean.value is not None else 0.0
@@ -294,7 +311,8 @@ def _predictions(
         )
         if x > points.x.max() and _unseen_beyond(law, points, parameters) and figures.has_intervals[row]:
             low, high, mean_low, mean_high = 0.0, None, 0.0, None
-        result.append(Prediction(x, value, low, high, outside, mean_low, mean_high).holding_the_law())
+        made = Prediction(x, value, low, high, outside, mean_low, mean_high, reason=mean.reason or new.reason)
+        result.append(made.holding_the_law())
     return tuple(result)
 
 

@@ -13,7 +13,7 @@ from cvfp_cli.scaling.batch import Batch, make_batch
 from cvfp_cli.scaling.fits import FitOptions, errors_of, figure_quantities, measure
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line, refit_curves
 from cvfp_cli.scaling.held_out import FEW
-from cvfp_cli.scaling.predictions import solve_sizes, target_among, without_interval
+from cvfp_cli.scaling.predictions import NOTHING_LEFT, solve_sizes, target_among, without_interval
 from cvfp_cli.scaling.profiles import Interval, fitted_values
 from cvfp_cli.scaling.result import Fit
 from cvfp_cli.scaling.starts import best_starts
@@ -83,6 +83,7 @@ def bootstrap_groups(
         figures,
         intervals=[Interval(low, high) for low, high in zip(lows, highs, strict=True)],
         has_intervals=with_intervals,
+        without=NOTHING_LEFT,
         targets=[
             tuple(map(without_interval, own))
             if one is None

@@ -64,7 +64,7 @@ class ToldOfOdds:
         if end is not None and fit.asymptote is not None and fit.distance is not None:
             last = self._value((fit.asymptote.value or 0.0) + (fit.distance.value or 0.0))
             low, high = (None if at is None else last - at for at in (end.high, end.low))
-            distance = Estimate(None if end.value is None else last - end.value, low, high)
+            distance = Estimate(None if end.value is None else last - end.value, low, high, reason=end.reason)
         m = len(fitted)
         return replace(
             fit,

@@ -23,6 +23,7 @@ from cvfp_cli.scaling.numbers import (
     size,
     small_percent,
 )
+from cvfp_cli.scaling.predictions import NOTHING_LEFT, SHARED_UNSEEN
 from cvfp_cli.scaling.result import (
     DIFFER,
     Cheapest,
@@ -85,6 +86,8 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
     method = METHODS.get(fit.interval_method, f"intervals by {fit.interval_method}")
     if measured:
         method = f"{level} {method}"
+    elif why := _nothing_has_one(fit):
+        method = f"no intervals, {why}"
     limit = f", at its limit: {fit.limit}" if fit.limit else ""
     blocks: list[Block] = [
         Heading(f"{fit.config or 'all points'}: {fit.law}{limit}"),
@@ -96,6 +99,8 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
             tuple(_parameter(name, estimate, measured) for name, estimate in fit.parameters.items()),
         ),
     ]
+    unseen = [name for name, one in fit.parameters.items() if one.reason == SHARED_UNSEEN]
+    blocks += _without_interval(", ".join(unseen), [SHARED_UNSEEN] if unseen else [])
     if len(fit.fitted) <= MOST_POINTS:
         rows = tuple(
             (*_sizes(p), figure(p.y), figure(p.predicted), signed_percent(p.error)) for p in fit.fitted
@@ -123,6 +128,7 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
             for w in fit.local_exponents
         )
         blocks.append(TextTable((f"{fit.x}", "local exponent", f"{level} interval"), rows))
+        blocks += _without_interval("these local exponents", [w.estimate.reason for w in fit.local_exponents])
     if fit.replicates:
         blocks.append(Line(_replicates(fit)))
     for note in fit.warnings:
@@ -130,6 +136,12 @@ def fit_blocks(fit: Fit, said: set[str] | None = None) -> list[Block]:
             said.add(note.message)
             blocks.append(Line(f"{note.severity}: {note.message}"))
     return blocks
+
+
+def _nothing_has_one(fit: Fit) -> str:
+    """Why a fit has no interval, where that is another reason than the usual one."""
+    reasons = (one.reason for one in fit.parameters.values() if one.reason and one.value is not None)
+    return next((reason for reason in reasons if reason != NOTHING_LEFT), "")
 
 
 def _formula(fit: Fit) -> str:
@@ -157,7 +169,9 @@ def _parameter(name: str, estimate: Estimate, measured: bool) -> tuple[str, str,
         return name, figure(estimate.known), MISSING, "fixed"
     value = "no finite value" if estimate.value is None else figure(estimate.value)
     between = MISSING if estimate.reason else ends(estimate, measured)
-    remarks += [f"no interval: {estimate.reason}"] if estimate.reason else []
+    # Of a fit without any interval the line above says why, and of what is shared the one below.
+    if estimate.reason and measured and estimate.reason != SHARED_UNSEEN:
+        remarks.append(f"no interval: {estimate.reason}")
     return name, value, between, ", ".join(remarks)
 
 
@@ -226,9 +240,11 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
                 f"Asymptote {figure(fit.asymptote.value)} (fixed); the last measurement lies {figure(away.value)} {side} it."
             )
             return lines
+        why = _why_none(fit.asymptote, measured)
+        of_end, of_distance = ("" if why else f" ({ends(one, measured)})" for one in (fit.asymptote, away))
         lines.append(
-            f"Asymptote {figure(fit.asymptote.value)} ({ends(fit.asymptote, measured)}); the last measurement lies "
-            f"{figure(away.value)} {'below' if below else 'above'} it ({ends(away, measured)})."
+            f"Asymptote {figure(fit.asymptote.value)}{of_end}; the last measurement lies "
+            f"{figure(away.value)} {'below' if below else 'above'} it{of_distance}{why}."
         )
     elif _slope(fit.law):
         of = f" of {_odds(fit)}" if fit.y_unit in BOUNDED else ""
@@ -275,7 +291,13 @@ def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> s
         shown = _turned(estimate) if rises else estimate
         between = f" ({percents(shown.low, shown.high)})" if known else ""
         parts.append(f"{small_percent(shown.value)}{between} per {name}")
-    return f"{_odds(fit)} {'rises' if rises else 'falls'} by {', '.join(parts)}{where}."
+    why = _why_none(doubling, measured)
+    return f"{_odds(fit)} {'rises' if rises else 'falls'} by {', '.join(parts)}{where}{why}."
+
+
+def _why_none(estimate: Estimate, measured: bool) -> str:
+    """Why a figure has no interval, of a fit that has some."""
+    return f"; no interval: {estimate.reason}" if measured and estimate.reason else ""
 
 
 def _turned(estimate: Estimate) -> Estimate:
@@ -283,7 +305,7 @@ def _turned(estimate: Estimate) -> Estimate:
     value, low, high = (
         None if end is None else -end for end in (estimate.value, estimate.high, estimate.low)
     )
-    return Estimate(value, low, high)
+    return Estimate(value, low, high, reason=estimate.reason)
 
 
 def _predictions(fit: Fit, level: str) -> TextTable:
@@ -294,8 +316,8 @@ def _predictions(fit: Fit, level: str) -> TextTable:
         (
             *_sizes(p),
             "beyond all measure" if p.value is not None and p.value > ALL_MEASURE else figure(p.value),
-            interval(p.low, p.high) if measured and not p.reason else MISSING,
-            interval(p.mean_low, p.mean_high) if measured and not p.reason else MISSING,
+            _of_prediction(p.low, p.high, p.reason) if measured else MISSING,
+            _of_prediction(p.mean_low, p.mean_high, p.reason) if measured else MISSING,
             "extrapolation" if p.extrapolated else "interpolation",
         )
         for p in fit.predictions
@@ -303,6 +325,11 @@ def _predictions(fit: Fit, level: str) -> TextTable:
     return TextTable(
         (*_size_names(fit), "predicted", f"{level} for a new run", f"{level} for the law", ""), rows
     )
+
+
+def _of_prediction(low: float | None, high: float | None, reason: str) -> str:
+    """One of a prediction's two intervals; the reason may be that of the other alone."""
+    return MISSING if reason and low is None and high is None else interval(low, high)
 
 
 def _without_interval(what: str, reasons: Sequence[str]) -> list[Block]:

@@ -40,7 +40,8 @@ class FigureRow(NamedTuple):
     @classmethod
     def of(cls, kind: str, name: str, figure: Estimate, x: object = None) -> "FigureRow":
         """An estimate's."""
-        return cls(kind, name, x, figure.value, figure.low, figure.high, None, figure.reason)
+        reason = figure.reason or ("fixed" if figure.fixed else "")
+        return cls(kind, name, x, figure.value, figure.low, figure.high, None, reason)
 
 
 HEADER = ("config", "law", *FigureRow._fields)
@@ -90,7 +91,8 @@ def _of_fit(fit: Fit) -> Iterator[FigureRow]:
 def _of_prediction(y: str, p: Prediction) -> Iterator[FigureRow]:
     """A new run, and the law itself."""
     for kind, low, high in (("prediction", p.low, p.high), ("law", p.mean_low, p.mean_high)):
-        yield FigureRow(kind, y, p.x, p.value, low, high, p.model_size, p.reason)
+        reason = p.reason if low is None and high is None else ""
+        yield FigureRow(kind, y, p.x, p.value, low, high, p.model_size, reason)
 
 
 def _of_compute(compute: Compute) -> Iterator[FigureRow]:

@@ -17,7 +17,7 @@ from cvfp_cli.scaling.curves import residuals
 from cvfp_cli.scaling.derived import observation_quantity, value_quantity
 from cvfp_cli.scaling.global_fit import CurveFits, fit_curves, is_line
 from cvfp_cli.scaling.held_out import forward_masks, own_pools
-from cvfp_cli.scaling.predictions import find_target, without_interval
+from cvfp_cli.scaling.predictions import NOTHING_LEFT, find_target, without_interval
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals, linear_intervals
 from cvfp_cli.scaling.result import Fit, Target
 from cvfp_cli.stats.size_errors import SizeErrors, size_errors
@@ -127,6 +127,7 @@ def measure(fits: CurveFits, batch: Batch, errors: SizeErrors, options: FitOptio
         values=values,
         intervals=found,
         has_intervals=known,
+        without=NOTHING_LEFT if options.intervals else "",
         targets=_targets(fits, batch, errors, known, options),
         loo=pools.leave_one_out() if options.hold_out else np.full(len(batch.groups), np.nan),
         forward=pools.forward(masks) if options.hold_out else [[] for _ in batch.groups],

@@ -25,6 +25,7 @@ from cvfp_cli.scaling.joint_runs import JointRuns
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Starts
 from cvfp_cli.stats.error_model import Flags
+from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 from cvfp_cli.study.units import y_of
@@ -94,7 +95,8 @@ def fit_joint_groups(
             maybe(held_out.leave_one_out()[0]),
             held_out.forward([[one[runs.order] for one in masks]]),
         )
-    exact = rss <= 0.0 or log_loss_rss <= 0.0
+    # A law that meets every run but for rounding has none of these criteria.
+    exact = rss <= ROUNDING**2 * float(y @ y) or log_loss_rss <= ROUNDING**2 * m
     criteria = information(m, k, of_y=None if exact else rss, of_objective=None if exact else log_loss_rss)
     return Fit(
         config=label or (groups[0].label if len(groups) == 1 else counted(len(groups), "configuration")),

@@ -13,6 +13,8 @@ from cvfp_cli.laws.surface import ALPHA, BETA
 from cvfp_cli.scaling.joint import JointData, JointFit, bootstrap_joint, user_values
 from cvfp_cli.scaling.joint_errors import (
     ENOUGH_RUNS,
+    MET,
+    NO_RUNS,
     REPLICATES,
     UNSEEN,
     JointErrors,
@@ -90,6 +92,13 @@ class JointIntervals:
         return "error components (M-estimate)" if self.ends is None else "profile of the Huber loss"
 
     @property
+    def untold(self) -> str:
+        """Why nothing of this fit has an interval; empty where the fit has some."""
+        if self.draws is not None or self.errors is not None:
+            return ""
+        return NO_RUNS if len(self.fit.residuals) <= self.data.held.k else MET
+
+    @property
     def reasons(self) -> dict[str, tuple[str, ...]]:
         """Which parameters have no value, by reason."""
         flawed = {name for names in self.flaws.values() for name in names}
@@ -120,7 +129,7 @@ class JointIntervals:
                 low, high = rounded_off(low, least), rounded_off(high, least)
                 value = 0.0 if value < least else value
             bound = bool(at_bounds(fit, data)[law.coordinate[name]])
-            reason = UNSEEN if name in self.unseen and self.draws is None else ""
+            reason = UNSEEN if name in self.unseen and self.draws is None else self.untold
             result[name] = Estimate(value, low, high, at_bound=bound, reason=reason)
         return result
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cvfp_cli.scaling.joint import JointData, JointFit, gradient
-from cvfp_cli.scaling.joint_errors import MET, NO_RUNS, OPEN_DESIGN, UNSEEN, JointErrors
+from cvfp_cli.scaling.joint_errors import OPEN_DESIGN, UNSEEN, JointErrors
 from cvfp_cli.scaling.joint_intervals import JointIntervals
 from cvfp_cli.scaling.joint_profile import FARTHEST, crossing, few_starts, through, value_ends, walk
 from cvfp_cli.scaling.joint_runs import JointRuns
@@ -113,10 +113,8 @@ class AskedFit:
 
     def unknown(self, row: Array) -> str:
         """Why the figure with gradient ``row`` (k,) has no interval; empty where it has one, however wide."""
-        if self.draws is not None:
-            return ""
-        if self.errors is None:
-            return NO_RUNS if len(self.n) <= self.data.held.k else MET
+        if self.draws is not None or self.errors is None:
+            return self.found.untold
         if self.errors.unseen(row):
             return UNSEEN
         return "" if self.profiled or np.isfinite(self.errors.half_width(row, self.level)) else OPEN_DESIGN

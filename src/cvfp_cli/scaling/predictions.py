@@ -24,6 +24,8 @@ FARTHEST = 50.0
 FALLS_TO = "falls to"  # in the reason why a target is out of reach
 # Why a figure of a fit without intervals has none.
 NOTHING_LEFT = "nothing is left to make one from"
+# And why one has none where the others have.
+SHARED_UNSEEN = "how far the law misses a size that configurations share cannot be seen"
 
 
 def maybe(value: float) -> float | None:
@@ -191,15 +193,20 @@ def local_exponents(points: Points, window: int, level: float) -> tuple[LocalExp
         )
         _, variance, df = errors.variance(np.array([[0.0, 1.0]]))
         half = float(special.stdtrit(df[0], 0.5 + 0.5 * level) * np.sqrt(variance[0]))
-        estimate = Estimate(slope, maybe(slope - half), maybe(slope + half))
+        # The line through two sizes meets both, so that nothing tells how far it is off.
+        reason = "" if np.isfinite(half) else NOTHING_LEFT
+        estimate = Estimate(slope, maybe(slope - half), maybe(slope + half), reason=reason)
         result.append(
             LocalExponent(float(points.x[here].min()), float(points.x[here].max()), len(x), estimate)
         )
     return tuple(result)
 
 
-def estimate_of(value: float, interval: Interval | None, row: int, *, at_bound: bool = False) -> Estimate:
-    """One problem's figure and interval as an ``Estimate``."""
+def estimate_of(
+    value: float, interval: Interval | None, row: int, *, at_bound: bool = False, reason: str = ""
+) -> Estimate:
+    """One problem's figure and interval as an ``Estimate``; ``reason``: why there is none."""
     if interval is None:
-        return Estimate(maybe(value), at_bound=at_bound)
+        known = maybe(value)
+        return Estimate(known, at_bound=at_bound, reason="" if known is None else reason)
     return Estimate(maybe(value), maybe(interval.low[row]), maybe(interval.high[row]), at_bound=at_bound)

@@ -20,7 +20,7 @@ from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
 from cvfp_cli.scaling.global_fit import CurveFits
 from cvfp_cli.scaling.held_out import Mask, Origin, Pools, Test, forward_masks
-from cvfp_cli.scaling.predictions import NOTHING_LEFT, out_of_reach, solve_size
+from cvfp_cli.scaling.predictions import NOTHING_LEFT, SHARED_UNSEEN, out_of_reach, solve_size
 from cvfp_cli.scaling.profiles import Interval, fitted_values, intervals
 from cvfp_cli.scaling.result import Estimate, Fit, Target
 from cvfp_cli.scaling.shared import (
@@ -36,8 +36,6 @@ from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
-# Why a figure has no interval where the other ones have.
-SHARED_UNSEEN = "how far the law misses a size that configurations share cannot be seen"
 # Notes of a fit on its own that a shared fit answers differently.
 OWN_NOTES = frozenset({"no-freedom", "underdetermined", "one-degree-of-freedom", "starts-disagree", NO_AICC})
 
@@ -184,6 +182,7 @@ def _figures(
     for i, one in zip(moved, found, strict=True):
         ends[:, i] = one.low[0], one.high[0]
     count, groups = len(per_group[0]), len(per_group)
+    unseen = (np.isnan(delta[:, 0]) & ~still).reshape(groups, count)
 
     def column(ends: list[float]) -> list[Array]:
         return list(np.array(ends).reshape(groups, count).T)
@@ -198,6 +197,8 @@ def _figures(
         values=column(values),
         intervals=[Interval(low, high) for low, high in zip(lows, highs, strict=True)],
         has_intervals=np.full(groups, bool(measured)),
+        unseen=list(unseen.T),
+        without=NOTHING_LEFT if options.intervals else "",
         targets=[
             _targets(fit, batch, curves, g, errors if measured else None, options) for g in range(groups)
         ],

@@ -117,7 +117,8 @@ class Pair:
         paired: on common sizes; False: as independent lines.
         sizes: the common nominal sizes (empty where independent).
         df: degrees of freedom of the residual variance; 0: no interval, no test.
-        slope: difference of the slopes; None where a curve has fewer than two sizes.
+        slope: difference of the slopes; None where a curve has fewer than two sizes. Lines that meet all points but for
+            rounding have its interval and no test, as of ``lines`` and ``equal``.
         ratio: mean PPL ratio over the common sizes, or at the middle of both curves where independent.
         lines: equal lines?
         equal: p value of the claim that the mean PPL ratio lies within the margin; None without freedom.
@@ -324,12 +325,22 @@ def _at_least(variance: float) -> float:
     return max(variance, ROUNDING**2)
 
 
+def _exact(variance: float) -> bool:
+    """Whether a cell's variance is that of rounding: no noise that a difference could be tested against."""
+    return variance <= ROUNDING**2
+
+
+def _untested(difference: Estimate, *, exact: bool) -> Estimate:
+    """The difference without its test where there is no noise; its interval is as wide as rounding makes it."""
+    return replace(difference, p_value=None) if exact else difference
+
+
 def _f_test(
     small: tuple[float, int], large: tuple[float, int], variance: float | None, df: int
 ) -> FTest | None:
     """F of the fall in the residual sum of squares against ``variance``; None without freedom, or against rounding."""
     df1 = small[1] - large[1]
-    if df1 <= 0 or df <= 0 or variance is None or variance <= ROUNDING**2:
+    if df1 <= 0 or df <= 0 or variance is None or _exact(variance):
         return None
     statistic = max(0.0, small[0] - large[0]) / df1 / variance
     return FTest(statistic, df1, df, f_p_value(statistic, df1, df))
@@ -351,7 +362,7 @@ def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float, 
         variance, df = 2 * joint.variance, joint.df
     df = max(df, 0)
     ratio = ratio_of(mean, variance / sizes, df, level)
-    equal = _equal(mean, variance / sizes, df, margin)
+    equal = None if _exact(variance / 2.0) else _equal(mean, variance / sizes, df, margin)
     if slope is None:
         return Pair(first.label, second.label, True, first.sizes, df, None, ratio, None, None, equal)
     lines = _f_test((float(y @ y) / 2.0, sizes), (float(left @ left) / 2.0, sizes - 2), variance / 2.0, df)
@@ -361,7 +372,7 @@ def _paired(first: Curve, second: Curve, joint: JointTest | None, level: float, 
         True,
         first.sizes,
         df,
-        contrast_of(slope, variance / spread, df, level),
+        _untested(contrast_of(slope, variance / spread, df, level), exact=_exact(variance / 2.0)),
         ratio,
         lines,
         LogLine(mean, slope, centre, variance / sizes, variance / spread, 0.0, df),
@@ -386,15 +397,16 @@ def _independent(first: Curve, second: Curve, level: float, margin: float) -> Pa
     variance = None if full.variance is None else _at_least(full.variance)
     covariance = np.zeros((4, 4)) if variance is None else variance * full.inverse_gram
     line = LogLine(gap, slope, centre, covariance[2, 2], covariance[3, 3], covariance[2, 3], full.df)
+    exact = variance is not None and _exact(variance)
     return Pair(
         first.label,
         second.label,
         False,
         (),
         full.df,
-        contrast_of(slope, covariance[3, 3], full.df, level),
+        _untested(contrast_of(slope, covariance[3, 3], full.df, level), exact=exact),
         ratio_of(gap, covariance[2, 2], full.df, level),
         _f_test((common.rss, common.df), (full.rss, full.df), variance, full.df),
         line,
-        _equal(gap, covariance[2, 2], full.df, margin),
+        None if exact else _equal(gap, covariance[2, 2], full.df, margin),
     )

@@ -49,7 +49,8 @@ CHECKS = {
     # Compare
     "pairs-one-configuration": "there is only one configuration to compare.",
     "pair-method": "{level:whole_share} intervals; every difference is the second against the first; p values are corrected by Holm's method over {pairs:int} pair{pairs:s}.",
-    "pair-interval-none": "No interval stands where a pair has too few sizes: lines through two sizes, or one, leave nothing to see how far they are off.",
+    "pair-interval-none": "No interval stands where a pair has too few sizes: lines through two sizes leave nothing to see how far they are off.",
+    "pair-mean-interval-none": "No interval stands where a pair has too few sizes: a mean over one or two sizes leaves nothing to see how far it is off.",
     "pair-paired": "paired, {sizes:int} sizes",
     "pair-independent": "independent lines (sizes or data differ)",
     "crossing-at": "{x:end} [{low:end}, {high:end}]",
@@ -66,6 +67,6 @@ CHECKS = {
     "worth-method": "Worth: how many times the second's data the first needs for the same PPL, at the PPL halfway between the highest and the lowest that both lines reach in their data. {level:whole_share} intervals are Fieller's, each by itself; not decided where they hold equality, outside the data where one side would have to be read off beyond its sizes.",
     "ranks-note": "How much of the added context_dim shows up as added effective rank (means over common sizes).",
     "change-method": "Intervals of the change combine the two parameters' own intervals (MOVER, Zou and Donner); an open end stays open.",
-    "parameter-interval-none": "{configs:names}: no interval of the parameters of {law:name}, since no more sizes than parameters leave nothing to make one from.",
+    "parameter-interval-none": "{configs:names}: no interval of the parameters of {law:name}, with no more sizes than parameters nothing is left to make one from.",
     "parameter-undetermined": "{config:name}: {law:name} could not be fitted. {reason:name}",
 }

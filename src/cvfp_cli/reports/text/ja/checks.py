@@ -49,7 +49,8 @@ CHECKS = {
     # Compare
     "pairs-one-configuration": "比較する設定が一つしかない。",
     "pair-method": "区間は{level:whole_share}信頼区間である。差はすべて基準に対する対象の差であり、p値は{pairs:int}対についてHolm法で補正した。",
-    "pair-interval-none": "サイズが少なすぎる対には区間がない。サイズが二つ以下では、直線からのずれを知る手がかりが残らない。",
+    "pair-interval-none": "サイズが少なすぎる対には区間がない。サイズが二つでは、直線からのずれを知る手がかりが残らない。",
+    "pair-mean-interval-none": "サイズが少なすぎる対には区間がない。サイズが二つ以下では、平均の誤差を知る手がかりが残らない。",
     "pair-paired": "対応あり ({sizes:int}サイズ)",
     "pair-independent": "独立な直線 (サイズまたはデータが異なる)",
     "crossing-at": "{x:end} [{low:end}, {high:end}]",
