@@ -181,11 +181,12 @@ def test_sizes_too_few_for_a_test_of_curvature_are_said_to_be() -> None:
     short = [replace(one, label="short") for one in saturating(3, 1)[0]]
     text = " ".join(to_text(run_study(short, Request())).split())
     assert (
-        "Is the log-log line straight? ============================= Not told: three sizes can always" in text
+        "Is the log-log line straight? ============================= Not told: a test of a bend needs four"
+        in text
     )
-    assert "needs a fourth; here are 3 sizes." in text
+    assert "meets any three; here are 3 sizes." in text
     both = " ".join(to_text(run_study([*short, *saturating(6, 1)[0]], Request())).split())
-    assert "bends Not told for short: three sizes" in both
+    assert "bends Not told for short: a test of a bend" in both
     assert "there are 3 sizes." in both
     assert "Not told" not in to_text(run_study(saturating(6, 1)[0], Request()))
 

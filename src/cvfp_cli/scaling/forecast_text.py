@@ -130,7 +130,7 @@ def _untold(forecasts: Sequence[Forecast], *, every: bool) -> str:
     who = "" if every else f" for {', '.join(named)}{more}"
     most = max(one.sizes for one in forecasts)
     return (
-        f"Not told{who}: three sizes can always be met by a line with a bend, so a test of one needs a fourth; "
+        f"Not told{who}: a test of a bend needs four sizes, since a line with a bend meets any three; "
         f"{'here' if every else 'there'} {'is' if most == 1 else 'are'} {counted(most, 'size')}."
     )
 
