@@ -12,7 +12,7 @@ from cvfp_cli.laws.base import NEAR, Law, Limit, fall_name
 from cvfp_cli.laws.floored import CONSTANT
 from cvfp_cli.laws.quantities import Quantity
 from cvfp_cli.scaling.batch import Batch
-from cvfp_cli.scaling.criteria import Criteria, information
+from cvfp_cli.scaling.criteria import Criteria, information, told
 from cvfp_cli.scaling.fit_notes import fit_notes
 from cvfp_cli.scaling.global_fit import CurveFits, is_line
 from cvfp_cli.scaling.held_out import Test, mean_error
@@ -21,7 +21,6 @@ from cvfp_cli.scaling.predictions import SHARED_UNSEEN, estimate_of, local_expon
 from cvfp_cli.scaling.profiles import Interval
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Prediction, Starts, Target
 from cvfp_cli.stats.replicates import replicates_of, size_means
-from cvfp_cli.stats.rounding import ROUNDING as EXACT
 from cvfp_cli.stats.solver import Array
 from cvfp_cli.study.points import Points
 
@@ -170,11 +169,9 @@ def _one(
 
 def _information(m: int, k: int, rss_ppl: float, rss: float, points: Points, objective: str) -> Criteria:
     """The criteria, but none of a curve that goes through all points but for rounding."""
-    noise = EXACT**2 * float(np.sum(points.y**2))
-    least = EXACT**2 * m if objective == "log" else noise
-    return information(
-        m, k, of_y=rss_ppl if rss_ppl > noise else None, of_objective=rss if rss > least else None
-    )
+    squares = float(np.sum(points.y**2))
+    of_objective = told(rss, m if objective == "log" else squares)
+    return information(m, k, of_y=told(rss_ppl, squares), of_objective=of_objective)
 
 
 def _parameters(law: Law, figures: Figures, row: int, limit: Limit, points: Points) -> dict[str, Estimate]:

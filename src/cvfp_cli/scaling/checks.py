@@ -105,11 +105,12 @@ def standing_out(points: Points, law: str, objective: str, constraint: Constrain
     Runs that differ from the other runs of their size come first, and the sizes are judged without them: one run that
     is off would make its size so.
     """
-    errors = _errors(points, law, objective, constraint)
+    parts = _residuals(points, law, objective, constraint)
+    errors = _by_size(points, parts)
     size, weight = points.size_index, points.relative_weights
     relative, alone = np.zeros(len(points)), np.zeros(len(points), dtype=bool)
     if errors.within_df[0] > 0:
-        r = _residuals(points, law, objective, constraint)[0]
+        r = parts[0]
         mean = errors.residual[0] / np.sqrt(np.bincount(size, weight))
         h = errors.leverage[0]
         away = r / np.sqrt(weight) + (mean * h / (1.0 - h))[size]
@@ -157,7 +158,12 @@ def _without(points: Points, out: Flags) -> Points:
 
 def _errors(points: Points, law: str, objective: str, constraint: Constraint) -> SizeErrors:
     """What the residuals about a law say of its errors, by size."""
-    r, jacobian, z = (part[None] for part in _residuals(points, law, objective, constraint))
+    return _by_size(points, _residuals(points, law, objective, constraint))
+
+
+def _by_size(points: Points, parts: tuple[Array, Array, Array]) -> SizeErrors:
+    """The same, of what ``_residuals`` gave."""
+    r, jacobian, z = (part[None] for part in parts)
     return size_errors(r, jacobian, points.relative_weights[None], points.size_index[None], z)
 
 

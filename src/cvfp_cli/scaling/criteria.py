@@ -4,6 +4,8 @@ from typing import TypedDict
 
 import numpy as np
 
+from cvfp_cli.stats.rounding import ROUNDING
+
 
 class Criteria(TypedDict):
     """Information criteria by their names in ``Fit``; None where one does not exist."""
@@ -11,6 +13,15 @@ class Criteria(TypedDict):
     aic: float | None
     aicc: float | None
     bic: float | None
+
+
+def told(rss: float, squares: float) -> float | None:
+    """A residual sum of squares; None where it is that of rounding.
+
+    Args:
+        squares: the sum of squares of what residuals are a share of: y's own, or one a point for logarithms.
+    """
+    return rss if rss > ROUNDING**2 * squares else None
 
 
 def information(m: int, k: int, *, of_y: float | None, of_objective: float | None) -> Criteria:

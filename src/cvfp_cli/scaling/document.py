@@ -233,7 +233,7 @@ def _shape(fit: Fit, measured: bool) -> list[str]:
         lines.append(_falls(fit, fit.per_doubling, fit.per_tenfold, measured))
     if fit.asymptote and fit.distance:
         below = fit.distance.value is not None and fit.distance.value < 0.0
-        away = _turned(fit.distance) if below else fit.distance
+        away = fit.distance.turned() if below else fit.distance
         if fit.asymptote.fixed:
             side = "below" if below else "above"
             lines.append(
@@ -288,7 +288,7 @@ def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> s
     parts = []
     for name, estimate in (("doubling", doubling), ("tenfold", tenfold)):
         known = measured and not (estimate.low is None and estimate.high is None)
-        shown = _turned(estimate) if rises else estimate
+        shown = estimate.turned() if rises else estimate
         between = f" ({percents(shown.low, shown.high)})" if known else ""
         parts.append(f"{small_percent(shown.value)}{between} per {name}")
     why = _why_none(doubling, measured)
@@ -298,14 +298,6 @@ def _falls(fit: Fit, doubling: Estimate, tenfold: Estimate, measured: bool) -> s
 def _why_none(estimate: Estimate, measured: bool) -> str:
     """Why a figure has no interval, of a fit that has some."""
     return f"; no interval: {estimate.reason}" if measured and estimate.reason else ""
-
-
-def _turned(estimate: Estimate) -> Estimate:
-    """What is below as above, a fall as a rise."""
-    value, low, high = (
-        None if end is None else -end for end in (estimate.value, estimate.high, estimate.low)
-    )
-    return Estimate(value, low, high, reason=estimate.reason)
 
 
 def _predictions(fit: Fit, level: str) -> TextTable:

@@ -91,7 +91,7 @@ class _Asked:
         """Of N and D over C. With them p ln N and q ln D share ln C."""
         p, q = self.powers
         share = self._estimate(self._logit).map(special.expit)
-        return share.map(lambda end: float(end / p)), _turned(share).map(lambda end: float((1.0 + end) / q))
+        return share.map(lambda end: float(end / p)), share.turned().map(lambda end: float((1.0 + end) / q))
 
     def _logit(self, theta: Array) -> tuple[Array, Array]:
         """ln(p beta / (q alpha)), the logit of how p ln N grows with ln C."""
@@ -112,7 +112,7 @@ class _Asked:
             return data.law.split(theta, centred, self.powers, law.passes)
 
         found = self._estimate(log_n).map(lambda end: end + data.centre_n)
-        other = _turned(found).map(lambda end: (log_cost + p * end) / q)
+        other = found.turned().map(lambda end: (log_cost + p * end) / q)
         if max(abs(found.known), abs(other.known)) > FARTHEST:
             return Split(budget, None, None, None, "only at sizes far beyond any data")
         size, tokens = _size(found), _size(other)
@@ -153,12 +153,6 @@ class _Asked:
             return held(off, NEAR)
 
         return rise
-
-
-def _turned(figure: Estimate) -> Estimate:
-    """Its negative."""
-    low, high = (None if end is None else -end for end in (figure.high, figure.low))
-    return replace(figure, value=-figure.known, low=low, high=high)
 
 
 def _size(logarithm: Estimate) -> Estimate:

@@ -10,7 +10,7 @@ from cvfp_cli.laws.names import JOINT
 from cvfp_cli.laws.registry import SURFACES
 from cvfp_cli.scaling.bootstrap import LEAST_CASES
 from cvfp_cli.scaling.constraint import Constraint
-from cvfp_cli.scaling.criteria import information
+from cvfp_cli.scaling.criteria import information, told
 from cvfp_cli.scaling.fits import FitOptions
 from cvfp_cli.scaling.held_out import Mask, Origin, Pools, forward_masks, mean_error
 from cvfp_cli.scaling.joint import check_joint, fit_joint, solve_joint
@@ -25,7 +25,6 @@ from cvfp_cli.scaling.joint_runs import JointRuns
 from cvfp_cli.scaling.predictions import maybe
 from cvfp_cli.scaling.result import Estimate, Fit, FittedPoint, Starts
 from cvfp_cli.stats.error_model import Flags
-from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 from cvfp_cli.study.units import y_of
@@ -96,8 +95,9 @@ def fit_joint_groups(
             held_out.forward([[one[runs.order] for one in masks]]),
         )
     # A law that meets every run but for rounding has none of these criteria.
-    exact = rss <= ROUNDING**2 * float(y @ y) or log_loss_rss <= ROUNDING**2 * m
-    criteria = information(m, k, of_y=None if exact else rss, of_objective=None if exact else log_loss_rss)
+    of_y, of_objective = told(rss, float(y @ y)), told(log_loss_rss, m)
+    exact = of_y is None or of_objective is None
+    criteria = information(m, k, of_y=None if exact else of_y, of_objective=None if exact else of_objective)
     return Fit(
         config=label or (groups[0].label if len(groups) == 1 else counted(len(groups), "configuration")),
         law=law,

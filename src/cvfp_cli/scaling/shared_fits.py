@@ -14,7 +14,7 @@ from cvfp_cli.notes import Note
 from cvfp_cli.scaling.assemble import Figures, assemble
 from cvfp_cli.scaling.batch import Batch, make_batch
 from cvfp_cli.scaling.constraint import Constraint, check_law, fixed_coordinates
-from cvfp_cli.scaling.criteria import information
+from cvfp_cli.scaling.criteria import information, told
 from cvfp_cli.scaling.derived import reached_quantity, target_quantity
 from cvfp_cli.scaling.fit_notes import NO_AICC
 from cvfp_cli.scaling.fits import FitOptions, figure_quantities, fit_groups
@@ -32,7 +32,6 @@ from cvfp_cli.scaling.shared import (
 )
 from cvfp_cli.scaling.shared_errors import FitErrors, shared_errors
 from cvfp_cli.scaling.shared_quantities import lifted, measured_instead
-from cvfp_cli.stats.rounding import ROUNDING
 from cvfp_cli.stats.solver import Array, Rows
 from cvfp_cli.study.points import Points
 
@@ -286,12 +285,11 @@ def _with_joint(one: Fit, fit: SharedFit, errors: FitErrors, constraint: Constra
         notes.append(Note("shared-fit", said))
     notes += errors.notes(one.law)
     # AIC of one group's y would count parameters that the others paid for.
-    of_y, least = None, ROUNDING**2 * m
+    of_y, of_objective = None, told(rss, m)
     if groups == 1:
-        noise = ROUNDING**2 * sum(point.y**2 for point in one.fitted)
-        of_y = one.rss_ppl if one.rss_ppl > noise else None
-        rss, least = (one.rss_log, least) if fit.data.objective == "log" else (one.rss_ppl, noise)
-    criteria = information(m, k, of_y=of_y, of_objective=rss if rss > least else None)
+        of_y = told(one.rss_ppl, sum(point.y**2 for point in one.fitted))
+        of_objective = told(one.rss_log, m) if fit.data.objective == "log" else of_y
+    criteria = information(m, k, of_y=of_y, of_objective=of_objective)
     asymptote = parameters[fit.law.parameters[0]] if fit.law.has_floor else None
     return replace(
         one,

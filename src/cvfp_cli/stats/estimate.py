@@ -44,6 +44,11 @@ class Estimate:
         value, low, high = (None if end is None else rising(end) for end in (self.value, self.low, self.high))
         return replace(self, value=value, low=low, high=high, se=None)
 
+    def turned(self) -> "Estimate":
+        """Its negative: what is below as above, a fall as a rise."""
+        value, low, high = (None if end is None else -end for end in (self.value, self.high, self.low))
+        return replace(self, value=value, low=low, high=high)
+
     def to_json(self) -> dict[str, Any]:
         """The five keys of a parameter, ``fixed`` where it was given, and ``reason`` where it is undetermined."""
         shape: dict[str, Any] = {
